@@ -1,0 +1,1 @@
+"""Forewarn: who is about to leave, why, and while there is still time."""

@@ -1,0 +1,112 @@
+"""What the core asks of the world: the only things `step` returns beside the state."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+DeadLetterReason = Literal[
+    "not_json", "unknown_topic", "missing_field", "unknown_field", "wrong_type", "out_of_range", "bad_time",
+    "bad_period", "future_time", "too_large", "empty",
+]  # fmt: skip
+AlertStateName = Literal["inactive", "pending", "firing", "resolved"]
+AlertChange = Literal["opened", "fired", "worsened", "eased", "dropped", "resolved"]
+RiskBand = Literal["low", "medium", "high", "critical"]
+ValueBand = Literal["low", "mid", "high"]
+ChurnKind = Literal["natural", "involuntary", "competitive", "service_fault", "value_loss"]
+LabelKind = Literal["port_out", "termination", "inactivity", "stayed"]
+
+
+class DeadLetter(Struct, frozen=True, gc=False):
+    """A record that cannot be used: where it stood, why, and its raw bytes."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: DeadLetterReason
+    detail: str
+    value: bytes
+
+
+class LateEvent(Struct, frozen=True, gc=False):
+    """An event older than the lateness horizon allows: counted and kept out of the state."""
+
+    subscriber_id: str
+    topic: str
+    partition: int
+    offset: int
+    event_id: str
+    at_ms: int
+    late_by_s: int
+
+
+class Evidence(Struct, frozen=True, gc=False):
+    """The measurement behind a reason: its value now, the subscriber's own usual one, and over which window."""
+
+    measure: str
+    unit: str
+    value: float
+    baseline: float | None
+    window_days: int | None
+
+
+class Reason(Struct, frozen=True, gc=False):
+    """One theme's share of the logit, with the feature contributions that add up to it."""
+
+    code: str
+    theme: str
+    contribution: float
+    features: dict[str, float]
+    evidence: tuple[Evidence, ...]
+
+
+class AlertChanged(Struct, frozen=True, gc=False):
+    """One transition of one alert, carrying everything that a person or a replay needs to understand it."""
+
+    alert_id: str
+    transition_id: str
+    subscriber_id: str
+    kind: ChurnKind
+    episode: int
+    state: AlertStateName
+    change: AlertChange
+    why: str
+    at_ms: int
+    opened_at_ms: int
+    probability: float
+    logit: float
+    intercept: float
+    threshold: float
+    band: RiskBand
+    value_band: ValueBand
+    value_at_risk_minor: int
+    currency: str
+    reasons: tuple[Reason, ...]
+    action: str
+    due_at_ms: int
+    model_version: str
+    feature_table: str
+    policy_version: str
+    schema_version: str
+    offsets: dict[int, int]
+    account_manager_id: str | None
+    group_id: str | None
+    area_id: str | None
+
+
+class LabelledExample(Struct, frozen=True, gc=False):
+    """A past snapshot whose outcome is settled: the features as served, the label, and when it could be known."""
+
+    example_id: str
+    subscriber_id: str
+    snapshot_at_ms: int
+    features: tuple[float, ...]
+    feature_table: str
+    label: bool
+    kind: LabelKind
+    knowable_at_ms: int
+    closed_at_ms: int
+    probability: float
+    model_version: str
+
+
+Effect = LateEvent | AlertChanged | LabelledExample
