@@ -1,0 +1,137 @@
+"""Hop 6: when a risk becomes an alert, as a table.
+
+    inactive --above--> pending --held--> firing --cleared--> resolved --above--> pending (next episode)
+                           |                 '--left, barred--> resolved
+                           '--below, left, barred--> inactive
+
+`above` the opening threshold for the hold time an alert fires; `below` the (lower) closing threshold for the clear
+time it is resolved; between the two nothing moves.  After an episode the cool-down keeps the next one from opening.
+What happens is decided by `signal`, what follows from it stands in `MOVES`, and each move carries its reason.
+"""
+
+from hashlib import blake2b
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from streams.core.effects import AlertChange, AlertStateName, ChurnKind, RiskBand
+from streams.core.policy import HOUR_MS, Rule
+from streams.core.state import DAY_MS, AlertState
+
+Signal = Literal["above", "held", "worse", "between", "below", "cleared", "cooling", "left", "barred"]
+
+BANDS: Final[tuple[RiskBand, ...]] = ("low", "medium", "high", "critical")
+
+
+class Move(Struct, frozen=True):
+    """Where a signal leads, what the change is called, and why, in words for a person."""
+
+    to: AlertStateName
+    change: AlertChange
+    why: str
+
+
+MOVES: Final[dict[tuple[AlertStateName, Signal], Move]] = {
+    ("inactive", "above"): Move("pending", "opened", "the risk reached the opening threshold"),
+    ("inactive", "held"): Move("firing", "fired", "the risk reached the opening threshold"),
+    ("resolved", "above"): Move("pending", "opened", "the risk reached the opening threshold again"),
+    ("resolved", "held"): Move("firing", "fired", "the risk reached the opening threshold again"),
+    ("pending", "held"): Move("firing", "fired", "the risk stayed above the opening threshold for the hold time"),
+    ("pending", "below"): Move("inactive", "dropped", "the risk fell below the closing threshold before the hold time"),
+    ("pending", "left"): Move("inactive", "dropped", "the subscriber left before the hold time"),
+    ("pending", "barred"): Move("inactive", "dropped", "profiling consent was withdrawn"),
+    ("firing", "worse"): Move("firing", "worsened", "the risk rose to a higher band"),
+    ("firing", "cleared"): Move("resolved", "resolved", "the risk stayed below the closing threshold for the clear time"),
+    ("firing", "left"): Move("resolved", "resolved", "the subscriber left"),
+    ("firing", "barred"): Move("resolved", "resolved", "profiling consent was withdrawn"),
+}
+"""Every pair that is not here leaves the alert as it is."""
+
+
+class Circumstances(Struct, frozen=True, gc=False):
+    """What decides a signal, beside the alert itself."""
+
+    probability: float
+    band: RiskBand
+    at_ms: int
+    gone: bool
+    barred: bool
+
+
+def signal(alert: AlertState, now: Circumstances, rule: Rule) -> Signal:
+    """Return what the present risk means to the alert as it stands.
+
+    >>> from streams.core.state import INACTIVE
+    >>> rule = Rule(open_at=0.2, close_at=0.1, hold_hours=24, clear_hours=72, cool_down_days=14)
+    >>> signal(INACTIVE, Circumstances(0.3, "high", 0, False, False), rule)
+    'above'
+    """
+    if now.gone:
+        return "left"
+    if now.barred:
+        return "barred"
+    if now.probability >= rule.open_at:
+        return _signal_above(alert, now, rule)
+    if now.probability >= rule.close_at:
+        return "between"
+    since_ms = alert.below_since_ms
+    if alert.state == "firing" and now.at_ms - (since_ms or now.at_ms) >= rule.clear_hours * HOUR_MS:
+        return "cleared"
+    return "below"
+
+
+def _signal_above(alert: AlertState, now: Circumstances, rule: Rule) -> Signal:
+    hold_ms = rule.hold_hours * HOUR_MS
+    if alert.state == "firing":
+        return "worse" if BANDS.index(now.band) > BANDS.index(alert.band) else "above"
+    if alert.state == "pending":
+        return "held" if now.at_ms - alert.opened_at_ms >= hold_ms else "above"
+    if now.at_ms < alert.cool_until_ms:
+        return "cooling"
+    return "above" if hold_ms else "held"
+
+
+def advance(alert: AlertState, now: Circumstances, rule: Rule, kind: ChurnKind) -> tuple[AlertState, Move | None]:
+    """Return the alert after the present risk, and the move that was made, if any.
+
+    `kind` is what the episode will be called if one begins now; it stays for the whole episode.
+    """
+    sign = signal(alert, now, rule)
+    move = MOVES.get((alert.state, sign))
+    if move is None:
+        return _with_below_since(alert, now, sign), None
+    replace = msgspec.structs.replace
+    if alert.state in {"inactive", "resolved"}:
+        began = AlertState(move.to, alert.episode + 1, kind, now.band, now.at_ms, 0, 0)
+        return began, move
+    if move.change == "dropped":
+        return replace(alert, state=move.to, episode=alert.episode - 1, below_since_ms=0), move
+    if move.to == "resolved":
+        cool_until_ms = now.at_ms + rule.cool_down_days * DAY_MS
+        return replace(alert, state=move.to, below_since_ms=0, cool_until_ms=cool_until_ms), move
+    return replace(alert, state=move.to, band=now.band, below_since_ms=0), move
+
+
+def _with_below_since(alert: AlertState, now: Circumstances, sign: Signal) -> AlertState:
+    """Keep the time since when a firing alert has been below its closing threshold."""
+    since_ms = 0
+    if alert.state == "firing" and sign == "below":
+        since_ms = alert.below_since_ms or now.at_ms
+    if since_ms == alert.below_since_ms:
+        return alert
+    return msgspec.structs.replace(alert, below_since_ms=since_ms)
+
+
+def alert_id(subscriber_id: str, kind: ChurnKind, opened_at_ms: int) -> str:
+    """Return the id of an episode: of the business, so a replay finds the same one.
+
+    >>> alert_id("s_0", "natural", 0) == alert_id("s_0", "natural", 0) != alert_id("s_0", "natural", 1)
+    True
+    """
+    return "a_" + blake2b(f"{subscriber_id}|{kind}|{opened_at_ms}".encode(), digest_size=16).hexdigest()
+
+
+def transition_id(alert: str, change: AlertChange, at_ms: int) -> str:
+    """Return the id of one transition of an alert."""
+    return "t_" + blake2b(f"{alert}|{change}|{at_ms}".encode(), digest_size=16).hexdigest()

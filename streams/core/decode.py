@@ -1,0 +1,111 @@
+"""Hop 2: bytes to an event, or to a dead letter that says why not.
+
+Beyond what the schemas can say, three rules hold: an event may not lie more than a day ahead of the moment
+it was received, a usage summary covers one day (23 to 25 hours, for the change of clocks) and is dated by
+its end, and a record holds at most `VALUE_BYTES_MAX`.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from streams.core.effects import DeadLetter, DeadLetterReason
+from streams.core.events import INPUTS, TOPIC_NUMBERS, Body, Event, Record, Usage, source_number
+
+DAY_MS: Final = 86_400_000
+HOUR_MS: Final = 3_600_000
+AHEAD_MS_MAX: Final = DAY_MS
+VALUE_BYTES_MAX: Final = 1 << 20
+PERIOD_MS_MIN: Final = 23 * HOUR_MS
+PERIOD_MS_MAX: Final = 25 * HOUR_MS
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_USAGE: Final = TOPIC_NUMBERS["usage"]
+_DECODERS: Final[dict[str, Callable[[bytes], Body]]] = {
+    topic: msgspec.json.Decoder(struct).decode for topic, struct in INPUTS.items()
+}
+_REASON_BY_TEXT: Final[tuple[tuple[str, DeadLetterReason], ...]] = (
+    ("Object missing required field", "missing_field"),
+    ("Object contains unknown field", "unknown_field"),
+    ("Invalid RFC3339", "bad_time"),
+    ("with a timezone component", "bad_time"),
+    ("Invalid enum value", "out_of_range"),
+    (" of length ", "out_of_range"),
+    ("matching regex", "out_of_range"),
+    ("` >= ", "out_of_range"),
+    ("` <= ", "out_of_range"),
+    ("Integer value out of range", "out_of_range"),
+    ("Expected ", "wrong_type"),
+)
+_QUOTED_VALUE: Final = re.compile(r"'[^']*'")
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Return milliseconds since 1970-01-01 UTC, whole and exact, of a time with an offset.
+
+    >>> epoch_ms(datetime(1970, 1, 2, tzinfo=UTC))
+    86400000
+    """
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def decode(record: Record) -> Event | DeadLetter:
+    """Turn one record into an `Event`, or into a `DeadLetter` with its reason; never raises on bad data.
+
+    >>> letter = decode(Record(topic="top-ups", partition=0, offset=7, value=b"{", received_ms=0))
+    >>> letter.reason, letter.offset
+    ('not_json', 7)
+    """
+    value = record.value
+    decoder = _DECODERS.get(record.topic)
+    if decoder is None:
+        return _refuse(record, "unknown_topic", "no contract has this topic's name")
+    if len(value) > VALUE_BYTES_MAX:
+        return _refuse(record, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
+    try:
+        body = decoder(value)
+    except msgspec.ValidationError as error:
+        return _refuse(record, _validation_reason(str(error)), _QUOTED_VALUE.sub("(not shown)", str(error)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason: DeadLetterReason = "not_json" if value.strip() else "empty"
+        return _refuse(record, reason, _QUOTED_VALUE.sub("(not shown)", str(error)))
+    at_ms = (body.event_time - _EPOCH) // _MILLISECOND
+    if at_ms > record.received_ms + AHEAD_MS_MAX:
+        return _refuse(record, "future_time", "event_time is more than a day ahead of the time of receipt")
+    if at_ms < 0:
+        return _refuse(record, "bad_time", "event_time is before 1970")
+    source = source_number(record.topic, record.partition)
+    if isinstance(body, Usage) and (problem := _period_problem(body)):
+        return _refuse(record, "bad_period", problem)
+    return Event(source, record.offset, at_ms, body)
+
+
+def _period_problem(usage: Usage) -> str | None:
+    length_ms = (usage.period_end - usage.period_start) // _MILLISECOND
+    if not PERIOD_MS_MIN <= length_ms <= PERIOD_MS_MAX:
+        return "period_start to period_end is not one day (23 to 25 hours)"
+    if usage.event_time != usage.period_end:
+        return "event_time is not period_end"
+    return None
+
+
+def _validation_reason(text: str) -> DeadLetterReason:
+    for fragment, reason in _REASON_BY_TEXT:
+        if fragment in text:
+            return reason
+    return "wrong_type"
+
+
+def _refuse(record: Record, reason: DeadLetterReason, detail: str) -> DeadLetter:
+    return DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        reason=reason,
+        detail=detail,
+        value=record.value,
+    )

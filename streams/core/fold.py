@@ -1,0 +1,297 @@
+"""Hop 3: an event into a subscriber's facts.
+
+Counts are added to the day on which the event happened, last times are maxima, whole snapshots (a usage day, a
+complaint, a profile) are replaced by the greater one, and event ids are remembered for the lateness horizon:
+so neither the order of arrival nor a repeat changes the outcome.  What is older than the horizon, measured
+against the subscriber's own newest event, is refused as late and changes nothing.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import IntEnum
+from hashlib import blake2b
+from typing import Final, get_args
+
+from streams.core.decode import epoch_ms
+from streams.core.events import Body, CallDrop, Complaint, Event, Outcome, ProductStatus, Subscriber, TopUp, Usage
+from streams.core.state import DAY_MS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS, Facts, Profile, Ticket
+
+CLOSED_STATUSES: Final = frozenset({"rejected", "cancelled", "closed", "resolved"})
+COMPLAINT_TYPES: Final = frozenset({"complaint", "dispute", "incident"})
+"""A request for service is a care contact, not a complaint."""
+
+STATUS_CODES: Final = {name: code for code, name in enumerate(get_args(ProductStatus))}
+PAYMENT_CODES: Final = {"prepaid": 0, "postpaid": 1, "hybrid": 2}
+SEGMENT_CODES: Final = {"consumer": 0, "youth": 1, "sme": 2, "enterprise": 3, "government": 4, "iot": 5}
+INVOLUNTARY_REASONS: Final = frozenset({"non_payment", "fraud", "deceased", "business_closure"})
+CONSENT: Final = 1
+CONTACT_ALLOWED: Final = 2
+
+TOP_UP_WIDTH: Final = 4
+"""Numbers in a top-up row: day, completed, amount, failed."""
+FAILED_CALL_WIDTH: Final = 3
+"""Numbers in a failed-call row: day, dropped, set-up failed or blocked."""
+COMPLAINT_WIDTH: Final = 2
+"""Numbers in a complaint row: day, opened."""
+
+_DAY_FIELD_BITS: Final = (1 << USAGE_DAYS) - 1
+
+
+class Life(IntEnum):
+    """Whether the subscriber is still one, by the newest lifecycle outcome."""
+
+    HERE = 0
+    PORTED_OUT = 1
+    TERMINATED = 2
+    TERMINATED_INVOLUNTARILY = 3
+
+
+class Folded(IntEnum):
+    """What became of an event: taken in, known already, or too late."""
+
+    APPLIED = 0
+    REPEATED = 1
+    LATE = 2
+
+
+def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
+    """Add one event to the facts, in place, unless it is a repeat or later than the horizon allows.
+
+    An event is a repeat if its offset is not beyond the last one applied of its source, or its id is remembered.
+    """
+    offsets = facts.offsets
+    if event.offset <= offsets.get(event.source, -1):
+        return Folded.REPEATED
+    offsets[event.source] = event.offset
+    at_ms, newest_ms = event.at_ms, facts.newest_ms
+    if newest_ms - at_ms > lateness_ms:
+        return Folded.LATE
+    body = event.body
+    kind = type(body)
+    if kind is not Usage:
+        number = id_number(body.event_id)
+        if number in facts.recent_ids:
+            return Folded.REPEATED
+        facts.recent_ids[number] = at_ms // DAY_MS
+    if at_ms > newest_ms:
+        facts.newest_ms = at_ms
+        if at_ms // DAY_MS != newest_ms // DAY_MS:
+            _forget(facts, at_ms // DAY_MS, lateness_ms)
+    elif at_ms < facts.first_ms:
+        facts.first_ms = at_ms
+    _FOLDS[kind](facts, body, at_ms)
+    return Folded.APPLIED
+
+
+def id_number(event_id: str) -> int:
+    """Return 63 bits that stand for an event id in a state.
+
+    >>> id_number("a") != id_number("b")
+    True
+    """
+    return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def is_revenue(body: Body) -> bool:
+    """Say whether an event proves that the subscriber still pays or uses: a completed top-up or a day with activity."""
+    if type(body) is Usage:
+        return _is_active(body)
+    return type(body) is TopUp and body.status == "completed"
+
+
+def _is_active(usage: Usage) -> bool:
+    return bool(usage.voice_answered or usage.voice_s or usage.data_bytes or usage.sms_count)
+
+
+def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> None:
+    day = (at_ms - DAY_MS // 2) // DAY_MS
+    ahead = day - facts.usage_day
+    if ahead > 0:
+        _open_usage_days(facts, day, ahead)
+    index = USAGE_DAYS - 1 - (facts.usage_day - day)
+    answered, voice_s = facts.answered, facts.voice_s
+    old = (facts.revisions.get(day, 0), voice_s[index], answered[index])
+    new = (body.revision, body.voice_s, body.voice_answered)
+    bit = 1 << (USAGE_DAYS - 1 - index)
+    if not facts.active_days & bit and _is_active(body):
+        facts.active_days |= bit
+        facts.usage_days_total += 1
+        if at_ms > facts.last_active_ms:
+            facts.last_active_ms = at_ms
+        if not facts.first_usage_day or day < facts.first_usage_day:
+            facts.first_usage_day = day
+    if new <= old:
+        return
+    voice_s[index] = body.voice_s
+    answered[index] = body.voice_answered
+    facts.voice_s_total += body.voice_s - old[1]
+    facts.answered_total += body.voice_answered - old[2]
+    if body.revision:
+        facts.revisions[day] = body.revision
+
+
+def _open_usage_days(facts: Facts, day: int, ahead: int) -> None:
+    """Shift the usage buckets so that the last one is `day`."""
+    if ahead >= USAGE_DAYS or not facts.usage_day:
+        ahead = USAGE_DAYS
+    for series in (facts.answered, facts.voice_s):
+        del series[:ahead]
+        series.frombytes(bytes(ahead * series.itemsize))
+    facts.active_days = facts.active_days << ahead & _DAY_FIELD_BITS
+    facts.usage_day = day
+    if facts.revisions:
+        facts.revisions = {d: r for d, r in facts.revisions.items() if day - d < USAGE_DAYS}
+
+
+def _row(rows: list[int], day: int, width: int) -> int:
+    """Return the index of the day's row in rows ordered by day, made with zeros if there was none."""
+    i = len(rows) - width
+    while i >= 0 and rows[i] > day:
+        i -= width
+    if i >= 0 and rows[i] == day:
+        return i
+    i += width
+    rows[i:i] = (day, *(0,) * (width - 1))
+    return i
+
+
+def _fold_top_up(facts: Facts, body: TopUp, at_ms: int) -> None:
+    if body.status == "completed":
+        i = _row(facts.top_ups, at_ms // DAY_MS, TOP_UP_WIDTH)
+        if not facts.top_ups[i + 1]:
+            facts.top_up_days_total += 1
+        facts.top_ups[i + 1] += 1
+        facts.top_ups[i + 2] += body.amount_minor
+        facts.top_ups_total += 1
+        facts.amount_minor_total += body.amount_minor
+        facts.last_top_up_ms = max(facts.last_top_up_ms, at_ms)
+        facts.first_top_up_ms = min(facts.first_top_up_ms or at_ms, at_ms)
+        facts.currency = max(facts.currency, body.currency)
+    elif body.status == "failed":
+        facts.top_ups[_row(facts.top_ups, at_ms // DAY_MS, TOP_UP_WIDTH) + 3] += 1
+        facts.last_failed_top_up_ms = max(facts.last_failed_top_up_ms, at_ms)
+
+
+def _fold_call_drop(facts: Facts, body: CallDrop, at_ms: int) -> None:
+    i = _row(facts.failed_calls, at_ms // DAY_MS, FAILED_CALL_WIDTH)
+    if body.kind == "dropped":
+        facts.failed_calls[i + 1] += 1
+        facts.dropped_total += 1
+        facts.last_drop_ms = max(facts.last_drop_ms, at_ms)
+    else:
+        facts.failed_calls[i + 2] += 1
+
+
+def _fold_complaint(facts: Facts, body: Complaint, at_ms: int) -> None:
+    if body.ticket_type not in COMPLAINT_TYPES:
+        return
+    if body.change == "created":
+        facts.complaints[_row(facts.complaints, at_ms // DAY_MS, COMPLAINT_WIDTH) + 1] += 1
+        facts.complaints_total += 1
+        facts.last_complaint_ms = max(facts.last_complaint_ms, at_ms)
+    number = id_number(body.ticket_id)
+    due = body.expected_resolution_date or body.requested_resolution_date
+    ticket = Ticket(
+        at_ms,
+        body.status not in CLOSED_STATUSES and body.change != "deleted",
+        epoch_ms(body.creation_date),
+        _optional_ms(due),
+        body.reopened_count,
+    )
+    known = facts.tickets.get(number)
+    if known is None or _ticket_rank(ticket) > _ticket_rank(known):
+        facts.tickets[number] = ticket
+        if len(facts.tickets) > TICKETS_MAX:
+            del facts.tickets[min(facts.tickets, key=lambda n: (*_ticket_rank(facts.tickets[n]), n))]
+
+
+def _ticket_rank(ticket: Ticket) -> tuple[int, bool, int, int, int]:
+    return ticket.at_ms, not ticket.is_open, ticket.reopened, ticket.created_ms, ticket.due_ms
+
+
+def _fold_subscriber(facts: Facts, body: Subscriber, at_ms: int) -> None:
+    profile = Profile(
+        at_ms,
+        STATUS_CODES[body.product_status],
+        PAYMENT_CODES[body.payment_type],
+        SEGMENT_CODES[body.segment],
+        body.monthly_fee_minor,
+        body.currency,
+        epoch_ms(body.start_date),
+        _optional_ms(body.contract_end_date),
+        CONSENT * body.profiling_consent | CONTACT_ALLOWED * body.contact_allowed,
+        body.account_manager_id,
+        body.group_id,
+        body.area_id,
+    )
+    known = facts.profile
+    if known is None or _profile_rank(profile) > _profile_rank(known):
+        facts.profile = profile
+
+
+def _profile_rank(profile: Profile) -> tuple[int, str]:
+    return profile.at_ms, repr(profile)
+
+
+def _fold_outcome(facts: Facts, body: Outcome, at_ms: int) -> None:
+    life = life_after(body)
+    if life is not None and (at_ms, life) > (facts.life_at_ms, facts.life):
+        facts.life_at_ms, facts.life = at_ms, life
+
+
+def life_after(body: Outcome) -> Life | None:
+    """Return what an outcome makes of the subscriber, or None where it changes nothing.
+
+    The one definition of explicit leaving: a completed port-out, or a termination that is not involuntary
+    (not for non-payment, fraud, death or the closing of a business, and not marked `voluntary: false`).
+    """
+    if body.change == "port_out_completed":
+        return Life.PORTED_OUT
+    if body.change == "terminated":
+        forced = body.voluntary is False or body.reason in INVOLUNTARY_REASONS
+        return Life.TERMINATED_INVOLUNTARILY if forced else Life.TERMINATED
+    if body.change in {"activated", "resumed", "port_in_completed", "win_back"}:
+        return Life.HERE
+    return None
+
+
+def _forget(facts: Facts, day: int, lateness_ms: int) -> None:
+    """Drop what is out of every window on `day`, the newest day; called once a day at most."""
+    oldest = day - RARE_DAYS
+    _drop_rows(facts.top_ups, oldest, TOP_UP_WIDTH)
+    _drop_rows(facts.failed_calls, oldest, FAILED_CALL_WIDTH)
+    _drop_rows(facts.complaints, oldest, COMPLAINT_WIDTH)
+    horizon = day - lateness_ms // DAY_MS - 1
+    ids = facts.recent_ids
+    if ids:
+        if min(ids.values()) < horizon:
+            facts.recent_ids = ids = {number: d for number, d in ids.items() if d >= horizon}
+        if len(ids) > IDS_MAX:
+            newest = sorted(ids.items(), key=lambda item: (item[1], item[0]))[-IDS_MAX:]
+            facts.recent_ids = dict(newest)
+    if facts.tickets:
+        settled = [n for n, t in facts.tickets.items() if not t.is_open and t.at_ms // DAY_MS < horizon]
+        for number in settled:
+            del facts.tickets[number]
+
+
+def _drop_rows(rows: list[int], oldest: int, width: int) -> None:
+    end = 0
+    while end < len(rows) and rows[end] < oldest:
+        end += width
+    if end:
+        del rows[:end]
+
+
+def _optional_ms(moment: datetime | None) -> int:
+    return 0 if moment is None else epoch_ms(moment)
+
+
+_FOLDS: Final[dict[type[Body], Callable[..., None]]] = {
+    CallDrop: _fold_call_drop,
+    Usage: _fold_usage,
+    TopUp: _fold_top_up,
+    Complaint: _fold_complaint,
+    Subscriber: _fold_subscriber,
+    Outcome: _fold_outcome,
+}

@@ -1,0 +1,112 @@
+"""Learning, beside the path: what leaving is, and when a past score's outcome is settled.
+
+Leaving is a completed port-out or a voluntary termination, or no revenue event (a completed top-up, a day with
+activity) for the whole horizon after the snapshot.  Who is made to leave (non-payment, fraud, death, closing of a
+business) is censored: neither left nor stayed.  Each settled snapshot becomes one `LabelledExample` with the features
+as they were served; when it is learned is the trainer's policy, so both times are on it: when the label could be
+known, and when its horizon closed.
+"""
+
+from array import array
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from streams.core.effects import LabelKind, LabelledExample
+from streams.core.fold import Life
+from streams.core.policy import Label
+from streams.core.state import DAY_MS, PENDING_MAX, Facts, Pending, Watch
+
+EXPLICIT_KINDS: Final[dict[Life, LabelKind]] = {Life.PORTED_OUT: "port_out", Life.TERMINATED: "termination"}
+
+
+def last_revenue_ms(facts: Facts) -> int:
+    """Return when the subscriber last paid or used; when first heard of, if never."""
+    return max(facts.last_top_up_ms, facts.last_active_ms) or facts.first_ms
+
+
+def is_gone(facts: Facts, at_ms: int, label: Label) -> bool:
+    """Say whether the subscriber has left by the definition: explicitly, or by silence for the whole horizon."""
+    if facts.life != Life.HERE:
+        return True
+    return label.inactivity and at_ms - last_revenue_ms(facts) >= label.horizon_days * DAY_MS
+
+
+def take_snapshot(watch: Watch, at_ms: int, features: tuple[float, ...], table: str, model_version: str) -> None:
+    """Remember the features and the score as served, until the outcome is known; the oldest gives way to the bound."""
+    watch.snapshot_at_ms = at_ms
+    packed = array("d", features).tobytes()
+    watch.pending.append(Pending(at_ms, packed, table, watch.probability, model_version))
+    if len(watch.pending) > PENDING_MAX:
+        del watch.pending[0]
+
+
+def note_revenue(watch: Watch, at_ms: int) -> None:
+    """Remember, for each waiting snapshot, its first revenue event; called in any order of events."""
+    pending = watch.pending
+    for i in range(len(pending) - 1, -1, -1):
+        snapshot = pending[i]
+        if snapshot.at_ms >= at_ms:
+            continue
+        first_ms = snapshot.first_revenue_ms
+        if first_ms and first_ms <= at_ms:
+            return
+        pending[i] = msgspec.structs.replace(snapshot, first_revenue_ms=at_ms)
+
+
+def settle_at_leaving(
+    watch: Watch, subscriber_id: str, at_ms: int, life: Life, label: Label
+) -> tuple[LabelledExample, ...]:
+    """Settle the snapshots whose horizon covers an explicit leaving at `at_ms`; involuntary leaving censors them."""
+    horizon_ms = label.horizon_days * DAY_MS
+    covered = [s for s in watch.pending if s.at_ms < at_ms <= s.at_ms + horizon_ms]
+    if not label.explicit or not covered:
+        return ()
+    watch.pending = [s for s in watch.pending if not s.at_ms < at_ms <= s.at_ms + horizon_ms]
+    kind = EXPLICIT_KINDS.get(life)
+    if kind is None:
+        return ()
+    return tuple(_example(subscriber_id, s, kind, at_ms, s.at_ms + horizon_ms) for s in covered)
+
+
+def settle_closed(watch: Watch, subscriber_id: str, at_ms: int, label: Label) -> tuple[LabelledExample, ...]:
+    """Settle the snapshots whose horizon has closed by `at_ms`: inactive through all of it, or stayed."""
+    horizon_ms = label.horizon_days * DAY_MS
+    pending = watch.pending
+    count = 0
+    while count < len(pending) and pending[count].at_ms + horizon_ms < at_ms:
+        count += 1
+    if not count:
+        return ()
+    settled = []
+    for snapshot in pending[:count]:
+        closed_ms, first_ms = snapshot.at_ms + horizon_ms, snapshot.first_revenue_ms
+        if label.inactivity and not 0 < first_ms <= closed_ms:
+            settled.append(_example(subscriber_id, snapshot, "inactivity", closed_ms, closed_ms))
+        else:
+            knowable_ms = closed_ms if label.explicit else first_ms
+            settled.append(_example(subscriber_id, snapshot, "stayed", knowable_ms, closed_ms))
+    del pending[:count]
+    return tuple(settled)
+
+
+def _example(
+    subscriber_id: str, snapshot: Pending, kind: LabelKind, knowable_at_ms: int, closed_at_ms: int
+) -> LabelledExample:
+    features = array("d")
+    features.frombytes(snapshot.features)
+    key = f"{subscriber_id}|{snapshot.at_ms}"
+    return LabelledExample(
+        example_id="e_" + blake2b(key.encode(), digest_size=16).hexdigest(),
+        subscriber_id=subscriber_id,
+        snapshot_at_ms=snapshot.at_ms,
+        features=tuple(features),
+        feature_table=snapshot.feature_table,
+        label=kind != "stayed",
+        kind=kind,
+        knowable_at_ms=knowable_at_ms,
+        closed_at_ms=closed_at_ms,
+        probability=snapshot.probability,
+        model_version=snapshot.model_version,
+    )

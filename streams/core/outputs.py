@@ -1,0 +1,343 @@
+"""What leaves: the three output contracts as frozen values, and the pure way from an effect to its bytes.
+
+Each struct is field for field a file in `schemas/json/` (`tests/contracts/` proves it).  Times are RFC 3339 in
+UTC with milliseconds and `Z`, names snake_case with the unit last, subscribers pseudonyms.  No phone number and
+no name of a person has a field here; the raw bytes in a dead letter are the one exception, and its topic is
+kept for 7 days only.
+"""
+
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+from typing import Annotated, Final, Literal, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+from streams.core.effects import (
+    AlertChange,
+    AlertChanged,
+    ChurnKind,
+    DeadLetter,
+    DeadLetterReason,
+    Evidence,
+    LabelKind,
+    LabelledExample,
+    Reason,
+    RiskBand,
+    ValueBand,
+)
+from streams.core.events import (
+    INT32_MAX,
+    INT53_MAX,
+    PARTITIONS_MAX,
+    Code,
+    Currency,
+    Name,
+    Reference,
+    SubscriberId,
+)
+
+SCHEMA_VERSION: Final = "contracts-ea9d6607"
+"""Names the released contracts, inputs and outputs: the start of the SHA-256 of `schemas/history/LOCK`."""
+
+DETAIL_CHARS_MAX: Final = 512
+TOPIC_CHARS_MAX: Final = 249
+TRUNCATED_BYTES: Final = 65_536
+RAW_BYTES_MAX: Final = 1_048_578
+"""Just over 1 MiB: the most that 1,398,104 characters of base64 can hold, so that both limits are one."""
+
+TIME_PATTERN: Final = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$"
+
+TimeText = Annotated[str, Meta(pattern=TIME_PATTERN, min_length=24, max_length=24)]
+Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
+Sentence = Annotated[str, Meta(min_length=1, max_length=256)]
+VersionName = Annotated[str, Meta(min_length=1, max_length=128)]
+Episode = Annotated[int, Meta(ge=1, le=INT32_MAX)]
+Partition = Annotated[int, Meta(ge=0, le=PARTITIONS_MAX - 1)]
+Offset = Annotated[int, Meta(ge=0, le=INT53_MAX)]
+ValueAtRisk = Annotated[int, Meta(ge=0, le=INT53_MAX)]
+Days = Annotated[int, Meta(ge=1, le=3_660)]
+InputTopic = Literal["call-drops", "usage", "top-ups", "complaints", "subscribers", "outcomes"]
+PublishedState = Literal["pending", "firing", "resolved"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_INPUT_TOPICS: Final[tuple[InputTopic, ...]] = get_args(InputTopic)  # Numbered as `INPUTS` is.
+
+
+class EvidenceMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """One measurement behind a reason: now, the subscriber's own usual, and over which window."""
+
+    measure: Name
+    unit: Code
+    value: float
+    baseline: float | None = None
+    window_days: Days | None = None
+
+    def __post_init__(self) -> None:
+        # JSON has no NaN: it would be written as null and read back as "no baseline".
+        if self.baseline is not None and not isfinite(self.baseline):
+            raise ValueError("baseline is not a finite number")
+
+
+class ContributionMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """One feature's share of the logit."""
+
+    feature: Name
+    contribution: float
+
+
+class ReasonMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """One theme's share of the logit, with the feature contributions that add up to it."""
+
+    code: Code
+    theme: Code
+    contribution: float
+    features: Annotated[tuple[ContributionMessage, ...], Meta(max_length=256)]
+    evidence: Annotated[tuple[EvidenceMessage, ...], Meta(max_length=64)]
+
+
+class PositionMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """The last record of one source that the subscriber's state had taken in."""
+
+    topic: InputTopic
+    partition: Partition
+    offset: Offset
+
+
+class AlertMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """One transition of one alert, whole: topic `alerts`, key `subscriber_id`."""
+
+    alert_id: Reference
+    transition_id: Reference
+    event_time: TimeText
+    subscriber_id: SubscriberId
+    kind: ChurnKind
+    episode: Episode
+    state: PublishedState
+    change: AlertChange
+    why: Sentence
+    opened_at: TimeText
+    probability: Probability
+    logit: float
+    intercept: float
+    threshold: Probability
+    band: RiskBand
+    value_band: ValueBand
+    value_at_risk_minor: ValueAtRisk
+    currency: Currency
+    reasons: Annotated[tuple[ReasonMessage, ...], Meta(max_length=64)]
+    action: Sentence
+    due_at: TimeText
+    model_version: VersionName
+    feature_table: Code
+    policy_version: VersionName
+    schema_version: VersionName
+    sources: Annotated[tuple[PositionMessage, ...], Meta(max_length=1_024)]
+    account_manager_id: Reference | None = None
+    group_id: Reference | None = None
+    area_id: Reference | None = None
+
+    def __post_init__(self) -> None:
+        _check_times(self.event_time, self.opened_at, self.due_at)
+
+
+class ExampleMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """A past snapshot whose outcome is settled, features as served: topic `examples`, key `subscriber_id`."""
+
+    example_id: Reference
+    subscriber_id: SubscriberId
+    snapshot_at: TimeText
+    features: Annotated[tuple[float, ...], Meta(min_length=1, max_length=1_024)]
+    feature_table: Code
+    label: bool
+    kind: LabelKind
+    knowable_at: TimeText
+    closed_at: TimeText
+    probability: Probability
+    model_version: VersionName
+
+    def __post_init__(self) -> None:
+        _check_times(self.snapshot_at, self.knowable_at, self.closed_at)
+
+
+class DeadLetterMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """A record that cannot be used, its raw bytes in base64: topic `dead-letters`, key topic/partition/offset."""
+
+    topic: Annotated[str, Meta(max_length=TOPIC_CHARS_MAX)]
+    partition: Partition
+    offset: Offset
+    reason: DeadLetterReason
+    detail: Annotated[str, Meta(max_length=DETAIL_CHARS_MAX)]
+    value: Annotated[bytes, Meta(max_length=RAW_BYTES_MAX)]
+
+
+Message = AlertMessage | ExampleMessage | DeadLetterMessage
+
+OUTPUTS: Final[dict[str, type[Message]]] = {
+    "alerts": AlertMessage,
+    "examples": ExampleMessage,
+    "dead-letters": DeadLetterMessage,
+}
+"""Topic to contract, as `INPUTS` is for what arrives."""
+
+_DECODERS: Final[dict[type[Message], msgspec.json.Decoder[Message]]] = {
+    struct: msgspec.json.Decoder(struct) for struct in OUTPUTS.values()
+}
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class Outgoing(Struct, frozen=True, gc=False):
+    """A message ready to be sent: its topic, its key (which chooses the partition) and its bytes."""
+
+    topic: str
+    key: bytes
+    value: bytes
+
+
+def outgoing(effect: AlertChanged | LabelledExample | DeadLetter) -> Outgoing:
+    """Return the message that publishes one effect; the same effect always gives the same bytes.
+
+    Raises `msgspec.ValidationError` or `ValueError` as `encode` does.
+
+    >>> letter = DeadLetter(topic="usage", partition=1, offset=9, reason="not_json", detail="", value=b"?")
+    >>> outgoing(letter).key
+    b'usage/1/9'
+    """
+    if isinstance(effect, AlertChanged):
+        return Outgoing("alerts", effect.subscriber_id.encode(), encode(alert_message(effect)))
+    if isinstance(effect, LabelledExample):
+        return Outgoing("examples", effect.subscriber_id.encode(), encode(example_message(effect)))
+    letter = dead_letter_message(effect)
+    key = f"{letter.topic}/{letter.partition}/{letter.offset}"
+    return Outgoing("dead-letters", key.encode(), encode(letter))
+
+
+def encode(message: Message) -> bytes:
+    """Return a message as JSON in UTF-8, proven to meet its own contract.
+
+    Raises `msgspec.ValidationError` when it does not, a number that is not finite included: that is a broken
+    invariant of the caller, never bad data.
+
+    >>> encode(DeadLetterMessage(topic="usage", partition=0, offset=2, reason="empty", detail="", value=b""))
+    b'{"topic":"usage","partition":0,"offset":2,"reason":"empty","detail":"","value":""}'
+    """
+    body = _ENCODER.encode(message)
+    # Building a struct checks no bound; reading it back does.  Outputs are rare, so this costs nothing that counts.
+    _DECODERS[type(message)].decode(body)
+    return body
+
+
+def alert_message(change: AlertChanged) -> AlertMessage:
+    """Return the message of one transition of an alert.
+
+    An alert that goes back to `inactive` without having fired is published as `resolved` with change `dropped`,
+    so that three states are enough for a reader and each open alert is seen to close.
+    """
+    return AlertMessage(
+        alert_id=change.alert_id,
+        transition_id=change.transition_id,
+        event_time=rfc3339(change.at_ms),
+        subscriber_id=change.subscriber_id,
+        kind=change.kind,
+        episode=change.episode,
+        state="resolved" if change.state == "inactive" else change.state,
+        change=change.change,
+        why=change.why,
+        opened_at=rfc3339(change.opened_at_ms),
+        probability=change.probability,
+        logit=change.logit,
+        intercept=change.intercept,
+        threshold=change.threshold,
+        band=change.band,
+        value_band=change.value_band,
+        value_at_risk_minor=change.value_at_risk_minor,
+        currency=change.currency,
+        reasons=tuple(_reason_message(reason) for reason in change.reasons),
+        action=change.action,
+        due_at=rfc3339(change.due_at_ms),
+        model_version=change.model_version,
+        feature_table=change.feature_table,
+        policy_version=change.policy_version,
+        schema_version=change.schema_version,
+        sources=tuple(_position_message(source, change.offsets[source]) for source in sorted(change.offsets)),
+        account_manager_id=change.account_manager_id,
+        group_id=change.group_id,
+        area_id=change.area_id,
+    )
+
+
+def example_message(example: LabelledExample) -> ExampleMessage:
+    """Return the message of one labelled example."""
+    return ExampleMessage(
+        example_id=example.example_id,
+        subscriber_id=example.subscriber_id,
+        snapshot_at=rfc3339(example.snapshot_at_ms),
+        features=example.features,
+        feature_table=example.feature_table,
+        label=example.label,
+        kind=example.kind,
+        knowable_at=rfc3339(example.knowable_at_ms),
+        closed_at=rfc3339(example.closed_at_ms),
+        probability=example.probability,
+        model_version=example.model_version,
+    )
+
+
+def dead_letter_message(letter: DeadLetter) -> DeadLetterMessage:
+    """Return the message of one dead letter; of a value that was `too_large`, only the first 64 KiB.
+
+    >>> letter = DeadLetter(topic="usage", partition=0, offset=3, reason="too_large", detail="", value=bytes(1 << 21))
+    >>> len(dead_letter_message(letter).value)
+    65536
+    """
+    return DeadLetterMessage(
+        topic=letter.topic[:TOPIC_CHARS_MAX],
+        partition=letter.partition,
+        offset=letter.offset,
+        reason=letter.reason,
+        detail=letter.detail[:DETAIL_CHARS_MAX],
+        value=letter.value[:TRUNCATED_BYTES] if letter.reason == "too_large" else letter.value,
+    )
+
+
+def rfc3339(at_ms: int) -> str:
+    """Return milliseconds since 1970-01-01 UTC as RFC 3339 text; raises `OverflowError` outside years 1 to 9999.
+
+    >>> rfc3339(1_700_000_000_123)
+    '2023-11-14T22:13:20.123Z'
+    """
+    moment = _EPOCH + timedelta(milliseconds=at_ms)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def _reason_message(reason: Reason) -> ReasonMessage:
+    return ReasonMessage(
+        code=reason.code,
+        theme=reason.theme,
+        contribution=reason.contribution,
+        features=tuple(
+            ContributionMessage(feature=feature, contribution=share) for feature, share in reason.features.items()
+        ),
+        evidence=tuple(_evidence_message(evidence) for evidence in reason.evidence),
+    )
+
+
+def _evidence_message(evidence: Evidence) -> EvidenceMessage:
+    return EvidenceMessage(
+        measure=evidence.measure,
+        unit=evidence.unit,
+        value=evidence.value,
+        baseline=evidence.baseline,
+        window_days=evidence.window_days,
+    )
+
+
+def _position_message(source: int, offset: int) -> PositionMessage:
+    number, partition = divmod(source, PARTITIONS_MAX)
+    return PositionMessage(topic=_INPUT_TOPICS[number], partition=partition, offset=offset)
+
+
+def _check_times(*texts: str) -> None:
+    # The pattern fixes the shape; only a calendar knows that February has no 30th.
+    for text in texts:
+        datetime.fromisoformat(text)

@@ -1,0 +1,217 @@
+"""What an operator decides: when to score, what leaving means, when to warn, what to do about it.
+
+A policy is one frozen value read from TOML text; every field has a default in `streams/defaults/policy.toml`, which
+explains it.  Its version is the hash of its content, so two runs with one version decided alike.
+"""
+
+import tomllib
+from hashlib import blake2b
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from streams.core.effects import ChurnKind, RiskBand, ValueBand
+from streams.core.features import THEMES
+from streams.core.state import DAY_MS, RARE_DAYS
+
+HOUR_MS: Final = 3_600_000
+
+Days = Annotated[int, Meta(ge=1, le=3650)]
+Hours = Annotated[int, Meta(ge=0, le=8760)]
+Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
+Minor = Annotated[int, Meta(ge=0)]
+LearnAt = Literal["close", "knowable"]
+
+
+class _Closed(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Time(_Closed):
+    """Event time: how late an event may be and still count."""
+
+    lateness_days: Annotated[int, Meta(ge=0, le=30)]
+
+
+class Label(_Closed):
+    """The definition of leaving: within `horizon_days` of a snapshot, explicitly, by inactivity, or either."""
+
+    horizon_days: Days
+    explicit: bool
+    inactivity: bool
+    learn_at: LearnAt
+
+
+class Snapshots(_Closed):
+    """When a score becomes a training example: every so often, while there was revenue in the last `active_days`."""
+
+    after_days: Annotated[int, Meta(ge=0, le=365)]
+    every_days: Days
+    active_days: Days
+    dormant_days: Days
+
+
+class Scoring(_Closed):
+    """How often a subscriber is scored, and at which hour (UTC) of the day."""
+
+    every_hours: Annotated[int, Meta(ge=24, le=8760)]
+    quiet_every_hours: Annotated[int, Meta(ge=24, le=8760)]
+    quiet_below: Probability
+    at_hour: Annotated[int, Meta(ge=0, le=23)]
+
+
+class Value(_Closed):
+    """What separates the value bands: revenue of 30 days in minor units."""
+
+    mid_from_minor: Minor
+    high_from_minor: Minor
+
+
+class Rule(_Closed):
+    """When to warn, for one value band: thresholds, hold and clear times, and the pause after an episode."""
+
+    open_at: Probability
+    close_at: Probability
+    hold_hours: Hours
+    clear_hours: Hours
+    cool_down_days: Annotated[int, Meta(ge=0, le=365)]
+
+
+class Rules(_Closed):
+    """One rule for each value band."""
+
+    low: Rule
+    mid: Rule
+    high: Rule
+
+
+class Risk(_Closed):
+    """Where the risk bands begin; below `medium_from` the risk is low."""
+
+    medium_from: Probability
+    high_from: Probability
+    critical_from: Probability
+
+
+class Play(_Closed):
+    """What to do about one kind of churn, and how soon: by the risk band's number of hours."""
+
+    action: Annotated[str, Meta(min_length=1, max_length=200)]
+    due_hours: dict[Literal["low", "medium", "high", "critical"], Annotated[int, Meta(ge=1, le=8760)]]
+
+
+class Training(_Closed):
+    """How the model learns: step, sampling of negatives, base rate, when a version is published."""
+
+    step: Annotated[float, Meta(gt=0.0, le=1.0)]
+    keep_negatives: Annotated[float, Meta(gt=0.0, le=1.0)]
+    base_rate: Annotated[float, Meta(gt=0.0, lt=1.0)]
+    publish_every_days: Days
+    positives_min: Annotated[int, Meta(ge=1)]
+
+
+class Policy(_Closed):
+    """Everything that may be decided without touching the code."""
+
+    time: Time
+    label: Label
+    snapshots: Snapshots
+    scoring: Scoring
+    value: Value
+    alerting: Rules
+    risk: Risk
+    training: Training
+    kinds: dict[str, ChurnKind]
+    plays: dict[ChurnKind, Play]
+    version: str = ""
+
+    @property
+    def lateness_ms(self) -> int:
+        """The lateness horizon in milliseconds."""
+        return self.time.lateness_days * DAY_MS
+
+    def rule(self, band: ValueBand) -> Rule:
+        """Return the alerting rule of a value band."""
+        if band == "high":
+            return self.alerting.high
+        return self.alerting.mid if band == "mid" else self.alerting.low
+
+    def value_band(self, revenue_minor: float) -> ValueBand:
+        """Return the value band of a 30-day revenue in minor units."""
+        if revenue_minor >= self.value.high_from_minor:
+            return "high"
+        return "mid" if revenue_minor >= self.value.mid_from_minor else "low"
+
+    def risk_band(self, probability: float) -> RiskBand:
+        """Return the risk band of a probability."""
+        if probability >= self.risk.critical_from:
+            return "critical"
+        if probability >= self.risk.high_from:
+            return "high"
+        return "medium" if probability >= self.risk.medium_from else "low"
+
+
+class PolicyError(ValueError):
+    """A policy cannot be used; the text names the field and what it should be."""
+
+
+def read_policy(*texts: str) -> Policy:
+    """Return the policy that the TOML texts describe, each laid over the one before.
+
+    Raises:
+        PolicyError: a text is no TOML, or a field is missing, unknown or out of range.
+    """
+    tree: dict[str, Any] = {}
+    for text in texts:
+        try:
+            overlay = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise PolicyError(f"the policy is not TOML: {error}") from error
+        tree = _merged(tree, overlay)
+    return policy_from(tree)
+
+
+def policy_from(tree: dict[str, Any]) -> Policy:
+    """Return the policy of a nested mapping, checked, with its version filled in.
+
+    Raises:
+        PolicyError: a field is missing, unknown or out of range, or two of them contradict each other.
+    """
+    content = {name: value for name, value in tree.items() if name != "version"}
+    try:
+        policy = msgspec.convert(content, Policy)
+    except msgspec.ValidationError as error:
+        raise PolicyError(f"the policy cannot be used: {error}") from error
+    problem = _contradiction(policy)
+    if problem:
+        raise PolicyError(f"the policy contradicts itself: {problem}")
+    canonical = msgspec.json.encode(policy, order="sorted")
+    return msgspec.structs.replace(policy, version="policy-" + blake2b(canonical, digest_size=4).hexdigest())
+
+
+def _contradiction(policy: Policy) -> str | None:
+    for band, rule in (("low", policy.alerting.low), ("mid", policy.alerting.mid), ("high", policy.alerting.high)):
+        if rule.close_at >= rule.open_at:
+            return f"alerting.{band}.close_at must be below alerting.{band}.open_at"
+    if not policy.risk.medium_from < policy.risk.high_from < policy.risk.critical_from:
+        return "risk.medium_from, high_from and critical_from must rise"
+    if policy.value.mid_from_minor >= policy.value.high_from_minor:
+        return "value.mid_from_minor must be below value.high_from_minor"
+    if not (policy.label.explicit or policy.label.inactivity):
+        return "label.explicit and label.inactivity cannot both be off"
+    if policy.time.lateness_days > RARE_DAYS - 60:
+        return f"time.lateness_days may be {RARE_DAYS - 60} at most"
+    unnamed = [theme.name for theme in THEMES if theme.name not in policy.kinds]
+    if unnamed:
+        return f"kinds.{unnamed[0]} is missing"
+    missing = sorted(set(policy.kinds.values()) - set(policy.plays))
+    return f"plays.{missing[0]} is missing" if missing else None
+
+
+def _merged(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in overlay.items():
+        below = merged.get(name)
+        merged[name] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged

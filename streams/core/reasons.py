@@ -1,0 +1,130 @@
+"""Why a probability is what it is: the logit's shares by theme, each with the measurement behind it.
+
+A reason is exact, since the scorer is linear: the contributions of all reasons and the intercept add up to the logit.
+Its code is that of the feature that weighs most in it; its evidence is the value now, the subscriber's own usual
+value and the window.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from streams.core.effects import Evidence, Reason
+from streams.core.features import NAMES, THEMES
+from streams.core.scoring import Scorer
+from streams.core.state import DAY_MS, Facts
+from streams.core.windows import Measures
+
+CODES: Final = {
+    "rhythm": "topup_gap", "value": "topup_amount_down", "usage": "usage_down", "service": "drop_rate_up",
+    "complaints": "complaint_recent", "contract": "contract_ending", "payment": "topup_failed",
+    "tenure": "customer_profile", "fading": "several_signs",
+}  # fmt: skip
+CODES_BY_FEATURE: Final = {
+    "top_ups_trend_7d": "topup_frequency_down", "top_ups_trend_14d": "topup_frequency_down",
+    "top_ups_trend_30d": "topup_frequency_down", "value_fall": "value_loss",
+    "setup_failure_ratio": "setup_failures_up", "complaint_open": "complaint_open",
+    "complaint_open_age": "complaint_open", "complaint_open_and_drops": "complaint_open",
+    "complaint_overdue": "complaint_unresolved_sla", "complaint_overdue_and_drops": "complaint_unresolved_sla",
+    "complaint_repeated": "complaint_repeat", "complaint_rate": "complaint_repeat",
+    "tenure_new": "new_subscriber", "suspended": "suspended",
+}  # fmt: skip
+
+
+def reasons(scorer: Scorer, features: tuple[float, ...], facts: Facts, at_ms: int, m: Measures) -> tuple[Reason, ...]:
+    """Return one reason for each theme, the heaviest first; with the intercept they add up to the logit."""
+    shares = dict(zip(NAMES, scorer.contributions(features), strict=True))
+    found = []
+    for theme in THEMES:
+        names = [feature.name for feature in theme.features]
+        total = sum(shares[name] for name in names)
+        leading = max(names, key=shares.__getitem__) if total > 0 else min(names, key=shares.__getitem__)
+        code = CODES_BY_FEATURE.get(leading, CODES[theme.name])
+        parts = {name: shares[name] for name in names if shares[name]}
+        found.append(Reason(code, theme.name, total, parts, _EVIDENCE[theme.name](facts, at_ms, m)))
+    return tuple(sorted(found, key=lambda reason: (-reason.contribution, reason.theme)))
+
+
+def _rate(count: float, days: float, per_days: float) -> float | None:
+    """Return a count as so many in `per_days`, or None before a week is known."""
+    return round(count * per_days / days, 6) if days >= 7.0 else None
+
+
+def _rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
+    if not f.top_ups_total:
+        return ()
+    gap = round(m.gap_days, 6) if f.top_up_days_total > 1 else None
+    return (
+        Evidence("days_since_top_up", "days", round(m.silent_days, 6), gap, None),
+        Evidence("top_ups", "per 30 days", m.top_ups_30, _rate(f.top_ups_total, m.age_days, 30.0), 30),
+    )
+
+
+def _value(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
+    if not m.revenue_30 and not m.revenue_30_before:
+        return ()
+    before = m.revenue_30_before if m.age_days >= 60.0 else None
+    return (Evidence("revenue", "minor units", m.revenue_30, before, 30),)
+
+
+def _usage(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
+    if not f.usage_day:
+        return ()
+    days = max(f.usage_day - f.first_usage_day + 1, 1)
+    idle = max(at_ms - f.last_active_ms, 0) / DAY_MS if f.last_active_ms else m.age_days
+    return (
+        Evidence("answered_calls", "per 14 days", m.answered_14, _rate(f.answered_total, days, 14.0), 14),
+        Evidence("voice_time", "seconds per 14 days", m.voice_14, _rate(f.voice_s_total, days, 14.0), 14),
+        Evidence("days_since_activity", "days", round(idle, 6), None, None),
+    )
+
+
+def _service(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
+    if not m.answered_30 and not m.drops_30:
+        return ()
+    calls = max(m.answered_30, m.drops_30)
+    usual = round(100.0 * f.dropped_total / max(f.answered_total, f.dropped_total), 6) if f.dropped_total else 0.0
+    return (
+        Evidence("dropped_calls", "percent of answered", round(100.0 * m.drops_30 / calls, 6), usual, 30),
+        Evidence("dropped_calls", "calls", m.drops_30, None, 30),
+        Evidence("answered_calls", "calls", m.answered_30, None, 30),
+    )
+
+
+def _complaints(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
+    if not f.complaints_total and not m.complaint_open_since_ms:
+        return ()
+    age = (at_ms - m.complaint_open_since_ms) / DAY_MS if m.complaint_open_since_ms else 0.0
+    return (
+        Evidence("complaints", "complaints", sum(f.complaints[1::2]), None, 70),
+        Evidence("open_complaint_age", "days", round(age, 6), None, None),
+        Evidence("complaint_overdue", "0 or 1", float(m.complaint_overdue), None, None),
+    )
+
+
+def _contract(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
+    if f.profile is None or not f.profile.contract_end_ms:
+        return ()
+    return (Evidence("days_to_contract_end", "days", round((f.profile.contract_end_ms - at_ms) / DAY_MS, 6), None, None),)
+
+
+def _payment(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
+    if not m.failed_30:
+        return ()
+    return (
+        Evidence("failed_top_ups", "percent of attempts", 100.0 * m.failed_30 / (m.failed_30 + m.top_ups_30), None, 30),
+    )
+
+
+def _tenure(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
+    start_ms = f.profile.start_ms if f.profile is not None else f.first_ms
+    return (Evidence("tenure", "days", round(max(at_ms - start_ms, 0) / DAY_MS, 6), None, None),)
+
+
+def _fading(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
+    return (*_rhythm(f, at_ms, m)[:1], *_usage(f, at_ms, m)[1:2])
+
+
+_EVIDENCE: Final[dict[str, Callable[[Facts, int, Measures], tuple[Evidence, ...]]]] = {
+    "rhythm": _rhythm, "value": _value, "usage": _usage, "service": _service, "complaints": _complaints,
+    "contract": _contract, "payment": _payment, "tenure": _tenure, "fading": _fading,
+}  # fmt: skip

@@ -1,0 +1,169 @@
+"""Hop 5: features to a probability and its exact reasons.
+
+A scorer is linear in the logit, so that a reason is no estimate: `logit = intercept + sum(contributions)`, where a
+feature's contribution is its slope times its distance from the usual value.  The cold-start scorecard and a learned
+model version become the same `Scorer`; nothing here knows how to learn.
+"""
+
+import tomllib
+from hashlib import sha256
+from math import exp, isfinite
+from operator import mul
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from streams.core.features import FEATURE_TABLE, NAMES
+
+Finite = Annotated[float, Meta(ge=-1e12, le=1e12)]
+LOGIT_MAX: Final = 700.0
+
+
+class ModelError(ValueError):
+    """A model version or a scorecard cannot be served; the text says why."""
+
+
+class ModelVersion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One published version of a linear model, whole and plain: its JSON is all that a scorer needs.
+
+    `contribution_i = weights_i * (x_i - means_i) / scales_i`, and 0 where `scales_i` is 0.
+    """
+
+    name: str
+    version: Annotated[int, Meta(ge=1)]
+    parent: int | None
+    feature_table: str
+    features: tuple[str, ...]
+    intercept: Finite
+    weights: tuple[Finite, ...]
+    means: tuple[Finite, ...]
+    scales: tuple[Finite, ...]
+    published_at_ms: int
+    examples: int
+    positives: int
+    source_position: int
+    metrics: dict[str, float]
+    hash: str = ""
+
+    @property
+    def served_as(self) -> str:
+        """The name that is written into every score made with this version."""
+        return f"{self.name}-{self.version}-{self.hash[:8]}"
+
+
+def content_hash(version: ModelVersion) -> str:
+    """Return the SHA-256 of the version's canonical JSON without its hash."""
+    return sha256(msgspec.json.encode(msgspec.structs.replace(version, hash=""), order="sorted")).hexdigest()
+
+
+def sealed(version: ModelVersion) -> ModelVersion:
+    """Return the version with its content hash filled in."""
+    return msgspec.structs.replace(version, hash=content_hash(version))
+
+
+def read_version(data: bytes) -> ModelVersion:
+    """Return the version that the JSON holds.
+
+    Raises:
+        ModelError: it is no such JSON, its hash is not that of its content, or its numbers do not fit together.
+    """
+    try:
+        version = msgspec.json.decode(data, type=ModelVersion)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"no model version: {error}") from error
+    if version.hash != content_hash(version):
+        raise ModelError(f"{version.name} version {version.version} was changed after it was published: its hash differs")
+    count = len(version.features)
+    if not len(version.weights) == len(version.means) == len(version.scales) == count:
+        raise ModelError(f"{version.name} version {version.version} has {count} features but other numbers of weights")
+    return version
+
+
+class Scorer(Struct, frozen=True):
+    """A linear scorer over the feature table: `slopes` in logit per unit, `usual` the values that contribute nothing."""
+
+    version: str
+    intercept: float
+    slopes: tuple[float, ...]
+    usual: tuple[float, ...]
+    bias: float
+
+    def logit(self, features: tuple[float, ...]) -> float:
+        """Return the log-odds of leaving for features in the table's order."""
+        return self.bias + sum(map(mul, self.slopes, features))
+
+    def contributions(self, features: tuple[float, ...]) -> tuple[float, ...]:
+        """Return each feature's share: with the intercept they add up to the logit within 1e-12."""
+        return tuple(k * (x - u) for k, x, u in zip(self.slopes, features, self.usual, strict=True))
+
+
+def probability(logit: float) -> float:
+    """Return the probability of a logit, without overflow.
+
+    >>> probability(0.0), probability(-1e9)
+    (0.5, 0.0)
+    """
+    if logit < -LOGIT_MAX:
+        return 0.0
+    return 1.0 / (1.0 + exp(-logit))
+
+
+def scorer_from(version: ModelVersion) -> Scorer:
+    """Return the scorer that serves a model version.
+
+    Raises:
+        ModelError: the version was learned on another feature table.
+    """
+    if version.feature_table != FEATURE_TABLE or version.features != NAMES:
+        raise ModelError(
+            f"{version.name} version {version.version} was learned on {version.feature_table}, this program computes "
+            f"{FEATURE_TABLE}"
+        )
+    slopes = tuple(w / s if s else 0.0 for w, s in zip(version.weights, version.scales, strict=True))
+    return _scorer(version.served_as, version.intercept, slopes, version.means)
+
+
+def _scorer(name: str, intercept: float, slopes: tuple[float, ...], usual: tuple[float, ...]) -> Scorer:
+    bias = intercept - sum(map(mul, slopes, usual))
+    if not (isfinite(bias) and all(map(isfinite, slopes))):
+        raise ModelError(f"{name} holds a number that is not finite")
+    return Scorer(name, intercept, slopes, usual, bias)
+
+
+class Weight(Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of the scorecard: logit per unit of the feature above its usual value, and why."""
+
+    feature: str
+    weight: Finite
+    usual: Finite
+    reason: Annotated[str, Meta(min_length=10)]
+
+
+class Scorecard(Struct, frozen=True, forbid_unknown_fields=True):
+    """The reviewed weights that serve until a model has learned enough."""
+
+    intercept: Finite
+    weights: tuple[Weight, ...]
+
+
+def read_scorecard(text: str) -> Scorer:
+    """Return the scorer of a scorecard in TOML.
+
+    Raises:
+        ModelError: it is no TOML, a field is wrong, or it weighs a feature that does not exist, or one twice.
+    """
+    try:
+        card = msgspec.convert(tomllib.loads(text), Scorecard)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ModelError(f"the scorecard cannot be used: {error}") from error
+    rows = {weight.feature: weight for weight in card.weights}
+    unknown = sorted(rows.keys() - set(NAMES))
+    if unknown:
+        raise ModelError(f"the scorecard weighs {unknown[0]!r}, which is no feature")
+    if len(rows) != len(card.weights):
+        raise ModelError("the scorecard weighs a feature twice")
+    slopes = tuple(rows[name].weight if name in rows else 0.0 for name in NAMES)
+    usual = tuple(rows[name].usual if name in rows else 0.0 for name in NAMES)
+    digest = sha256(msgspec.json.encode(card, order="sorted")).hexdigest()
+    return _scorer(f"scorecard-{digest[:8]}", card.intercept, slopes, usual)

@@ -1,0 +1,254 @@
+"""What is remembered of one subscriber: plain data, versioned, packed with msgpack.
+
+`Facts` is what the events add up to and depends on nothing but the set of accepted events; `Watch` is where
+the scoring, the alert and the label queue stand and depends on when the state was woken.  Both are working
+copies that the core changes in place; `pack` and `unpack` are the border.
+"""
+
+from array import array
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct, field
+
+from streams.core.effects import AlertStateName, ChurnKind, RiskBand
+
+V = TypeVar("V")
+
+STATE_VERSION: Final = 1
+DAY_MS: Final = 86_400_000
+
+USAGE_DAYS: Final = 42
+"""Day buckets kept for usage: two windows of 14 days, a 30-day denominator, and the lateness horizon."""
+
+RARE_DAYS: Final = 70
+"""Days kept for top-ups, failed calls and complaints: two windows of 30 days and the lateness horizon."""
+
+IDS_MAX: Final = 512
+TICKETS_MAX: Final = 16
+PENDING_MAX: Final = 64
+
+_NO_COUNTS: Final = array("H", bytes(2 * USAGE_DAYS))
+_NO_SECONDS: Final = array("I", bytes(4 * USAGE_DAYS))
+
+
+class Profile(Struct, array_like=True, gc=False, frozen=True):
+    """The part of the newest `subscribers` record that features and alerts use; codes are indices, money minor units."""
+
+    at_ms: int
+    status: int
+    payment: int
+    segment: int
+    monthly_fee_minor: int
+    currency: str
+    start_ms: int
+    contract_end_ms: int
+    flags: int
+    account_manager_id: str | None
+    group_id: str | None
+    area_id: str | None
+
+
+class Ticket(Struct, array_like=True, gc=False, frozen=True):
+    """The newest known snapshot of one complaint: when it was taken, opened, due (0 = no date), and whether it is open."""
+
+    at_ms: int
+    is_open: bool
+    created_ms: int
+    due_ms: int
+    reopened: int
+
+
+class Facts(Struct, gc=False):
+    """Everything that the accepted events add up to; the same for every interleaving of them."""
+
+    first_ms: int
+    newest_ms: int
+    usage_day: int = 0
+    answered: "array[int]" = field(default_factory=lambda: array("H", _NO_COUNTS))
+    voice_s: "array[int]" = field(default_factory=lambda: array("I", _NO_SECONDS))
+    active_days: int = 0
+    revisions: dict[int, int] = field(default_factory=dict)
+    top_ups: list[int] = field(default_factory=list)
+    failed_calls: list[int] = field(default_factory=list)
+    complaints: list[int] = field(default_factory=list)
+    answered_total: int = 0
+    voice_s_total: int = 0
+    usage_days_total: int = 0
+    first_usage_day: int = 0
+    dropped_total: int = 0
+    top_ups_total: int = 0
+    top_up_days_total: int = 0
+    amount_minor_total: int = 0
+    complaints_total: int = 0
+    first_top_up_ms: int = 0
+    last_top_up_ms: int = 0
+    last_failed_top_up_ms: int = 0
+    last_active_ms: int = 0
+    last_drop_ms: int = 0
+    last_complaint_ms: int = 0
+    currency: str = ""
+    profile: Profile | None = None
+    tickets: dict[int, Ticket] = field(default_factory=dict)
+    life_at_ms: int = 0
+    life: int = 0
+    recent_ids: dict[int, int] = field(default_factory=dict)
+    offsets: dict[int, int] = field(default_factory=dict)
+
+
+class AlertState(Struct, array_like=True, gc=False, frozen=True):
+    """Where the subscriber's alert stands; times are event times in ms, 0 where nothing happened yet."""
+
+    state: AlertStateName = "inactive"
+    episode: int = 0
+    kind: ChurnKind = "natural"
+    band: RiskBand = "low"
+    opened_at_ms: int = 0
+    below_since_ms: int = 0
+    cool_until_ms: int = 0
+
+
+class Pending(Struct, array_like=True, gc=False, frozen=True):
+    """A snapshot that waits for its outcome: the features as served (packed doubles) and the score that was served."""
+
+    at_ms: int
+    features: bytes
+    feature_table: str
+    probability: float
+    model_version: str
+    first_revenue_ms: int = 0
+
+
+INACTIVE: Final = AlertState()
+
+
+class Watch(Struct, gc=False):
+    """Where scoring, the alert and the label queue of one subscriber stand."""
+
+    next_wake_ms: int = 0
+    scored_at_ms: int = 0
+    snapshot_at_ms: int = 0
+    probability: float = 0.0
+    alert: AlertState = INACTIVE
+    pending: list[Pending] = field(default_factory=list)
+
+
+class SubscriberState(Struct, gc=False):
+    """One subscriber: facts and watch."""
+
+    facts: Facts
+    watch: Watch
+
+
+class _Packed(Struct, array_like=True, gc=False):
+    """The wire form of a state: one msgpack array whose first element is the version."""
+
+    version: int
+    first_ms: int
+    newest_ms: int
+    usage_day: int
+    answered: list[int]
+    voice_s: list[int]
+    active_days: int
+    revisions: dict[int, int]
+    top_ups: list[int]
+    failed_calls: list[int]
+    complaints: list[int]
+    totals: tuple[int, int, int, int, int, int, int, int, int]
+    times: tuple[int, int, int, int, int, int]
+    currency: str
+    profile: Profile | None
+    tickets: dict[int, Ticket]
+    life_at_ms: int
+    life: int
+    recent_ids: dict[int, int]
+    offsets: dict[int, int]
+    next_wake_ms: int
+    scored_at_ms: int
+    snapshot_at_ms: int
+    probability: float
+    alert: AlertState | None
+    pending: list[Pending]
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Packed).decode
+
+
+class UnreadableStateError(ValueError):
+    """A packed state is damaged or of a version that this program does not know."""
+
+
+def new_state(at_ms: int) -> SubscriberState:
+    """Return the state of a subscriber first heard of at `at_ms`.
+
+    >>> new_state(5).facts.newest_ms
+    5
+    """
+    return SubscriberState(Facts(at_ms, at_ms), Watch())
+
+
+def pack(state: SubscriberState) -> bytes:
+    """Return the state as bytes; equal states give equal bytes.
+
+    >>> unpack(pack(new_state(86_400_000))) == new_state(86_400_000)
+    True
+    """
+    f, w = state.facts, state.watch
+    answered, voice_s = f.answered.tolist(), f.voice_s.tolist()
+    blank = next((i for i, n in enumerate(voice_s) if n or answered[i]), USAGE_DAYS)
+    return _encode(
+        _Packed(
+            STATE_VERSION, f.first_ms, f.newest_ms, f.usage_day, answered[blank:], voice_s[blank:], f.active_days,
+            _sorted(f.revisions), _by_gaps(f.top_ups, 4), _by_gaps(f.failed_calls, 3), _by_gaps(f.complaints, 2),
+            (f.answered_total, f.voice_s_total, f.usage_days_total, f.first_usage_day, f.dropped_total, f.top_ups_total,
+             f.top_up_days_total, f.amount_minor_total, f.complaints_total),
+            (f.first_top_up_ms, f.last_top_up_ms, f.last_failed_top_up_ms, f.last_active_ms, f.last_drop_ms,
+             f.last_complaint_ms),
+            f.currency, f.profile, _sorted(f.tickets), f.life_at_ms, f.life, _sorted(f.recent_ids), _sorted(f.offsets),
+            w.next_wake_ms, w.scored_at_ms, w.snapshot_at_ms, w.probability, None if w.alert == INACTIVE else w.alert,
+            w.pending,
+        )
+    )  # fmt: skip
+
+
+def unpack(packed: bytes) -> SubscriberState:
+    """Return the state that `pack` wrote.
+
+    Raises:
+        UnreadableStateError: the bytes are no state, or one of another version.
+    """
+    try:
+        p = _decode(packed)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableStateError(f"not a packed state: {error}") from error
+    if p.version != STATE_VERSION:
+        raise UnreadableStateError(f"state version {p.version}, this program reads {STATE_VERSION}")
+    padding = [0] * (USAGE_DAYS - len(p.voice_s))
+    facts = Facts(
+        p.first_ms, p.newest_ms, p.usage_day, array("H", padding + p.answered), array("I", padding + p.voice_s),
+        p.active_days, p.revisions, _from_gaps(p.top_ups, 4), _from_gaps(p.failed_calls, 3), _from_gaps(p.complaints, 2),
+        *p.totals, *p.times, p.currency, p.profile, p.tickets, p.life_at_ms, p.life, p.recent_ids, p.offsets,
+    )  # fmt: skip
+    watch = Watch(
+        p.next_wake_ms, p.scored_at_ms, p.snapshot_at_ms, p.probability, p.alert or INACTIVE, p.pending
+    )
+    return SubscriberState(facts, watch)
+
+
+def _sorted(values: dict[int, V]) -> dict[int, V]:
+    return dict(sorted(values.items())) if len(values) > 1 else values
+
+
+def _by_gaps(rows: list[int], width: int) -> list[int]:
+    """Return the rows with each day as its distance from the row before: one byte instead of three."""
+    gaps = rows.copy()
+    for i in range(len(gaps) - width, 0, -width):
+        gaps[i] -= gaps[i - width]
+    return gaps
+
+
+def _from_gaps(gaps: list[int], width: int) -> list[int]:
+    for i in range(width, len(gaps), width):
+        gaps[i] += gaps[i - width]
+    return gaps

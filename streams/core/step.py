@@ -1,0 +1,227 @@
+"""Hops 3 to 6 in one function: `step(state, given, context) -> (state, effects)`.
+
+This is the whole path of an event, and of a wake, which is how inactivity enters.  Live, replay, backtest, demo and
+every test run it; whoever calls it does the reading, the writing and the keeping of time.
+
+    event -> fold -> (revenue, leaving: settle labels) -> score now if it cannot wait -> ask for the next wake
+    wake  -> settle labels whose horizon closed -> features -> score -> alert -> snapshot -> ask for the next wake
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from streams.core.alerting import Circumstances, Move, advance, alert_id, transition_id
+from streams.core.effects import AlertChanged, ChurnKind, Effect, LateEvent, Reason
+from streams.core.events import INPUTS, PARTITIONS_MAX, Complaint, Event, Outcome, Wake
+from streams.core.features import FEATURE_TABLE, vector
+from streams.core.fold import CONSENT, Folded, Life, fold, is_revenue, life_after
+from streams.core.learning import (
+    is_gone,
+    last_revenue_ms,
+    note_revenue,
+    settle_at_leaving,
+    settle_closed,
+    take_snapshot,
+)
+from streams.core.policy import HOUR_MS, Policy
+from streams.core.reasons import reasons
+from streams.core.scoring import Scorer, probability
+from streams.core.state import DAY_MS, INACTIVE, Facts, SubscriberState, new_state
+from streams.core.windows import Measures, measure
+
+SCHEMA_VERSION: Final = "v1"
+YEAR_MONTHS: Final = 12
+
+_TOPICS: Final = tuple(INPUTS)
+
+
+class Context(Struct, frozen=True):
+    """What holds while a record is processed: the frozen scorer and policy, each with its version."""
+
+    scorer: Scorer
+    policy: Policy
+
+    @property
+    def bands(self) -> tuple[int, int]:
+        """Where the mid and the high value band begin, in minor units of 30 days."""
+        return self.policy.value.mid_from_minor, self.policy.value.high_from_minor
+
+
+def step(
+    state: SubscriberState | None, given: Event | Wake, context: Context
+) -> tuple[SubscriberState, tuple[Effect, ...]]:
+    """Apply one event or wake to one subscriber; the state is changed in place and returned with what follows."""
+    if type(given) is Event:
+        return _on_event(state, given, context)
+    if state is None or state.watch.next_wake_ms != given.at_ms:
+        return state or new_state(given.at_ms), ()
+    return state, _on_wake(state, given.subscriber_id, given.at_ms, context)
+
+
+def _on_event(
+    state: SubscriberState | None, event: Event, context: Context
+) -> tuple[SubscriberState, tuple[Effect, ...]]:
+    if state is None:
+        state = new_state(event.at_ms)
+    facts, watch, body, at_ms = state.facts, state.watch, event.body, event.at_ms
+    folded = fold(facts, event, context.policy.lateness_ms)
+    if folded is not Folded.APPLIED:
+        return state, () if folded is Folded.REPEATED else (_late(event, facts),)
+    if watch.pending and is_revenue(body):
+        note_revenue(watch, at_ms)
+    if not watch.next_wake_ms and facts.life == Life.HERE:
+        watch.next_wake_ms = _next_slot_ms(at_ms, context.policy)
+    kind = type(body)
+    if kind is Outcome and facts.life_at_ms == at_ms and life_after(body):
+        return state, _on_leaving(state, body.subscriber_id, at_ms, context)
+    if kind is Complaint and body.change == "created":
+        return state, _assess(state, body.subscriber_id, at_ms, context)
+    return state, ()
+
+
+def _on_leaving(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[Effect, ...]:
+    """Settle what waited for this outcome, end the alert, and let the subscriber rest."""
+    life = Life(state.facts.life)
+    effects = settle_at_leaving(state.watch, subscriber_id, at_ms, life, context.policy.label)
+    ended = _assess(state, subscriber_id, at_ms, context) if state.watch.alert.state != "inactive" else ()
+    if not state.watch.pending:
+        state.watch.next_wake_ms = 0
+    return effects + ended
+
+
+def _on_wake(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[Effect, ...]:
+    facts, watch, policy = state.facts, state.watch, context.policy
+    effects: tuple[Effect, ...] = ()
+    if watch.pending:
+        effects = settle_closed(watch, subscriber_id, at_ms, policy.label)
+    if facts.life == Life.HERE:
+        effects += _assess(state, subscriber_id, at_ms, context)
+    watch.next_wake_ms = _next_wake_ms(state, at_ms, policy)
+    return effects
+
+
+def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[Effect, ...]:
+    """Compute features, score, move the alert, and take a snapshot if one is due."""
+    facts, watch, policy, scorer = state.facts, state.watch, context.policy, context.scorer
+    measures = measure(facts, at_ms, context.bands)
+    features = vector(facts, at_ms, measures)
+    logit = scorer.logit(features)
+    watch.scored_at_ms = at_ms
+    watch.probability = chance = probability(logit)
+    effects: tuple[Effect, ...] = ()
+    rule = policy.rule(policy.value_band(measures.revenue_30))
+    if chance >= rule.close_at or watch.alert is not INACTIVE:
+        now = Circumstances(chance, policy.risk_band(chance), at_ms, is_gone(facts, at_ms, policy.label), _barred(facts))
+        why = reasons(scorer, features, facts, at_ms, measures)
+        watch.alert, move = advance(watch.alert, now, rule, _kind(why, policy))
+        if move is not None:
+            effects = (_changed(state, subscriber_id, at_ms, context, measures, logit, why, move),)
+    if _snapshot_is_due(state, subscriber_id, at_ms, policy):
+        take_snapshot(watch, at_ms, features, FEATURE_TABLE, scorer.version)
+    return effects
+
+
+def _barred(facts: Facts) -> bool:
+    return facts.profile is not None and not facts.profile.flags & CONSENT
+
+
+def _kind(why: tuple[Reason, ...], policy: Policy) -> ChurnKind:
+    return policy.kinds[why[0].theme]
+
+
+def _snapshot_is_due(state: SubscriberState, subscriber_id: str, at_ms: int, policy: Policy) -> bool:
+    facts, watch, every = state.facts, state.watch, policy.snapshots
+    if facts.life != Life.HERE or at_ms - last_revenue_ms(facts) > every.active_days * DAY_MS or _barred(facts):
+        return False
+    if watch.snapshot_at_ms:
+        return at_ms - watch.snapshot_at_ms >= every.every_days * DAY_MS
+    spread_days = int(subscriber_id[-4:], 16) % every.every_days
+    return at_ms - facts.first_ms >= (every.after_days + spread_days) * DAY_MS
+
+
+def _changed(  # noqa: PLR0913 - everything that an alert must carry is computed once, by the caller
+    state: SubscriberState,
+    subscriber_id: str,
+    at_ms: int,
+    context: Context,
+    measures: Measures,
+    logit: float,
+    why: tuple[Reason, ...],
+    move: Move,
+) -> AlertChanged:
+    facts, alert, policy, profile = state.facts, state.watch.alert, context.policy, state.facts.profile
+    identity = alert_id(subscriber_id, alert.kind, alert.opened_at_ms)
+    band = policy.risk_band(state.watch.probability)
+    value_band = policy.value_band(measures.revenue_30)
+    play = policy.plays[alert.kind]
+    rule = policy.rule(value_band)
+    return AlertChanged(
+        alert_id=identity,
+        transition_id=transition_id(identity, move.change, at_ms),
+        subscriber_id=subscriber_id,
+        kind=alert.kind,
+        episode=alert.episode + (move.change == "dropped"),
+        state=alert.state,
+        change=move.change,
+        why=move.why,
+        at_ms=at_ms,
+        opened_at_ms=alert.opened_at_ms,
+        probability=state.watch.probability,
+        logit=logit,
+        intercept=context.scorer.intercept,
+        threshold=rule.open_at if alert.state in {"pending", "firing"} else rule.close_at,
+        band=band,
+        value_band=value_band,
+        value_at_risk_minor=round(measures.revenue_30) * YEAR_MONTHS,
+        currency=facts.currency or (profile.currency if profile is not None else ""),
+        reasons=why,
+        action=play.action,
+        due_at_ms=alert.opened_at_ms + play.due_hours[band] * HOUR_MS,
+        model_version=context.scorer.version,
+        feature_table=FEATURE_TABLE,
+        policy_version=policy.version,
+        schema_version=SCHEMA_VERSION,
+        offsets=dict(sorted(facts.offsets.items())),
+        account_manager_id=profile.account_manager_id if profile is not None else None,
+        group_id=profile.group_id if profile is not None else None,
+        area_id=profile.area_id if profile is not None else None,
+    )
+
+
+def _late(event: Event, facts: Facts) -> LateEvent:
+    return LateEvent(
+        subscriber_id=event.body.subscriber_id,
+        topic=_TOPICS[event.source // PARTITIONS_MAX],
+        partition=event.source % PARTITIONS_MAX,
+        offset=event.offset,
+        event_id=event.body.event_id,
+        at_ms=event.at_ms,
+        late_by_s=(facts.newest_ms - event.at_ms) // 1000,
+    )
+
+
+def _next_slot_ms(at_ms: int, policy: Policy) -> int:
+    """Return the next daily scoring time strictly after `at_ms`."""
+    slot_ms = at_ms // DAY_MS * DAY_MS + policy.scoring.at_hour * HOUR_MS
+    return slot_ms if slot_ms > at_ms else slot_ms + DAY_MS
+
+
+def _next_wake_ms(state: SubscriberState, at_ms: int, policy: Policy) -> int:
+    """Return when to wake next, or 0 to rest until an event comes."""
+    facts, watch = state.facts, state.watch
+    is_calm = watch.alert.state in {"inactive", "resolved"}
+    if facts.life != Life.HERE or (
+        is_calm and at_ms - last_revenue_ms(facts) > policy.snapshots.dormant_days * DAY_MS
+    ):
+        if not watch.pending:
+            return 0
+        closes_ms = watch.pending[0].at_ms + policy.label.horizon_days * DAY_MS
+        return max(_next_slot_ms(closes_ms, policy), _next_slot_ms(at_ms, policy))
+    is_quiet = is_calm and watch.probability < policy.scoring.quiet_below
+    hours = policy.scoring.quiet_every_hours if is_quiet else policy.scoring.every_hours
+    wake_ms = at_ms + hours * HOUR_MS
+    if watch.snapshot_at_ms:
+        due_ms = watch.snapshot_at_ms + policy.snapshots.every_days * DAY_MS
+        wake_ms = min(wake_ms, max(due_ms, at_ms + DAY_MS))
+    return _next_slot_ms(wake_ms - 1, policy)

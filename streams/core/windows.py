@@ -1,0 +1,144 @@
+"""The sums over windows of days that features are made of.
+
+Windows end at the moment of scoring: "the last n days" are the n whole days before today and today so far; "before"
+is the window of the same length that ends where it begins.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from streams.core.state import DAY_MS, USAGE_DAYS, Facts
+
+GAP_DAYS_PRIOR: Final = 30.0
+"""The top-up gap assumed of somebody unknown; it weighs as much as one gap of one's own."""
+OVERDUE_MAX: Final = 8.0
+PREPAID: Final = 0
+
+
+class Measures(Struct, gc=False):
+    """The sums over windows that several themes need; days and milliseconds as in the state."""
+
+    day: int
+    age_days: float
+    silent_days: float
+    gap_days: float
+    overdue: float
+    top_ups_7: int
+    top_ups_7_before: int
+    top_ups_14: int
+    top_ups_14_before: int
+    top_ups_30: int
+    top_ups_30_before: int
+    minor_7: int
+    minor_7_before: int
+    minor_14: int
+    minor_14_before: int
+    minor_30: int
+    minor_30_before: int
+    failed_30: int
+    voice_7: int
+    voice_7_before: int
+    voice_14: int
+    voice_14_before: int
+    voice_30: int
+    answered_7: int
+    answered_14: int
+    answered_30: int
+    active_14: int
+    drops_7: int
+    drops_30: int
+    unset_30: int
+    revenue_30: float
+    revenue_30_before: float
+    band: int
+    band_before: int
+    complaint_open_since_ms: int
+    complaint_overdue: bool
+
+
+def measure(f: Facts, at_ms: int, bands: tuple[int, int]) -> Measures:
+    """Return the window sums of the facts seen from `at_ms`; `bands` are where the mid and high value band begin."""
+    day = at_ms // DAY_MS
+    n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed = _top_up_windows(f.top_ups, day)
+    drops_7, drops_30, unset_30 = _failed_call_windows(f.failed_calls, day)
+    voice, answered = f.voice_s, f.answered
+    i = USAGE_DAYS - 1 - f.usage_day + day
+    v7, v7b, v14b = sum(voice[i - 7 : i + 1]), sum(voice[i - 14 : i - 7]), sum(voice[i - 28 : i - 14])
+    v30 = v7 + v7b + v14b + sum(voice[i - 30 : i - 28])
+    a7, a7b = sum(answered[i - 7 : i + 1]), sum(answered[i - 14 : i - 7])
+    a30 = a7 + a7b + sum(answered[i - 30 : i - 14])
+    quiet = day - f.usage_day
+    active = ((f.active_days << quiet) & 0x7FFF).bit_count() if quiet < USAGE_DAYS else 0
+    age_days = max(at_ms - f.first_ms, 0) / DAY_MS
+    last = f.last_top_up_ms
+    silent_days = max(at_ms - last, 0) / DAY_MS if last else age_days
+    span_days = (last - f.first_top_up_ms) / DAY_MS
+    gap_days = (span_days + GAP_DAYS_PRIOR) / (f.top_up_days_total or 1)
+    since, overdue = _open_complaints(f, at_ms) if f.tickets else (0, False)
+    profile = f.profile
+    fee = profile.monthly_fee_minor if profile is not None and profile.payment != PREPAID else 0
+    return Measures(
+        day, age_days, silent_days, gap_days, min(silent_days / gap_days, OVERDUE_MAX),
+        n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed,
+        v7, v7b, v7 + v7b, v14b, v30, a7, a7 + a7b, a30, active, drops_7, drops_30, unset_30,
+        float(m30 + fee), float(m30b + fee), band_of(m30 + fee, bands), band_of(m30b + fee, bands), since, overdue,
+    )  # fmt: skip
+
+
+def band_of(revenue_minor: int, bands: tuple[int, int]) -> int:
+    """Return 0, 1 or 2 for a low, mid or high revenue of 30 days.
+
+    >>> [band_of(minor, (2000, 6000)) for minor in (0, 2000, 6000)]
+    [0, 1, 2]
+    """
+    return (revenue_minor >= bands[0]) + (revenue_minor >= bands[1])
+
+
+def _open_complaints(f: Facts, at_ms: int) -> tuple[int, bool]:
+    """Return when the oldest open complaint was made (0 = none is open) and whether one is past its due date."""
+    since, overdue = 0, False
+    for ticket in f.tickets.values():
+        if ticket.is_open:
+            since = min(since or ticket.created_ms, ticket.created_ms)
+            overdue = overdue or 0 < ticket.due_ms < at_ms
+    return since, overdue
+
+
+def _top_up_windows(rows: list[int], day: int) -> tuple[int, ...]:
+    n7 = n7b = n14b = n30 = n30b = m7 = m7b = m14b = m30 = m30b = failed = 0
+    for i in range(0, len(rows), 4):
+        age = day - rows[i]
+        if age > 60:
+            continue
+        n, minor = rows[i + 1], rows[i + 2]
+        if age <= 30:
+            n30 += n
+            m30 += minor
+            failed += rows[i + 3]
+            if age <= 7:
+                n7 += n
+                m7 += minor
+            elif age <= 14:
+                n7b += n
+                m7b += minor
+            elif age <= 28:
+                n14b += n
+                m14b += minor
+        else:
+            n30b += n
+            m30b += minor
+    return n7, n7b, n7 + n7b, n14b, n30, n30b, m7, m7b, m7 + m7b, m14b, m30, m30b, failed
+
+
+def _failed_call_windows(rows: list[int], day: int) -> tuple[int, int, int]:
+    drops_7 = drops_30 = unset_30 = 0
+    for i in range(len(rows) - 3, -1, -3):
+        age = day - rows[i]
+        if age > 30:
+            break
+        drops_30 += rows[i + 1]
+        unset_30 += rows[i + 2]
+        if age <= 7:
+            drops_7 += rows[i + 1]
+    return drops_7, drops_30, unset_30
