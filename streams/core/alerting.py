@@ -92,29 +92,26 @@ def _signal_above(alert: AlertState, now: Circumstances, rule: Rule) -> Signal:
     return "above" if hold_ms else "held"
 
 
-def advance(alert: AlertState, now: Circumstances, rule: Rule, kind: ChurnKind) -> tuple[AlertState, Move | None]:
-    """Return the alert after the present risk, and the move that was made, if any.
-
-    `kind` is what the episode will be called if one begins now; it stays for the whole episode.
-    """
-    sign = signal(alert, now, rule)
-    move = MOVES.get((alert.state, sign))
-    if move is None:
-        return _with_below_since(alert, now, sign), None
+def moved(alert: AlertState, move: Move, now: Circumstances, rule: Rule, kind: ChurnKind) -> AlertState:
+    """Return the alert after a move; `kind` is what an episode that begins now is called, to its end."""
     replace = msgspec.structs.replace
     if alert.state in {"inactive", "resolved"}:
-        began = AlertState(move.to, alert.episode + 1, kind, now.band, now.at_ms, 0, 0)
-        return began, move
+        return AlertState(move.to, alert.episode + 1, kind, now.band, now.at_ms)
     if move.change == "dropped":
-        return replace(alert, state=move.to, episode=alert.episode - 1, below_since_ms=0), move
+        return replace(alert, state=move.to, episode=alert.episode - 1, below_since_ms=0)
     if move.to == "resolved":
         cool_until_ms = now.at_ms + rule.cool_down_days * DAY_MS
-        return replace(alert, state=move.to, below_since_ms=0, cool_until_ms=cool_until_ms), move
-    return replace(alert, state=move.to, band=now.band, below_since_ms=0), move
+        return replace(alert, state=move.to, below_since_ms=0, cool_until_ms=cool_until_ms)
+    return replace(alert, state=move.to, band=now.band, below_since_ms=0)
 
 
-def _with_below_since(alert: AlertState, now: Circumstances, sign: Signal) -> AlertState:
-    """Keep the time since when a firing alert has been below its closing threshold."""
+def stayed(alert: AlertState, now: Circumstances, sign: Signal) -> AlertState:
+    """Return the alert where no move follows: it remembers since when it has been below the closing threshold.
+
+    >>> from streams.core.state import INACTIVE
+    >>> stayed(INACTIVE, Circumstances(0.1, "low", 9, False, False), "below") is INACTIVE
+    True
+    """
     since_ms = 0
     if alert.state == "firing" and sign == "below":
         since_ms = alert.below_since_ms or now.at_ms

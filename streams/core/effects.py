@@ -109,4 +109,8 @@ class LabelledExample(Struct, frozen=True, gc=False):
     model_version: str
 
 
-Effect = LateEvent | AlertChanged | LabelledExample
+class Repeated(Struct, frozen=True, gc=False):
+    """The event was applied before, or another with its id was: nothing changed."""
+
+
+Effect = LateEvent | AlertChanged | LabelledExample | Repeated

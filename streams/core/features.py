@@ -2,7 +2,7 @@
 
 A theme is one function that returns its features in the order of the table; `feature_vector` joins them.  Ratios are
 smoothed, so that nothing divides by zero and small counts stay small; every feature is finite and bounded.  No count
-stands alone: each is over time, over calls, over its own past or over the subscriber's own habit.
+stands alone: each is over time, over calls, over its own past or over the subscriber's own habit.  "Against" is `change`, -1 to 1.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,6 @@ from msgspec import Struct
 from streams.core.state import DAY_MS, Facts
 from streams.core.windows import PREPAID, Measures, measure
 
-RATIO_MAX: Final = 4.0
-"""Log ratios are kept within ±4."""
 SURPRISE_MAX: Final = 8.0
 SUSPENDED: Final = 6
 YOUTH: Final = 1
@@ -43,16 +41,13 @@ class Theme(Struct, frozen=True):
     features: tuple[Feature, ...]
 
 
-def log_ratio(now: float, before: float, prior: float) -> float:
-    """Return the log of (now + prior) over (before + prior), within ±`RATIO_MAX`.
+def change(now: float, before: float, prior: float) -> float:
+    """Return how much more now is than before, between -1 and 1: tanh of half the log of (now + prior) / (before + prior).
 
-    >>> log_ratio(3, 1, 1) == log(2)
-    True
+    >>> change(3, 1, 0), change(0, 0, 1), change(0, 5, 0)
+    (0.5, 0.0, -1.0)
     """
-    ratio = log((now + prior) / (before + prior))
-    if ratio > RATIO_MAX:
-        return RATIO_MAX
-    return ratio if ratio > -RATIO_MAX else -RATIO_MAX
+    return (now - before) / (now + before + prior + prior)
 
 
 def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
@@ -69,9 +64,9 @@ def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
         surprise if surprise < SURPRISE_MAX else SURPRISE_MAX,
         log1p(30.0 / m.gap_days),
         days / (days + 3.0),
-        log_ratio(m.top_ups_7, m.top_ups_7_before, 1.0),
-        log_ratio(m.top_ups_14, m.top_ups_14_before, 1.0),
-        log_ratio(m.top_ups_30, m.top_ups_30_before, 1.0),
+        change(m.top_ups_7, m.top_ups_7_before, 1.0),
+        change(m.top_ups_14, m.top_ups_14_before, 1.0),
+        change(m.top_ups_30, m.top_ups_30_before, 1.0),
     )
 
 
@@ -80,10 +75,10 @@ def value(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG0
     usual = f.amount_minor_total / f.top_ups_total + 1.0 if f.top_ups_total else 100.0
     size = m.minor_30 / m.top_ups_30 if m.top_ups_30 else usual
     return (
-        log_ratio(m.minor_7, m.minor_7_before, usual),
-        log_ratio(m.minor_14, m.minor_14_before, usual),
-        log_ratio(m.minor_30, m.minor_30_before, usual),
-        log_ratio(size, usual, 1.0),
+        change(m.minor_7, m.minor_7_before, usual),
+        change(m.minor_14, m.minor_14_before, usual),
+        change(m.minor_30, m.minor_30_before, usual),
+        change(size, usual, 1.0),
         log1p(m.revenue_30 / 1000.0),
         float(m.band),
         float(m.band_before - m.band) if m.band_before > m.band and m.age_days > 60.0 else 0.0,
@@ -98,9 +93,9 @@ def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     idle_days = max(at_ms - f.last_active_ms, 0) / DAY_MS if f.last_active_ms else m.age_days
     return (
         log1p(idle_days),
-        log_ratio(m.voice_7, m.voice_7_before, 600.0),
-        log_ratio(m.voice_14, m.voice_14_before, 600.0),
-        log_ratio(m.answered_14 / 14.0, f.answered_total / span_days, 0.2),
+        change(m.voice_7, m.voice_7_before, 600.0),
+        change(m.voice_14, m.voice_14_before, 600.0),
+        change(m.answered_14 / 14.0, f.answered_total / span_days, 0.2),
         m.active_14 / 14.0,
         m.active_14 / 14.0 - f.usage_days_total / span_days,
         log1p(m.answered_30 / 30.0),
@@ -115,8 +110,8 @@ def service(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: AR
         log1p(100.0 * ratio),
         log1p(m.drops_30 * 3600.0 / (m.voice_30 + 3600.0)),
         log1p(100.0 * m.unset_30 / (m.answered_30 + m.unset_30 + CALLS_PRIOR)),
-        log_ratio(m.drops_7 / (m.answered_7 + CALLS_PRIOR), ratio, 0.01),
-        log_ratio(ratio, habit, 0.01),
+        change(m.drops_7 / (m.answered_7 + CALLS_PRIOR), ratio, 0.01),
+        change(ratio, habit, 0.01),
     )
 
 
@@ -151,7 +146,7 @@ def contract(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
         1.0 if days_left > 0.0 else 0.0,
         near,
         near * log1p(100.0 * m.drops_30 / (m.answered_30 + CALLS_PRIOR)),
-        near * max(0.0, -log_ratio(m.voice_14, m.voice_14_before, 600.0)),
+        near * max(0.0, -change(m.voice_14, m.voice_14_before, 600.0)),
     )
 
 
@@ -189,10 +184,10 @@ def tenure(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
 def fading(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
     """Compute the fading theme: signs of going that mean more together than alone."""
     late = min(m.overdue, 4.0) if f.top_ups_total else 0.0
-    fall = -log_ratio(m.voice_14, m.voice_14_before, 600.0)
+    fall = -change(m.voice_14, m.voice_14_before, 600.0)
     fall = fall if fall > 0.0 else 0.0
     usual = f.amount_minor_total / f.top_ups_total + 1.0 if f.top_ups_total else 100.0
-    poorer = -log_ratio(m.minor_30, m.minor_30_before, usual)
+    poorer = -change(m.minor_30, m.minor_30_before, usual)
     return (
         late * fall,
         late * poorer if poorer > 0.0 else 0.0,
@@ -210,24 +205,24 @@ THEMES: Final = (
         Feature("top_up_surprise", "nats", "top-up days x log((30 + days known) / (30 + days known until the last)): the BG/NBD odds of being gone (Fader, Hardie and Lee 2005), at most 8"),
         Feature("top_up_habit", "log per 30 days", "log(1 + top-ups that the usual gap makes in 30 days)"),
         Feature("top_up_experience", "share", "top-up days / (top-up days + 3)"),
-        Feature("top_ups_trend_7d", "log ratio", "top-ups of the last 7 days against the 7 before"),
-        Feature("top_ups_trend_14d", "log ratio", "top-ups of the last 14 days against the 14 before"),
-        Feature("top_ups_trend_30d", "log ratio", "top-ups of the last 30 days against the 30 before"),
+        Feature("top_ups_trend_7d", "-1..1", "top-ups of the last 7 days against the 7 before"),
+        Feature("top_ups_trend_14d", "-1..1", "top-ups of the last 14 days against the 14 before"),
+        Feature("top_ups_trend_30d", "-1..1", "top-ups of the last 30 days against the 30 before"),
     )),
     Theme("value", value, (
-        Feature("amount_trend_7d", "log ratio", "amount of the last 7 days against the 7 before, smoothed by one usual top-up"),
-        Feature("amount_trend_14d", "log ratio", "amount of the last 14 days against the 14 before"),
-        Feature("amount_trend_30d", "log ratio", "amount of the last 30 days against the 30 before"),
-        Feature("top_up_size", "log ratio", "mean top-up of the last 30 days against the lifetime mean"),
+        Feature("amount_trend_7d", "-1..1", "amount of the last 7 days against the 7 before, smoothed by one usual top-up"),
+        Feature("amount_trend_14d", "-1..1", "amount of the last 14 days against the 14 before"),
+        Feature("amount_trend_30d", "-1..1", "amount of the last 30 days against the 30 before"),
+        Feature("top_up_size", "-1..1", "mean top-up of the last 30 days against the lifetime mean"),
         Feature("revenue_30d", "log thousand minor", "log(1 + revenue of 30 days / 1000): top-ups, and the fee unless prepaid"),
         Feature("value_band", "0..2", "value band of the last 30 days: low, mid, high"),
         Feature("value_fall", "bands", "bands lost against the 30 days before, once 60 days are known: value loss"),
     )),
     Theme("usage", usage, (
         Feature("usage_silence", "log days", "log(1 + days since the last day with activity)"),
-        Feature("voice_trend_7d", "log ratio", "answered seconds of the last 7 days against the 7 before, smoothed by 10 minutes"),
-        Feature("voice_trend_14d", "log ratio", "answered seconds of the last 14 days against the 14 before"),
-        Feature("calls_over_habit", "log ratio", "answered calls a day in 14 days against the lifetime mean"),
+        Feature("voice_trend_7d", "-1..1", "answered seconds of the last 7 days against the 7 before, smoothed by 10 minutes"),
+        Feature("voice_trend_14d", "-1..1", "answered seconds of the last 14 days against the 14 before"),
+        Feature("calls_over_habit", "-1..1", "answered calls a day in 14 days against the lifetime mean"),
         Feature("active_share", "share", "days with activity of the last 14"),
         Feature("active_share_over_habit", "share", "active_share less the lifetime share"),
         Feature("calls_per_day", "log per day", "log(1 + answered calls a day in 30 days)"),
@@ -236,8 +231,8 @@ THEMES: Final = (
         Feature("drop_ratio", "log percent", "log(1 + 100 x dropped / (answered + 20)) in 30 days"),
         Feature("drops_per_session_hour", "log per hour", "log(1 + dropped per hour of answered time in 30 days)"),
         Feature("setup_failure_ratio", "log percent", "log(1 + 100 x failed or blocked set-ups / (attempts + 20)) in 30 days"),
-        Feature("drop_ratio_rise", "log ratio", "dropped per answered call in 7 days against 30"),
-        Feature("drop_ratio_over_habit", "log ratio", "dropped per answered call in 30 days against the lifetime"),
+        Feature("drop_ratio_rise", "-1..1", "dropped per answered call in 7 days against 30"),
+        Feature("drop_ratio_over_habit", "-1..1", "dropped per answered call in 30 days against the lifetime"),
     )),
     Theme("complaints", complaints, (
         Feature("complaint_open", "0 or 1", "a complaint is open"),
@@ -253,7 +248,7 @@ THEMES: Final = (
         Feature("contract_bound", "0 or 1", "a commitment runs"),
         Feature("contract_ending", "0..1", "1 on the day the commitment ends, falling to 0 over 45 days either side"),
         Feature("contract_ending_and_drops", "log percent", "contract_ending x drop_ratio"),
-        Feature("contract_ending_and_usage_fall", "log ratio", "contract_ending x fall of voice_trend_14d"),
+        Feature("contract_ending_and_usage_fall", "-1..1", "contract_ending x fall of voice_trend_14d"),
     )),
     Theme("payment", payment, (
         Feature("failed_top_up_share", "share", "failed top-ups over attempts + 1 in 30 days"),
@@ -272,7 +267,7 @@ THEMES: Final = (
     Theme("fading", fading, (
         Feature("overdue_and_usage_fall", "own gaps", "top_up_overdue (at most 4) x fall of voice_trend_14d"),
         Feature("overdue_and_less_money", "own gaps", "top_up_overdue (at most 4) x fall of amount_trend_30d"),
-        Feature("usage_fall_and_less_money", "log ratio", "fall of voice_trend_14d x fall of amount_trend_30d"),
+        Feature("usage_fall_and_less_money", "-1..1", "fall of voice_trend_14d x fall of amount_trend_30d"),
         Feature("overdue_while_new", "own gaps", "top_up_overdue (at most 4) / (1 + days known / 90)"),
     )),
 )  # fmt: skip

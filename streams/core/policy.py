@@ -1,10 +1,9 @@
 """What an operator decides: when to score, what leaving means, when to warn, what to do about it.
 
-A policy is one frozen value read from TOML text; every field has a default in `streams/defaults/policy.toml`, which
+A policy is one frozen value; every field has a default in `streams/defaults/policy.toml`, which
 explains it.  Its version is the hash of its content, so two runs with one version decided alike.
 """
 
-import tomllib
 from hashlib import blake2b
 from typing import Annotated, Any, Final, Literal
 
@@ -156,18 +155,14 @@ class PolicyError(ValueError):
     """A policy cannot be used; the text names the field and what it should be."""
 
 
-def read_policy(*texts: str) -> Policy:
-    """Return the policy that the TOML texts describe, each laid over the one before.
+def layered(*trees: dict[str, Any]) -> Policy:
+    """Return the policy of nested mappings, each laid over the one before.
 
     Raises:
-        PolicyError: a text is no TOML, or a field is missing, unknown or out of range.
+        PolicyError: a field is missing, unknown or out of range, or two of them contradict each other.
     """
     tree: dict[str, Any] = {}
-    for text in texts:
-        try:
-            overlay = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise PolicyError(f"the policy is not TOML: {error}") from error
+    for overlay in trees:
         tree = _merged(tree, overlay)
     return policy_from(tree)
 

@@ -11,8 +11,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from streams.core.alerting import Circumstances, Move, advance, alert_id, transition_id
-from streams.core.effects import AlertChanged, ChurnKind, Effect, LateEvent, Reason
+from streams.core.alerting import MOVES, Circumstances, moved, signal, stayed
+from streams.core.announcing import Scored, announce
+from streams.core.effects import Effect, LateEvent, Repeated
 from streams.core.events import INPUTS, PARTITIONS_MAX, Complaint, Event, Outcome, Wake
 from streams.core.features import FEATURE_TABLE, vector
 from streams.core.fold import CONSENT, Folded, Life, fold, is_revenue, life_after
@@ -28,12 +29,10 @@ from streams.core.policy import HOUR_MS, Policy
 from streams.core.reasons import reasons
 from streams.core.scoring import Scorer, probability
 from streams.core.state import DAY_MS, INACTIVE, Facts, SubscriberState, new_state
-from streams.core.windows import Measures, measure
-
-SCHEMA_VERSION: Final = "v1"
-YEAR_MONTHS: Final = 12
+from streams.core.windows import measure
 
 _TOPICS: Final = tuple(INPUTS)
+_REPEATED: Final = (Repeated(),)
 
 
 class Context(Struct, frozen=True):
@@ -67,7 +66,7 @@ def _on_event(
     facts, watch, body, at_ms = state.facts, state.watch, event.body, event.at_ms
     folded = fold(facts, event, context.policy.lateness_ms)
     if folded is not Folded.APPLIED:
-        return state, () if folded is Folded.REPEATED else (_late(event, facts),)
+        return state, _REPEATED if folded is Folded.REPEATED else (_late(event, facts),)
     if watch.pending and is_revenue(body):
         note_revenue(watch, at_ms)
     if not watch.next_wake_ms and facts.life == Life.HERE:
@@ -113,10 +112,15 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
     rule = policy.rule(policy.value_band(measures.revenue_30))
     if chance >= rule.close_at or watch.alert is not INACTIVE:
         now = Circumstances(chance, policy.risk_band(chance), at_ms, is_gone(facts, at_ms, policy.label), _barred(facts))
-        why = reasons(scorer, features, facts, at_ms, measures)
-        watch.alert, move = advance(watch.alert, now, rule, _kind(why, policy))
-        if move is not None:
-            effects = (_changed(state, subscriber_id, at_ms, context, measures, logit, why, move),)
+        sign = signal(watch.alert, now, rule)
+        move = MOVES.get((watch.alert.state, sign))
+        if move is None:
+            watch.alert = stayed(watch.alert, now, sign)
+        else:
+            why = reasons(scorer, features, facts, at_ms, measures)
+            watch.alert = moved(watch.alert, move, now, rule, policy.kinds[why[0].theme])
+            scored = Scored(at_ms, logit, chance, measures, why)
+            effects = (announce(subscriber_id, facts, watch.alert, move, scored, scorer, policy),)
     if _snapshot_is_due(state, subscriber_id, at_ms, policy):
         take_snapshot(watch, at_ms, features, FEATURE_TABLE, scorer.version)
     return effects
@@ -124,10 +128,6 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
 
 def _barred(facts: Facts) -> bool:
     return facts.profile is not None and not facts.profile.flags & CONSENT
-
-
-def _kind(why: tuple[Reason, ...], policy: Policy) -> ChurnKind:
-    return policy.kinds[why[0].theme]
 
 
 def _snapshot_is_due(state: SubscriberState, subscriber_id: str, at_ms: int, policy: Policy) -> bool:
@@ -138,55 +138,6 @@ def _snapshot_is_due(state: SubscriberState, subscriber_id: str, at_ms: int, pol
         return at_ms - watch.snapshot_at_ms >= every.every_days * DAY_MS
     spread_days = int(subscriber_id[-4:], 16) % every.every_days
     return at_ms - facts.first_ms >= (every.after_days + spread_days) * DAY_MS
-
-
-def _changed(  # noqa: PLR0913 - everything that an alert must carry is computed once, by the caller
-    state: SubscriberState,
-    subscriber_id: str,
-    at_ms: int,
-    context: Context,
-    measures: Measures,
-    logit: float,
-    why: tuple[Reason, ...],
-    move: Move,
-) -> AlertChanged:
-    facts, alert, policy, profile = state.facts, state.watch.alert, context.policy, state.facts.profile
-    identity = alert_id(subscriber_id, alert.kind, alert.opened_at_ms)
-    band = policy.risk_band(state.watch.probability)
-    value_band = policy.value_band(measures.revenue_30)
-    play = policy.plays[alert.kind]
-    rule = policy.rule(value_band)
-    return AlertChanged(
-        alert_id=identity,
-        transition_id=transition_id(identity, move.change, at_ms),
-        subscriber_id=subscriber_id,
-        kind=alert.kind,
-        episode=alert.episode + (move.change == "dropped"),
-        state=alert.state,
-        change=move.change,
-        why=move.why,
-        at_ms=at_ms,
-        opened_at_ms=alert.opened_at_ms,
-        probability=state.watch.probability,
-        logit=logit,
-        intercept=context.scorer.intercept,
-        threshold=rule.open_at if alert.state in {"pending", "firing"} else rule.close_at,
-        band=band,
-        value_band=value_band,
-        value_at_risk_minor=round(measures.revenue_30) * YEAR_MONTHS,
-        currency=facts.currency or (profile.currency if profile is not None else ""),
-        reasons=why,
-        action=play.action,
-        due_at_ms=alert.opened_at_ms + play.due_hours[band] * HOUR_MS,
-        model_version=context.scorer.version,
-        feature_table=FEATURE_TABLE,
-        policy_version=policy.version,
-        schema_version=SCHEMA_VERSION,
-        offsets=dict(sorted(facts.offsets.items())),
-        account_manager_id=profile.account_manager_id if profile is not None else None,
-        group_id=profile.group_id if profile is not None else None,
-        area_id=profile.area_id if profile is not None else None,
-    )
 
 
 def _late(event: Event, facts: Facts) -> LateEvent:

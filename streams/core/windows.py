@@ -8,12 +8,18 @@ from typing import Final
 
 from msgspec import Struct
 
-from streams.core.state import DAY_MS, USAGE_DAYS, Facts
+from streams.core.state import DAY_MS, RARE_DAYS, USAGE_DAYS, Facts
 
 GAP_DAYS_PRIOR: Final = 30.0
 """The top-up gap assumed of somebody unknown; it weighs as much as one gap of one's own."""
 OVERDUE_MAX: Final = 8.0
 PREPAID: Final = 0
+
+_SPAN: Final = tuple(
+    0 if age <= 7 else 1 if age <= 14 else 2 if age <= 28 else 3 if age <= 30 else 4 if age <= 60 else 5
+    for age in range(RARE_DAYS + 1)
+)
+"""Age in days to stretch: the last 7 days, to 14, to 28, to 30, to 60, older."""
 
 
 class Measures(Struct, gc=False):
@@ -64,10 +70,11 @@ def measure(f: Facts, at_ms: int, bands: tuple[int, int]) -> Measures:
     drops_7, drops_30, unset_30 = _failed_call_windows(f.failed_calls, day)
     voice, answered = f.voice_s, f.answered
     i = USAGE_DAYS - 1 - f.usage_day + day
-    v7, v7b, v14b = sum(voice[i - 7 : i + 1]), sum(voice[i - 14 : i - 7]), sum(voice[i - 28 : i - 14])
-    v30 = v7 + v7b + v14b + sum(voice[i - 30 : i - 28])
-    a7, a7b = sum(answered[i - 7 : i + 1]), sum(answered[i - 14 : i - 7])
-    a30 = a7 + a7b + sum(answered[i - 30 : i - 14])
+    seconds, calls = voice[i - 30 : i + 1].tolist(), answered[i - 30 : i + 1].tolist()
+    v7, v7b, v14b = sum(seconds[23:]), sum(seconds[16:23]), sum(seconds[2:16])
+    v30 = v7 + v7b + v14b + sum(seconds[:2])
+    a7, a7b = sum(calls[23:]), sum(calls[16:23])
+    a30 = a7 + a7b + sum(calls[:16])
     quiet = day - f.usage_day
     active = ((f.active_days << quiet) & 0x7FFF).bit_count() if quiet < USAGE_DAYS else 0
     age_days = max(at_ms - f.first_ms, 0) / DAY_MS
@@ -106,29 +113,19 @@ def _open_complaints(f: Facts, at_ms: int) -> tuple[int, bool]:
 
 
 def _top_up_windows(rows: list[int], day: int) -> tuple[int, ...]:
-    n7 = n7b = n14b = n30 = n30b = m7 = m7b = m14b = m30 = m30b = failed = 0
+    """Sum top-ups over the windows; `_SPAN` gives the stretch of days that an age falls into."""
+    n, minor, failed = [0] * 6, [0] * 6, [0] * 6
     for i in range(0, len(rows), 4):
-        age = day - rows[i]
-        if age > 60:
-            continue
-        n, minor = rows[i + 1], rows[i + 2]
-        if age <= 30:
-            n30 += n
-            m30 += minor
-            failed += rows[i + 3]
-            if age <= 7:
-                n7 += n
-                m7 += minor
-            elif age <= 14:
-                n7b += n
-                m7b += minor
-            elif age <= 28:
-                n14b += n
-                m14b += minor
-        else:
-            n30b += n
-            m30b += minor
-    return n7, n7b, n7 + n7b, n14b, n30, n30b, m7, m7b, m7 + m7b, m14b, m30, m30b, failed
+        span = _SPAN[day - rows[i]] if 0 <= day - rows[i] <= RARE_DAYS else 5 * (day > rows[i])
+        n[span] += rows[i + 1]
+        minor[span] += rows[i + 2]
+        failed[span] += rows[i + 3]
+    n14, minor14 = n[0] + n[1], minor[0] + minor[1]
+    n30, minor30 = n14 + n[2] + n[3], minor14 + minor[2] + minor[3]
+    return (
+        n[0], n[1], n14, n[2], n30, n[4], minor[0], minor[1], minor14, minor[2], minor30, minor[4],
+        failed[0] + failed[1] + failed[2] + failed[3],
+    )  # fmt: skip
 
 
 def _failed_call_windows(rows: list[int], day: int) -> tuple[int, int, int]:

@@ -1,0 +1,292 @@
+"""How many events a second one core decodes, folds, scores when due and alerts on, and what a subscriber costs.
+
+    python benchmarks/step.py [--subscribers 10000 100000 1000000] [--events 1000000] [--out FILE]
+
+The stream is that of a prepaid operator: each day one usage summary a subscriber, a dropped call every ninth day, a
+top-up every seventh, a complaint every third year.  Two thousand subscribers live through 75 days first, outside the
+clock; their states are copied to as many as are asked for, and the days that follow are timed: JSON bytes in, alerts
+and settled examples out, wakes included.  The hops are then timed alone, on the same records and states.
+"""
+
+import argparse
+import gc
+import json
+import platform
+import random
+import resource
+import statistics
+import tomllib
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from hashlib import blake2b
+from importlib.resources import files
+from pathlib import Path
+from time import perf_counter
+
+import msgspec
+
+from streams.core.decode import decode
+from streams.core.events import Event, Record, Wake
+from streams.core.features import vector
+from streams.core.fold import fold
+from streams.core.policy import layered
+from streams.core.scoring import read_scorecard
+from streams.core.state import DAY_MS, SubscriberState, pack, unpack
+from streams.core.step import Context, step
+from streams.core.windows import measure
+from streams.runners.timers import Wakes
+
+BEGIN_MS = 19_723 * DAY_MS
+WARM_DAYS = 75
+TEMPLATES = 2_000
+RECEIVED_MS = 2**62
+RESULTS = Path(__file__).parent / "results" / "step.json"
+
+
+def subscriber(number: int) -> str:
+    """Return the id of the number-th subscriber."""
+    return "s_" + blake2b(number.to_bytes(8, "big"), digest_size=16).hexdigest()
+
+
+def time_text(at_ms: int) -> str:
+    """Return RFC 3339 with milliseconds."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Stream:
+    """The records of one day at a time, for so many subscribers, in the order of event time."""
+
+    def __init__(self, subscribers: int, seed: int) -> None:
+        """Keep the ids; `seed` decides everything else."""
+        self.ids = [subscriber(n) for n in range(subscribers)]
+        self._random = random.Random(seed)
+        self._offset = 0
+
+    def day(self, day: int) -> Iterator[Record]:
+        """Yield what reaches us on `day`: the events of the day, then its usage summaries at midnight."""
+        draw, start = self._random.random, time_text(BEGIN_MS + day * DAY_MS)
+        end = time_text(BEGIN_MS + (day + 1) * DAY_MS)
+        noon = BEGIN_MS + day * DAY_MS + DAY_MS // 2
+        for sid in self.ids:
+            chance = draw()
+            if chance < 0.27:
+                at = time_text(noon + int(chance * 1e7))
+                yield self._record(*self._rare(sid, chance, at))
+        for sid in self.ids:
+            calls = int(draw() * 9)
+            yield self._record(
+                "usage",
+                {"event_time": end, "subscriber_id": sid, "period_start": start, "period_end": end,
+                 "voice_attempts": calls + 1, "voice_answered": calls, "voice_s": calls * int(40 + 200 * draw()),
+                 "data_sessions": 25, "data_bytes": 41_234_567, "sms_count": calls // 3},
+            )  # fmt: skip
+
+    def _rare(self, sid: str, chance: float, at: str) -> tuple[str, dict[str, object]]:
+        base: dict[str, object] = {"event_time": at, "subscriber_id": sid}
+        if chance < 0.002:
+            is_new = chance < 0.001
+            ticket = {"ticket_id": f"t-{sid[-8:]}", "change": "created" if is_new else "resolved",
+                      "ticket_type": "complaint", "category": "call_drop", "channel": "hotline",
+                      "status": "acknowledged" if is_new else "closed", "creation_date": at, "last_update": at}  # fmt: skip
+            return "complaints", base | ticket
+        if chance < 0.12:
+            call = {"call_id": f"c{self._offset}", "kind": "dropped", "service": "volte", "direction": "originating",
+                    "answered": True, "duration_s": 73, "cause_for_term": "abnormalRelease", "rat": "eutran",
+                    "release_protocol": "RELEASE_CAUSE", "release_code": 3, "qci": 1,
+                    "cell_id": "460-00-1A2B3C4"}  # fmt: skip
+            return "call-drops", base | call
+        top_up = {"top_up_id": f"u{self._offset}", "status": "completed", "amount_minor": 2000, "currency": "CNY",
+                  "channel": "app", "payment_method": "wallet"}  # fmt: skip
+        return "top-ups", base | top_up
+
+    def _record(self, topic: str, body: dict[str, object]) -> Record:
+        offset = self._offset
+        self._offset += 1
+        value = msgspec.json.encode({"event_id": f"0198c0de-0000-7000-8000-{offset:012x}"} | body)
+        return Record(topic, 0, offset, value, RECEIVED_MS)
+
+
+class Loop:
+    """The inner loop of a runner: records in, effects counted, wakes given when the stream passes them."""
+
+    def __init__(self, context: Context) -> None:
+        """Begin with no states."""
+        self.context = context
+        self.states: dict[str, SubscriberState] = {}
+        self.wakes = Wakes()
+        self.wakes_given = self.effects = 0
+
+    def feed(self, records: list[Record]) -> None:
+        """Process records in order."""
+        states, wakes, context = self.states, self.wakes, self.context
+        next_ms = wakes.next_ms or 2**62
+        for record in records:
+            given = decode(record)
+            if given.__class__ is not Event:
+                raise AssertionError(given)
+            if given.at_ms >= next_ms:
+                self._wake(given.at_ms)
+                next_ms = wakes.next_ms or 2**62
+            sid = given.body.subscriber_id
+            state = states.get(sid)
+            asked_ms = state.watch.next_wake_ms if state is not None else 0
+            after, effects = step(state, given, context)
+            states[sid] = after
+            wake_ms = after.watch.next_wake_ms
+            if wake_ms != asked_ms:
+                wakes.ask(wake_ms, sid)
+                next_ms = min(next_ms, wake_ms)
+            self.effects += len(effects)
+
+    def _wake(self, stream_ms: int) -> None:
+        states, context, ask = self.states, self.context, self.wakes.ask
+        for at_ms, ids in self.wakes.due(stream_ms):
+            self.wakes_given += len(ids)
+            for sid in ids:
+                state, effects = step(states[sid], Wake(sid, at_ms), context)
+                if state.watch.next_wake_ms:
+                    ask(state.watch.next_wake_ms, sid)
+                self.effects += len(effects)
+
+
+def rss_bytes() -> int:
+    """Return the resident memory of this process in bytes."""
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
+
+
+def warm_states(context: Context) -> list[bytes]:
+    """Return the packed states of the templates after the warm-up."""
+    loop, stream = Loop(context), Stream(TEMPLATES, seed=1)
+    for day in range(WARM_DAYS):
+        loop.feed(list(stream.day(day)))
+    return [pack(loop.states[sid]) for sid in stream.ids]
+
+
+def at_scale(context: Context, templates: list[bytes], subscribers: int, events: int) -> dict[str, float]:
+    """Time whole days for so many subscribers until `events` are reached, two days at least."""
+    gc.collect()
+    before_bytes = rss_bytes()
+    loop, stream = Loop(context), Stream(subscribers, seed=2)
+    stream._offset = 1 << 40  # noqa: SLF001 - beyond the offsets of the warm-up, which the states remember
+    for n, sid in enumerate(stream.ids):
+        loop.states[sid] = state = unpack(templates[n % TEMPLATES])
+        loop.wakes.ask(state.watch.next_wake_ms, sid)
+    state_bytes = (rss_bytes() - before_bytes) / subscribers
+    gc.freeze()
+    gc.disable()
+    done, elapsed_s, day, rates = 0, 0.0, WARM_DAYS, []
+    while done < events or day < WARM_DAYS + 3:
+        for records in in_pieces(stream.day(day), 200_000):
+            begun = perf_counter()
+            loop.feed(records)
+            took_s = perf_counter() - begun
+            done += len(records)
+            elapsed_s += took_s
+            rates.append(len(records) / took_s)
+        day += 1
+    gc.enable()
+    gc.unfreeze()
+    return {
+        "subscribers": subscribers,
+        "events": done,
+        "wakes": loop.wakes_given,
+        "effects": loop.effects,
+        "events_per_s": done / elapsed_s,
+        "events_per_s_median_piece": statistics.median(rates),
+        "bytes_per_subscriber": state_bytes,
+    }
+
+
+def in_pieces(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
+    """Yield the records in lists, so that making them stays outside the clock."""
+    piece: list[Record] = []
+    for record in records:
+        piece.append(record)
+        if len(piece) == size:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def hops(context: Context, templates: list[bytes]) -> dict[str, float]:
+    """Time each hop alone, in microseconds a call, on one day of the templates' records."""
+    stream = Stream(TEMPLATES, seed=3)
+    stream._offset = 1 << 40  # noqa: SLF001
+    records = list(stream.day(WARM_DAYS))
+    events = [event for event in map(decode, records) if isinstance(event, Event)]
+    states = {sid: unpack(packed) for sid, packed in zip(stream.ids, templates, strict=True)}
+    at_ms = BEGIN_MS + (WARM_DAYS + 1) * DAY_MS + 4 * DAY_MS // 24
+    everyone = list(states.values())
+    lateness_ms, scorer = context.policy.lateness_ms, context.scorer
+    measures = [measure(state.facts, at_ms, context.bands) for state in everyone]
+    features = [vector(s.facts, at_ms, m) for s, m in zip(everyone, measures, strict=True)]
+
+    def each(work: Callable[[], object], calls: int) -> float:
+        times = []
+        for _ in range(5):
+            begun = perf_counter()
+            work()
+            times.append(perf_counter() - begun)
+        return min(times) / calls * 1e6
+
+    def folded() -> None:
+        for event in events:
+            fold(states[event.body.subscriber_id].facts, event, lateness_ms)
+
+    begun = perf_counter()
+    folded()  # Once: a second pass would find every offset applied.
+    fold_us = (perf_counter() - begun) / len(events) * 1e6
+    return {
+        "decode_us": each(lambda: [decode(record) for record in records], len(records)),
+        "fold_us": fold_us,
+        "refuse_repeat_us": each(folded, len(events)),
+        "measure_us": each(lambda: [measure(s.facts, at_ms, context.bands) for s in everyone], len(everyone)),
+        "features_us": each(
+            lambda: [vector(s.facts, at_ms, m) for s, m in zip(everyone, measures, strict=True)], len(everyone)
+        ),
+        "score_us": each(lambda: [scorer.logit(x) for x in features], len(features)),
+        "pack_us": each(lambda: [pack(state) for state in everyone], len(everyone)),
+        "unpack_us": each(lambda: [unpack(packed) for packed in templates], len(templates)),
+    }
+
+
+def packed_sizes(templates: list[bytes]) -> dict[str, float]:
+    """Return the distribution of packed state sizes in bytes, without the pending snapshots."""
+    sizes = []
+    for packed in templates:
+        state = unpack(packed)
+        state.watch.pending = []
+        sizes.append(len(pack(state)))
+    cuts = statistics.quantiles(sizes, n=100)
+    return {"min": min(sizes), "p10": cuts[9], "median": cuts[49], "p90": cuts[89], "p99": cuts[98], "max": max(sizes)}
+
+
+def main() -> None:
+    """Run the benchmark and write what it measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--subscribers", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    defaults = files("streams") / "defaults"
+    context = Context(
+        read_scorecard((defaults / "scorecard.toml").read_text("utf-8")),
+        layered(tomllib.loads((defaults / "policy.toml").read_text("utf-8"))),
+    )
+    templates = warm_states(context)
+    result = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "packed_bytes_without_pending": packed_sizes(templates),
+        "hops": hops(context, templates),
+        "scales": [at_scale(context, templates, count, options.events) for count in options.subscribers],
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,386 @@
+"""The one place where the parts are chosen and joined: what the command line asks for, done with the real ones."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+import tomllib
+from time import monotonic, time
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from streams.core import evaluation
+from streams.core.decode import decode
+from streams.core.effects import AlertChanged
+from streams.core.features import FEATURE_TABLE, NAMES
+from streams.core.policy import HOUR_MS, Policy, PolicyError, layered, policy_from
+from streams.core.scoring import Scorer, read_scorecard, scorer_from
+from streams.core.state import DAY_MS, UnreadableStateError, unpack
+from streams.errors import InputError, SettingsError, StoreError
+from streams.imports.importing import ImportReport, import_file
+from streams.pseudonyms import pseudonym
+from streams.runners import refold
+from streams.runners.embedded import COMMIT_RECORDS, Embedded, Tick
+from streams.runners.label_queue import TrainerSettings
+from streams.runners.sources import Merged, Source, discover, merged, total_bytes
+from streams.runners.trainer import Trainer
+from streams.simulate.operator import simulate as simulate_operator
+from streams.simulate.simulation import Compression, Simulation, SimulationReport
+from streams.store.batch import NO_TIME_MS, AlertRow, Checkpoint, Run
+from streams.store.database import Store
+
+DATASET_FILE: Final = "forewarn.toml"
+"""A file in an input folder whose `[policy]` table says what the data is: its horizon, its rhythm."""
+
+_DEFAULTS: Final = files("streams") / "defaults"
+
+
+class Progress(Struct, frozen=True):
+    """How far work has come; `bytes_total` is 0 where nobody knows."""
+
+    records: int
+    bytes_done: int
+    bytes_total: int
+    event_ms: int
+    alerts: int
+
+
+Tell = Callable[[Progress], None]
+
+
+class RunSummary(Struct, frozen=True, kw_only=True):
+    """What a database holds after a run, and how fast this run was."""
+
+    events: dict[str, int]
+    duplicates: int
+    late: int
+    dead_letters: dict[str, int]
+    subscribers: int
+    scored: int
+    examples: int
+    alerts_by_band: dict[str, int]
+    alerts_by_kind: dict[str, int]
+    model_version: str
+    prequential: dict[str, float]
+    elapsed_s: float
+    events_per_s: float
+    stream_ms: int
+    resumed: bool
+
+
+class Explanation(Struct, frozen=True):
+    """An alert as stored and as computed again; `recomputed` is None where the records are not at hand."""
+
+    stored: AlertChanged
+    recomputed: AlertChanged | None
+    equal: bool
+
+
+def run(
+    input: str,  # noqa: A002 - the option's name
+    db: str,
+    *,
+    until_ms: int | None = None,
+    policy_path: Path | None = None,
+    topic: str | None = None,
+    progress: Tell | None = None,
+    commit_records: int = COMMIT_RECORDS,
+) -> RunSummary:
+    """Process an input into a database, going on where an earlier run over the same input stood."""
+    begun_s = monotonic()
+    sources = discover(input, topic)
+    policy = read_policy_for(input, policy_path)
+    with Store.open(db) as store:
+        checkpoint, resumed = _begin(store, input, policy)
+        trainer = _trainer(checkpoint, policy)
+        try:
+            runner = Embedded(store, trainer, policy, cold_scorer(), checkpoint, commit_records)
+        except UnreadableStateError as error:
+            raise StoreError(f"database {store.name} cannot be resumed: {error}", hint="run into a new one") from error
+        merge = merged(sources, checkpoint.positions, checkpoint.run.received_ms, decode)
+        before = _events(checkpoint.counters)
+        try:
+            runner.run(merge, until_ms, _telling(progress, merge, sources))
+        finally:
+            merge.close()
+        return _summary(store, runner, monotonic() - begun_s, sum(before.values()), resumed=resumed)
+
+
+def read_policy_for(input: str, policy_path: Path | None) -> Policy:  # noqa: A002 - the option's name
+    """Return the default policy with the input folder's and then the given file laid over it.
+
+    Raises:
+        SettingsError: a file cannot be read, or makes no usable policy.
+    """
+    trees = [tomllib.loads((_DEFAULTS / "policy.toml").read_text("utf-8"))]
+    dataset = Path(input) / DATASET_FILE
+    if input != "-" and dataset.is_file():
+        trees.append(_tree(dataset).get("policy", {}))
+    if policy_path is not None:
+        tree = _tree(policy_path)
+        trees.append(tree.get("policy", tree))
+    try:
+        return layered(*trees)
+    except PolicyError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _tree(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"the policy file {path} cannot be used: {error}") from error
+
+
+def cold_scorer() -> Scorer:
+    """Return the scorecard that serves until a model has learned enough."""
+    return read_scorecard((_DEFAULTS / "scorecard.toml").read_text("utf-8"))
+
+
+def alerts(
+    db: str,
+    states: Iterable[str] | None = None,
+    bands: Iterable[str] | None = None,
+    kinds: Iterable[str] | None = None,
+    limit: int | None = None,
+) -> list[AlertRow]:
+    """Return the alerts that ever fired (pending ones too when asked for), firing first, then by what is at stake."""
+    wanted = set(states) if states is not None else None
+    with Store.open(db, create=False) as store:
+        rows = store.alerts(states=wanted)
+    bands, kinds = set(bands or ()), set(kinds or ())
+    kept = [
+        row
+        for row in rows
+        if (row.fired_at_ms is not None or (wanted is not None and row.latest.state == "pending"))
+        and (not bands or row.latest.band in bands)
+        and (not kinds or row.latest.kind in kinds)
+    ]
+    kept.sort(key=_by_urgency)
+    return kept[:limit]
+
+
+def scores(db: str, at_ms: int, progress: Tell | None = None) -> Iterator[refold.Score]:
+    """Yield everybody's probability at a moment; a moment before the stream's end folds the records again."""
+    with Store.open(db, create=False) as store:
+        checkpoint = _loaded(store)
+        policy = policy_from(checkpoint.run.policy)
+        scorer = refold.in_force(at_ms, cold_scorer(), [(v.published_at_ms, scorer_from(v)) for v in store.models()])
+        if at_ms >= checkpoint.stream_ms:
+            found = ((subscriber_id, unpack(packed).facts) for subscriber_id, packed in store.states())
+            yield from refold.scores(found, at_ms, scorer, policy)
+            return
+    sources, merge = _again(checkpoint.run, None)
+    tell = _telling(progress, merge, sources)
+    facts = refold.facts_at(merge, at_ms, policy, None if tell is None else lambda n, ms: tell(Tick(n, ms, 0)))
+    merge.close()
+    yield from refold.scores(sorted(facts.items()), at_ms, scorer, policy)
+
+
+def explain(db: str, alert_id: str, input: str | None = None, progress: Tell | None = None) -> Explanation:  # noqa: A002
+    """Return an alert's newest transition and the same computed again from its subscriber's records."""
+    with Store.open(db, create=False) as store:
+        checkpoint = _loaded(store)
+        stored = _one_alert(store, alert_id)
+        scorers = {scorer.version: scorer for scorer in map(scorer_from, store.models())}
+    cold = cold_scorer()
+    scorers[cold.version] = cold
+    scorer = scorers.get(stored.model_version)
+    try:
+        sources, merge = _again(checkpoint.run, input)
+    except InputError:
+        if input is not None:
+            raise
+        return Explanation(stored, None, equal=False)
+    policy = policy_from(checkpoint.run.policy)
+    tell = _telling(progress, merge, sources)
+    facts = refold.alert_facts(merge, stored, policy, None if tell is None else lambda n, ms: tell(Tick(n, ms, 0)))
+    merge.close()
+    if facts is None or scorer is None:
+        return Explanation(stored, None, equal=False)
+    recomputed = refold.recompute(stored, facts, scorer, policy)
+    return Explanation(stored, recomputed, equal=recomputed == stored)
+
+
+def simulate(
+    out: Path,
+    *,
+    seed: int,
+    subscribers: int,
+    days: int,
+    start_ms: int | None = None,
+    progress: Tell | None = None,
+    compression: Compression = "none",
+    **faults: Any,  # noqa: ANN401 - checked by Simulation, field by field
+) -> SimulationReport:
+    """Write the topics of a simulated operator and the truth about it."""
+    if start_ms is not None:
+        faults["start"] = datetime.fromtimestamp(start_ms / 1000, UTC)
+    settings = Simulation(seed=seed, subscribers=subscribers, days=days, compression=compression, **faults)
+    return simulate_operator(settings, out, _simulated(progress, settings))
+
+
+def import_data(
+    map_name_or_path: str,
+    file: Path,
+    out: Path,
+    *,
+    key: bytes,
+    seed: int = 0,
+    compression: Compression = "none",
+    progress: Tell | None = None,
+) -> ImportReport:
+    """Turn a table into topics."""
+    tell = None if progress is None else lambda done, total: progress(Progress(0, done, total, 0, 0))
+    return import_file(map_name_or_path, file, out, key=key, seed=seed, compression=compression, progress=tell)
+
+
+def pseudonyms(identifiers: Iterable[str], key: bytes) -> Iterator[tuple[str, str]]:
+    """Yield each identifier with the subscriber id that it becomes under the key."""
+    for identifier in identifiers:
+        yield identifier, pseudonym(key, identifier)
+
+
+def _begin(store: Store, input: str, policy: Policy) -> tuple[Checkpoint, bool]:  # noqa: A002
+    """Return the checkpoint to go on from, a fresh one if the database is new; refuse another input or policy."""
+    place = input if input == "-" else str(Path(input).resolve())
+    checkpoint = store.load()
+    if checkpoint is None:
+        now_ms = int(time() * 1000)
+        content = msgspec.to_builtins(policy)
+        store.start(
+            Run(
+                input=place,
+                settings={},
+                policy=content,
+                policy_version=policy.version,
+                feature_table=FEATURE_TABLE,
+                received_ms=now_ms,
+                started_ms=now_ms,
+            )
+        )
+        return _loaded(store), False
+    began = checkpoint.run
+    for what, now, then in (
+        ("input", place, began.input),
+        ("policy", policy.version, began.policy_version),
+        ("feature table", FEATURE_TABLE, began.feature_table),
+    ):
+        if now != then:
+            raise StoreError(
+                f"database {store.name} holds a run with another {what}: {then}, not {now}", hint="name a new one"
+            )
+    return checkpoint, checkpoint.stream_ms != NO_TIME_MS
+
+
+def _loaded(store: Store) -> Checkpoint:
+    checkpoint = store.load()
+    if checkpoint is None:
+        raise StoreError(f"database {store.name} holds no run yet", hint="`forewarn run --input ... --db ...` makes one")
+    return checkpoint
+
+
+def _trainer(checkpoint: Checkpoint, policy: Policy) -> Trainer:
+    if checkpoint.trainer is not None:
+        return Trainer.restore(checkpoint.trainer)
+    training = policy.training
+    settings = TrainerSettings(
+        learn_at=policy.label.learn_at,
+        step=training.step,
+        base_rate=training.base_rate,
+        keep_negatives=training.keep_negatives,
+        positives_min=training.positives_min,
+        tick_ms=HOUR_MS,
+        publish_every_ms=training.publish_every_days * DAY_MS,
+    )
+    return Trainer(settings, NAMES, FEATURE_TABLE)
+
+
+def _again(began: Run, place: str | None) -> tuple[tuple[Source, ...], Merged]:
+    """Return the sources of a run from their beginning."""
+    if place is None and began.input == "-":
+        raise InputError("the run read standard input, which is gone", hint="name where the records are with --input")
+    sources = discover(place or began.input)
+    return sources, merged(sources, {}, began.received_ms, decode)
+
+
+def _one_alert(store: Store, alert_id: str) -> AlertChanged:
+    row = store.alert(alert_id)
+    if row is not None:
+        return row.latest
+    near = [r.latest for r in store.alerts() if r.latest.alert_id.startswith(alert_id)] if len(alert_id) > 3 else []
+    if len(near) == 1:
+        return near[0]
+    hint = "`forewarn alerts` lists them" if not near else "give more of it"
+    raise InputError(f"{len(near) or 'no'} alert{'s' if near else ''} with the id {alert_id}", hint=hint)
+
+
+def _telling(progress: Tell | None, merge: Merged, sources: tuple[Source, ...]) -> Callable[[Tick], None] | None:
+    if progress is None:
+        return None
+    total = total_bytes(sources) or 0
+    return lambda tick: progress(Progress(tick.records, merge.bytes_read, total, tick.event_ms, tick.alerts))
+
+
+def _simulated(progress: Tell | None, settings: Simulation) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(Progress(done, done, total, settings.start_ms, 0))
+
+
+def _by_urgency(row: AlertRow) -> tuple[bool, float, str]:
+    alert = row.latest
+    return alert.state != "firing", -alert.probability * (alert.value_at_risk_minor + 1), alert.alert_id
+
+
+def _events(counters: dict[str, int]) -> dict[str, int]:
+    return {name.removeprefix("events:"): n for name, n in counters.items() if name.startswith("events:")}
+
+
+def _summary(store: Store, runner: Embedded, elapsed_s: float, before: int, *, resumed: bool) -> RunSummary:
+    counters = runner.counters
+    events = _events(counters)
+    by_band: dict[str, int] = {}
+    by_kind: dict[str, int] = {}
+    for row in store.alerts():
+        if row.fired_at_ms is not None:
+            by_band[row.latest.band] = by_band.get(row.latest.band, 0) + 1
+            by_kind[row.latest.kind] = by_kind.get(row.latest.kind, 0) + 1
+    return RunSummary(
+        events=events,
+        duplicates=counters.get("repeated", 0),
+        late=counters.get("late", 0),
+        dead_letters={name.removeprefix("dead:"): n for name, n in counters.items() if name.startswith("dead:")},
+        subscribers=runner.subscribers,
+        scored=counters.get("scored", 0),
+        examples=counters.get("examples", 0),
+        alerts_by_band=by_band,
+        alerts_by_kind=by_kind,
+        model_version=runner.model_version,
+        prequential=prequential(store),
+        elapsed_s=elapsed_s,
+        events_per_s=(sum(events.values()) - before) / elapsed_s if elapsed_s else 0.0,
+        stream_ms=max(runner.stream_ms, 0),
+        resumed=resumed,
+    )
+
+
+def prequential(store: Store) -> dict[str, float]:
+    """Return how the served probabilities did against what came of them."""
+    made = [evaluation.Prediction(p.probability, p.label, p.subscriber_id) for p in store.predictions()]
+    if not made:
+        return {}
+    found = evaluation.summary(made)
+    named = {
+        "examples": float(found.examples),
+        "left": found.base_rate,
+        "AUC": found.auc,
+        "AP": found.average_precision,
+        "recall@5%": found.top[1].recall,
+        "lift@10%": found.top[2].lift,
+        "log loss": found.log_loss,
+        "ECE": found.ece,
+    }
+    return {name: value for name, value in named.items() if value is not None}

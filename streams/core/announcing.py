@@ -1,0 +1,71 @@
+"""An alert's transition put into words and numbers: everything that a person, a ticket or a replay needs of it."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from streams.core.alerting import Move, alert_id, transition_id
+from streams.core.effects import AlertChanged, Reason
+from streams.core.features import FEATURE_TABLE
+from streams.core.policy import HOUR_MS, Policy
+from streams.core.scoring import Scorer
+from streams.core.state import AlertState, Facts
+from streams.core.windows import Measures
+
+SCHEMA_VERSION: Final = "v1"
+YEAR_MONTHS: Final = 12
+
+
+class Scored(Struct, frozen=True, gc=False):
+    """A score with what it was made of: when (ms), the logit, the probability, the windows and the reasons."""
+
+    at_ms: int
+    logit: float
+    probability: float
+    measures: Measures
+    reasons: tuple[Reason, ...]
+
+
+def announce(
+    subscriber_id: str, facts: Facts, alert: AlertState, move: Move, scored: Scored, scorer: Scorer, policy: Policy
+) -> AlertChanged:
+    """Return the transition that `move` made: `alert` is the state after it.
+
+    What is at risk is a year's revenue at the rate of the last 30 days; the due time runs from the opening.
+    """
+    profile = facts.profile
+    identity = alert_id(subscriber_id, alert.kind, alert.opened_at_ms)
+    band = policy.risk_band(scored.probability)
+    value_band = policy.value_band(scored.measures.revenue_30)
+    rule, play = policy.rule(value_band), policy.plays[alert.kind]
+    return AlertChanged(
+        alert_id=identity,
+        transition_id=transition_id(identity, move.change, scored.at_ms),
+        subscriber_id=subscriber_id,
+        kind=alert.kind,
+        episode=alert.episode + (move.change == "dropped"),
+        state=move.to,
+        change=move.change,
+        why=move.why,
+        at_ms=scored.at_ms,
+        opened_at_ms=alert.opened_at_ms,
+        probability=scored.probability,
+        logit=scored.logit,
+        intercept=scorer.intercept,
+        threshold=rule.open_at if move.to in {"pending", "firing"} else rule.close_at,
+        band=band,
+        value_band=value_band,
+        value_at_risk_minor=round(scored.measures.revenue_30) * YEAR_MONTHS,
+        currency=facts.currency or (profile.currency if profile is not None else ""),
+        reasons=scored.reasons,
+        action=play.action,
+        due_at_ms=alert.opened_at_ms + play.due_hours[band] * HOUR_MS,
+        model_version=scorer.version,
+        feature_table=FEATURE_TABLE,
+        policy_version=policy.version,
+        schema_version=SCHEMA_VERSION,
+        offsets=dict(sorted(facts.offsets.items())),
+        account_manager_id=profile.account_manager_id if profile is not None else None,
+        group_id=profile.group_id if profile is not None else None,
+        area_id=profile.area_id if profile is not None else None,
+    )

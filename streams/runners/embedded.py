@@ -1,0 +1,238 @@
+"""The whole system in one process: sources, `step`, the trainer and the store, without a broker.
+
+Records come merged in event time; before the stream moves past a wake, the wake is given to its subscriber.  All that
+follows since the last commit (states, alerts, examples, versions, positions) is written in one transaction, so a run
+that is killed at any point goes on from its last commit and ends with the same alerts.
+"""
+
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent
+from streams.core.events import INPUTS, PARTITIONS_MAX, Event, Wake
+from streams.core.policy import Policy
+from streams.core.scoring import ModelVersion, Scorer, scorer_from
+from streams.core.state import SubscriberState, pack, unpack
+from streams.core.step import Context, step
+from streams.runners.sources import Item
+from streams.runners.timers import Wakes
+from streams.store.batch import NO_TIME_MS, Batch, Checkpoint, Position
+from streams.store.database import Store
+
+COMMIT_RECORDS: Final = 1_000_000
+COMMIT_S: Final = 20.0
+PROGRESS_RECORDS: Final = 4096
+
+_TOPICS: Final = tuple(INPUTS)
+
+
+class Trainer(Protocol):
+    """What the runner needs of the trainer; the real one is `streams.runners.trainer`."""
+
+    def receive(self, example: LabelledExample) -> None:
+        """Queue a settled example."""
+
+    def advance(self, stream_ms: int) -> list[ModelVersion]:
+        """Learn all that is due by `stream_ms` and return the versions published on the way."""
+
+    def snapshot(self) -> bytes:
+        """Return everything that is needed to go on."""
+
+
+class Merge(Protocol):
+    """What the runner needs of the merged sources."""
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield the records in the order of event time."""
+
+    def put_back(self) -> None:
+        """Count the record handed out last as not handed out."""
+
+    def positions(self) -> dict[str, Position]:
+        """Return how far each source has been handed out."""
+
+
+class Tick(Struct, frozen=True):
+    """How far a run has come: for a progress bar."""
+
+    records: int
+    event_ms: int
+    alerts: int
+
+
+class Embedded:
+    """One run over one database; `run` may be called once."""
+
+    def __init__(
+        self,
+        store: Store,
+        trainer: Trainer,
+        policy: Policy,
+        scorer: Scorer,
+        checkpoint: Checkpoint,
+        commit_records: int = COMMIT_RECORDS,
+    ) -> None:
+        """Restore what the checkpoint and the store hold; `scorer` serves until a version is published."""
+        self._store = store
+        self._trainer = trainer
+        self._policy = policy
+        self._context = Context(scorer, policy)
+        self._commit_records = commit_records
+        self._states: dict[str, SubscriberState] = {}
+        self._wakes = Wakes()
+        self._dirty: set[str] = set()
+        self._transitions: list[AlertChanged] = []
+        self._examples: list[LabelledExample] = []
+        self._late: list[LateEvent] = []
+        self._dead: list[DeadLetter] = []
+        self._models: list[ModelVersion] = []
+        self.stream_ms = checkpoint.stream_ms
+        self.counters: dict[str, int] = dict(checkpoint.counters)
+        for version in store.models():
+            self._context = Context(scorer_from(version), policy)
+        for subscriber_id, packed in store.states():
+            state = unpack(packed)
+            self._states[subscriber_id] = state
+            if state.watch.next_wake_ms:
+                self._wakes.ask(state.watch.next_wake_ms, subscriber_id)
+
+    @property
+    def model_version(self) -> str:
+        """The version that serves now."""
+        return self._context.scorer.version
+
+    @property
+    def subscribers(self) -> int:
+        """How many subscribers are known."""
+        return len(self._states)
+
+    def run(self, merge: Merge, until_ms: int | None, progress: Callable[[Tick], None] | None) -> None:
+        """Process every record before `until_ms` (all, if None), then commit.
+
+        The garbage collector rests meanwhile: nothing here makes cycles, and its passes over millions of states
+        would take longer than the work itself.
+        """
+        with _no_collection():
+            self._process(merge, until_ms, progress)
+            if until_ms is not None and until_ms > self.stream_ms > NO_TIME_MS:
+                self._advance(until_ms)
+            self._commit(merge.positions())
+
+    def _process(self, merge: Merge, until_ms: int | None, progress: Callable[[Tick], None] | None) -> None:
+        begun_s, since_commit, records = monotonic(), 0, 0
+        read = [0] * len(_TOPICS)
+        for item in merge:
+            if type(item) is Event:
+                if item.at_ms > self.stream_ms:
+                    if until_ms is not None and item.at_ms >= until_ms:
+                        merge.put_back()
+                        break
+                    self._advance(item.at_ms)
+                read[item.source // PARTITIONS_MAX] += 1
+                self._give(item.body.subscriber_id, item)
+            else:
+                self._bury(item)
+            since_commit += 1
+            if not since_commit % PROGRESS_RECORDS:
+                if progress is not None:
+                    progress(Tick(records + since_commit, self.stream_ms, self.counters.get("alerts", 0)))
+                if since_commit >= self._commit_records or monotonic() - begun_s > COMMIT_S:
+                    self._count_read(read)
+                    self._commit(merge.positions())
+                    records += since_commit
+                    begun_s, since_commit = monotonic(), 0
+        self._count_read(read)
+
+    def _give(self, subscriber_id: str, given: Event | Wake) -> None:
+        state = self._states.get(subscriber_id)
+        asked_ms = 0 if state is None else state.watch.next_wake_ms
+        after, effects = step(state, given, self._context)
+        if state is None:
+            self._states[subscriber_id] = after
+        wake_ms = after.watch.next_wake_ms
+        if wake_ms != asked_ms and wake_ms:
+            self._wakes.ask(wake_ms, subscriber_id)
+        self._dirty.add(subscriber_id)
+        if effects:
+            self._take(effects)
+
+    def _advance(self, stream_ms: int) -> None:
+        """Move the stream's time, and give every wake on the way its turn, with the model of its own time."""
+        for at_ms, subscribers in self._wakes.due(stream_ms):
+            self._learn(at_ms)
+            self._count("scored", len(subscribers))
+            for subscriber_id in subscribers:
+                self._give(subscriber_id, Wake(subscriber_id, at_ms))
+        self.stream_ms = stream_ms
+
+    def _learn(self, stream_ms: int) -> None:
+        for version in self._trainer.advance(stream_ms):
+            self._models.append(version)
+            self._context = Context(scorer_from(version), self._policy)
+
+    def _take(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            kind = type(effect)
+            if kind is LabelledExample:
+                self._trainer.receive(effect)
+                self._examples.append(effect)
+                self._count("examples")
+            elif kind is AlertChanged:
+                self._transitions.append(effect)
+                self._count("alerts", effect.change == "fired")
+            elif kind is LateEvent:
+                self._late.append(effect)
+                self._count("late")
+            else:
+                self._count("repeated")
+
+    def _bury(self, letter: DeadLetter) -> None:
+        self._dead.append(letter)
+        self._count(f"dead:{letter.reason}")
+
+    def _count(self, name: str, by: int = 1) -> None:
+        self.counters[name] = self.counters.get(name, 0) + by
+
+    def _count_read(self, read: list[int]) -> None:
+        for number, count in enumerate(read):
+            if count:
+                self._count(f"events:{_TOPICS[number]}", count)
+            read[number] = 0
+
+    def _commit(self, positions: dict[str, Position]) -> None:
+        """Write all that happened since the last commit, or nothing of it."""
+        batch = Batch(
+            positions=positions,
+            stream_ms=self.stream_ms,
+            counters=self.counters,
+            states=[(subscriber_id, pack(self._states[subscriber_id])) for subscriber_id in sorted(self._dirty)],
+            transitions=self._transitions,
+            examples=self._examples,
+            late=self._late,
+            dead=self._dead,
+            models=self._models,
+            trainer=self._trainer.snapshot(),
+        )
+        self._store.commit(batch)
+        self._dirty.clear()
+        for written in (self._transitions, self._examples, self._late, self._dead, self._models):
+            written.clear()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+

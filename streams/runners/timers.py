@@ -1,0 +1,38 @@
+"""Who has asked to be woken when: a calendar of event times, rebuilt from the states after a restart."""
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+
+
+class Wakes:
+    """Subscribers by the event time that their states ask for; times are ms since 1970 UTC.
+
+    A wake that is no longer wanted stays in the calendar: the state refuses it, since it asks for another time.
+    """
+
+    __slots__ = ("_subscribers", "_times")
+
+    def __init__(self) -> None:
+        """Begin with nobody waiting."""
+        self._times: list[int] = []
+        self._subscribers: dict[int, list[str]] = {}
+
+    def ask(self, at_ms: int, subscriber_id: str) -> None:
+        """Note that a subscriber is to be woken once the stream has reached `at_ms`."""
+        waiting = self._subscribers.get(at_ms)
+        if waiting is None:
+            heappush(self._times, at_ms)
+            self._subscribers[at_ms] = [subscriber_id]
+        else:
+            waiting.append(subscriber_id)
+
+    @property
+    def next_ms(self) -> int | None:
+        """The earliest time that anybody waits for, or None."""
+        return self._times[0] if self._times else None
+
+    def due(self, stream_ms: int) -> Iterator[tuple[int, list[str]]]:
+        """Take out, in the order of time, whoever waits for `stream_ms` or earlier; each list is ordered by id."""
+        while self._times and self._times[0] <= stream_ms:
+            at_ms = heappop(self._times)
+            yield at_ms, sorted(self._subscribers.pop(at_ms))
