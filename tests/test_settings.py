@@ -1,0 +1,125 @@
+"""Settings come from where they say, a bad one names itself, and a key shows itself to nobody."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from streams import errors
+from streams.errors import ForewarnError, SettingsError
+from streams.settings import Settings, load_settings, read_key_file
+
+KEY = "a secret of thirty-two characters"
+
+
+def test_without_anything_the_defaults_hold_and_say_so() -> None:
+    settings = load_settings({"PATH": "/bin"})
+    assert (settings.database, settings.policy, settings.progress) == ("forewarn.db", None, "auto")
+    assert set(settings.origins.values()) == {"default"}
+
+
+def test_the_command_line_beats_the_environment_and_the_environment_beats_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "forewarn.toml"
+    file.write_text('[settings]\ndatabase = "file.db"\nprogress = "never"\n[policy.label]\nhorizon_days = 9\n')
+    settings = load_settings({"FOREWARN_DATABASE": "environment.db"}, file)
+    assert (settings.database, settings.progress) == ("environment.db", "never")
+    assert settings.origins["database"] == "the environment"
+    assert settings.origins["progress"] == str(file)
+    settings = load_settings({"FOREWARN_DATABASE": "environment.db"}, file, {"database": "line.db", "progress": None})
+    assert (settings.database, settings.progress) == ("line.db", "never")
+
+
+def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "here.toml"
+    file.write_text('[settings]\ndatabase = "file.db"\n')
+    assert load_settings({"FOREWARN_SETTINGS": str(file)}).database == "file.db"
+
+
+def test_no_key_is_configured_by_default_and_the_error_says_how_to_set_one() -> None:
+    with pytest.raises(SettingsError, match=r"FOREWARN_PSEUDONYM_KEY.*FOREWARN_PSEUDONYM_KEY_FILE.*openssl") as caught:
+        load_settings({}).require_pseudonym_key()
+    assert caught.value.exit_code == 5
+
+
+def test_a_key_comes_from_the_environment_or_from_a_file_beside_the_settings(tmp_path: Path) -> None:
+    assert load_settings({"FOREWARN_PSEUDONYM_KEY": KEY}).require_pseudonym_key() == KEY.encode()
+    (tmp_path / "key").write_text(KEY + "\n")
+    (tmp_path / "s.toml").write_text('[settings]\npseudonym_key_file = "key"\n')
+    assert load_settings({}, tmp_path / "s.toml").require_pseudonym_key() == KEY.encode()
+    assert load_settings({"FOREWARN_PSEUDONYM_KEY_FILE": str(tmp_path / "key")}).require_pseudonym_key() == KEY.encode()
+    assert read_key_file(tmp_path / "key").reveal == KEY.encode()
+
+
+def test_a_key_file_on_the_command_line_beats_a_key_in_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("another secret of the command line")
+    settings = load_settings({"FOREWARN_PSEUDONYM_KEY": KEY}, None, {"pseudonym_key_file": tmp_path / "key"})
+    assert settings.require_pseudonym_key() == b"another secret of the command line"
+    assert settings.origins["pseudonym_key"] == "the command line"
+
+
+def test_a_key_is_never_shown() -> None:
+    settings = load_settings({"FOREWARN_PSEUDONYM_KEY": KEY})
+    assert KEY not in repr(settings)
+    assert KEY not in f"{settings}"
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"FOREWARN_PSEUDONYM_KEY": "short secret"})
+    assert "short secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"FOREWARN_PROGRESS": "loud"}, "progress in the environment should be auto, always or never"),
+        ({"FOREWARN_DATABASE": " "}, "database in the environment should be text"),
+        ({"FOREWARN_POLICY": "/no/such/file"}, "policy in the environment should be a TOML file that exists"),
+        ({"FOREWARN_PSEUDONYM_KEY": "short"}, "pseudonym_key in the environment should hold a secret of 16 bytes"),
+        ({"FOREWARN_PSEUDONYM_KEY_FILE": "/no/such/file"}, "pseudonym_key_file in the environment.*cannot be read"),
+        ({"FOREWARN_PSEUDONYM_KEYFILE": "x"}, "did you mean FOREWARN_PSEUDONYM_KEY_FILE"),
+        ({"FOREWARN_PSEUDONYM_KEY": KEY, "FOREWARN_PSEUDONYM_KEY_FILE": "x"}, "both a pseudonym key and a file"),
+        ({"FOREWARN_SETTINGS": "/no/such/file"}, "settings file /no/such/file cannot be read"),
+    ],
+)
+def test_a_bad_value_names_its_setting_its_origin_and_what_it_should_be(environ: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        load_settings(environ)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[settings]\ndatabase = 7\n", "database in .* should be text"),
+        ("[settings]\ndatabse = 'x'\n", "unknown setting databse; did you mean database"),
+        (f"[settings]\npseudonym_key = '{KEY}'\n", "keep the key in a file of its own"),
+        ("settings = 3\n", "should be a table"),
+        ("[settings\n", "is not TOML"),
+    ],
+)
+def test_a_bad_settings_file_is_told_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=says) as caught:
+        load_settings({}, file)
+    assert KEY not in str(caught.value)
+
+
+def test_an_empty_or_a_huge_key_file_is_refused(tmp_path: Path) -> None:
+    for content in (b"", b"   short   \n", b"x" * 5000):
+        (tmp_path / "key").write_bytes(content)
+        with pytest.raises(SettingsError, match="bytes"):
+            read_key_file(tmp_path / "key")
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(AttributeError, match="immutable"):
+        Settings().database = "other"  # type: ignore[misc]  # That it cannot be assigned is what is tested.
+
+
+def test_the_tree_of_errors_in_the_docstring_is_the_tree_of_classes() -> None:
+    classes = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, ForewarnError)]
+    assert errors.__doc__
+    drawn = {
+        words[0]: int(words[1])
+        for line in errors.__doc__.splitlines()
+        if len(words := line.lstrip(" │├└─").split()) > 1 and words[0].endswith("Error") and words[1].isdigit()
+    }
+    assert drawn == {one.__name__: one.exit_code for one in classes}
