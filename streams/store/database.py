@@ -1,0 +1,134 @@
+"""The store: one database that holds a run's states, alerts, models and positions, always all from one moment."""
+
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from sqlalchemy import Engine, insert, select
+
+from streams.core.effects import AlertChanged, DeadLetter, LateEvent
+from streams.core.scoring import ModelVersion
+from streams.errors import StoreError
+from streams.store import queries, tables
+from streams.store.batch import NO_TIME_MS, AlertRow, Batch, Checkpoint, Prediction, Run
+from streams.store.commits import write_batch
+from streams.store.engine import name_of, open_engine, reporting, url_of
+
+
+class Store:
+    """An open database; use it in a `with` statement, or call `close`.
+
+    Every method raises `StoreError` with a message for people where the database fails.  One store writes at a
+    time: the second of two that have the same database open is refused at its next commit.  What comes as an
+    iterator is read as it is asked for, from the moment at which it was begun.
+    """
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        """For `open` alone."""
+        self._engine = engine
+        self.name = name
+        with self._failures(), engine.connect() as connection:
+            self._commits = connection.scalar(select(tables.run.c.commits).where(tables.run.c.id == tables.THE_ROW))
+
+    @classmethod
+    def open(cls, place: str | Path, *, create: bool = True) -> Self:
+        """Open the database at a path (SQLite) or URL, and make it first if it is not there and `create` is true."""
+        url = url_of(place)
+        return cls(open_engine(url, create=create), name_of(url))
+
+    def close(self) -> None:
+        """Give the database free; afterwards the file at its path is all there is of it."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def start(self, run: Run) -> None:
+        """Write down what the run is; a database takes one run, which may be stopped and continued at will."""
+        if self._commits is not None:
+            raise StoreError(
+                f"database {self.name} holds a run already", hint="continue that one, or name a new database after --db"
+            )
+        row = msgspec.structs.asdict(run) | {"stream_ms": NO_TIME_MS, "counters": {}, "commits": 0}
+        with self._failures(), self._engine.begin() as connection:
+            connection.execute(insert(tables.run).values(id=tables.THE_ROW, **row))
+        self._commits = 0
+
+    def commit(self, batch: Batch) -> None:
+        """Write the whole batch in one transaction; the same batch a second time adds nothing."""
+        if self._commits is None:
+            raise RuntimeError("Store.start comes before Store.commit")
+        with self._failures(), self._engine.begin() as connection:
+            write_batch(connection, batch, commits=self._commits)
+        self._commits += 1
+
+    def load(self) -> Checkpoint | None:
+        """Return where the last commit left the run, or None if no run was started here."""
+        with self._failures(), self._engine.connect() as connection:
+            return queries.checkpoint(connection)
+
+    def states(self) -> Iterator[tuple[str, bytes]]:
+        """Yield (subscriber_id, packed state) of every subscriber, in the order of their ids."""
+        with self._failures(), self._engine.connect() as connection:
+            yield from queries.states(connection)
+
+    def state(self, subscriber_id: str) -> bytes | None:
+        """Return one subscriber's packed state, or None if there is none."""
+        with self._failures(), self._engine.connect() as connection:
+            return queries.state(connection, subscriber_id)
+
+    def alerts(
+        self,
+        states: Collection[str] | None = None,
+        band: str | None = None,
+        kind: str | None = None,
+        subscriber_id: str | None = None,
+        limit: int | None = None,
+    ) -> list[AlertRow]:
+        """Return alerts as they stand now, the most probable leavers first; each argument narrows the choice."""
+        with self._failures(), self._engine.connect() as connection:
+            return queries.alerts(
+                connection, states=states, band=band, kind=kind, subscriber_id=subscriber_id, limit=limit
+            )
+
+    def alert(self, alert_id: str) -> AlertRow | None:
+        """Return one alert as it stands now, or None if no alert has this id."""
+        with self._failures(), self._engine.connect() as connection:
+            found = queries.alerts(connection, alert_id=alert_id)
+        return found[0] if found else None
+
+    def transitions(self, alert_id: str) -> list[AlertChanged]:
+        """Return all that happened to one alert, the oldest first; nothing if no alert has this id."""
+        with self._failures(), self._engine.connect() as connection:
+            return queries.transitions(connection, alert_id)
+
+    def models(self) -> list[ModelVersion]:
+        """Return every published model version, by name and number."""
+        with self._failures(), self._engine.connect() as connection:
+            return queries.models(connection)
+
+    def predictions(
+        self, *, model_version: str | None = None, from_ms: int | None = None, until_ms: int | None = None
+    ) -> Iterator[Prediction]:
+        """Yield settled predictions by time of snapshot: from `from_ms` on, before `until_ms` (ms since 1970 UTC)."""
+        with self._failures(), self._engine.connect() as connection:
+            yield from queries.predictions(connection, model_version=model_version, from_ms=from_ms, until_ms=until_ms)
+
+    def dead_letters(self, *, reason: str | None = None) -> Iterator[DeadLetter]:
+        """Yield the records that could not be used, by topic, partition and offset."""
+        with self._failures(), self._engine.connect() as connection:
+            yield from queries.dead_letters(connection, reason=reason)
+
+    def late_events(self) -> Iterator[LateEvent]:
+        """Yield the events that came too late to count, by topic, partition and offset."""
+        with self._failures(), self._engine.connect() as connection:
+            yield from queries.late_events(connection)
+
+    def _failures(self) -> AbstractContextManager[None]:
+        return reporting(self.name)

@@ -1,0 +1,153 @@
+"""The reading half of the store: rows back to the values that they were made from, equal to the last bit."""
+
+from collections.abc import Collection, Iterator
+from typing import Any, Final, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Result, Row, Select, Table, func, select
+
+from streams.core.effects import AlertChanged, DeadLetter, LateEvent
+from streams.core.scoring import ModelVersion
+from streams.store import tables
+from streams.store.batch import AlertRow, Checkpoint, Position, Prediction, Run
+from streams.store.tables import THE_ROW
+
+AnyColumns = tuple[Any, ...]
+T = TypeVar("T", bound=msgspec.Struct)
+
+ROWS_AT_ONCE: Final = 2_000
+
+
+def checkpoint(connection: Connection) -> Checkpoint | None:
+    """Return where the last commit left the run, all from one moment, since one transaction reads it."""
+    row = connection.execute(select(tables.run).where(tables.run.c.id == THE_ROW)).one_or_none()
+    if row is None:
+        return None
+    return Checkpoint(
+        run=Run(**{name: getattr(row, name) for name in Run.__struct_fields__}),
+        positions={
+            place.source: Position(place.next_offset, place.last_ms, place.max_ms)
+            for place in connection.execute(select(tables.positions))
+        },
+        stream_ms=row.stream_ms,
+        counters=row.counters,
+        trainer=connection.scalar(select(tables.trainer.c.body).where(tables.trainer.c.id == THE_ROW)),
+    )
+
+
+def states(connection: Connection) -> Iterator[tuple[str, bytes]]:
+    """Yield (subscriber_id, packed state) in the order of the ids."""
+    columns = tables.states.c
+    for row in _streamed(connection, select(columns.subscriber_id, columns.body).order_by(columns.subscriber_id)):
+        yield row[0], row[1]
+
+
+def state(connection: Connection, subscriber_id: str) -> bytes | None:
+    """Return one packed state."""
+    columns = tables.states.c
+    return connection.scalar(select(columns.body).where(columns.subscriber_id == subscriber_id))
+
+
+def alerts(
+    connection: Connection,
+    *,
+    alert_id: str | None = None,
+    states: Collection[str] | None = None,
+    band: str | None = None,
+    kind: str | None = None,
+    subscriber_id: str | None = None,
+    limit: int | None = None,
+) -> list[AlertRow]:
+    """Return alerts with their newest transition, by falling probability; of equals, the lower id first."""
+    alert, transition = tables.alerts.c, tables.transitions.c
+    history = tables.transitions.alias("history")
+    of_alert = history.c.alert_id == alert.alert_id
+    changes = select(func.count()).where(of_alert).scalar_subquery()
+    fired_at_ms = select(func.min(history.c.at_ms)).where(of_alert, history.c.change == "fired").scalar_subquery()
+    query = (
+        _of(tables.transitions, AlertChanged)
+        .add_columns(changes.label("changes"), fired_at_ms.label("fired_at_ms"))
+        .join(tables.alerts, alert.latest_transition_id == transition.transition_id)
+        .order_by(alert.probability.desc(), alert.alert_id)
+        .limit(limit)
+    )
+    wanted = {"alert_id": alert_id, "band": band, "kind": kind, "subscriber_id": subscriber_id}
+    query = query.where(*(alert[name] == value for name, value in wanted.items() if value is not None))
+    if states is not None:
+        query = query.where(alert.state.in_(sorted(states)))
+    return [
+        AlertRow(latest=_changed(row), fired_at_ms=row.fired_at_ms, changes=row.changes)
+        for row in connection.execute(query)
+    ]
+
+
+def transitions(connection: Connection, alert_id: str) -> list[AlertChanged]:
+    """Return one alert's transitions in the order of their event times."""
+    columns = tables.transitions.c
+    query = (
+        _of(tables.transitions, AlertChanged)
+        .where(columns.alert_id == alert_id)
+        .order_by(columns.at_ms, columns.rank, columns.transition_id)
+    )
+    return [_changed(row) for row in connection.execute(query)]
+
+
+def models(connection: Connection) -> list[ModelVersion]:
+    """Return all model versions."""
+    columns = tables.models.c
+    bodies = connection.scalars(select(columns.body).order_by(columns.name, columns.version))
+    return [msgspec.convert(body, ModelVersion) for body in bodies]
+
+
+def predictions(
+    connection: Connection, *, model_version: str | None, from_ms: int | None, until_ms: int | None
+) -> Iterator[Prediction]:
+    """Yield settled predictions by time of snapshot, then subscriber."""
+    columns = tables.predictions.c
+    query = _of(tables.predictions, Prediction).order_by(
+        columns.snapshot_at_ms, columns.subscriber_id, columns.example_id
+    )
+    if model_version is not None:
+        query = query.where(columns.model_version == model_version)
+    if from_ms is not None:
+        query = query.where(columns.snapshot_at_ms >= from_ms)
+    if until_ms is not None:
+        query = query.where(columns.snapshot_at_ms < until_ms)
+    return _values(connection, query, Prediction)
+
+
+def dead_letters(connection: Connection, *, reason: str | None) -> Iterator[DeadLetter]:
+    """Yield dead letters by where their records stood."""
+    query = _by_place(tables.dead_letters, DeadLetter)
+    if reason is not None:
+        query = query.where(tables.dead_letters.c.reason == reason)
+    return _values(connection, query, DeadLetter)
+
+
+def late_events(connection: Connection) -> Iterator[LateEvent]:
+    """Yield late events by where their records stood."""
+    return _values(connection, _by_place(tables.late_events, LateEvent), LateEvent)
+
+
+def _by_place(table: Table, kind: type[msgspec.Struct]) -> Select[*AnyColumns]:
+    return _of(table, kind).order_by(*table.primary_key)
+
+
+def _of(table: Table, kind: type[msgspec.Struct]) -> Select[*AnyColumns]:
+    """Select the columns that are the fields of a struct, in their order."""
+    return select(*(table.c[name] for name in kind.__struct_fields__))
+
+
+def _streamed(connection: Connection, query: Select[*AnyColumns]) -> Result[*AnyColumns]:
+    return connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query)
+
+
+def _values(connection: Connection, query: Select[*AnyColumns], kind: type[T]) -> Iterator[T]:
+    for row in _streamed(connection, query):
+        yield kind(*row)
+
+
+def _changed(row: Row[*AnyColumns]) -> AlertChanged:
+    fields = dict(zip(AlertChanged.__struct_fields__, row, strict=False))
+    # JSON has text for keys; the source numbers in `offsets` come back as the integers that they were.
+    return msgspec.convert(fields, AlertChanged, str_keys=True)

@@ -1,0 +1,158 @@
+"""A store on a fresh file, opened by path and by URL, and makers of what is put into it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from streams.core.effects import AlertChanged, DeadLetter, Evidence, LabelledExample, LateEvent, Reason
+from streams.core.scoring import ModelVersion, sealed
+from streams.store import Batch, Position, Run, Store
+
+RUN = Run(
+    input="dump/",
+    settings={"every": 1, "names": ["a"]},
+    policy={"hold_hours": 24.5},
+    policy_version="policy-1",
+    feature_table="f00d",
+    received_ms=1_700_000_000_000,
+    started_ms=1_700_000_000_001,
+)
+
+
+def changed(alert: str = "a", change: str = "fired", at_ms: int = 1_000, **fields: object) -> AlertChanged:
+    base: dict[str, Any] = {
+        "alert_id": f"alert-{alert}",
+        "transition_id": f"{alert}-{change}-{at_ms}",
+        "subscriber_id": f"s_{alert}",
+        "kind": "service_fault",
+        "episode": 1,
+        "state": {"opened": "pending", "dropped": "inactive", "resolved": "resolved"}.get(change, "firing"),
+        "change": change,
+        "why": "probability above the threshold for 24 hours",
+        "at_ms": at_ms,
+        "opened_at_ms": 500,
+        "probability": 0.1 + 0.2,
+        "logit": -0.8472978603872034,
+        "intercept": -3.5,
+        "threshold": 0.25,
+        "band": "high",
+        "value_band": "mid",
+        "value_at_risk_minor": 12_345_678_901,
+        "currency": "EUR",
+        "reasons": (
+            Reason("drops_up", "network", 1 / 3, {"drops_7d": 0.1}, (Evidence("drops", "1", 7.0, None, 7),)),
+            Reason("quiet", "use", 1e-300, {}, ()),
+        ),
+        "action": "call",
+        "due_at_ms": 2_000,
+        "model_version": "champion-1-abcdef01",
+        "feature_table": "f00d",
+        "policy_version": "policy-1",
+        "schema_version": "contracts-1",
+        "offsets": {0: 17, 131_075: 4},
+        "account_manager_id": "m1",
+        "group_id": None,
+        "area_id": None,
+    }
+    return AlertChanged(**{**base, **fields})
+
+
+def example(number: int = 1, **fields: object) -> LabelledExample:
+    base: dict[str, Any] = {
+        "example_id": f"e{number}",
+        "subscriber_id": f"s_{number}",
+        "snapshot_at_ms": number * 1_000,
+        "features": (1.0, 2.0),
+        "feature_table": "f00d",
+        "label": bool(number % 2),
+        "kind": "stayed",
+        "knowable_at_ms": 5_000,
+        "closed_at_ms": 6_000,
+        "probability": 1 / 3,
+        "model_version": "scorecard-00000000",
+    }
+    return LabelledExample(**{**base, **fields})
+
+
+def model(version: int = 1, intercept: float = -3.0) -> ModelVersion:
+    return sealed(
+        ModelVersion(
+            name="champion", version=version, parent=version - 1 or None, feature_table="f00d", features=("a", "b"),
+            intercept=intercept, weights=(0.1, 1e-17), means=(0.3, 2.0), scales=(1.0, 0.0), published_at_ms=7_000,
+            examples=10, positives=2, source_position=10, metrics={"log_loss": 0.1},
+        )
+    )  # fmt: skip
+
+
+def batch(number: int = 1, **fields: object) -> Batch:
+    base: dict[str, Any] = {
+        "positions": {"usage/0": Position(number, 100, 200)},
+        "stream_ms": number * 1_000,
+        "counters": {"events": number},
+    }
+    return Batch(**{**base, **fields})
+
+
+def full_batch() -> Batch:
+    return batch(
+        states=[("s_b", b"\x00two"), ("s_a", b"one")],
+        transitions=[changed(change="opened", at_ms=500), changed(), changed("b", "opened", 700)],
+        examples=[example(1), example(2)],
+        late=[LateEvent("s_a", "usage", 0, 3, "ev3", 4, 86_400)],
+        dead=[DeadLetter("usage", 0, 5, "not_json", "no", b"\xff\x00"), DeadLetter("-", 0, 6, "empty", "", b"")],
+        models=[model(1), model(2)],
+        trainer=b'{"queue":[]}',
+    )
+
+
+def contents(store: Store) -> dict[str, object]:
+    """Everything that can be read from a store."""
+    alerts = store.alerts()
+    return {
+        "checkpoint": store.load(),
+        "states": list(store.states()),
+        "alerts": alerts,
+        "transitions": {row.latest.alert_id: store.transitions(row.latest.alert_id) for row in alerts},
+        "models": store.models(),
+        "predictions": list(store.predictions()),
+        "dead": list(store.dead_letters()),
+        "late": list(store.late_events()),
+    }
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    return SimpleNamespace(
+        run=RUN, changed=changed, example=example, model=model, batch=batch, full_batch=full_batch, contents=contents
+    )
+
+
+@pytest.fixture(params=["path", "url"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    path = tmp_path / "run.db"
+    return str(path) if request.param == "path" else f"sqlite:///{path}"
+
+
+@pytest.fixture
+def store(place: str) -> Iterator[Store]:
+    with Store.open(place) as opened:
+        opened.start(RUN)
+        yield opened
+
+
+@pytest.fixture
+def reopened(place: str, store: Store) -> Iterator[Callable[[], Store]]:
+    """Open the database of `store` once more, as a later process would."""
+    stores: list[Store] = []
+
+    def reopen() -> Store:
+        store.close()
+        stores.append(Store.open(place, create=False))
+        return stores[-1]
+
+    yield reopen
+    for opened in stores:
+        opened.close()
