@@ -29,8 +29,8 @@ _DECODERS: Final[dict[str, Callable[[bytes], Body]]] = {
     topic: msgspec.json.Decoder(struct).decode for topic, struct in INPUTS.items()
 }
 _REASON_BY_TEXT: Final[tuple[tuple[str, DeadLetterReason], ...]] = (
-    ("Object missing required field", "missing_field"),
     ("Object contains unknown field", "unknown_field"),
+    ("Object missing required field", "missing_field"),
     ("Invalid RFC3339", "bad_time"),
     ("with a timezone component", "bad_time"),
     ("Invalid enum value", "out_of_range"),
@@ -41,7 +41,8 @@ _REASON_BY_TEXT: Final[tuple[tuple[str, DeadLetterReason], ...]] = (
     ("Integer value out of range", "out_of_range"),
     ("Expected ", "wrong_type"),
 )
-_QUOTED_VALUE: Final = re.compile(r"'[^']*'")
+_QUOTED_VALUE: Final = re.compile(r"""(['"]).*\1""", re.DOTALL)
+"""From the first quote to the last of its kind: a value may hold quotes itself."""
 
 
 def epoch_ms(moment: datetime) -> int:
@@ -69,7 +70,8 @@ def decode(record: Record) -> Event | DeadLetter:
     try:
         body = decoder(value)
     except msgspec.ValidationError as error:
-        return _refuse(record, _validation_reason(str(error)), _QUOTED_VALUE.sub("(not shown)", str(error)))
+        detail = _QUOTED_VALUE.sub("(not shown)", str(error))
+        return _refuse(record, _validation_reason(detail), detail)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason: DeadLetterReason = "not_json" if value.strip() else "empty"
         return _refuse(record, reason, _QUOTED_VALUE.sub("(not shown)", str(error)))

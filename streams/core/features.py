@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from streams.core.state import DAY_MS, Facts
-from streams.core.windows import PREPAID, Measures, measure
+from streams.core.windows import PREPAID, Measures, complaints_70, measure
 
 SURPRISE_MAX: Final = 8.0
 SUSPENDED: Final = 6
@@ -121,7 +121,7 @@ def complaints(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
         return (0.0,) * 8
     since, overdue = m.complaint_open_since_ms, m.complaint_overdue
     is_open = 1.0 if since else 0.0
-    repeated = sum(f.complaints[1::2]) - 1
+    repeated = complaints_70(f, m.day) - 1
     drops = log1p(100.0 * m.drops_30 / (m.answered_30 + CALLS_PRIOR))
     return (
         is_open,

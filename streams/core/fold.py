@@ -73,6 +73,8 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
         if number in facts.recent_ids:
             return Folded.REPEATED
         facts.recent_ids[number] = at_ms // DAY_MS
+        if len(facts.recent_ids) > IDS_MAX:
+            del facts.recent_ids[min(facts.recent_ids, key=lambda n: (facts.recent_ids[n], n))]
     if at_ms > newest_ms:
         facts.newest_ms = at_ms
         if at_ms // DAY_MS != newest_ms // DAY_MS:
@@ -113,13 +115,14 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> None:
     old = (facts.revisions.get(day, 0), voice_s[index], answered[index])
     new = (body.revision, body.voice_s, body.voice_answered)
     bit = 1 << (USAGE_DAYS - 1 - index)
-    if not facts.active_days & bit and _is_active(body):
-        facts.active_days |= bit
-        facts.usage_days_total += 1
+    if _is_active(body):
         if at_ms > facts.last_active_ms:
             facts.last_active_ms = at_ms
-        if not facts.first_usage_day or day < facts.first_usage_day:
-            facts.first_usage_day = day
+        if not facts.active_days & bit:
+            facts.active_days |= bit
+            facts.usage_days_total += 1
+            if not facts.first_usage_day or day < facts.first_usage_day:
+                facts.first_usage_day = day
     if new <= old:
         return
     voice_s[index] = body.voice_s
@@ -263,12 +266,8 @@ def _forget(facts: Facts, day: int, lateness_ms: int) -> None:
     _drop_rows(facts.complaints, oldest, COMPLAINT_WIDTH)
     horizon = day - lateness_ms // DAY_MS - 1
     ids = facts.recent_ids
-    if ids:
-        if min(ids.values()) < horizon:
-            facts.recent_ids = ids = {number: d for number, d in ids.items() if d >= horizon}
-        if len(ids) > IDS_MAX:
-            newest = sorted(ids.items(), key=lambda item: (item[1], item[0]))[-IDS_MAX:]
-            facts.recent_ids = dict(newest)
+    if ids and min(ids.values()) < horizon:
+        facts.recent_ids = {number: d for number, d in ids.items() if d >= horizon}
     if facts.tickets:
         settled = [n for n, t in facts.tickets.items() if not t.is_open and t.at_ms // DAY_MS < horizon]
         for number in settled:

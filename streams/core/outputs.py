@@ -37,7 +37,7 @@ from streams.core.events import (
     SubscriberId,
 )
 
-SCHEMA_VERSION: Final = "contracts-ea9d6607"
+SCHEMA_VERSION: Final = "contracts-52b5c3de"
 """Names the released contracts, inputs and outputs: the start of the SHA-256 of `schemas/history/LOCK`."""
 
 DETAIL_CHARS_MAX: Final = 512

@@ -5,7 +5,7 @@ explains it.  Its version is the hash of its content, so two runs with one versi
 """
 
 from hashlib import blake2b
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -197,9 +197,17 @@ def _contradiction(policy: Policy) -> str | None:
         return "label.explicit and label.inactivity cannot both be off"
     if policy.time.lateness_days > RARE_DAYS - 60:
         return f"time.lateness_days may be {RARE_DAYS - 60} at most"
-    unnamed = [theme.name for theme in THEMES if theme.name not in policy.kinds]
+    themes = [theme.name for theme in THEMES]
+    unnamed = [name for name in themes if name not in policy.kinds]
     if unnamed:
         return f"kinds.{unnamed[0]} is missing"
+    unknown = sorted(set(policy.kinds) - set(themes))
+    if unknown:
+        return f"kinds.{unknown[0]} is no theme; the themes are {', '.join(themes)}"
+    for kind, play in sorted(policy.plays.items()):
+        undated = [band for band in get_args(RiskBand) if band not in play.due_hours]
+        if undated:
+            return f"plays.{kind}.due_hours.{undated[0]} is missing"
     missing = sorted(set(policy.kinds.values()) - set(policy.plays))
     return f"plays.{missing[0]} is missing" if missing else None
 

@@ -12,7 +12,7 @@ from streams.core.effects import Evidence, Reason
 from streams.core.features import NAMES, THEMES
 from streams.core.scoring import Scorer
 from streams.core.state import DAY_MS, Facts
-from streams.core.windows import Measures
+from streams.core.windows import Measures, complaints_70
 
 CODES: Final = {
     "rhythm": "topup_gap", "value": "topup_amount_down", "usage": "usage_down", "service": "drop_rate_up",
@@ -95,7 +95,7 @@ def _complaints(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
         return ()
     age = (at_ms - m.complaint_open_since_ms) / DAY_MS if m.complaint_open_since_ms else 0.0
     return (
-        Evidence("complaints", "complaints", sum(f.complaints[1::2]), None, 70),
+        Evidence("complaints", "complaints", complaints_70(f, m.day), None, 70),
         Evidence("open_complaint_age", "days", round(age, 6), None, None),
         Evidence("complaint_overdue", "0 or 1", float(m.complaint_overdue), None, None),
     )

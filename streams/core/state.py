@@ -225,8 +225,15 @@ def unpack(packed: bytes) -> SubscriberState:
     if p.version != STATE_VERSION:
         raise UnreadableStateError(f"state version {p.version}, this program reads {STATE_VERSION}")
     padding = [0] * (USAGE_DAYS - len(p.voice_s))
+    rows_are_whole = not (len(p.top_ups) % 4 or len(p.failed_calls) % 3 or len(p.complaints) % 2)
+    if not len(p.answered) == len(p.voice_s) <= USAGE_DAYS or not rows_are_whole:
+        raise UnreadableStateError("not a packed state: its days do not add up")
+    try:
+        answered, voice_s = array("H", padding + p.answered), array("I", padding + p.voice_s)
+    except OverflowError as error:
+        raise UnreadableStateError(f"not a packed state: {error}") from error
     facts = Facts(
-        p.first_ms, p.newest_ms, p.usage_day, array("H", padding + p.answered), array("I", padding + p.voice_s),
+        p.first_ms, p.newest_ms, p.usage_day, answered, voice_s,
         p.active_days, p.revisions, _from_gaps(p.top_ups, 4), _from_gaps(p.failed_calls, 3), _from_gaps(p.complaints, 2),
         *p.totals, *p.times, p.currency, p.profile, p.tickets, p.life_at_ms, p.life, p.recent_ids, p.offsets,
     )  # fmt: skip

@@ -76,7 +76,11 @@ def measure(f: Facts, at_ms: int, bands: tuple[int, int]) -> Measures:
     a7, a7b = sum(calls[23:]), sum(calls[16:23])
     a30 = a7 + a7b + sum(calls[:16])
     quiet = day - f.usage_day
-    active = ((f.active_days << quiet) & 0x7FFF).bit_count() if quiet < USAGE_DAYS else 0
+    active = 0
+    if 0 <= quiet < USAGE_DAYS:
+        active = ((f.active_days << quiet) & 0x7FFF).bit_count()
+    elif quiet < 0:  # A late complaint is assessed at its own time, before the newest usage day.
+        active = ((f.active_days >> -quiet) & 0x7FFF).bit_count()
     age_days = max(at_ms - f.first_ms, 0) / DAY_MS
     last = f.last_top_up_ms
     silent_days = max(at_ms - last, 0) / DAY_MS if last else age_days
@@ -100,6 +104,12 @@ def band_of(revenue_minor: int, bands: tuple[int, int]) -> int:
     [0, 1, 2]
     """
     return (revenue_minor >= bands[0]) + (revenue_minor >= bands[1])
+
+
+def complaints_70(f: Facts, day: int) -> int:
+    """Return the complaints made in the 70 days before `day`; the rows may be older, since only an event prunes them."""
+    rows = f.complaints
+    return sum(rows[i + 1] for i in range(0, len(rows), 2) if rows[i] >= day - RARE_DAYS)
 
 
 def _open_complaints(f: Facts, at_ms: int) -> tuple[int, bool]:
