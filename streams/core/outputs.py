@@ -37,7 +37,7 @@ from streams.core.events import (
     SubscriberId,
 )
 
-SCHEMA_VERSION: Final = "contracts-52b5c3de"
+SCHEMA_VERSION: Final = "contracts-f50aa33c"
 """Names the released contracts, inputs and outputs: the start of the SHA-256 of `schemas/history/LOCK`."""
 
 DETAIL_CHARS_MAX: Final = 512
@@ -124,7 +124,7 @@ class AlertMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
     band: RiskBand
     value_band: ValueBand
     value_at_risk_minor: ValueAtRisk
-    currency: Currency
+    currency: Currency | None = None
     reasons: Annotated[tuple[ReasonMessage, ...], Meta(max_length=64)]
     action: Sentence
     due_at: TimeText
@@ -251,7 +251,7 @@ def alert_message(change: AlertChanged) -> AlertMessage:
         band=change.band,
         value_band=change.value_band,
         value_at_risk_minor=change.value_at_risk_minor,
-        currency=change.currency,
+        currency=change.currency or None,
         reasons=tuple(_reason_message(reason) for reason in change.reasons),
         action=change.action,
         due_at=rfc3339(change.due_at_ms),
