@@ -7,12 +7,12 @@ from msgspec import Struct
 from streams.core.alerting import Move, alert_id, transition_id
 from streams.core.effects import AlertChanged, Reason
 from streams.core.features import FEATURE_TABLE
+from streams.core.outputs import SCHEMA_VERSION
 from streams.core.policy import HOUR_MS, Policy
 from streams.core.scoring import Scorer
 from streams.core.state import AlertState, Facts
 from streams.core.windows import Measures
 
-SCHEMA_VERSION: Final = "v1"
 YEAR_MONTHS: Final = 12
 
 

@@ -19,8 +19,8 @@ DAY_MS: Final = 86_400_000
 HOUR_MS: Final = 3_600_000
 AHEAD_MS_MAX: Final = DAY_MS
 VALUE_BYTES_MAX: Final = 1 << 20
-PERIOD_MS_MIN: Final = 23 * HOUR_MS
-PERIOD_MS_MAX: Final = 25 * HOUR_MS
+PERIOD_MIN: Final = timedelta(hours=23)
+PERIOD_MAX: Final = timedelta(hours=25)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -70,11 +70,11 @@ def decode(record: Record) -> Event | DeadLetter:
     try:
         body = decoder(value)
     except msgspec.ValidationError as error:
-        detail = _QUOTED_VALUE.sub("(not shown)", str(error))
+        detail = _SHOWN_NEVER.sub("(not shown)", str(error))
         return _refuse(record, _validation_reason(detail), detail)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason: DeadLetterReason = "not_json" if value.strip() else "empty"
-        return _refuse(record, reason, _QUOTED_VALUE.sub("(not shown)", str(error)))
+        return _refuse(record, reason, _SHOWN_NEVER.sub("(not shown)", str(error)))
     at_ms = (body.event_time - _EPOCH) // _MILLISECOND
     if at_ms > record.received_ms + AHEAD_MS_MAX:
         return _refuse(record, "future_time", "event_time is more than a day ahead of the time of receipt")
@@ -87,8 +87,7 @@ def decode(record: Record) -> Event | DeadLetter:
 
 
 def _period_problem(usage: Usage) -> str | None:
-    length_ms = (usage.period_end - usage.period_start) // _MILLISECOND
-    if not PERIOD_MS_MIN <= length_ms <= PERIOD_MS_MAX:
+    if not PERIOD_MIN <= usage.period_end - usage.period_start <= PERIOD_MAX:
         return "period_start to period_end is not one day (23 to 25 hours)"
     if usage.event_time != usage.period_end:
         return "event_time is not period_end"

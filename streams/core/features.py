@@ -276,12 +276,19 @@ THEMES: Final = (
 FEATURES: Final = tuple(feature for theme in THEMES for feature in theme.features)
 NAMES: Final = tuple(feature.name for feature in FEATURES)
 THEME_OF: Final = {feature.name: theme.name for theme in THEMES for feature in theme.features}
-FEATURE_TABLE: Final = (
-    "features-"
-    + blake2b(
-        "\n".join(f"{THEME_OF[f.name]}|{f.name}|{f.unit}|{f.definition}" for f in FEATURES).encode(), digest_size=4
-    ).hexdigest()
-)
+
+
+def table_version(themes: tuple[Theme, ...]) -> str:
+    """Return the identity of a feature table: a hash of its themes, names, units, definitions and their order.
+
+    >>> table_version(THEMES) == FEATURE_TABLE != table_version(THEMES[::-1])
+    True
+    """
+    rows = (f"{theme.name}|{f.name}|{f.unit}|{f.definition}" for theme in themes for f in theme.features)
+    return "features-" + blake2b("\n".join(rows).encode(), digest_size=4).hexdigest()
+
+
+FEATURE_TABLE: Final = table_version(THEMES)
 """The table's identity: a model is served only to the table that it was learned on."""
 
 

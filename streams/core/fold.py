@@ -81,6 +81,8 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
             _forget(facts, at_ms // DAY_MS, lateness_ms)
     elif at_ms < facts.first_ms:
         facts.first_ms = at_ms
+    if kind is Usage:
+        return _fold_usage(facts, body, at_ms)
     _FOLDS[kind](facts, body, at_ms)
     return Folded.APPLIED
 
@@ -105,41 +107,58 @@ def _is_active(usage: Usage) -> bool:
     return bool(usage.voice_answered or usage.voice_s or usage.data_bytes or usage.sms_count)
 
 
-def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> None:
+def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
     day = (at_ms - DAY_MS // 2) // DAY_MS
     ahead = day - facts.usage_day
     if ahead > 0:
         _open_usage_days(facts, day, ahead)
-    index = USAGE_DAYS - 1 - (facts.usage_day - day)
-    answered, voice_s = facts.answered, facts.voice_s
-    old = (facts.revisions.get(day, 0), voice_s[index], answered[index])
-    new = (body.revision, body.voice_s, body.voice_answered)
+    index = USAGE_DAYS - 1 if ahead > 0 else USAGE_DAYS - 1 + ahead
     bit = 1 << (USAGE_DAYS - 1 - index)
     if _is_active(body):
-        if at_ms > facts.last_active_ms:
+        if at_ms > facts.last_active_ms:  # Two summaries of one day may end at different hours: either may come first.
             facts.last_active_ms = at_ms
         if not facts.active_days & bit:
             facts.active_days |= bit
             facts.usage_days_total += 1
             if not facts.first_usage_day or day < facts.first_usage_day:
                 facts.first_usage_day = day
+    if ahead <= 0 or body.revision:
+        return _replace_usage_day(facts, body, day, index)
+    facts.voice_s[index] = body.voice_s
+    facts.answered[index] = body.voice_answered
+    facts.voice_s_total += body.voice_s
+    facts.answered_total += body.voice_answered
+    return Folded.APPLIED
+
+
+def _replace_usage_day(facts: Facts, body: Usage, day: int, index: int) -> Folded:
+    """Take a day's summary in place of the known one if it is the greater: by revision, then by content."""
+    old_s, old_answered = facts.voice_s[index], facts.answered[index]
+    old = (facts.revisions.get(day, 0), old_s, old_answered)
+    new = (body.revision, body.voice_s, body.voice_answered)
     if new <= old:
-        return
-    voice_s[index] = body.voice_s
-    answered[index] = body.voice_answered
-    facts.voice_s_total += body.voice_s - old[1]
-    facts.answered_total += body.voice_answered - old[2]
+        return Folded.REPEATED if new == old and any(new) else Folded.APPLIED
+    facts.voice_s[index] = body.voice_s
+    facts.answered[index] = body.voice_answered
+    facts.voice_s_total += body.voice_s - old_s
+    facts.answered_total += body.voice_answered - old_answered
     if body.revision:
         facts.revisions[day] = body.revision
+    return Folded.APPLIED
 
 
 def _open_usage_days(facts: Facts, day: int, ahead: int) -> None:
     """Shift the usage buckets so that the last one is `day`."""
-    if ahead >= USAGE_DAYS or not facts.usage_day:
-        ahead = USAGE_DAYS
-    for series in (facts.answered, facts.voice_s):
-        del series[:ahead]
-        series.frombytes(bytes(ahead * series.itemsize))
+    answered, voice_s = facts.answered, facts.voice_s
+    if ahead == 1:
+        del answered[0], voice_s[0]
+        answered.append(0)
+        voice_s.append(0)
+    else:
+        ahead = min(ahead, USAGE_DAYS)
+        for series in (answered, voice_s):
+            del series[:ahead]
+            series.frombytes(bytes(ahead * series.itemsize))
     facts.active_days = facts.active_days << ahead & _DAY_FIELD_BITS
     facts.usage_day = day
     if facts.revisions:
@@ -288,7 +307,6 @@ def _optional_ms(moment: datetime | None) -> int:
 
 _FOLDS: Final[dict[type[Body], Callable[..., None]]] = {
     CallDrop: _fold_call_drop,
-    Usage: _fold_usage,
     TopUp: _fold_top_up,
     Complaint: _fold_complaint,
     Subscriber: _fold_subscriber,

@@ -10,6 +10,7 @@ every test run it; whoever calls it does the reading, the writing and the keepin
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from streams.core.alerting import MOVES, Circumstances, moved, signal, stayed
 from streams.core.announcing import Scored, announce
@@ -25,7 +26,7 @@ from streams.core.learning import (
     settle_closed,
     take_snapshot,
 )
-from streams.core.policy import HOUR_MS, Policy
+from streams.core.policy import HOUR_MS, Policy, Rule
 from streams.core.reasons import reasons
 from streams.core.scoring import Scorer, probability
 from streams.core.state import DAY_MS, INACTIVE, Facts, SubscriberState, new_state
@@ -36,15 +37,22 @@ _REPEATED: Final = (Repeated(),)
 
 
 class Context(Struct, frozen=True):
-    """What holds while a record is processed: the frozen scorer and policy, each with its version."""
+    """What holds while a record is processed: the frozen scorer and policy, each with its version.
+
+    `bands` are where the mid and the high value band begin (minor units of 30 days), `rules` the alerting rules of the
+    low, mid and high band: the policy's, laid out for the hot path.
+    """
 
     scorer: Scorer
     policy: Policy
+    bands: tuple[int, int] = (0, 0)
+    rules: tuple[Rule, ...] = ()
 
-    @property
-    def bands(self) -> tuple[int, int]:
-        """Where the mid and the high value band begin, in minor units of 30 days."""
-        return self.policy.value.mid_from_minor, self.policy.value.high_from_minor
+    def __post_init__(self) -> None:
+        """Lay out what the policy says."""
+        value, alerting = self.policy.value, self.policy.alerting
+        force_setattr(self, "bands", (value.mid_from_minor, value.high_from_minor))
+        force_setattr(self, "rules", (alerting.low, alerting.mid, alerting.high))
 
 
 def step(
@@ -109,7 +117,7 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
     watch.scored_at_ms = at_ms
     watch.probability = chance = probability(logit)
     effects: tuple[Effect, ...] = ()
-    rule = policy.rule(policy.value_band(measures.revenue_30))
+    rule = context.rules[measures.band]
     if chance >= rule.close_at or watch.alert is not INACTIVE:
         now = Circumstances(chance, policy.risk_band(chance), at_ms, is_gone(facts, at_ms, policy.label), _barred(facts))
         sign = signal(watch.alert, now, rule)

@@ -21,6 +21,8 @@ _SPAN: Final = tuple(
 )
 """Age in days to stretch: the last 7 days, to 14, to 28, to 30, to 60, older."""
 
+_NO_USAGE: Final = (0,) * 8
+
 
 class Measures(Struct, gc=False):
     """The sums over windows that several themes need; days and milliseconds as in the state."""
@@ -68,19 +70,7 @@ def measure(f: Facts, at_ms: int, bands: tuple[int, int]) -> Measures:
     day = at_ms // DAY_MS
     n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed = _top_up_windows(f.top_ups, day)
     drops_7, drops_30, unset_30 = _failed_call_windows(f.failed_calls, day)
-    voice, answered = f.voice_s, f.answered
-    i = USAGE_DAYS - 1 - f.usage_day + day
-    seconds, calls = voice[i - 30 : i + 1].tolist(), answered[i - 30 : i + 1].tolist()
-    v7, v7b, v14b = sum(seconds[23:]), sum(seconds[16:23]), sum(seconds[2:16])
-    v30 = v7 + v7b + v14b + sum(seconds[:2])
-    a7, a7b = sum(calls[23:]), sum(calls[16:23])
-    a30 = a7 + a7b + sum(calls[:16])
-    quiet = day - f.usage_day
-    active = 0
-    if 0 <= quiet < USAGE_DAYS:
-        active = ((f.active_days << quiet) & 0x7FFF).bit_count()
-    elif quiet < 0:  # A late complaint is assessed at its own time, before the newest usage day.
-        active = ((f.active_days >> -quiet) & 0x7FFF).bit_count()
+    v7, v7b, v14b, v30, a7, a7b, a30, active = _usage_windows(f, day) if f.usage_day else _NO_USAGE
     age_days = max(at_ms - f.first_ms, 0) / DAY_MS
     last = f.last_top_up_ms
     silent_days = max(at_ms - last, 0) / DAY_MS if last else age_days
@@ -120,6 +110,21 @@ def _open_complaints(f: Facts, at_ms: int) -> tuple[int, bool]:
             since = min(since or ticket.created_ms, ticket.created_ms)
             overdue = overdue or 0 < ticket.due_ms < at_ms
     return since, overdue
+
+
+def _usage_windows(f: Facts, day: int) -> tuple[int, ...]:
+    """Sum answered seconds and calls over the windows, and count the days with activity among the last 14 and today."""
+    quiet = day - f.usage_day
+    if quiet >= USAGE_DAYS:
+        return _NO_USAGE
+    i = USAGE_DAYS - 1 + quiet
+    seconds, calls = f.voice_s[i - 30 : i + 1].tolist(), f.answered[i - 30 : i + 1].tolist()
+    v7, v7b, v14b = sum(seconds[23:]), sum(seconds[16:23]), sum(seconds[2:16])
+    a7, a7b = sum(calls[23:]), sum(calls[16:23])
+    # A late complaint is assessed at its own time, which may lie before the newest usage day.
+    active = f.active_days << quiet if quiet >= 0 else f.active_days >> -quiet
+    v30, a30 = v7 + v7b + v14b + sum(seconds[:2]), a7 + a7b + sum(calls[:16])
+    return v7, v7b, v14b, v30, a7, a7b, a30, (active & 0x7FFF).bit_count()
 
 
 def _top_up_windows(rows: list[int], day: int) -> tuple[int, ...]:
