@@ -41,8 +41,9 @@ _REASON_BY_TEXT: Final[tuple[tuple[str, DeadLetterReason], ...]] = (
     ("Integer value out of range", "out_of_range"),
     ("Expected ", "wrong_type"),
 )
-_QUOTED_VALUE: Final = re.compile(r"""(['"]).*\1""", re.DOTALL)
-"""From the first quote to the last of its kind: a value may hold quotes itself."""
+_SHOWN_NEVER: Final = re.compile(r"""(['"]).*\1|(?<=unknown field )`(?![a-z][a-z0-9_]{0,63}`).*`""", re.DOTALL)
+"""Values, from the first quote to the last of its kind, since a value may hold quotes itself; and names of unknown
+fields that are no names, since somebody may have keyed an object by a phone number."""
 
 
 def epoch_ms(moment: datetime) -> int:
