@@ -283,8 +283,11 @@ def _loaded(store: Store) -> Checkpoint:
 
 
 def _trainer(checkpoint: Checkpoint, policy: Policy) -> Trainer:
-    if checkpoint.trainer is not None:
-        return Trainer.restore(checkpoint.trainer)
+    return new_trainer(policy) if checkpoint.trainer is None else Trainer.restore(checkpoint.trainer)
+
+
+def new_trainer(policy: Policy) -> Trainer:
+    """Return a trainer that has learned nothing yet, with the policy's settings."""
     training = policy.training
     settings = TrainerSettings(
         learn_at=policy.label.learn_at,

@@ -1,9 +1,13 @@
-"""What every test shares: property tests without a deadline, since a busy machine is no fault of the code."""
+"""What every test shares: property tests without a deadline, since a busy machine is no fault of the code.
+
+`HYPOTHESIS_PROFILE` chooses how many examples are drawn: `quick` (as `make check` does), `full` or `long`.
+"""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("check", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("long", parent=settings.get_profile("check"), max_examples=2_000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
+settings.register_profile("full", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", parent=settings.get_profile("full"), max_examples=25)
+settings.register_profile("long", parent=settings.get_profile("full"), max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "full"))

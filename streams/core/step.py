@@ -40,19 +40,23 @@ class Context(Struct, frozen=True):
     """What holds while a record is processed: the frozen scorer and policy, each with its version.
 
     `bands` are where the mid and the high value band begin (minor units of 30 days), `rules` the alerting rules of the
-    low, mid and high band: the policy's, laid out for the hot path.
+    low, mid and high band, `wait_ms_max` the longest that anybody who is scored at all waits for the next time: the
+    policy's, laid out for the hot path.
     """
 
     scorer: Scorer
     policy: Policy
     bands: tuple[int, int] = (0, 0)
     rules: tuple[Rule, ...] = ()
+    wait_ms_max: int = 0
 
     def __post_init__(self) -> None:
         """Lay out what the policy says."""
         value, alerting = self.policy.value, self.policy.alerting
         force_setattr(self, "bands", (value.mid_from_minor, value.high_from_minor))
         force_setattr(self, "rules", (alerting.low, alerting.mid, alerting.high))
+        hours = max(self.policy.scoring.every_hours, self.policy.scoring.quiet_every_hours)
+        force_setattr(self, "wait_ms_max", hours * HOUR_MS + DAY_MS)
 
 
 def step(
@@ -77,21 +81,37 @@ def _on_event(
         return state, _REPEATED if folded is Folded.REPEATED else (_late(event, facts),)
     if watch.pending and is_revenue(body):
         note_revenue(watch, at_ms)
-    if not watch.next_wake_ms and facts.life == Life.HERE:
-        watch.next_wake_ms = _next_slot_ms(at_ms, context.policy)
+    wake_ms = watch.next_wake_ms
+    if (not wake_ms or wake_ms - at_ms > context.wait_ms_max) and facts.life == Life.HERE:
+        watch.next_wake_ms = _next_slot_ms(_present_ms(state), context.policy)
     kind = type(body)
     if kind is Outcome and facts.life_at_ms == at_ms and life_after(body):
         return state, _on_leaving(state, body.subscriber_id, at_ms, context)
     if kind is Complaint and body.change == "created":
-        return state, _assess(state, body.subscriber_id, at_ms, context)
+        return state, _on_complaint(state, body.subscriber_id, context)
     return state, ()
+
+
+def _present_ms(state: SubscriberState) -> int:
+    """Return the latest moment that this subscriber has come to: a late event is judged now, not back then."""
+    return max(state.facts.newest_ms, state.watch.scored_at_ms)
+
+
+def _on_complaint(state: SubscriberState, subscriber_id: str, context: Context) -> tuple[Effect, ...]:
+    """Score at once; an alert that this opens is not left waiting for a quiet subscriber's next turn."""
+    at_ms, watch = _present_ms(state), state.watch
+    effects = _assess(state, subscriber_id, at_ms, context)
+    if effects and watch.next_wake_ms:
+        watch.next_wake_ms = min(watch.next_wake_ms, _next_slot_ms(at_ms, context.policy))
+    return effects
 
 
 def _on_leaving(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[Effect, ...]:
     """Settle what waited for this outcome, end the alert, and let the subscriber rest."""
     life = Life(state.facts.life)
     effects = settle_at_leaving(state.watch, subscriber_id, at_ms, life, context.policy.label)
-    ended = _assess(state, subscriber_id, at_ms, context) if state.watch.alert.state != "inactive" else ()
+    is_alerted = state.watch.alert.state != "inactive"
+    ended = _assess(state, subscriber_id, _present_ms(state), context) if is_alerted else ()
     if not state.watch.pending:
         state.watch.next_wake_ms = 0
     return effects + ended

@@ -165,9 +165,11 @@ class Embedded:
         """Move the stream's time, and give every wake on the way its turn, with the model of its own time."""
         for at_ms, subscribers in self._wakes.due(stream_ms):
             self._learn(at_ms)
-            self._count("scored", len(subscribers))
             for subscriber_id in subscribers:
-                self._give(subscriber_id, Wake(subscriber_id, at_ms))
+                watch = self._states[subscriber_id].watch
+                if watch.next_wake_ms == at_ms:  # Else it is no longer wanted, and after a restart would not be here.
+                    self._give(subscriber_id, Wake(subscriber_id, at_ms))
+                    self._count("scored", watch.scored_at_ms == at_ms)
         self.stream_ms = stream_ms
 
     def _learn(self, stream_ms: int) -> None:
