@@ -16,7 +16,7 @@ from streams.core.decode import decode
 from streams.core.effects import AlertChanged
 from streams.core.features import FEATURE_TABLE, NAMES
 from streams.core.policy import HOUR_MS, Policy, PolicyError, layered, policy_from
-from streams.core.scoring import Scorer, read_scorecard, scorer_from
+from streams.core.scoring import Scorer, read_scorecard, read_warm_start, scorer_from
 from streams.core.state import DAY_MS, UnreadableStateError, unpack
 from streams.errors import InputError, SettingsError, StoreError
 from streams.imports.importing import ImportReport, import_file
@@ -297,6 +297,7 @@ def new_trainer(policy: Policy) -> Trainer:
         positives_min=training.positives_min,
         tick_ms=HOUR_MS,
         publish_every_ms=training.publish_every_days * DAY_MS,
+        warm_start=read_warm_start((_DEFAULTS / "scorecard.toml").read_text("utf-8")),
     )
     return Trainer(settings, NAMES, FEATURE_TABLE)
 

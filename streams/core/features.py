@@ -16,6 +16,7 @@ from streams.core.state import DAY_MS, Facts
 from streams.core.windows import PREPAID, Measures, complaints_70, measure
 
 SURPRISE_MAX: Final = 8.0
+HABIT_MAX: Final = 0.985
 SUSPENDED: Final = 6
 YOUTH: Final = 1
 FADE_DAYS: Final = 14.0
@@ -54,12 +55,11 @@ def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
     """Compute the rhythm theme: top-ups against the subscriber's own habit; zeros for who never topped up."""
     days = f.top_up_days_total
     if not days:
-        return (0.0,) * 10
+        return (0.0,) * 9
     surprise = days * log((m.age_days + 30.0) / (m.age_days - m.silent_days + 30.0))
     return (
         log1p(m.silent_days),
-        m.overdue,
-        m.overdue - 1.5 if m.overdue > 1.5 else 0.0,
+        log1p(m.overdue),
         m.silent_days / (m.age_days + 1.0),
         surprise if surprise < SURPRISE_MAX else SURPRISE_MAX,
         log1p(30.0 / m.gap_days),
@@ -88,17 +88,23 @@ def value(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG0
 def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     """Compute the usage theme: how much the line is used, against its own past; zeros where no usage is reported."""
     if not f.usage_day:
-        return (0.0,) * 7
+        return (0.0,) * 10
     span_days = max(f.usage_day - f.first_usage_day + 1, 1)
     idle_days = max(at_ms - f.last_active_ms, 0) / DAY_MS if f.last_active_ms else m.age_days
+    habit = f.usage_days_total / (span_days + 1.0)
+    surprise = (idle_days - 1.0) * -log1p(-habit if habit < HABIT_MAX else -HABIT_MAX) if idle_days > 1.0 else 0.0
+    data_14 = (m.data_7 + m.data_7_before) / 112.0
     return (
         log1p(idle_days),
+        surprise if surprise < SURPRISE_MAX else SURPRISE_MAX,
         change(m.voice_7, m.voice_7_before, 600.0),
         change(m.voice_14, m.voice_14_before, 600.0),
         change(m.answered_14 / 14.0, f.answered_total / span_days, 0.2),
         m.active_14 / 14.0,
         m.active_14 / 14.0 - f.usage_days_total / span_days,
         log1p(m.answered_30 / 30.0),
+        (m.data_7 - m.data_7_before) / 56.0,
+        data_14 - f.data_level_total / span_days / 8.0,
     )
 
 
@@ -137,12 +143,14 @@ def complaints(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
 
 def contract(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     """Compute the contract theme: how near the end of the commitment is, alone and with what makes it matter."""
+    asked = exp(-max(at_ms - f.asked_at_ms, 0) / DAY_MS / FADE_DAYS) if f.asked else 0.0
     profile = f.profile
     if profile is None or not profile.contract_end_ms:
-        return (0.0, 0.0, 0.0, 0.0)
+        return (asked, 0.0, 0.0, 0.0, 0.0)
     days_left = (profile.contract_end_ms - at_ms) / DAY_MS
     near = max(0.0, 1.0 - abs(days_left) / CONTRACT_DAYS)
     return (
+        asked,
         1.0 if days_left > 0.0 else 0.0,
         near,
         near * log1p(100.0 * m.drops_30 / (m.answered_30 + CALLS_PRIOR)),
@@ -199,8 +207,7 @@ def fading(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
 THEMES: Final = (
     Theme("rhythm", rhythm, (
         Feature("top_up_silence", "log days", "log(1 + days since the last completed top-up)"),
-        Feature("top_up_overdue", "own gaps", "days since the last top-up over the usual gap (smoothed by one gap of 30 days), at most 8"),
-        Feature("top_up_overdue_beyond", "own gaps", "top_up_overdue above 1.5, else 0"),
+        Feature("top_up_overdue", "log own gaps", "log(1 + days since the last top-up over the usual gap, which is smoothed by one gap of 30 days)"),
         Feature("top_up_silence_share", "share", "days since the last top-up over days known"),
         Feature("top_up_surprise", "nats", "top-up days x log((30 + days known) / (30 + days known until the last)): the BG/NBD odds of being gone (Fader, Hardie and Lee 2005), at most 8"),
         Feature("top_up_habit", "log per 30 days", "log(1 + top-ups that the usual gap makes in 30 days)"),
@@ -220,12 +227,15 @@ THEMES: Final = (
     )),
     Theme("usage", usage, (
         Feature("usage_silence", "log days", "log(1 + days since the last day with activity)"),
+        Feature("usage_surprise", "nats", "days without activity beyond one, times -log(1 - lifetime share of active days), at most 8"),
         Feature("voice_trend_7d", "-1..1", "answered seconds of the last 7 days against the 7 before, smoothed by 10 minutes"),
         Feature("voice_trend_14d", "-1..1", "answered seconds of the last 14 days against the 14 before"),
         Feature("calls_over_habit", "-1..1", "answered calls a day in 14 days against the lifetime mean"),
         Feature("active_share", "share", "days with activity of the last 14"),
         Feature("active_share_over_habit", "share", "active_share less the lifetime share"),
         Feature("calls_per_day", "log per day", "log(1 + answered calls a day in 30 days)"),
+        Feature("data_trend_7d", "doublings", "mean daily data of the last 7 days against the 7 before, in doublings"),
+        Feature("data_over_habit", "doublings", "mean daily data of the last 14 days against the lifetime mean, in doublings"),
     )),
     Theme("service", service, (
         Feature("drop_ratio", "log percent", "log(1 + 100 x dropped / (answered + 20)) in 30 days"),
@@ -245,6 +255,7 @@ THEMES: Final = (
         Feature("complaint_rate", "per 30 days", "complaints per 30 days known"),
     )),
     Theme("contract", contract, (
+        Feature("asked_to_leave", "0..1", "exp(-days since a port-out or termination was asked for / 14), 0 once answered or won back"),
         Feature("contract_bound", "0 or 1", "a commitment runs"),
         Feature("contract_ending", "0..1", "1 on the day the commitment ends, falling to 0 over 45 days either side"),
         Feature("contract_ending_and_drops", "log percent", "contract_ending x drop_ratio"),
@@ -253,7 +264,7 @@ THEMES: Final = (
     Theme("payment", payment, (
         Feature("failed_top_up_share", "share", "failed top-ups over attempts + 1 in 30 days"),
         Feature("failed_top_up_unmended", "0..1", "exp(-days since a failed top-up / 14), 0 once one succeeded"),
-        Feature("failed_top_up_and_overdue", "own gaps", "failed_top_up_share x top_up_overdue"),
+        Feature("failed_top_up_and_overdue", "own gaps", "failed_top_up_share x top-up lateness in own gaps (at most 4)"),
     )),
     Theme("tenure", tenure, (
         Feature("tenure", "log years", "log(1 + years since the start date, or since first heard of)"),
@@ -265,10 +276,10 @@ THEMES: Final = (
         Feature("monthly_fee", "log thousand minor", "log(1 + monthly fee / 1000)"),
     )),
     Theme("fading", fading, (
-        Feature("overdue_and_usage_fall", "own gaps", "top_up_overdue (at most 4) x fall of voice_trend_14d"),
-        Feature("overdue_and_less_money", "own gaps", "top_up_overdue (at most 4) x fall of amount_trend_30d"),
+        Feature("overdue_and_usage_fall", "own gaps", "top-up lateness in own gaps (at most 4) x fall of voice_trend_14d"),
+        Feature("overdue_and_less_money", "own gaps", "top-up lateness in own gaps (at most 4) x fall of amount_trend_30d"),
         Feature("usage_fall_and_less_money", "-1..1", "fall of voice_trend_14d x fall of amount_trend_30d"),
-        Feature("overdue_while_new", "own gaps", "top_up_overdue (at most 4) / (1 + days known / 90)"),
+        Feature("overdue_while_new", "own gaps", "top-up lateness in own gaps (at most 4) / (1 + days known / 90)"),
     )),
 )  # fmt: skip
 """The feature table: every theme, every feature, in the order of the vector."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import IntEnum
 from hashlib import blake2b
+from math import log2
 from typing import Final, get_args
 
 from streams.core.decode import epoch_ms
@@ -33,6 +34,12 @@ FAILED_CALL_WIDTH: Final = 3
 """Numbers in a failed-call row: day, dropped, set-up failed or blocked."""
 COMPLAINT_WIDTH: Final = 2
 """Numbers in a complaint row: day, opened."""
+
+_ASKING: Final = {
+    "port_out_requested": True, "termination_requested": True, "port_out_rejected": False, "port_out_cancelled": False,
+    "termination_cancelled": False, "win_back": False, "retained": False,
+}  # fmt: skip
+"""Whether, after an outcome, the subscriber has asked to leave and not been answered or won back."""
 
 _DAY_FIELD_BITS: Final = (1 << USAGE_DAYS) - 1
 
@@ -124,24 +131,36 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
                 facts.first_usage_day = day
     if ahead <= 0 or body.revision:
         return _replace_usage_day(facts, body, day, index)
+    level = data_level(body.data_bytes)
     facts.voice_s[index] = body.voice_s
     facts.answered[index] = body.voice_answered
+    facts.data_level[index] = level
     facts.voice_s_total += body.voice_s
     facts.answered_total += body.voice_answered
+    facts.data_level_total += level
     return Folded.APPLIED
+
+
+def data_level(data_bytes: int | None) -> int:
+    """Return a day's data volume as a level, 0 to 255: eight steps for each doubling, from a megabyte on.
+
+    >>> data_level(None), data_level(1_000_000), data_level(3_000_000)
+    (0, 8, 16)
+    """
+    return min(round(8.0 * log2(1.0 + data_bytes / 1e6)), 255) if data_bytes else 0
 
 
 def _replace_usage_day(facts: Facts, body: Usage, day: int, index: int) -> Folded:
     """Take a day's summary in place of the known one if it is the greater: by revision, then by content."""
-    old_s, old_answered = facts.voice_s[index], facts.answered[index]
-    old = (facts.revisions.get(day, 0), old_s, old_answered)
-    new = (body.revision, body.voice_s, body.voice_answered)
+    old_s, old_answered, old_level = facts.voice_s[index], facts.answered[index], facts.data_level[index]
+    old = (facts.revisions.get(day, 0), old_s, old_answered, old_level)
+    new = (body.revision, body.voice_s, body.voice_answered, data_level(body.data_bytes))
     if new <= old:
         return Folded.REPEATED if new == old and any(new) else Folded.APPLIED
-    facts.voice_s[index] = body.voice_s
-    facts.answered[index] = body.voice_answered
-    facts.voice_s_total += body.voice_s - old_s
-    facts.answered_total += body.voice_answered - old_answered
+    _, facts.voice_s[index], facts.answered[index], facts.data_level[index] = new
+    facts.voice_s_total += new[1] - old_s
+    facts.answered_total += new[2] - old_answered
+    facts.data_level_total += new[3] - old_level
     if body.revision:
         facts.revisions[day] = body.revision
     return Folded.APPLIED
@@ -149,14 +168,15 @@ def _replace_usage_day(facts: Facts, body: Usage, day: int, index: int) -> Folde
 
 def _open_usage_days(facts: Facts, day: int, ahead: int) -> None:
     """Shift the usage buckets so that the last one is `day`."""
-    answered, voice_s = facts.answered, facts.voice_s
+    answered, voice_s, levels = facts.answered, facts.voice_s, facts.data_level
     if ahead == 1:
-        del answered[0], voice_s[0]
+        del answered[0], voice_s[0], levels[0]
         answered.append(0)
         voice_s.append(0)
+        levels.append(0)
     else:
         ahead = min(ahead, USAGE_DAYS)
-        for series in (answered, voice_s):
+        for series in (answered, voice_s, levels):
             del series[:ahead]
             series.frombytes(bytes(ahead * series.itemsize))
     facts.active_days = facts.active_days << ahead & _DAY_FIELD_BITS
@@ -259,6 +279,9 @@ def _fold_outcome(facts: Facts, body: Outcome, at_ms: int) -> None:
     life = life_after(body)
     if life is not None and (at_ms, life) > (facts.life_at_ms, facts.life):
         facts.life_at_ms, facts.life = at_ms, life
+    asked = _ASKING.get(body.change)
+    if asked is not None and (at_ms, asked) > (facts.asked_at_ms, facts.asked):
+        facts.asked_at_ms, facts.asked = at_ms, asked
 
 
 def life_after(body: Outcome) -> Life | None:

@@ -26,7 +26,7 @@ CODES_BY_FEATURE: Final = {
     "complaint_open_age": "complaint_open", "complaint_open_and_drops": "complaint_open",
     "complaint_overdue": "complaint_unresolved_sla", "complaint_overdue_and_drops": "complaint_unresolved_sla",
     "complaint_repeated": "complaint_repeat", "complaint_rate": "complaint_repeat",
-    "tenure_new": "new_subscriber", "suspended": "suspended",
+    "asked_to_leave": "port_out_query", "tenure_new": "new_subscriber", "suspended": "suspended",
 }  # fmt: skip
 
 
@@ -102,9 +102,13 @@ def _complaints(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
 
 
 def _contract(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
-    if f.profile is None or not f.profile.contract_end_ms:
-        return ()
-    return (Evidence("days_to_contract_end", "days", round((f.profile.contract_end_ms - at_ms) / DAY_MS, 6), None, None),)
+    found: tuple[Evidence, ...] = ()
+    if f.asked:
+        found += (Evidence("days_since_request_to_leave", "days", round((at_ms - f.asked_at_ms) / DAY_MS, 6), None, None),)
+    if f.profile is not None and f.profile.contract_end_ms:
+        days_left = round((f.profile.contract_end_ms - at_ms) / DAY_MS, 6)
+        found += (Evidence("days_to_contract_end", "days", days_left, None, None),)
+    return found
 
 
 def _payment(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature

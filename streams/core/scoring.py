@@ -132,11 +132,12 @@ def _scorer(name: str, intercept: float, slopes: tuple[float, ...], usual: tuple
 
 
 class Weight(Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of the scorecard: logit per unit of the feature above its usual value, and why."""
+    """One line of the scorecard: logit per unit of the feature above its usual value, the feature's spread, and why."""
 
     feature: str
     weight: Finite
     usual: Finite
+    spread: Annotated[float, Meta(gt=0.0, le=1e6)]
     reason: Annotated[str, Meta(min_length=10)]
 
 
@@ -153,17 +154,32 @@ def read_scorecard(text: str) -> Scorer:
     Raises:
         ModelError: it is no TOML, a field is wrong, or it weighs a feature that does not exist, or one twice.
     """
-    try:
-        card = msgspec.convert(tomllib.loads(text), Scorecard)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ModelError(f"the scorecard cannot be used: {error}") from error
+    card = _read_card(text)
     rows = {weight.feature: weight for weight in card.weights}
-    unknown = sorted(rows.keys() - set(NAMES))
-    if unknown:
-        raise ModelError(f"the scorecard weighs {unknown[0]!r}, which is no feature")
-    if len(rows) != len(card.weights):
-        raise ModelError("the scorecard weighs a feature twice")
     slopes = tuple(rows[name].weight if name in rows else 0.0 for name in NAMES)
     usual = tuple(rows[name].usual if name in rows else 0.0 for name in NAMES)
     digest = sha256(msgspec.json.encode(card, order="sorted")).hexdigest()
     return _scorer(f"scorecard-{digest[:8]}", card.intercept, slopes, usual)
+
+
+def read_warm_start(text: str) -> dict[str, float]:
+    """Return where a model begins that starts from a scorecard: a weight for each feature, per standard deviation.
+
+    Raises:
+        ModelError: as `read_scorecard` does.
+    """
+    return {row.feature: row.weight * row.spread for row in _read_card(text).weights}
+
+
+def _read_card(text: str) -> Scorecard:
+    try:
+        card = msgspec.convert(tomllib.loads(text), Scorecard)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ModelError(f"the scorecard cannot be used: {error}") from error
+    names = [weight.feature for weight in card.weights]
+    unknown = sorted(set(names) - set(NAMES))
+    if unknown:
+        raise ModelError(f"the scorecard weighs {unknown[0]!r}, which is no feature")
+    if len(set(names)) != len(names):
+        raise ModelError("the scorecard weighs a feature twice")
+    return card

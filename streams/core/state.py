@@ -30,6 +30,7 @@ PENDING_MAX: Final = 64
 
 _NO_COUNTS: Final = array("H", bytes(2 * USAGE_DAYS))
 _NO_SECONDS: Final = array("I", bytes(4 * USAGE_DAYS))
+_NO_LEVELS: Final = array("B", bytes(USAGE_DAYS))
 
 
 class Profile(Struct, array_like=True, gc=False, frozen=True):
@@ -67,6 +68,7 @@ class Facts(Struct, gc=False):
     usage_day: int = 0
     answered: "array[int]" = field(default_factory=lambda: array("H", _NO_COUNTS))
     voice_s: "array[int]" = field(default_factory=lambda: array("I", _NO_SECONDS))
+    data_level: "array[int]" = field(default_factory=lambda: array("B", _NO_LEVELS))
     active_days: int = 0
     revisions: dict[int, int] = field(default_factory=dict)
     top_ups: list[int] = field(default_factory=list)
@@ -74,6 +76,7 @@ class Facts(Struct, gc=False):
     complaints: list[int] = field(default_factory=list)
     answered_total: int = 0
     voice_s_total: int = 0
+    data_level_total: int = 0
     usage_days_total: int = 0
     first_usage_day: int = 0
     dropped_total: int = 0
@@ -92,6 +95,8 @@ class Facts(Struct, gc=False):
     tickets: dict[int, Ticket] = field(default_factory=dict)
     life_at_ms: int = 0
     life: int = 0
+    asked_at_ms: int = 0
+    asked: bool = False
     recent_ids: dict[int, int] = field(default_factory=dict)
     offsets: dict[int, int] = field(default_factory=dict)
 
@@ -144,23 +149,25 @@ class _Packed(Struct, array_like=True, gc=False):
     """The wire form of a state: one msgpack array whose first element is the version."""
 
     version: int
-    first_ms: int
     newest_ms: int
     usage_day: int
     answered: list[int]
     voice_s: list[int]
+    data_level: bytes
     active_days: int
     revisions: dict[int, int]
     top_ups: list[int]
     failed_calls: list[int]
     complaints: list[int]
-    totals: tuple[int, int, int, int, int, int, int, int, int]
-    times: tuple[int, int, int, int, int, int]
+    totals: tuple[int, int, int, int, int, int, int, int, int, int]
+    ages: tuple[int, int, int, int, int, int, int]
     currency: str
     profile: Profile | None
     tickets: dict[int, Ticket]
     life_at_ms: int
     life: int
+    asked_at_ms: int
+    asked: bool
     recent_ids: dict[int, int]
     offsets: dict[int, int]
     next_wake_ms: int
@@ -170,6 +177,9 @@ class _Packed(Struct, array_like=True, gc=False):
     alert: AlertState | None
     pending: list[Pending]
 
+
+_NEVER: Final = -(1 << 40)
+"""The age of what has not happened: before any time that an event may have."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Packed).decode
@@ -196,16 +206,22 @@ def pack(state: SubscriberState) -> bytes:
     """
     f, w = state.facts, state.watch
     answered, voice_s = f.answered.tolist(), f.voice_s.tolist()
-    blank = next((i for i, n in enumerate(voice_s) if n or answered[i]), USAGE_DAYS)
+    levels = f.data_level.tobytes()
+    blank = next((i for i, n in enumerate(voice_s) if n or answered[i] or levels[i]), USAGE_DAYS)
+    newest_ms = f.newest_ms
+    times = (
+        f.first_ms, f.first_top_up_ms, f.last_top_up_ms, f.last_failed_top_up_ms, f.last_active_ms, f.last_drop_ms,
+        f.last_complaint_ms,
+    )  # fmt: skip
     return _encode(
         _Packed(
-            STATE_VERSION, f.first_ms, f.newest_ms, f.usage_day, answered[blank:], voice_s[blank:], f.active_days,
+            STATE_VERSION, newest_ms, f.usage_day, answered[blank:], voice_s[blank:], levels[blank:], f.active_days,
             _sorted(f.revisions), _by_gaps(f.top_ups, 4), _by_gaps(f.failed_calls, 3), _by_gaps(f.complaints, 2),
-            (f.answered_total, f.voice_s_total, f.usage_days_total, f.first_usage_day, f.dropped_total, f.top_ups_total,
+            (f.answered_total, f.voice_s_total, f.data_level_total, f.usage_days_total, f.first_usage_day, f.dropped_total, f.top_ups_total,
              f.top_up_days_total, f.amount_minor_total, f.complaints_total),
-            (f.first_top_up_ms, f.last_top_up_ms, f.last_failed_top_up_ms, f.last_active_ms, f.last_drop_ms,
-             f.last_complaint_ms),
-            f.currency, f.profile, _sorted(f.tickets), f.life_at_ms, f.life, _sorted(f.recent_ids), _sorted(f.offsets),
+            tuple(newest_ms - time_ms if time_ms else _NEVER for time_ms in times),
+            f.currency, f.profile, _sorted(f.tickets), f.life_at_ms, f.life,
+            f.asked_at_ms, f.asked, _sorted(f.recent_ids), _sorted(f.offsets),
             w.next_wake_ms, w.scored_at_ms, w.snapshot_at_ms, w.probability, None if w.alert == INACTIVE else w.alert,
             w.pending,
         )
@@ -226,16 +242,19 @@ def unpack(packed: bytes) -> SubscriberState:
         raise UnreadableStateError(f"state version {p.version}, this program reads {STATE_VERSION}")
     padding = [0] * (USAGE_DAYS - len(p.voice_s))
     rows_are_whole = not (len(p.top_ups) % 4 or len(p.failed_calls) % 3 or len(p.complaints) % 2)
-    if not len(p.answered) == len(p.voice_s) <= USAGE_DAYS or not rows_are_whole:
+    if not len(p.answered) == len(p.voice_s) == len(p.data_level) <= USAGE_DAYS or not rows_are_whole:
         raise UnreadableStateError("not a packed state: its days do not add up")
     try:
         answered, voice_s = array("H", padding + p.answered), array("I", padding + p.voice_s)
     except OverflowError as error:
         raise UnreadableStateError(f"not a packed state: {error}") from error
+    first_ms, *times = (0 if age_ms == _NEVER else p.newest_ms - age_ms for age_ms in p.ages)
+    levels = array("B", bytes(len(padding)) + p.data_level)
     facts = Facts(
-        p.first_ms, p.newest_ms, p.usage_day, answered, voice_s,
+        first_ms, p.newest_ms, p.usage_day, answered, voice_s, levels,
         p.active_days, p.revisions, _from_gaps(p.top_ups, 4), _from_gaps(p.failed_calls, 3), _from_gaps(p.complaints, 2),
-        *p.totals, *p.times, p.currency, p.profile, p.tickets, p.life_at_ms, p.life, p.recent_ids, p.offsets,
+        *p.totals, *times, p.currency, p.profile, p.tickets, p.life_at_ms, p.life, p.asked_at_ms, p.asked, p.recent_ids,
+        p.offsets,
     )  # fmt: skip
     watch = Watch(
         p.next_wake_ms, p.scored_at_ms, p.snapshot_at_ms, p.probability, p.alert or INACTIVE, p.pending

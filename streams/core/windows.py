@@ -12,7 +12,6 @@ from streams.core.state import DAY_MS, RARE_DAYS, USAGE_DAYS, Facts
 
 GAP_DAYS_PRIOR: Final = 30.0
 """The top-up gap assumed of somebody unknown; it weighs as much as one gap of one's own."""
-OVERDUE_MAX: Final = 8.0
 PREPAID: Final = 0
 
 _SPAN: Final = tuple(
@@ -21,7 +20,7 @@ _SPAN: Final = tuple(
 )
 """Age in days to stretch: the last 7 days, to 14, to 28, to 30, to 60, older."""
 
-_NO_USAGE: Final = (0,) * 8
+_NO_USAGE: Final = (0,) * 11
 
 
 class Measures(Struct, gc=False):
@@ -54,6 +53,9 @@ class Measures(Struct, gc=False):
     answered_14: int
     answered_30: int
     active_14: int
+    data_7: int
+    data_7_before: int
+    data_14_before: int
     drops_7: int
     drops_30: int
     unset_30: int
@@ -70,7 +72,7 @@ def measure(f: Facts, at_ms: int, bands: tuple[int, int]) -> Measures:
     day = at_ms // DAY_MS
     n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed = _top_up_windows(f.top_ups, day)
     drops_7, drops_30, unset_30 = _failed_call_windows(f.failed_calls, day)
-    v7, v7b, v14b, v30, a7, a7b, a30, active = _usage_windows(f, day) if f.usage_day else _NO_USAGE
+    v7, v7b, v14b, v30, a7, a7b, a30, active, d7, d7b, d14b = _usage_windows(f, day) if f.usage_day else _NO_USAGE
     age_days = max(at_ms - f.first_ms, 0) / DAY_MS
     last = f.last_top_up_ms
     silent_days = max(at_ms - last, 0) / DAY_MS if last else age_days
@@ -80,9 +82,9 @@ def measure(f: Facts, at_ms: int, bands: tuple[int, int]) -> Measures:
     profile = f.profile
     fee = profile.monthly_fee_minor if profile is not None and profile.payment != PREPAID else 0
     return Measures(
-        day, age_days, silent_days, gap_days, min(silent_days / gap_days, OVERDUE_MAX),
+        day, age_days, silent_days, gap_days, silent_days / gap_days,
         n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed,
-        v7, v7b, v7 + v7b, v14b, v30, a7, a7 + a7b, a30, active, drops_7, drops_30, unset_30,
+        v7, v7b, v7 + v7b, v14b, v30, a7, a7 + a7b, a30, active, d7, d7b, d14b, drops_7, drops_30, unset_30,
         float(m30 + fee), float(m30b + fee), band_of(m30 + fee, bands), band_of(m30b + fee, bands), since, overdue,
     )  # fmt: skip
 
@@ -124,7 +126,9 @@ def _usage_windows(f: Facts, day: int) -> tuple[int, ...]:
     # A late complaint is assessed at its own time, which may lie before the newest usage day.
     active = f.active_days << quiet if quiet >= 0 else f.active_days >> -quiet
     v30, a30 = v7 + v7b + v14b + sum(seconds[:2]), a7 + a7b + sum(calls[:16])
-    return v7, v7b, v14b, v30, a7, a7b, a30, (active & 0x7FFF).bit_count()
+    levels = f.data_level[i - 28 : i + 1].tobytes()
+    d7, d7b, d14b = sum(levels[21:]), sum(levels[14:21]), sum(levels[:14])
+    return v7, v7b, v14b, v30, a7, a7b, a30, (active & 0x7FFF).bit_count(), d7, d7b, d14b
 
 
 def _top_up_windows(rows: list[int], day: int) -> tuple[int, ...]:
