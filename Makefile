@@ -1,0 +1,75 @@
+# Forewarn. A fresh clone needs Python 3.11 or newer and make; every target installs what it needs into .venv.
+#
+#   make demo          simulate an operator, run it, print the alerts with their reasons (HEADLESS=1: open nothing)
+#   make check         lint, types, layers and the fast tests: before every commit
+#   make test          all that must hold: the same, every test (killed runs too), every branch of the core
+#   make bench         throughput of the core and memory for each subscriber
+#   make format        put the layout of the code right
+#   make clean         remove what the tools made, and .venv
+
+PYTHON ?= python3
+HEADLESS ?=
+DEMO ?=
+JOBS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+RUNTIME := $(VENV)/.stamp-runtime
+DEV := $(VENV)/.stamp-dev
+SOURCES := streams tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check test bench format lint types layers clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,8p'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: Forewarn needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Creating $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+# The stamps say for which pyproject.toml and constraints.txt the packages were installed.
+$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing what Forewarn needs to run" >&2
+	@$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing what Forewarn needs to run and to be worked on" >&2
+	@$(PIP) install --constraint constraints.txt --editable '.[dev,bench]'
+	@touch $(RUNTIME) $@
+
+# HEADLESS is there for the day on which the demo opens a page; today it opens nothing.
+demo: $(RUNTIME)
+	@$(BIN)/forewarn demo $(DEMO)
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+layers: $(DEV)
+	$(BIN)/lint-imports
+
+format: $(DEV)
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+check: lint types layers
+	HYPOTHESIS_PROFILE=quick $(BIN)/pytest --quiet --numprocesses=$(JOBS) -m 'not slow'
+
+test: lint types layers
+	$(BIN)/pytest --quiet --numprocesses=$(JOBS) --cov --cov-report=term-missing:skip-covered
+
+bench: $(DEV)
+	$(BIN)/python benchmarks/step.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+	find streams tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
