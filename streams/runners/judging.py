@@ -17,8 +17,10 @@ from msgspec import Struct
 from streams.core import evaluation
 from streams.core.decode import DAY_MS, epoch_ms
 from streams.core.evaluation import Scores
+from streams.core.policy import policy_from
 from streams.errors import InputError
-from streams.store.batch import AlertRow, Prediction
+from streams.store.batch import AlertRow, Checkpoint, Prediction
+from streams.store.database import Store
 
 WEEK_MS: Final = 7 * DAY_MS
 SCORECARD: Final = "scorecard"
@@ -111,6 +113,17 @@ def read_truth(path: Path) -> dict[str, int]:
     except (msgspec.MsgspecError, TypeError) as error:
         raise InputError(f"{path} line {number} is no line of a truth file: {error}") from None
     return found
+
+
+def judge(store: Store, checkpoint: Checkpoint, truth: Path | None) -> Evaluation:
+    """Judge the run in a store as its checkpoint left it; raises `InputError` for a truth file that is none."""
+    return evaluate(
+        store.predictions(),
+        store.alerts(),
+        stream_ms=checkpoint.stream_ms,
+        horizon_ms=policy_from(checkpoint.run.policy).label.horizon_days * DAY_MS,
+        left_at=None if truth is None else read_truth(truth),
+    )
 
 
 def evaluate(

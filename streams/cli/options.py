@@ -1,0 +1,95 @@
+"""Options that several commands share, so that they are spelt, checked and described once."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from streams.core.decode import epoch_ms
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+TIMES: Final = "RFC 3339, or a date for its first moment; without an offset it is UTC."
+
+
+class Moment(click.ParamType):
+    """A point in event time on the command line, as milliseconds since 1970-01-01 UTC."""
+
+    name = "time"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read an RFC 3339 time or a date; refuses anything else with an example of both."""
+        if isinstance(value, int):
+            return value
+        try:
+            moment = datetime.fromisoformat(value.strip())
+        except ValueError:
+            self.fail(f"{value!r} is no time; write one such as 2025-06-01 or 2025-06-01T08:30:00Z", param, ctx)
+        at_ms = epoch_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        if at_ms < 0:
+            self.fail(f"{value!r} lies before 1970", param, ctx)
+        return at_ms
+
+
+def db_option(command: F) -> F:
+    """Add `--db`, the database to work on."""
+    return click.option(
+        "--db",
+        metavar="PATH|URL",
+        help="The database: a path for SQLite, or an SQLAlchemy URL.  [default: the setting, else forewarn.db]",
+    )(command)
+
+
+def input_option(*, required: bool, help: str) -> Callable[[F], F]:  # noqa: A002 - click's word
+    """Add `--input`, where the events are."""
+    return click.option(
+        "--input", "input_", required=required, metavar="DIR|FILE|-", type=click.Path(allow_dash=True), help=help
+    )
+
+
+def until_option(command: F) -> F:
+    """Add `--until`, the moment in event time at which to stop."""
+    return click.option(
+        "--until", "until_ms", type=Moment(), metavar="TIME", help=f"Stop before this event time.  {TIMES}"
+    )(command)
+
+
+def at_option(command: F) -> F:
+    """Add `--at`, the moment in event time that is asked about."""
+    return click.option(
+        "--at", "at_ms", type=Moment(), required=True, metavar="TIME", help=f"The moment asked about.  {TIMES}"
+    )(command)
+
+
+def policy_option(command: F) -> F:
+    """Add `--policy`, a file that replaces the policy that comes with the package."""
+    return click.option(
+        "--policy",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="A policy instead of the one that comes with Forewarn (streams/defaults/policy.toml).",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """Add `--json`, for programs."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="One JSON object a line on standard output, and no progress bar."
+    )(command)
+
+
+def limit_option(default: int) -> Callable[[F], F]:
+    """Add `--limit`, how many rows a person is shown; a program gets all unless it asks for fewer."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help=f"At most N rows (a table shows {default} unless told, 0 for all; --json gives all unless told).",
+    )
+
+
+def examples(*lines: str) -> str:
+    """Return a help epilog of examples, kept as written."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

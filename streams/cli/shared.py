@@ -1,0 +1,22 @@
+"""What the group hands to its commands: the settings, with the command line's values laid over them."""
+
+import os
+from pathlib import Path
+
+import click
+
+from streams.settings import Settings, load_settings
+
+
+def settings_of(context: click.Context, **overrides: str | Path | None) -> Settings:
+    """Return the settings of this call; `overrides` are options under the settings' names, None when not given.
+
+    Raises `SettingsError` when the environment, the settings file or an option has a bad value.
+    """
+    root = context.find_root()
+    return load_settings(os.environ, root.params["settings"], overrides)
+
+
+def database_of(context: click.Context, db: str | None) -> str:
+    """Return the database that `--db`, the environment or the settings file names."""
+    return settings_of(context, database=db).database

@@ -1,0 +1,183 @@
+"""The commands that read a database: what they answer, to people and to programs."""
+
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.cli.calling import Operator, call, lines, started
+
+ALERT_FIELDS = {
+    "alert_id", "subscriber_id", "kind", "state", "band", "value_band", "episode", "probability", "logit", "reasons",
+    "opened_at", "at", "due_at", "action", "model_version",
+}  # fmt: skip
+
+
+def test_alerts_as_json_are_whole_and_agree_with_the_summary_of_the_run(operator: Operator) -> None:
+    alerts = lines(call("alerts", "--db", operator.db, "--json"))
+    assert alerts
+    assert all(set(alert) >= ALERT_FIELDS for alert in alerts)
+    assert Counter(alert["band"] for alert in alerts) == operator.summary["alerts_by_band"]
+    assert Counter(alert["kind"] for alert in alerts) == operator.summary["alerts_by_kind"]
+    assert len({alert["alert_id"] for alert in alerts}) == len(alerts)
+
+
+def test_the_reasons_of_an_alert_and_the_intercept_add_up_to_its_logit(operator: Operator) -> None:
+    for alert in lines(call("alerts", "--db", operator.db, "--json")):
+        total = alert["intercept"] + sum(reason["contribution"] for reason in alert["reasons"])
+        assert total == pytest.approx(alert["logit"], abs=1e-9)
+        for reason in alert["reasons"]:
+            parts = sum(part["contribution"] for part in reason["features"])
+            assert parts == pytest.approx(reason["contribution"], abs=1e-9)
+
+
+def test_alerts_can_be_narrowed_by_state_band_and_kind(operator: Operator) -> None:
+    everything = lines(call("alerts", "--db", operator.db, "--json"))
+    for field in ("state", "band", "kind"):
+        for value, count in Counter(alert[field] for alert in everything).items():
+            kept = lines(call("alerts", "--db", operator.db, "--json", f"--{field}", value))
+            assert [alert[field] for alert in kept] == [value] * count
+    first = lines(call("alerts", "--db", operator.db, "--json", "--limit", "1"))
+    assert first == everything[:1]
+
+
+def test_alerts_for_people_say_why_and_what_to_do_without_colour_in_a_pipe(operator: Operator) -> None:
+    shown = call("alerts", "--db", operator.db, "--limit", "2")
+    assert shown.exit_code == 0
+    assert "what to do" in shown.stdout
+    assert "UTC" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    assert "forewarn explain a_" in shown.stderr
+    assert max(map(len, shown.stdout.splitlines())) <= 120
+
+
+def test_a_filter_that_matches_nothing_says_so_and_writes_nothing(operator: Operator) -> None:
+    shown = call("alerts", "--db", operator.db, "--band", "low", "--state", "pending", "--kind", "competitive")
+    assert (shown.exit_code, shown.stdout) == (0, "")
+    assert "No alerts" in shown.stderr
+
+
+def test_scores_give_every_subscriber_known_at_the_moment_a_probability_and_a_version(operator: Operator) -> None:
+    for at in ("2024-02-01T00:00:00.000Z", "2024-06-01T00:00:00.000Z"):  # Inside the stream, and beyond its end.
+        scores = lines(call("scores", "--db", operator.db, "--at", at, "--json"))
+        assert len(scores) > 100
+        assert len({score["subscriber_id"] for score in scores}) == len(scores)
+        assert all(0.0 < score["probability"] < 1.0 and score["model_version"] for score in scores)
+        assert {score["at"] for score in scores} == {at}
+
+
+def test_scores_for_people_show_the_most_at_risk_first(operator: Operator) -> None:
+    rows = lines(call("scores", "--db", operator.db, "--at", "2024-03-01", "--json"))
+    worst = max(rows, key=lambda row: float(row["probability"]))
+    shown = call("scores", "--db", operator.db, "--at", "2024-03-01", "--limit", "3").stdout
+    body = [line for line in shown.splitlines() if "s_" in line]
+    assert len(body) == 3
+    assert worst["subscriber_id"] in body[0]
+
+
+def test_a_time_without_an_offset_is_utc(operator: Operator) -> None:
+    def at(time: str) -> str:
+        return str(lines(call("scores", "--db", operator.db, "--at", time, "--json", "--limit", "1"))[0]["at"])
+
+    assert at("2024-03-01T12:00:00") == at("2024-03-01T13:00:00+01:00") == "2024-03-01T12:00:00.000Z"
+
+
+def test_explain_computes_every_number_again(operator: Operator) -> None:
+    for alert in lines(call("alerts", "--db", operator.db, "--json", "--limit", "3")):
+        (found,) = lines(call("explain", alert["alert_id"], "--db", operator.db, "--json"))
+        assert found["equal"] is True
+        assert found["recomputed"] == found["stored"]
+        assert found["stored"]["reasons"] == alert["reasons"]
+
+
+def test_explain_takes_the_beginning_of_an_id_and_shows_the_sum(operator: Operator) -> None:
+    (alert,) = lines(call("alerts", "--db", operator.db, "--json", "--limit", "1"))
+    shown = call("explain", alert["alert_id"][:14], "--db", operator.db)
+    assert shown.exit_code == 0
+    assert alert["alert_id"] in shown.stdout
+    assert f"{alert['logit']:+.3f}" in shown.stdout
+    assert f"{alert['intercept']:+.3f}" in shown.stdout
+    assert "every number is the same" in shown.stderr
+
+
+def test_explain_of_records_that_were_changed_since_ends_with_an_error(operator: Operator, tmp_path: Path) -> None:
+    for file in operator.events.glob("*.jsonl"):
+        (tmp_path / file.name).write_bytes(file.read_bytes().replace(b'"voice_answered":', b'"voice_answered":1'))
+    (alert,) = lines(call("alerts", "--db", operator.db, "--json", "--limit", "1"))
+    result = call("explain", alert["alert_id"], "--db", operator.db, "--input", tmp_path, "--json")
+    assert result.exit_code == 1
+    assert "gave other numbers: " in result.stderr
+    assert json.loads(result.stdout)["equal"] is False
+
+
+def test_explain_of_an_alert_that_does_not_exist_says_where_alerts_are_listed(operator: Operator) -> None:
+    result = call("explain", "a_nothing", "--db", operator.db)
+    assert result.exit_code == 3
+    assert "forewarn alerts" in result.stderr
+
+
+def test_features_are_numbered_named_and_defined() -> None:
+    rows = lines(call("features", "--json"))
+    assert [row["position"] for row in rows] == list(range(len(rows)))
+    assert all(row["name"] and row["unit"] and row["definition"] and row["theme"] for row in rows)
+    shown = " ".join(call("features").stdout.split())
+    assert all(row["name"] in shown for row in rows)
+
+
+def test_the_version_names_the_feature_table_and_the_contracts() -> None:
+    (facts,) = lines(call("version", "--json"))
+    assert facts["feature_table"].startswith("features-")
+    assert call("--version").stdout.startswith(f"forewarn {facts['forewarn']}")
+    assert facts["schema_version"] in call("version").stdout
+
+
+@pytest.mark.parametrize("command", [["alerts"], ["scores", "--at", "2024-03-01"], ["explain", "a_1"]])
+def test_a_database_that_does_not_exist_is_an_error_and_is_not_made(command: list[str], tmp_path: Path) -> None:
+    result = call(*command, "--db", tmp_path / "none.db")
+    assert result.exit_code == 4
+    assert result.stderr.startswith("error: ")
+    assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize("command", [["alerts"], ["scores", "--at", "2024-03-01"], ["explain", "a_1"]])
+def test_a_text_file_is_no_database(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("not a database\n" * 100, "utf-8")
+    result = call(*command, "--db", tmp_path / "notes.db")
+    assert result.exit_code == 4
+    assert "notes.db" in result.stderr
+
+
+def test_a_reader_that_stops_reading_hears_nothing() -> None:
+    """As in `forewarn scores --json | head -1`, with more output than a pipe holds."""
+    process = started("features", "--json")
+    assert process.stdout is not None
+    process.stdout.close()
+    _, errors = process.communicate(timeout=60)
+    assert errors == b""
+    assert process.returncode == 141
+
+
+def test_an_interrupted_command_ends_with_130_and_one_word(operator: Operator) -> None:
+    process = started("run", "--input", "-", "--db", operator.db.with_name("interrupted.db"))
+    assert process.stdin is not None
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    deadline_read_until_open(operator.db.with_name("interrupted.db"))
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert (output, errors.strip()) == (b"", b"interrupted")
+
+
+def deadline_read_until_open(path: Path) -> None:
+    """Wait until the run has made its database, so that it stands in the reading of its input."""
+    import time
+
+    for _ in range(600):
+        if path.exists():
+            time.sleep(0.5)
+            return
+        time.sleep(0.1)
+    pytest.fail("the run did not begin within a minute")
