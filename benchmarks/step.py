@@ -87,7 +87,8 @@ class Stream:
             is_new = chance < 0.001
             ticket = {"ticket_id": f"t-{sid[-8:]}", "change": "created" if is_new else "resolved",
                       "ticket_type": "complaint", "category": "call_drop", "channel": "hotline",
-                      "status": "acknowledged" if is_new else "closed", "creation_date": at, "last_update": at}  # fmt: skip
+                      "status": "acknowledged" if is_new else "closed", "creation_date": at,
+                      "last_update": at}  # fmt: skip
             return "complaints", base | ticket
         if chance < 0.12:
             call = {"call_id": f"c{self._offset}", "kind": "dropped", "service": "volte", "direction": "originating",

@@ -1,10 +1,10 @@
 """The one place where the parts are chosen and joined: what the command line asks for, done with the real ones."""
 
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-import tomllib
 from time import monotonic, time
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from streams.core.state import DAY_MS, UnreadableStateError, unpack
 from streams.errors import InputError, SettingsError, StoreError
 from streams.imports.importing import ImportReport, import_file
 from streams.pseudonyms import pseudonym
-from streams.runners import refold
+from streams.runners import judging, refold
 from streams.runners.embedded import COMMIT_RECORDS, Embedded, Tick
 from streams.runners.label_queue import TrainerSettings
 from streams.runners.sources import Merged, Source, discover, merged, total_bytes
@@ -96,7 +96,7 @@ def run(
         checkpoint, resumed = _begin(store, input, policy)
         trainer = _trainer(checkpoint, policy)
         try:
-            runner = Embedded(store, trainer, policy, cold_scorer(), checkpoint, commit_records)
+            runner = Embedded(store, trainer, policy, cold_scorer(), checkpoint, commit_records=commit_records)
         except UnreadableStateError as error:
             raise StoreError(f"database {store.name} cannot be resumed: {error}", hint="run into a new one") from error
         merge = merged(sources, checkpoint.positions, checkpoint.run.received_ms, decode)
@@ -204,6 +204,12 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: Tell | N
     return Explanation(stored, recomputed, equal=recomputed == stored)
 
 
+def evaluate(db: str, truth: Path | None = None) -> judging.Evaluation:
+    """Return how good the served probabilities and the alerts were, once it was known who left."""
+    with Store.open(db, create=False) as store:
+        return judging.judge(store, _loaded(store), truth)
+
+
 def simulate(
     out: Path,
     *,
@@ -278,7 +284,9 @@ def _begin(store: Store, input: str, policy: Policy) -> tuple[Checkpoint, bool]:
 def _loaded(store: Store) -> Checkpoint:
     checkpoint = store.load()
     if checkpoint is None:
-        raise StoreError(f"database {store.name} holds no run yet", hint="`forewarn run --input ... --db ...` makes one")
+        raise StoreError(
+            f"database {store.name} holds no run yet", hint="`forewarn run --input ... --db ...` makes one"
+        )
     return checkpoint
 
 

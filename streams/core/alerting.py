@@ -42,7 +42,9 @@ MOVES: Final[dict[tuple[AlertStateName, Signal], Move]] = {
     ("pending", "left"): Move("inactive", "dropped", "the subscriber left before the hold time"),
     ("pending", "barred"): Move("inactive", "dropped", "profiling consent was withdrawn"),
     ("firing", "worse"): Move("firing", "worsened", "the risk rose to a higher band"),
-    ("firing", "cleared"): Move("resolved", "resolved", "the risk stayed below the closing threshold for the clear time"),
+    ("firing", "cleared"): Move(
+        "resolved", "resolved", "the risk stayed below the closing threshold for the clear time"
+    ),
     ("firing", "left"): Move("resolved", "resolved", "the subscriber left"),
     ("firing", "barred"): Move("resolved", "resolved", "profiling consent was withdrawn"),
 }

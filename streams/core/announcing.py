@@ -26,16 +26,18 @@ class Scored(Struct, frozen=True, gc=False):
     reasons: tuple[Reason, ...]
 
 
-def announce(
+def announce(  # noqa: PLR0917 - all that an alert says, from the one place that knows it
     subscriber_id: str, facts: Facts, alert: AlertState, move: Move, scored: Scored, scorer: Scorer, policy: Policy
 ) -> AlertChanged:
     """Return the transition that `move` made: `alert` is the state after it.
 
-    What is at risk is a year's revenue at the rate of the last 30 days; the due time runs from the opening.
+    An alert that has ended keeps the band that it had.  What is at risk is a year's revenue at the rate of the last
+    30 days; the due time runs from the opening.
     """
     profile = facts.profile
     identity = alert_id(subscriber_id, alert.kind, alert.opened_at_ms)
-    band = policy.risk_band(scored.probability)
+    is_open = move.to in {"pending", "firing"}
+    band = policy.risk_band(scored.probability) if is_open else alert.band
     value_band = policy.value_band(scored.measures.revenue_30)
     rule, play = policy.rule(value_band), policy.plays[alert.kind]
     return AlertChanged(
@@ -52,7 +54,7 @@ def announce(
         probability=scored.probability,
         logit=scored.logit,
         intercept=scorer.intercept,
-        threshold=rule.open_at if move.to in {"pending", "firing"} else rule.close_at,
+        threshold=rule.open_at if is_open else rule.close_at,
         band=band,
         value_band=value_band,
         value_at_risk_minor=round(scored.measures.revenue_30) * YEAR_MONTHS,

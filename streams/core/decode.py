@@ -39,7 +39,6 @@ _REASON_BY_TEXT: Final[tuple[tuple[str, DeadLetterReason], ...]] = (
     ("` >= ", "out_of_range"),
     ("` <= ", "out_of_range"),
     ("Integer value out of range", "out_of_range"),
-    ("Expected ", "wrong_type"),
 )
 _SHOWN_NEVER: Final = re.compile(r"""(['"]).*\1|(?<=unknown field )`(?![a-z][a-z0-9_]{0,63}`).*`""", re.DOTALL)
 """Values, from the first quote to the last of its kind, since a value may hold quotes itself; and names of unknown

@@ -56,9 +56,7 @@ class CallDrop(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_onl
         "managementIntervention", "unknown",
     ]  # fmt: skip
     rat: Literal["geran", "utran", "eutran", "nr", "wlan", "unknown"]
-    release_protocol: (
-        Literal["Q.850", "SIP", "RELEASE_CAUSE", "FAILURE_CAUSE", "S1AP-RNL", "NGAP-RNL"] | None
-    ) = None
+    release_protocol: Literal["Q.850", "SIP", "RELEASE_CAUSE", "FAILURE_CAUSE", "S1AP-RNL", "NGAP-RNL"] | None = None
     release_code: Annotated[int, Meta(ge=0, le=999)] | None = None
     qci: Annotated[int, Meta(ge=1, le=255)] | None = None
     cell_id: Reference | None = None

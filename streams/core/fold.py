@@ -74,8 +74,7 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
     if newest_ms - at_ms > lateness_ms:
         return Folded.LATE
     body = event.body
-    kind = type(body)
-    if kind is not Usage:
+    if not isinstance(body, Usage):
         number = id_number(body.event_id)
         if number in facts.recent_ids:
             return Folded.REPEATED
@@ -88,9 +87,9 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
             _forget(facts, at_ms // DAY_MS, lateness_ms)
     elif at_ms < facts.first_ms:
         facts.first_ms = at_ms
-    if kind is Usage:
+    if isinstance(body, Usage):
         return _fold_usage(facts, body, at_ms)
-    _FOLDS[kind](facts, body, at_ms)
+    _FOLDS[type(body)](facts, body, at_ms)
     return Folded.APPLIED
 
 

@@ -23,17 +23,13 @@ Minor = Annotated[int, Meta(ge=0)]
 LearnAt = Literal["close", "knowable"]
 
 
-class _Closed(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
-class Time(_Closed):
+class Time(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Event time: how late an event may be and still count."""
 
     lateness_days: Annotated[int, Meta(ge=0, le=30)]
 
 
-class Label(_Closed):
+class Label(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The definition of leaving: within `horizon_days` of a snapshot, explicitly, by inactivity, or either."""
 
     horizon_days: Days
@@ -42,7 +38,7 @@ class Label(_Closed):
     learn_at: LearnAt
 
 
-class Snapshots(_Closed):
+class Snapshots(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a score becomes a training example: every so often, while there was revenue in the last `active_days`."""
 
     after_days: Annotated[int, Meta(ge=0, le=365)]
@@ -51,7 +47,7 @@ class Snapshots(_Closed):
     dormant_days: Days
 
 
-class Scoring(_Closed):
+class Scoring(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How often a subscriber is scored, and at which hour (UTC) of the day."""
 
     every_hours: Annotated[int, Meta(ge=24, le=8760)]
@@ -60,14 +56,14 @@ class Scoring(_Closed):
     at_hour: Annotated[int, Meta(ge=0, le=23)]
 
 
-class Value(_Closed):
+class Value(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What separates the value bands: revenue of 30 days in minor units."""
 
     mid_from_minor: Minor
     high_from_minor: Minor
 
 
-class Rule(_Closed):
+class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When to warn, for one value band: thresholds, hold and clear times, and the pause after an episode."""
 
     open_at: Probability
@@ -77,7 +73,7 @@ class Rule(_Closed):
     cool_down_days: Annotated[int, Meta(ge=0, le=365)]
 
 
-class Rules(_Closed):
+class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One rule for each value band."""
 
     low: Rule
@@ -85,7 +81,7 @@ class Rules(_Closed):
     high: Rule
 
 
-class Risk(_Closed):
+class Risk(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the risk bands begin; below `medium_from` the risk is low."""
 
     medium_from: Probability
@@ -93,14 +89,14 @@ class Risk(_Closed):
     critical_from: Probability
 
 
-class Play(_Closed):
+class Play(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to do about one kind of churn, and how soon: by the risk band's number of hours."""
 
     action: Annotated[str, Meta(min_length=1, max_length=200)]
     due_hours: dict[Literal["low", "medium", "high", "critical"], Annotated[int, Meta(ge=1, le=8760)]]
 
 
-class Training(_Closed):
+class Training(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the model learns: step, sampling of negatives, base rate, when a version is published."""
 
     step: Annotated[float, Meta(gt=0.0, le=1.0)]
@@ -110,7 +106,7 @@ class Training(_Closed):
     positives_min: Annotated[int, Meta(ge=1)]
 
 
-class Policy(_Closed):
+class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that may be decided without touching the code."""
 
     time: Time

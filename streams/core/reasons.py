@@ -104,7 +104,9 @@ def _complaints(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
 def _contract(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
     found: tuple[Evidence, ...] = ()
     if f.asked:
-        found += (Evidence("days_since_request_to_leave", "days", round((at_ms - f.asked_at_ms) / DAY_MS, 6), None, None),)
+        found += (
+            Evidence("days_since_request_to_leave", "days", round((at_ms - f.asked_at_ms) / DAY_MS, 6), None, None),
+        )
     if f.profile is not None and f.profile.contract_end_ms:
         days_left = round((f.profile.contract_end_ms - at_ms) / DAY_MS, 6)
         found += (Evidence("days_to_contract_end", "days", days_left, None, None),)
@@ -119,7 +121,7 @@ def _payment(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa
     )
 
 
-def _tenure(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
+def _tenure(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
     start_ms = f.profile.start_ms if f.profile is not None else f.first_ms
     return (Evidence("tenure", "days", round(max(at_ms - start_ms, 0) / DAY_MS, 6), None, None),)
 

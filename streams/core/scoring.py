@@ -73,7 +73,9 @@ def read_version(data: bytes) -> ModelVersion:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"no model version: {error}") from error
     if version.hash != content_hash(version):
-        raise ModelError(f"{version.name} version {version.version} was changed after it was published: its hash differs")
+        raise ModelError(
+            f"{version.name} version {version.version} was changed after it was published: its hash differs"
+        )
     count = len(version.features)
     if not len(version.weights) == len(version.means) == len(version.scales) == count:
         raise ModelError(f"{version.name} version {version.version} has {count} features but other numbers of weights")
@@ -81,7 +83,7 @@ def read_version(data: bytes) -> ModelVersion:
 
 
 class Scorer(Struct, frozen=True):
-    """A linear scorer over the feature table: `slopes` in logit per unit, `usual` the values that contribute nothing."""
+    """A linear scorer over the feature table: `slopes` in logit per unit, `usual` what contributes nothing."""
 
     version: str
     intercept: float
@@ -91,7 +93,8 @@ class Scorer(Struct, frozen=True):
 
     def logit(self, features: tuple[float, ...]) -> float:
         """Return the log-odds of leaving for features in the table's order."""
-        return self.bias + sum(map(mul, self.slopes, features))
+        total: float = sum(map(mul, self.slopes, features))
+        return self.bias + total
 
     def contributions(self, features: tuple[float, ...]) -> tuple[float, ...]:
         """Return each feature's share: with the intercept they add up to the logit within 1e-12."""

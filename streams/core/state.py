@@ -34,7 +34,7 @@ _NO_LEVELS: Final = array("B", bytes(USAGE_DAYS))
 
 
 class Profile(Struct, array_like=True, gc=False, frozen=True):
-    """The part of the newest `subscribers` record that features and alerts use; codes are indices, money minor units."""
+    """The part of the newest `subscribers` record that is used; codes are indices, money is minor units."""
 
     at_ms: int
     status: int
@@ -51,7 +51,7 @@ class Profile(Struct, array_like=True, gc=False, frozen=True):
 
 
 class Ticket(Struct, array_like=True, gc=False, frozen=True):
-    """The newest known snapshot of one complaint: when it was taken, opened, due (0 = no date), and whether it is open."""
+    """The newest known snapshot of one complaint: when it was taken, opened and due (0 = no date)."""
 
     at_ms: int
     is_open: bool
@@ -160,7 +160,7 @@ class _Packed(Struct, array_like=True, gc=False):
     failed_calls: list[int]
     complaints: list[int]
     totals: tuple[int, int, int, int, int, int, int, int, int, int]
-    ages: tuple[int, int, int, int, int, int, int]
+    ages: tuple[int, ...]
     currency: str
     profile: Profile | None
     tickets: dict[int, Ticket]
@@ -170,9 +170,6 @@ class _Packed(Struct, array_like=True, gc=False):
     asked: bool
     recent_ids: dict[int, int]
     offsets: dict[int, int]
-    next_wake_ms: int
-    scored_at_ms: int
-    snapshot_at_ms: int
     probability: float
     alert: AlertState | None
     pending: list[Pending]
@@ -211,18 +208,19 @@ def pack(state: SubscriberState) -> bytes:
     newest_ms = f.newest_ms
     times = (
         f.first_ms, f.first_top_up_ms, f.last_top_up_ms, f.last_failed_top_up_ms, f.last_active_ms, f.last_drop_ms,
-        f.last_complaint_ms,
+        f.last_complaint_ms, w.next_wake_ms, w.scored_at_ms, w.snapshot_at_ms,
     )  # fmt: skip
+    today = newest_ms // DAY_MS
     return _encode(
         _Packed(
             STATE_VERSION, newest_ms, f.usage_day, answered[blank:], voice_s[blank:], levels[blank:], f.active_days,
             _sorted(f.revisions), _by_gaps(f.top_ups, 4), _by_gaps(f.failed_calls, 3), _by_gaps(f.complaints, 2),
-            (f.answered_total, f.voice_s_total, f.data_level_total, f.usage_days_total, f.first_usage_day, f.dropped_total, f.top_ups_total,
-             f.top_up_days_total, f.amount_minor_total, f.complaints_total),
+            (f.answered_total, f.voice_s_total, f.data_level_total, f.usage_days_total, f.first_usage_day,
+             f.dropped_total, f.top_ups_total, f.top_up_days_total, f.amount_minor_total, f.complaints_total),
             tuple(newest_ms - time_ms if time_ms else _NEVER for time_ms in times),
             f.currency, f.profile, _sorted(f.tickets), f.life_at_ms, f.life,
-            f.asked_at_ms, f.asked, _sorted(f.recent_ids), _sorted(f.offsets),
-            w.next_wake_ms, w.scored_at_ms, w.snapshot_at_ms, w.probability, None if w.alert == INACTIVE else w.alert,
+            f.asked_at_ms, f.asked, {n: today - day for n, day in sorted(f.recent_ids.items())}, _sorted(f.offsets),
+            w.probability, None if w.alert == INACTIVE else w.alert,
             w.pending,
         )
     )  # fmt: skip
@@ -248,17 +246,19 @@ def unpack(packed: bytes) -> SubscriberState:
         answered, voice_s = array("H", padding + p.answered), array("I", padding + p.voice_s)
     except OverflowError as error:
         raise UnreadableStateError(f"not a packed state: {error}") from error
-    first_ms, *times = (0 if age_ms == _NEVER else p.newest_ms - age_ms for age_ms in p.ages)
+    times = [0 if age_ms == _NEVER else p.newest_ms - age_ms for age_ms in p.ages]
+    first_ms, first_top_up_ms, last_top_up_ms, failed_ms, active_ms, drop_ms, complaint_ms, *of_watch = times
+    wake_ms, scored_ms, kept_ms = of_watch
+    today = p.newest_ms // DAY_MS
+    recent_ids = {number: today - age for number, age in p.recent_ids.items()}
     levels = array("B", bytes(len(padding)) + p.data_level)
     facts = Facts(
-        first_ms, p.newest_ms, p.usage_day, answered, voice_s, levels,
-        p.active_days, p.revisions, _from_gaps(p.top_ups, 4), _from_gaps(p.failed_calls, 3), _from_gaps(p.complaints, 2),
-        *p.totals, *times, p.currency, p.profile, p.tickets, p.life_at_ms, p.life, p.asked_at_ms, p.asked, p.recent_ids,
-        p.offsets,
+        first_ms, p.newest_ms, p.usage_day, answered, voice_s, levels, p.active_days, p.revisions,
+        _from_gaps(p.top_ups, 4), _from_gaps(p.failed_calls, 3), _from_gaps(p.complaints, 2), *p.totals,
+        first_top_up_ms, last_top_up_ms, failed_ms, active_ms, drop_ms, complaint_ms, p.currency, p.profile, p.tickets,
+        p.life_at_ms, p.life, p.asked_at_ms, p.asked, recent_ids, p.offsets,
     )  # fmt: skip
-    watch = Watch(
-        p.next_wake_ms, p.scored_at_ms, p.snapshot_at_ms, p.probability, p.alert or INACTIVE, p.pending
-    )
+    watch = Watch(wake_ms, scored_ms, kept_ms, p.probability, p.alert or INACTIVE, p.pending)
     return SubscriberState(facts, watch)
 
 

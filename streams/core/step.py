@@ -14,7 +14,7 @@ from msgspec.structs import force_setattr
 
 from streams.core.alerting import MOVES, Circumstances, moved, signal, stayed
 from streams.core.announcing import Scored, announce
-from streams.core.effects import Effect, LateEvent, Repeated
+from streams.core.effects import ChurnKind, Effect, LateEvent, Reason, Repeated
 from streams.core.events import INPUTS, PARTITIONS_MAX, Complaint, Event, Outcome, Wake
 from streams.core.features import FEATURE_TABLE, vector
 from streams.core.fold import CONSENT, Folded, Life, fold, is_revenue, life_after
@@ -63,7 +63,7 @@ def step(
     state: SubscriberState | None, given: Event | Wake, context: Context
 ) -> tuple[SubscriberState, tuple[Effect, ...]]:
     """Apply one event or wake to one subscriber; the state is changed in place and returned with what follows."""
-    if type(given) is Event:
+    if isinstance(given, Event):
         return _on_event(state, given, context)
     if state is None or state.watch.next_wake_ms != given.at_ms:
         return state or new_state(given.at_ms), ()
@@ -84,10 +84,9 @@ def _on_event(
     wake_ms = watch.next_wake_ms
     if (not wake_ms or wake_ms - at_ms > context.wait_ms_max) and facts.life == Life.HERE:
         watch.next_wake_ms = _next_slot_ms(_present_ms(state), context.policy)
-    kind = type(body)
-    if kind is Outcome and facts.life_at_ms == at_ms and life_after(body):
+    if isinstance(body, Outcome) and facts.life_at_ms == at_ms and life_after(body):
         return state, _on_leaving(state, body.subscriber_id, at_ms, context)
-    if kind is Complaint and body.change == "created":
+    if isinstance(body, Complaint) and body.change == "created":
         return state, _on_complaint(state, body.subscriber_id, context)
     return state, ()
 
@@ -139,19 +138,26 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
     effects: tuple[Effect, ...] = ()
     rule = context.rules[measures.band]
     if chance >= rule.close_at or watch.alert is not INACTIVE:
-        now = Circumstances(chance, policy.risk_band(chance), at_ms, is_gone(facts, at_ms, policy.label), _barred(facts))
+        now = Circumstances(
+            chance, policy.risk_band(chance), at_ms, is_gone(facts, at_ms, policy.label), _barred(facts)
+        )
         sign = signal(watch.alert, now, rule)
         move = MOVES.get((watch.alert.state, sign))
         if move is None:
             watch.alert = stayed(watch.alert, now, sign)
         else:
             why = reasons(scorer, features, facts, at_ms, measures)
-            watch.alert = moved(watch.alert, move, now, rule, policy.kinds[why[0].theme])
+            watch.alert = moved(watch.alert, move, now, rule, _kind(why, policy))
             scored = Scored(at_ms, logit, chance, measures, why)
             effects = (announce(subscriber_id, facts, watch.alert, move, scored, scorer, policy),)
     if _snapshot_is_due(state, subscriber_id, at_ms, policy):
         take_snapshot(watch, at_ms, features, FEATURE_TABLE, scorer.version)
     return effects
+
+
+def _kind(why: tuple[Reason, ...], policy: Policy) -> ChurnKind:
+    """Name the churn after the heaviest theme for which anything was measured."""
+    return policy.kinds[next(reason.theme for reason in why if reason.evidence)]
 
 
 def _barred(facts: Facts) -> bool:
@@ -190,9 +196,7 @@ def _next_wake_ms(state: SubscriberState, at_ms: int, policy: Policy) -> int:
     """Return when to wake next, or 0 to rest until an event comes."""
     facts, watch = state.facts, state.watch
     is_calm = watch.alert.state in {"inactive", "resolved"}
-    if facts.life != Life.HERE or (
-        is_calm and at_ms - last_revenue_ms(facts) > policy.snapshots.dormant_days * DAY_MS
-    ):
+    if facts.life != Life.HERE or (is_calm and at_ms - last_revenue_ms(facts) > policy.snapshots.dormant_days * DAY_MS):
         if not watch.pending:
             return 0
         closes_ms = watch.pending[0].at_ms + policy.label.horizon_days * DAY_MS

@@ -99,7 +99,7 @@ def band_of(revenue_minor: int, bands: tuple[int, int]) -> int:
 
 
 def complaints_70(f: Facts, day: int) -> int:
-    """Return the complaints made in the 70 days before `day`; the rows may be older, since only an event prunes them."""
+    """Return the complaints of the 70 days before `day`; rows may be older, since only an event prunes them."""
     rows = f.complaints
     return sum(rows[i + 1] for i in range(0, len(rows), 2) if rows[i] >= day - RARE_DAYS)
 

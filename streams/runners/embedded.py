@@ -32,7 +32,12 @@ _TOPICS: Final = tuple(INPUTS)
 
 
 class Trainer(Protocol):
-    """What the runner needs of the trainer; the real one is `streams.runners.trainer`."""
+    """What the runner needs of the trainer; the real one is `streams.runners.trainer`.
+
+    `next_due_ms` is the event time at which `advance` has something to do.
+    """
+
+    next_due_ms: int
 
     def receive(self, example: LabelledExample) -> None:
         """Queue a settled example."""
@@ -75,6 +80,7 @@ class Embedded:
         policy: Policy,
         scorer: Scorer,
         checkpoint: Checkpoint,
+        *,
         commit_records: int = COMMIT_RECORDS,
     ) -> None:
         """Restore what the checkpoint and the store hold; `scorer` serves until a version is published."""
@@ -127,7 +133,7 @@ class Embedded:
         begun_s, since_commit, records = monotonic(), 0, 0
         read = [0] * len(_TOPICS)
         for item in merge:
-            if type(item) is Event:
+            if isinstance(item, Event):
                 if item.at_ms > self.stream_ms:
                     if until_ms is not None and item.at_ms >= until_ms:
                         merge.put_back()
@@ -162,14 +168,22 @@ class Embedded:
             self._take(effects)
 
     def _advance(self, stream_ms: int) -> None:
-        """Move the stream's time, and give every wake on the way its turn, with the model of its own time."""
-        for at_ms, subscribers in self._wakes.due(stream_ms):
-            self._learn(at_ms)
-            for subscriber_id in subscribers:
-                watch = self._states[subscriber_id].watch
-                if watch.next_wake_ms == at_ms:  # Else it is no longer wanted, and after a restart would not be here.
-                    self._give(subscriber_id, Wake(subscriber_id, at_ms))
-                    self._count("scored", watch.scored_at_ms == at_ms)
+        """Move the stream's time; every wake and all learning on the way has its turn, at its own time.
+
+        A version is in force from the moment that it is dated to, whether or not anybody wakes then: so a run that
+        stops there serves what one that goes on has served.
+        """
+        wakes, trainer = self._wakes, self._trainer
+        if trainer.next_due_ms <= self.stream_ms:
+            self._learn(self.stream_ms)  # An event settled what should have been learned by now.
+        while (next_ms := min(wakes.next_ms, trainer.next_due_ms)) <= stream_ms:
+            for at_ms, subscribers in wakes.due(next_ms):
+                for subscriber_id in subscribers:
+                    watch = self._states[subscriber_id].watch
+                    if watch.next_wake_ms == at_ms:  # Else no longer wanted, and after a restart would not be here.
+                        self._give(subscriber_id, Wake(subscriber_id, at_ms))
+                        self._count("scored", watch.scored_at_ms == at_ms)
+            self._learn(next_ms)
         self.stream_ms = stream_ms
 
     def _learn(self, stream_ms: int) -> None:
@@ -179,15 +193,14 @@ class Embedded:
 
     def _take(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
-            kind = type(effect)
-            if kind is LabelledExample:
+            if isinstance(effect, LabelledExample):
                 self._trainer.receive(effect)
                 self._examples.append(effect)
                 self._count("examples")
-            elif kind is AlertChanged:
+            elif isinstance(effect, AlertChanged):
                 self._transitions.append(effect)
                 self._count("alerts", effect.change == "fired")
-            elif kind is LateEvent:
+            elif isinstance(effect, LateEvent):
                 self._late.append(effect)
                 self._count("late")
             else:
@@ -236,5 +249,3 @@ def _no_collection() -> Iterator[None]:
     finally:
         gc.enable()
         gc.unfreeze()
-
-

@@ -94,7 +94,7 @@ def alert_facts(
 
 
 def recompute(change: AlertChanged, facts: Facts, scorer: Scorer, policy: Policy) -> AlertChanged:
-    """Return the transition as the facts, the scorer and the policy give it; equal to the stored one, or one is wrong."""
+    """Return the transition as facts, scorer and policy give it; equal to the stored one, or one is wrong."""
     at_ms = change.at_ms
     measures = measure(facts, at_ms, (policy.value.mid_from_minor, policy.value.high_from_minor))
     features = vector(facts, at_ms, measures)

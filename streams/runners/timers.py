@@ -2,6 +2,10 @@
 
 from collections.abc import Iterator
 from heapq import heappop, heappush
+from typing import Final
+
+NEVER_MS: Final = 2**62
+"""Later than any event."""
 
 
 class Wakes:
@@ -27,9 +31,9 @@ class Wakes:
             waiting.append(subscriber_id)
 
     @property
-    def next_ms(self) -> int | None:
-        """The earliest time that anybody waits for, or None."""
-        return self._times[0] if self._times else None
+    def next_ms(self) -> int:
+        """The earliest time that anybody waits for, `NEVER_MS` if nobody does."""
+        return self._times[0] if self._times else NEVER_MS
 
     def due(self, stream_ms: int) -> Iterator[tuple[int, list[str]]]:
         """Take out, in the order of time, whoever waits for `stream_ms` or earlier; each list is ordered by id."""

@@ -1,0 +1,186 @@
+"""The features' functions: one for each theme, in the order of the table in `features.py`.
+
+Ratios are smoothed, so that nothing divides by zero and small counts stay small; every feature is finite and bounded.
+No count stands alone: each is over time, over calls, over its own past or over the subscriber's own habit.
+"""
+
+from math import exp, log, log1p
+from typing import Final
+
+from streams.core.state import DAY_MS, Facts
+from streams.core.windows import PREPAID, Measures, complaints_70
+
+SURPRISE_MAX: Final = 8.0
+HABIT_MAX: Final = 0.985
+SUSPENDED: Final = 6
+YOUTH: Final = 1
+FADE_DAYS: Final = 14.0
+CONTRACT_DAYS: Final = 45.0
+NEW_DAYS: Final = 90.0
+CALLS_PRIOR: Final = 20
+"""Answered calls without a drop that everybody is credited with, so that one drop in one call is no catastrophe."""
+
+
+def change(now: float, before: float, prior: float) -> float:
+    """Return how much more now is than before, between -1 and 1: tanh of half the log of their ratio.
+
+    The prior is added to both.
+
+    >>> change(3, 1, 0), change(0, 0, 1), change(0, 5, 0)
+    (0.5, 0.0, -1.0)
+    """
+    return (now - before) / (now + before + prior + prior)
+
+
+def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
+    """Compute the rhythm theme: top-ups against the subscriber's own habit; zeros for who never topped up."""
+    days = f.top_up_days_total
+    if not days:
+        return (0.0,) * 9
+    surprise = days * log((m.age_days + 30.0) / (m.age_days - m.silent_days + 30.0))
+    return (
+        log1p(m.silent_days),
+        log1p(m.overdue),
+        m.silent_days / (m.age_days + 1.0),
+        surprise if surprise < SURPRISE_MAX else SURPRISE_MAX,
+        log1p(30.0 / m.gap_days),
+        days / (days + 3.0),
+        change(m.top_ups_7, m.top_ups_7_before, 1.0),
+        change(m.top_ups_14, m.top_ups_14_before, 1.0),
+        change(m.top_ups_30, m.top_ups_30_before, 1.0),
+    )
+
+
+def value(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
+    """Compute the value theme: money now against before, and the fall from a band to a lower one."""
+    usual = f.amount_minor_total / f.top_ups_total + 1.0 if f.top_ups_total else 100.0
+    size = m.minor_30 / m.top_ups_30 if m.top_ups_30 else usual
+    return (
+        change(m.minor_7, m.minor_7_before, usual),
+        change(m.minor_14, m.minor_14_before, usual),
+        change(m.minor_30, m.minor_30_before, usual),
+        change(size, usual, 1.0),
+        log1p(m.revenue_30 / 1000.0),
+        float(m.band),
+        float(m.band_before - m.band) if m.band_before > m.band and m.age_days > 60.0 else 0.0,
+    )
+
+
+def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
+    """Compute the usage theme: how much the line is used, against its own past; zeros where no usage is reported."""
+    if not f.usage_day:
+        return (0.0,) * 10
+    span_days = max(f.usage_day - f.first_usage_day + 1, 1)
+    idle_days = max(at_ms - f.last_active_ms, 0) / DAY_MS if f.last_active_ms else m.age_days
+    habit = f.usage_days_total / (span_days + 1.0)
+    surprise = (idle_days - 1.0) * -log1p(-habit if habit < HABIT_MAX else -HABIT_MAX) if idle_days > 1.0 else 0.0
+    days = min(span_days, 14)
+    data_14 = (m.data_7 + m.data_7_before) / days / 8.0
+    return (
+        log1p(idle_days),
+        surprise if surprise < SURPRISE_MAX else SURPRISE_MAX,
+        change(m.voice_7, m.voice_7_before, 600.0),
+        change(m.voice_14, m.voice_14_before, 600.0),
+        change(m.answered_14 / days, f.answered_total / span_days, 0.2),
+        m.active_14 / days,
+        m.active_14 / days - f.usage_days_total / span_days,
+        log1p(m.answered_30 / min(span_days, 30)),
+        (m.data_7 - m.data_7_before) / 56.0,
+        data_14 - f.data_level_total / span_days / 8.0,
+    )
+
+
+def service(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
+    """Compute the service theme: failures per call and per session hour (3GPP TS 32.450 retainability)."""
+    ratio = m.drops_30 / (m.answered_30 + CALLS_PRIOR)
+    habit = f.dropped_total / (f.answered_total + CALLS_PRIOR)
+    return (
+        log1p(100.0 * ratio),
+        log1p(m.drops_30 * 3600.0 / (m.voice_30 + 3600.0)),
+        log1p(100.0 * m.unset_30 / (m.answered_30 + m.unset_30 + CALLS_PRIOR)),
+        change(m.drops_7 / (m.answered_7 + CALLS_PRIOR), ratio, 0.01),
+        change(ratio, habit, 0.01),
+    )
+
+
+def complaints(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
+    """Compute the complaints theme: open, overdue and repeated complaints, and how fresh the last one is."""
+    if not f.complaints_total and not f.tickets:
+        return (0.0,) * 8
+    since, overdue = m.complaint_open_since_ms, m.complaint_overdue
+    is_open = 1.0 if since else 0.0
+    repeated = complaints_70(f, m.day) - 1
+    drops = log1p(100.0 * m.drops_30 / (m.answered_30 + CALLS_PRIOR))
+    return (
+        is_open,
+        log1p(max(at_ms - since, 0) / DAY_MS) if since else 0.0,
+        1.0 if overdue else 0.0,
+        log1p(repeated) if repeated > 0 else 0.0,
+        exp(-max(at_ms - f.last_complaint_ms, 0) / DAY_MS / FADE_DAYS) if f.last_complaint_ms else 0.0,
+        is_open * drops,
+        drops if overdue else 0.0,
+        30.0 * f.complaints_total / (m.age_days + 30.0),
+    )
+
+
+def contract(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
+    """Compute the contract theme: how near the end of the commitment is, alone and with what makes it matter."""
+    asked = exp(-max(at_ms - f.asked_at_ms, 0) / DAY_MS / FADE_DAYS) if f.asked else 0.0
+    profile = f.profile
+    if profile is None or not profile.contract_end_ms:
+        return (asked, 0.0, 0.0, 0.0, 0.0)
+    days_left = (profile.contract_end_ms - at_ms) / DAY_MS
+    near = max(0.0, 1.0 - abs(days_left) / CONTRACT_DAYS)
+    return (
+        asked,
+        1.0 if days_left > 0.0 else 0.0,
+        near,
+        near * log1p(100.0 * m.drops_30 / (m.answered_30 + CALLS_PRIOR)),
+        near * max(0.0, -change(m.voice_14, m.voice_14_before, 600.0)),
+    )
+
+
+def payment(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
+    """Compute the payment theme: failed top-ups per attempt, and how fresh the last failure is."""
+    if not f.last_failed_top_up_ms:
+        return (0.0, 0.0, 0.0)
+    share = m.failed_30 / (m.failed_30 + m.top_ups_30 + 1.0)
+    unmended = f.last_failed_top_up_ms > f.last_top_up_ms
+    return (
+        share,
+        exp(-max(at_ms - f.last_failed_top_up_ms, 0) / DAY_MS / FADE_DAYS) if unmended else 0.0,
+        share * min(m.overdue, 4.0),
+    )
+
+
+def tenure(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
+    """Compute the tenure theme: who the subscriber is, and for how long."""
+    profile = f.profile
+    if profile is None:
+        days = m.age_days
+        return (log1p(days / 365.0), max(0.0, 1.0 - days / NEW_DAYS), 0.0, 0.0, 0.0, 0.0, 0.0)
+    days = max(at_ms - profile.start_ms, 0) / DAY_MS
+    return (
+        log1p(days / 365.0),
+        max(0.0, 1.0 - days / NEW_DAYS),
+        1.0,
+        1.0 if profile.payment == PREPAID else 0.0,
+        1.0 if profile.segment == YOUTH else 0.0,
+        1.0 if profile.status == SUSPENDED else 0.0,
+        log1p(profile.monthly_fee_minor / 1000.0),
+    )
+
+
+def fading(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
+    """Compute the fading theme: signs of going that mean more together than alone."""
+    late = min(m.overdue, 4.0) if f.top_ups_total else 0.0
+    fall = -change(m.voice_14, m.voice_14_before, 600.0)
+    fall = fall if fall > 0.0 else 0.0
+    usual = f.amount_minor_total / f.top_ups_total + 1.0 if f.top_ups_total else 100.0
+    poorer = -change(m.minor_30, m.minor_30_before, usual)
+    return (
+        late * fall,
+        late * poorer if poorer > 0.0 else 0.0,
+        fall * poorer if poorer > 0.0 else 0.0,
+        late / (1.0 + m.age_days / NEW_DAYS),
+    )

@@ -1,0 +1,166 @@
+"""What really happened to each subscriber, which the stream shows only in part: for judging models, never for them."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import numpy as np
+from msgspec import Struct
+
+from streams.core.effects import ChurnKind
+from streams.simulate.causes import (
+    COMPLAINT,
+    CONTRACT_END,
+    DROPS,
+    NEIGHBOURS,
+    PAYMENT_FAILURES,
+    PROMOTION,
+    SPENDING_LESS,
+    THEMES,
+)
+from streams.simulate.columns import (
+    BILLING,
+    CALL_QUALITY,
+    COMPETITOR_OFFER,
+    CUSTOMER_SERVICE,
+    END_OF_CONTRACT,
+    MOVED,
+    PRICE,
+    UNKNOWN,
+)
+from streams.simulate.population import NO_DAY
+from streams.simulate.world import Floats, Ints
+
+KINDS: Final[tuple[ChurnKind, ...]] = ("natural", "involuntary", "competitive", "service_fault", "value_loss")
+NATURAL, INVOLUNTARY, COMPETITIVE, SERVICE_FAULT, VALUE_LOSS = range(5)
+STAYED: Final = -1
+FELT: Final = 0.3  # Log hazard from which on a cause is named.
+NOBODY: Final = -1
+
+KIND_OF_THEME: Final = {
+    DROPS: SERVICE_FAULT,
+    COMPLAINT: SERVICE_FAULT,
+    PROMOTION: COMPETITIVE,
+    CONTRACT_END: COMPETITIVE,
+    PAYMENT_FAILURES: NATURAL,
+    NEIGHBOURS: COMPETITIVE,
+    SPENDING_LESS: NATURAL,
+}
+REASON_OF_THEME: Final = {
+    DROPS: CALL_QUALITY,
+    COMPLAINT: CUSTOMER_SERVICE,
+    PROMOTION: COMPETITOR_OFFER,
+    CONTRACT_END: END_OF_CONTRACT,
+    PAYMENT_FAILURES: BILLING,
+    NEIGHBOURS: COMPETITOR_OFFER,
+    SPENDING_LESS: PRICE,
+}
+
+Way = Literal["silent", "port_out", "termination", "involuntary"]
+WAYS: Final[tuple[Way, ...]] = ("silent", "port_out", "termination", "involuntary")
+SILENT, PORT_OUT, TERMINATION, FORCED = range(4)
+
+
+class Truth(Struct, frozen=True, kw_only=True):
+    """One line of `truth.jsonl`.
+
+    `left_at` is null for those who stayed; `kind` is null for them too, or `value_loss` if they came to spend far less
+    from `value_lost_at` on; `why` names the causes that were felt, the strongest first (empty: nothing observed);
+    `way` is how it showed; `lead_days` the days between the onset of fading and leaving (0: left without fading).
+    """
+
+    subscriber_id: str
+    joined_at: datetime
+    left_at: datetime | None
+    kind: ChurnKind | None
+    way: Way | None
+    why: tuple[str, ...]
+    voluntary: bool | None
+    lead_days: int | None
+    value_lost_at: datetime | None
+
+
+class TrueProbability(Struct, frozen=True, kw_only=True):
+    """One line of `truth-probabilities.jsonl`: P(leaves voluntarily within 30 days of `at`), given the latent state."""
+
+    subscriber_id: str
+    at: datetime
+    probability: float
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The truth of a chunk as it comes about: moments in ms (0 for never), codes, and the causes by theme."""
+
+    left_ms: Ints
+    kind: Ints
+    way: Ints
+    lead_days: Ints
+    causes: Floats
+
+    @classmethod
+    def empty(cls, count: int) -> "Ledger":
+        """Return the ledger of a base that nobody has left."""
+        return cls(
+            left_ms=np.zeros(count, dtype=np.int64),
+            kind=np.full(count, STAYED, dtype=np.int64),
+            way=np.full(count, NOBODY, dtype=np.int64),
+            lead_days=np.zeros(count, dtype=np.int64),
+            causes=np.zeros((len(THEMES), count)),
+        )
+
+
+def main_theme(causes: Floats) -> Ints:
+    """Return the strongest theme of each column, or -1 where none was felt.
+
+    >>> main_theme(np.array([[0.1, 0.9], [0.2, 0.4]])).tolist()
+    [-1, 0]
+    """
+    strongest: Ints = np.argmax(causes, axis=0)
+    return np.where(np.max(causes, axis=0) >= FELT, strongest, NOBODY)
+
+
+def kinds_of(themes: Ints) -> Ints:
+    """Return the churn kind of each main theme."""
+    return np.array([KIND_OF_THEME.get(int(theme), NATURAL) for theme in themes], dtype=np.int64)
+
+
+def stated_reasons(rng: np.random.Generator, themes: Ints) -> Ints:
+    """Return what leavers say: mostly the true cause, else something polite, or nothing."""
+    true = np.array([REASON_OF_THEME.get(int(theme), MOVED) for theme in themes], dtype=np.int64)
+    polite = rng.choice((UNKNOWN, PRICE, MOVED), len(themes), p=(0.6, 0.3, 0.1))
+    return np.where(rng.random(len(themes)) < 0.7, true, polite)
+
+
+def truths(ids: list[str], start_ms: int, start_day: Ints, less_since: Ints, ledger: Ledger) -> list[Truth]:
+    """Return the truth about each subscriber of a chunk, in their order."""
+    lines = []
+    for row, subscriber_id in enumerate(ids):
+        left, kind = int(ledger.left_ms[row]), int(ledger.kind[row])
+        lost_ms = start_ms + int(less_since[row]) * 86_400_000
+        lost = less_since[row] < NO_DAY and (left == 0 or lost_ms < left)
+        causes = ledger.causes[:, row]
+        felt = [theme for theme in np.argsort(-causes, kind="stable") if causes[theme] >= FELT]
+        lines.append(
+            Truth(
+                subscriber_id=subscriber_id,
+                joined_at=moment(start_ms + int(start_day[row]) * 86_400_000),
+                left_at=moment(left) if left else None,
+                kind=KINDS[kind] if left else ("value_loss" if lost else None),
+                way=WAYS[int(ledger.way[row])] if left else None,
+                why=tuple(THEMES[theme] for theme in felt) if left else (("spending_less",) if lost else ()),
+                voluntary=(kind != INVOLUNTARY) if left else None,
+                lead_days=int(ledger.lead_days[row]) if left else None,
+                value_lost_at=moment(lost_ms) if lost else None,
+            )
+        )
+    return lines
+
+
+def moment(at_ms: int) -> datetime:
+    """Return a time in ms since 1970 as a datetime in UTC.
+
+    >>> moment(0).isoformat()
+    '1970-01-01T00:00:00+00:00'
+    """
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
