@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from streams.core import evaluation
 from streams.core.decode import decode
 from streams.core.effects import AlertChanged
 from streams.core.features import FEATURE_TABLE, NAMES
@@ -25,11 +24,30 @@ from streams.runners import judging, refold
 from streams.runners.embedded import COMMIT_RECORDS, Embedded, Tick
 from streams.runners.label_queue import TrainerSettings
 from streams.runners.sources import Merged, Source, discover, merged, total_bytes
-from streams.runners.trainer import Trainer
-from streams.simulate.operator import simulate as simulate_operator
+from streams.runners.summary import RunSummary, summarise
 from streams.simulate.simulation import Compression, Simulation, SimulationReport
-from streams.store.batch import NO_TIME_MS, AlertRow, Checkpoint, Run
+from streams.store.batch import AlertRow, Checkpoint, Run
 from streams.store.database import Store
+
+if TYPE_CHECKING:
+    from streams.runners.trainer import Trainer
+
+__all__ = [
+    "Explanation",
+    "ImportReport",
+    "Progress",
+    "RunSummary",
+    "SimulationReport",
+    "alerts",
+    "evaluate",
+    "explain",
+    "import_data",
+    "new_trainer",
+    "pseudonyms",
+    "run",
+    "scores",
+    "simulate",
+]
 
 DATASET_FILE: Final = "forewarn.toml"
 """A file in an input folder whose `[policy]` table says what the data is: its horizon, its rhythm."""
@@ -48,26 +66,6 @@ class Progress(Struct, frozen=True):
 
 
 Tell = Callable[[Progress], None]
-
-
-class RunSummary(Struct, frozen=True, kw_only=True):
-    """What a database holds after a run, and how fast this run was."""
-
-    events: dict[str, int]
-    duplicates: int
-    late: int
-    dead_letters: dict[str, int]
-    subscribers: int
-    scored: int
-    examples: int
-    alerts_by_band: dict[str, int]
-    alerts_by_kind: dict[str, int]
-    model_version: str
-    prequential: dict[str, float]
-    elapsed_s: float
-    events_per_s: float
-    stream_ms: int
-    resumed: bool
 
 
 class Explanation(Struct, frozen=True):
@@ -93,19 +91,18 @@ def run(
     sources = discover(input, topic)
     policy = read_policy_for(input, policy_path)
     with Store.open(db) as store:
-        checkpoint, resumed = _begin(store, input, policy)
+        checkpoint = _begin(store, input, policy)
         trainer = _trainer(checkpoint, policy)
         try:
             runner = Embedded(store, trainer, policy, cold_scorer(), checkpoint, commit_records=commit_records)
         except UnreadableStateError as error:
             raise StoreError(f"database {store.name} cannot be resumed: {error}", hint="run into a new one") from error
         merge = merged(sources, checkpoint.positions, checkpoint.run.received_ms, decode)
-        before = _events(checkpoint.counters)
         try:
             runner.run(merge, until_ms, _telling(progress, merge, sources))
         finally:
             merge.close()
-        return _summary(store, runner, monotonic() - begun_s, sum(before.values()), resumed=resumed)
+        return summarise(store, runner, checkpoint, monotonic() - begun_s)
 
 
 def read_policy_for(input: str, policy_path: Path | None) -> Policy:  # noqa: A002 - the option's name
@@ -225,6 +222,8 @@ def simulate(
     if start_ms is not None:
         faults["start"] = datetime.fromtimestamp(start_ms / 1000, UTC)
     settings = Simulation(seed=seed, subscribers=subscribers, days=days, compression=compression, **faults)
+    from streams.simulate.operator import simulate as simulate_operator  # noqa: PLC0415 - as above, for NumPy
+
     return simulate_operator(settings, out, _simulated(progress, settings))
 
 
@@ -249,7 +248,7 @@ def pseudonyms(identifiers: Iterable[str], key: bytes) -> Iterator[tuple[str, st
         yield identifier, pseudonym(key, identifier)
 
 
-def _begin(store: Store, input: str, policy: Policy) -> tuple[Checkpoint, bool]:  # noqa: A002
+def _begin(store: Store, input: str, policy: Policy) -> Checkpoint:  # noqa: A002
     """Return the checkpoint to go on from, a fresh one if the database is new; refuse another input or policy."""
     place = input if input == "-" else str(Path(input).resolve())
     checkpoint = store.load()
@@ -267,7 +266,7 @@ def _begin(store: Store, input: str, policy: Policy) -> tuple[Checkpoint, bool]:
                 started_ms=now_ms,
             )
         )
-        return _loaded(store), False
+        return _loaded(store)
     began = checkpoint.run
     for what, now, then in (
         ("input", place, began.input),
@@ -278,7 +277,7 @@ def _begin(store: Store, input: str, policy: Policy) -> tuple[Checkpoint, bool]:
             raise StoreError(
                 f"database {store.name} holds a run with another {what}: {then}, not {now}", hint="name a new one"
             )
-    return checkpoint, checkpoint.stream_ms != NO_TIME_MS
+    return checkpoint
 
 
 def _loaded(store: Store) -> Checkpoint:
@@ -290,12 +289,16 @@ def _loaded(store: Store) -> Checkpoint:
     return checkpoint
 
 
-def _trainer(checkpoint: Checkpoint, policy: Policy) -> Trainer:
+def _trainer(checkpoint: Checkpoint, policy: Policy) -> "Trainer":
+    from streams.runners.trainer import Trainer  # noqa: PLC0415 - importing River takes a second, and few commands learn
+
     return new_trainer(policy) if checkpoint.trainer is None else Trainer.restore(checkpoint.trainer)
 
 
-def new_trainer(policy: Policy) -> Trainer:
+def new_trainer(policy: Policy) -> "Trainer":
     """Return a trainer that has learned nothing yet, with the policy's settings."""
+    from streams.runners.trainer import Trainer  # noqa: PLC0415 - as above
+
     training = policy.training
     settings = TrainerSettings(
         learn_at=policy.label.learn_at,
@@ -345,54 +348,3 @@ def _simulated(progress: Tell | None, settings: Simulation) -> Callable[[int, in
 def _by_urgency(row: AlertRow) -> tuple[bool, float, str]:
     alert = row.latest
     return alert.state != "firing", -alert.probability * (alert.value_at_risk_minor + 1), alert.alert_id
-
-
-def _events(counters: dict[str, int]) -> dict[str, int]:
-    return {name.removeprefix("events:"): n for name, n in counters.items() if name.startswith("events:")}
-
-
-def _summary(store: Store, runner: Embedded, elapsed_s: float, before: int, *, resumed: bool) -> RunSummary:
-    counters = runner.counters
-    events = _events(counters)
-    by_band: dict[str, int] = {}
-    by_kind: dict[str, int] = {}
-    for row in store.alerts():
-        if row.fired_at_ms is not None:
-            by_band[row.latest.band] = by_band.get(row.latest.band, 0) + 1
-            by_kind[row.latest.kind] = by_kind.get(row.latest.kind, 0) + 1
-    return RunSummary(
-        events=events,
-        duplicates=counters.get("repeated", 0),
-        late=counters.get("late", 0),
-        dead_letters={name.removeprefix("dead:"): n for name, n in counters.items() if name.startswith("dead:")},
-        subscribers=runner.subscribers,
-        scored=counters.get("scored", 0),
-        examples=counters.get("examples", 0),
-        alerts_by_band=by_band,
-        alerts_by_kind=by_kind,
-        model_version=runner.model_version,
-        prequential=prequential(store),
-        elapsed_s=elapsed_s,
-        events_per_s=(sum(events.values()) - before) / elapsed_s if elapsed_s else 0.0,
-        stream_ms=max(runner.stream_ms, 0),
-        resumed=resumed,
-    )
-
-
-def prequential(store: Store) -> dict[str, float]:
-    """Return how the served probabilities did against what came of them."""
-    made = [evaluation.Prediction(p.probability, p.label, p.subscriber_id) for p in store.predictions()]
-    if not made:
-        return {}
-    found = evaluation.summary(made)
-    named = {
-        "examples": float(found.examples),
-        "left": found.base_rate,
-        "AUC": found.auc,
-        "AP": found.average_precision,
-        "recall@5%": found.top[1].recall,
-        "lift@10%": found.top[2].lift,
-        "log loss": found.log_loss,
-        "ECE": found.ece,
-    }
-    return {name: value for name, value in named.items() if value is not None}
