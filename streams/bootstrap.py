@@ -91,7 +91,7 @@ def run(
     sources = discover(input, topic)
     policy = read_policy_for(input, policy_path)
     with Store.open(db) as store:
-        checkpoint = _begin(store, input, policy)
+        checkpoint = _begin(store, input, topic, policy)
         trainer = _trainer(checkpoint, policy)
         try:
             runner = Embedded(store, trainer, policy, cold_scorer(), checkpoint, commit_records=commit_records)
@@ -248,7 +248,7 @@ def pseudonyms(identifiers: Iterable[str], key: bytes) -> Iterator[tuple[str, st
         yield identifier, pseudonym(key, identifier)
 
 
-def _begin(store: Store, input: str, policy: Policy) -> Checkpoint:  # noqa: A002
+def _begin(store: Store, input: str, topic: str | None, policy: Policy) -> Checkpoint:  # noqa: A002
     """Return the checkpoint to go on from, a fresh one if the database is new; refuse another input or policy."""
     place = input if input == "-" else str(Path(input).resolve())
     checkpoint = store.load()
@@ -258,7 +258,7 @@ def _begin(store: Store, input: str, policy: Policy) -> Checkpoint:  # noqa: A00
         store.start(
             Run(
                 input=place,
-                settings={},
+                settings={"topic": topic},
                 policy=content,
                 policy_version=policy.version,
                 feature_table=FEATURE_TABLE,
@@ -270,6 +270,7 @@ def _begin(store: Store, input: str, policy: Policy) -> Checkpoint:  # noqa: A00
     began = checkpoint.run
     for what, now, then in (
         ("input", place, began.input),
+        ("topic", topic or "any", began.settings.get("topic") or "any"),
         ("policy", policy.version, began.policy_version),
         ("feature table", FEATURE_TABLE, began.feature_table),
     ):
@@ -317,7 +318,7 @@ def _again(began: Run, place: str | None) -> tuple[tuple[Source, ...], Merged]:
     """Return the sources of a run from their beginning."""
     if place is None and began.input == "-":
         raise InputError("the run read standard input, which is gone", hint="name where the records are with --input")
-    sources = discover(place or began.input)
+    sources = discover(place or began.input, began.settings.get("topic"))
     return sources, merged(sources, {}, began.received_ms, decode)
 
 

@@ -10,12 +10,22 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import IntEnum
 from hashlib import blake2b
-from math import log2
 from typing import Final, get_args
 
 from streams.core.decode import epoch_ms
 from streams.core.events import Body, CallDrop, Complaint, Event, Outcome, ProductStatus, Subscriber, TopUp, Usage
 from streams.core.state import DAY_MS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS, Facts, Profile, Ticket
+from streams.core.usage_days import (
+    ACTIVE_MASK,
+    ANSWERED_MASK,
+    ANSWERED_SHIFT,
+    LEVEL_MASK,
+    LEVEL_SHIFT,
+    VOICE_SHIFT,
+    is_active,
+    parted,
+    usage_day,
+)
 
 CLOSED_STATUSES: Final = frozenset({"rejected", "cancelled", "closed", "resolved"})
 COMPLAINT_TYPES: Final = frozenset({"complaint", "dispute", "incident"})
@@ -40,8 +50,6 @@ _ASKING: Final = {
     "termination_cancelled": False, "win_back": False, "retained": False,
 }  # fmt: skip
 """Whether, after an outcome, the subscriber has asked to leave and not been answered or won back."""
-
-_DAY_FIELD_BITS: Final = (1 << USAGE_DAYS) - 1
 
 
 class Life(IntEnum):
@@ -105,12 +113,8 @@ def id_number(event_id: str) -> int:
 def is_revenue(body: Body) -> bool:
     """Say whether an event proves that the subscriber still pays or uses: a completed top-up or a day with activity."""
     if type(body) is Usage:
-        return _is_active(body)
+        return is_active(body)
     return type(body) is TopUp and body.status == "completed"
-
-
-def _is_active(usage: Usage) -> bool:
-    return bool(usage.voice_answered or usage.voice_s or usage.data_bytes or usage.sms_count)
 
 
 def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
@@ -118,67 +122,58 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
     ahead = day - facts.usage_day
     if ahead > 0:
         _open_usage_days(facts, day, ahead)
-    index = USAGE_DAYS - 1 if ahead > 0 else USAGE_DAYS - 1 + ahead
-    bit = 1 << (USAGE_DAYS - 1 - index)
-    if _is_active(body):
+        ahead = 0
+    new, index = usage_day(body), USAGE_DAYS - 1 + ahead
+    days = facts.days
+    old = days[index]
+    if new & ACTIVE_MASK:
         if at_ms > facts.last_active_ms:  # Two summaries of one day may end at different hours: either may come first.
             facts.last_active_ms = at_ms
-        if not facts.active_days & bit:
-            facts.active_days |= bit
+        if not old & ACTIVE_MASK:
             facts.usage_days_total += 1
             if not facts.first_usage_day or day < facts.first_usage_day:
                 facts.first_usage_day = day
-    if ahead <= 0 or body.revision:
-        return _replace_usage_day(facts, body, day, index)
-    level = data_level(body.data_bytes)
-    facts.voice_s[index] = body.voice_s
-    facts.answered[index] = body.voice_answered
-    facts.data_level[index] = level
-    facts.voice_s_total += body.voice_s
-    facts.answered_total += body.voice_answered
-    facts.data_level_total += level
+    if old or body.revision or facts.revisions:
+        return _replace_usage_day(facts, new, body.revision, index)
+    days[index] = new
+    facts.voice_s_total += new >> VOICE_SHIFT
+    facts.answered_total += new >> ANSWERED_SHIFT & ANSWERED_MASK
+    facts.data_level_total += new >> LEVEL_SHIFT & LEVEL_MASK
     return Folded.APPLIED
 
 
-def data_level(data_bytes: int | None) -> int:
-    """Return a day's data volume as a level, 0 to 255: eight steps for each doubling, from a megabyte on.
+def _replace_usage_day(facts: Facts, new: int, revision: int, index: int) -> Folded:
+    """Take a day's summary in place of the known one if it is the greater: by revision, then by content.
 
-    >>> data_level(None), data_level(1_000_000), data_level(3_000_000)
-    (0, 8, 16)
+    That there was activity stays known whichever of them said so.
     """
-    return min(round(8.0 * log2(1.0 + data_bytes / 1e6)), 255) if data_bytes else 0
-
-
-def _replace_usage_day(facts: Facts, body: Usage, day: int, index: int) -> Folded:
-    """Take a day's summary in place of the known one if it is the greater: by revision, then by content."""
-    old_s, old_answered, old_level = facts.voice_s[index], facts.answered[index], facts.data_level[index]
-    old = (facts.revisions.get(day, 0), old_s, old_answered, old_level)
-    new = (body.revision, body.voice_s, body.voice_answered, data_level(body.data_bytes))
-    if new <= old:
-        return Folded.REPEATED if new == old and any(new) else Folded.APPLIED
-    _, facts.voice_s[index], facts.answered[index], facts.data_level[index] = new
-    facts.voice_s_total += new[1] - old_s
-    facts.answered_total += new[2] - old_answered
-    facts.data_level_total += new[3] - old_level
-    if body.revision:
-        facts.revisions[day] = body.revision
+    day = facts.usage_day - (USAGE_DAYS - 1 - index)
+    old, old_revision = facts.days[index], facts.revisions.get(day, 0)
+    told, known = (revision, new >> LEVEL_SHIFT), (old_revision, old >> LEVEL_SHIFT)
+    if told <= known:
+        facts.days[index] = old | new & ACTIVE_MASK
+        return Folded.REPEATED if told == known and old == new and any(told) else Folded.APPLIED
+    facts.days[index] = new | old & ACTIVE_MASK
+    new_s, new_answered, new_level, _ = parted(new)
+    old_s, old_answered, old_level, _ = parted(old)
+    facts.voice_s_total += new_s - old_s
+    facts.answered_total += new_answered - old_answered
+    facts.data_level_total += new_level - old_level
+    if revision:
+        facts.revisions[day] = revision
     return Folded.APPLIED
 
 
 def _open_usage_days(facts: Facts, day: int, ahead: int) -> None:
     """Shift the usage buckets so that the last one is `day`."""
-    answered, voice_s, levels = facts.answered, facts.voice_s, facts.data_level
+    days = facts.days
     if ahead == 1:
-        del answered[0], voice_s[0], levels[0]
-        answered.append(0)
-        voice_s.append(0)
-        levels.append(0)
+        del days[0]
+        days.append(0)
     else:
         ahead = min(ahead, USAGE_DAYS)
-        for series in (answered, voice_s, levels):
-            del series[:ahead]
-            series.frombytes(bytes(ahead * series.itemsize))
-    facts.active_days = facts.active_days << ahead & _DAY_FIELD_BITS
+        del days[:ahead]
+        days.frombytes(bytes(8 * ahead))
     facts.usage_day = day
     if facts.revisions:
         facts.revisions = {d: r for d, r in facts.revisions.items() if day - d < USAGE_DAYS}

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct, field
 
 from streams.core.effects import AlertStateName, ChurnKind, RiskBand
+from streams.core.usage_days import ANSWERED_MASK, ANSWERED_SHIFT, LEVEL_MASK, LEVEL_SHIFT, VOICE_SHIFT, joined, parted
 
 V = TypeVar("V")
 
@@ -28,9 +29,7 @@ IDS_MAX: Final = 512
 TICKETS_MAX: Final = 16
 PENDING_MAX: Final = 64
 
-_NO_COUNTS: Final = array("H", bytes(2 * USAGE_DAYS))
-_NO_SECONDS: Final = array("I", bytes(4 * USAGE_DAYS))
-_NO_LEVELS: Final = array("B", bytes(USAGE_DAYS))
+_NO_DAYS: Final = array("Q", bytes(8 * USAGE_DAYS))
 
 
 class Profile(Struct, array_like=True, gc=False, frozen=True):
@@ -61,15 +60,15 @@ class Ticket(Struct, array_like=True, gc=False, frozen=True):
 
 
 class Facts(Struct, gc=False):
-    """Everything that the accepted events add up to; the same for every interleaving of them."""
+    """Everything that the accepted events add up to; the same for every interleaving of them.
+
+    `days` holds the last `USAGE_DAYS` days of usage up to `usage_day`, each as one number (`usage_days.py`).
+    """
 
     first_ms: int
     newest_ms: int
     usage_day: int = 0
-    answered: "array[int]" = field(default_factory=lambda: array("H", _NO_COUNTS))
-    voice_s: "array[int]" = field(default_factory=lambda: array("I", _NO_SECONDS))
-    data_level: "array[int]" = field(default_factory=lambda: array("B", _NO_LEVELS))
-    active_days: int = 0
+    days: "array[int]" = field(default_factory=lambda: array("Q", _NO_DAYS))
     revisions: dict[int, int] = field(default_factory=dict)
     top_ups: list[int] = field(default_factory=list)
     failed_calls: list[int] = field(default_factory=list)
@@ -99,6 +98,26 @@ class Facts(Struct, gc=False):
     asked: bool = False
     recent_ids: dict[int, int] = field(default_factory=dict)
     offsets: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def voice_s(self) -> list[int]:
+        """Answered seconds by day, the newest last."""
+        return [parted(day)[0] for day in self.days]
+
+    @property
+    def answered(self) -> list[int]:
+        """Answered calls by day, the newest last."""
+        return [parted(day)[1] for day in self.days]
+
+    @property
+    def data_level(self) -> bytes:
+        """Data level by day, the newest last."""
+        return bytes(parted(day)[2] for day in self.days)
+
+    @property
+    def active_days(self) -> int:
+        """Days with activity as bits, the newest lowest."""
+        return sum(parted(day)[3] << age for age, day in enumerate(reversed(self.days)))
 
 
 class AlertState(Struct, array_like=True, gc=False, frozen=True):
@@ -202,9 +221,8 @@ def pack(state: SubscriberState) -> bytes:
     True
     """
     f, w = state.facts, state.watch
-    answered, voice_s = f.answered.tolist(), f.voice_s.tolist()
-    levels = f.data_level.tobytes()
-    blank = next((i for i, n in enumerate(voice_s) if n or answered[i] or levels[i]), USAGE_DAYS)
+    blank = next((i for i, day in enumerate(f.days) if day), USAGE_DAYS)
+    known = f.days[blank:].tolist()
     newest_ms = f.newest_ms
     times = (
         f.first_ms, f.first_top_up_ms, f.last_top_up_ms, f.last_failed_top_up_ms, f.last_active_ms, f.last_drop_ms,
@@ -213,7 +231,9 @@ def pack(state: SubscriberState) -> bytes:
     today = newest_ms // DAY_MS
     return _encode(
         _Packed(
-            STATE_VERSION, newest_ms, f.usage_day, answered[blank:], voice_s[blank:], levels[blank:], f.active_days,
+            STATE_VERSION, newest_ms, f.usage_day, [day >> ANSWERED_SHIFT & ANSWERED_MASK for day in known],
+            [day >> VOICE_SHIFT for day in known], bytes([day >> LEVEL_SHIFT & LEVEL_MASK for day in known]),
+            f.active_days,
             _sorted(f.revisions), _by_gaps(f.top_ups, 4), _by_gaps(f.failed_calls, 3), _by_gaps(f.complaints, 2),
             (f.answered_total, f.voice_s_total, f.data_level_total, f.usage_days_total, f.first_usage_day,
              f.dropped_total, f.top_ups_total, f.top_up_days_total, f.amount_minor_total, f.complaints_total),
@@ -238,12 +258,13 @@ def unpack(packed: bytes) -> SubscriberState:
         raise UnreadableStateError(f"not a packed state: {error}") from error
     if p.version != STATE_VERSION:
         raise UnreadableStateError(f"state version {p.version}, this program reads {STATE_VERSION}")
-    padding = [0] * (USAGE_DAYS - len(p.voice_s))
     rows_are_whole = not (len(p.top_ups) % 4 or len(p.failed_calls) % 3 or len(p.complaints) % 2)
     if not len(p.answered) == len(p.voice_s) == len(p.data_level) <= USAGE_DAYS or not rows_are_whole:
         raise UnreadableStateError("not a packed state: its days do not add up")
+    actives = [p.active_days >> age & 1 for age in range(len(p.voice_s) - 1, -1, -1)]
+    known = map(joined, p.voice_s, p.answered, p.data_level, actives)
     try:
-        answered, voice_s = array("H", padding + p.answered), array("I", padding + p.voice_s)
+        days = array("Q", [0] * (USAGE_DAYS - len(p.voice_s)) + list(known))
     except OverflowError as error:
         raise UnreadableStateError(f"not a packed state: {error}") from error
     times = [0 if age_ms == _NEVER else p.newest_ms - age_ms for age_ms in p.ages]
@@ -251,9 +272,8 @@ def unpack(packed: bytes) -> SubscriberState:
     wake_ms, scored_ms, kept_ms = of_watch
     today = p.newest_ms // DAY_MS
     recent_ids = {number: today - age for number, age in p.recent_ids.items()}
-    levels = array("B", bytes(len(padding)) + p.data_level)
     facts = Facts(
-        first_ms, p.newest_ms, p.usage_day, answered, voice_s, levels, p.active_days, p.revisions,
+        first_ms, p.newest_ms, p.usage_day, days, p.revisions,
         _from_gaps(p.top_ups, 4), _from_gaps(p.failed_calls, 3), _from_gaps(p.complaints, 2), *p.totals,
         first_top_up_ms, last_top_up_ms, failed_ms, active_ms, drop_ms, complaint_ms, p.currency, p.profile, p.tickets,
         p.life_at_ms, p.life, p.asked_at_ms, p.asked, recent_ids, p.offsets,

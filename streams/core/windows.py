@@ -9,6 +9,14 @@ from typing import Final
 from msgspec import Struct
 
 from streams.core.state import DAY_MS, RARE_DAYS, USAGE_DAYS, Facts
+from streams.core.usage_days import (
+    ACTIVE_MASK,
+    ANSWERED_MASK,
+    ANSWERED_SHIFT,
+    LEVEL_MASK,
+    LEVEL_SHIFT,
+    VOICE_SHIFT,
+)
 
 GAP_DAYS_PRIOR: Final = 30.0
 """The top-up gap assumed of somebody unknown; it weighs as much as one gap of one's own."""
@@ -20,7 +28,7 @@ _SPAN: Final = tuple(
 )
 """Age in days to stretch: the last 7 days, to 14, to 28, to 30, to 60, older."""
 
-_NO_USAGE: Final = (0,) * 11
+_NO_USAGE: Final = (0,) * 10
 
 
 class Measures(Struct, gc=False):
@@ -55,7 +63,6 @@ class Measures(Struct, gc=False):
     active_14: int
     data_7: int
     data_7_before: int
-    data_14_before: int
     drops_7: int
     drops_30: int
     unset_30: int
@@ -72,7 +79,7 @@ def measure(f: Facts, at_ms: int, bands: tuple[int, int]) -> Measures:
     day = at_ms // DAY_MS
     n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed = _top_up_windows(f.top_ups, day)
     drops_7, drops_30, unset_30 = _failed_call_windows(f.failed_calls, day)
-    v7, v7b, v14b, v30, a7, a7b, a30, active, d7, d7b, d14b = _usage_windows(f, day) if f.usage_day else _NO_USAGE
+    v7, v7b, v14b, v30, a7, a14, a30, active, d7, d7b = _usage_windows(f, day) if f.usage_day else _NO_USAGE
     age_days = max(at_ms - f.first_ms, 0) / DAY_MS
     last = f.last_top_up_ms
     silent_days = max(at_ms - last, 0) / DAY_MS if last else age_days
@@ -84,7 +91,7 @@ def measure(f: Facts, at_ms: int, bands: tuple[int, int]) -> Measures:
     return Measures(
         day, age_days, silent_days, gap_days, silent_days / gap_days,
         n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed,
-        v7, v7b, v7 + v7b, v14b, v30, a7, a7 + a7b, a30, active, d7, d7b, d14b, drops_7, drops_30, unset_30,
+        v7, v7b, v7 + v7b, v14b, v30, a7, a14, a30, active, d7, d7b, drops_7, drops_30, unset_30,
         float(m30 + fee), float(m30b + fee), band_of(m30 + fee, bands), band_of(m30b + fee, bands), since, overdue,
     )  # fmt: skip
 
@@ -115,20 +122,26 @@ def _open_complaints(f: Facts, at_ms: int) -> tuple[int, bool]:
 
 
 def _usage_windows(f: Facts, day: int) -> tuple[int, ...]:
-    """Sum answered seconds and calls over the windows, and count the days with activity among the last 14 and today."""
+    """Sum answered seconds and calls, data levels and active days over the windows, all fields of a day at once."""
     quiet = day - f.usage_day
     if quiet >= USAGE_DAYS:
         return _NO_USAGE
-    i = USAGE_DAYS - 1 + quiet
-    seconds, calls = f.voice_s[i - 30 : i + 1].tolist(), f.answered[i - 30 : i + 1].tolist()
-    v7, v7b, v14b = sum(seconds[23:]), sum(seconds[16:23]), sum(seconds[2:16])
-    a7, a7b = sum(calls[23:]), sum(calls[16:23])
-    # A late complaint is assessed at its own time, which may lie before the newest usage day.
-    active = f.active_days << quiet if quiet >= 0 else f.active_days >> -quiet
-    v30, a30 = v7 + v7b + v14b + sum(seconds[:2]), a7 + a7b + sum(calls[:16])
-    levels = f.data_level[i - 28 : i + 1].tobytes()
-    d7, d7b, d14b = sum(levels[21:]), sum(levels[14:21]), sum(levels[:14])
-    return v7, v7b, v14b, v30, a7, a7b, a30, (active & 0x7FFF).bit_count(), d7, d7b, d14b
+    i, days = USAGE_DAYS - 1 + quiet, f.days
+    last_7, before_7, before_14 = sum(days[i - 7 : i + 1]), sum(days[i - 14 : i - 7]), sum(days[i - 28 : i - 14])
+    last_14 = last_7 + before_7
+    last_30 = last_14 + before_14 + sum(days[i - 30 : i - 28])
+    return (
+        last_7 >> VOICE_SHIFT,
+        before_7 >> VOICE_SHIFT,
+        before_14 >> VOICE_SHIFT,
+        last_30 >> VOICE_SHIFT,
+        last_7 >> ANSWERED_SHIFT & ANSWERED_MASK,
+        last_14 >> ANSWERED_SHIFT & ANSWERED_MASK,
+        last_30 >> ANSWERED_SHIFT & ANSWERED_MASK,
+        last_14 & ACTIVE_MASK,
+        last_7 >> LEVEL_SHIFT & LEVEL_MASK,
+        before_7 >> LEVEL_SHIFT & LEVEL_MASK,
+    )
 
 
 def _top_up_windows(rows: list[int], day: int) -> tuple[int, ...]:
