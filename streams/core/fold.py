@@ -13,7 +13,18 @@ from hashlib import blake2b
 from typing import Final, get_args
 
 from streams.core.decode import epoch_ms
-from streams.core.events import Body, CallDrop, Complaint, Event, Outcome, ProductStatus, Subscriber, TopUp, Usage
+from streams.core.events import (
+    PARTITIONS_MAX,
+    Body,
+    CallDrop,
+    Complaint,
+    Event,
+    Outcome,
+    ProductStatus,
+    Subscriber,
+    TopUp,
+    Usage,
+)
 from streams.core.state import DAY_MS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS, Facts, Profile, Ticket
 from streams.core.usage_days import (
     ACTIVE_MASK,
@@ -83,7 +94,7 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
         return Folded.LATE
     body = event.body
     if not isinstance(body, Usage):
-        number = id_number(body.event_id)
+        number = id_number(body.event_id) ^ event.source // PARTITIONS_MAX  # An id is its topic's own.
         if number in facts.recent_ids:
             return Folded.REPEATED
         facts.recent_ids[number] = at_ms // DAY_MS

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct, field
 
 from streams.core.effects import AlertStateName, ChurnKind, RiskBand
+from streams.core.events import Count, DaySeconds
 from streams.core.usage_days import ANSWERED_MASK, ANSWERED_SHIFT, LEVEL_MASK, LEVEL_SHIFT, VOICE_SHIFT, joined, parted
 
 V = TypeVar("V")
@@ -170,8 +171,8 @@ class _Packed(Struct, array_like=True, gc=False):
     version: int
     newest_ms: int
     usage_day: int
-    answered: list[int]
-    voice_s: list[int]
+    answered: list[Count]
+    voice_s: list[DaySeconds]
     data_level: bytes
     active_days: int
     revisions: dict[int, int]
@@ -263,10 +264,7 @@ def unpack(packed: bytes) -> SubscriberState:
         raise UnreadableStateError("not a packed state: its days do not add up")
     actives = [p.active_days >> age & 1 for age in range(len(p.voice_s) - 1, -1, -1)]
     known = map(joined, p.voice_s, p.answered, p.data_level, actives)
-    try:
-        days = array("Q", [0] * (USAGE_DAYS - len(p.voice_s)) + list(known))
-    except OverflowError as error:
-        raise UnreadableStateError(f"not a packed state: {error}") from error
+    days = array("Q", [0] * (USAGE_DAYS - len(p.voice_s)) + list(known))
     times = [0 if age_ms == _NEVER else p.newest_ms - age_ms for age_ms in p.ages]
     first_ms, first_top_up_ms, last_top_up_ms, failed_ms, active_ms, drop_ms, complaint_ms, *of_watch = times
     wake_ms, scored_ms, kept_ms = of_watch
