@@ -1,0 +1,130 @@
+"""The examples that the core itself makes of a simulated chunk: features as served, and labels as settled."""
+
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.bootstrap import new_trainer
+from streams.core.effects import LabelledExample
+from streams.core.events import Event, Wake
+from streams.core.policy import layered
+from streams.core.scoring import read_scorecard, scorer_from
+from streams.core.state import DAY_MS, SubscriberState
+from streams.core.step import Context, step
+from streams.runners.timers import Wakes
+from streams.runners.trainer import Trainer
+from streams.simulate import Simulation, events_of
+from streams.simulate.chunk import Chunk
+from streams.simulate.operator import draw_chunks
+from streams.simulate.world import build_world
+
+DEFAULTS = Path(__file__).parent.parent / "streams" / "defaults"
+
+
+@dataclass(frozen=True)
+class Served:
+    """Examples, in the order in which they were settled; `events` and `seconds` are what that took.
+
+    `fold`, 0 to 9, is the same for all of a subscriber's examples.
+    """
+
+    features: NDArray[Any]
+    label: NDArray[Any]
+    probability: NDArray[Any]
+    fold: NDArray[Any]
+    events: int
+    seconds: float
+
+    @classmethod
+    def joined(cls, parts: list["Served"]) -> "Served":
+        """Return the parts as one."""
+        return cls(
+            np.concatenate([part.features for part in parts]),
+            np.concatenate([part.label for part in parts]),
+            np.concatenate([part.probability for part in parts]),
+            np.concatenate([part.fold for part in parts]),
+            sum(part.events for part in parts),
+            sum(part.seconds for part in parts),
+        )
+
+
+def serve_chunk(settings: Simulation, number: int) -> Served:
+    """Run one chunk through `step`, with the scorecard, and keep the examples."""
+    policy = layered(tomllib.loads((DEFAULTS / "policy.toml").read_text()))
+    context = Context(read_scorecard((DEFAULTS / "scorecard.toml").read_text()), policy)
+    states: dict[str, SubscriberState] = {}
+    wakes, examples, events = Wakes(), list[LabelledExample](), 0
+
+    def give(who: str, given: Event | Wake) -> None:
+        state = states.get(who)
+        asked_ms = state.watch.next_wake_ms if state is not None else 0
+        states[who], effects = step(state, given, context)
+        wake_ms = states[who].watch.next_wake_ms
+        if wake_ms and wake_ms != asked_ms:
+            wakes.ask(wake_ms, who)
+        examples.extend(effect for effect in effects if isinstance(effect, LabelledExample))
+
+    began = time.perf_counter()
+    for day in events_of(Chunk.draw(settings, build_world(settings), number), number):
+        for event in day:
+            next_ms = wakes.next_ms
+            if next_ms is not None and next_ms <= event.at_ms:
+                for at_ms, waiting in wakes.due(event.at_ms):
+                    for who in waiting:
+                        give(who, Wake(who, at_ms))
+            give(event.body.subscriber_id, event)
+        events += len(day)
+    # A horizon that closes after the end has settled its leavers only: counting those would flatter.
+    end_ms = settings.start_ms + settings.days * DAY_MS
+    examples = [example for example in examples if example.closed_at_ms <= end_ms]
+    return Served(
+        np.array([example.features for example in examples], dtype=np.float64),
+        np.array([example.label for example in examples]),
+        np.array([example.probability for example in examples]),
+        np.array([int(example.subscriber_id[-6:], 16) % 10 for example in examples]),
+        events,
+        time.perf_counter() - began,
+    )
+
+
+def context_and_trainer() -> tuple[Context, Trainer]:
+    """Return the scorecard under the default policy, and a trainer with that policy's settings."""
+    policy = layered(tomllib.loads((DEFAULTS / "policy.toml").read_text()))
+    return Context(read_scorecard((DEFAULTS / "scorecard.toml").read_text()), policy), new_trainer(policy)
+
+
+def serve_online(settings: Simulation, context: Context, trainer: Trainer) -> tuple[list[LabelledExample], Trainer]:
+    """Run a whole simulation through `step` and the trainer, all chunks merged, and keep the settled examples."""
+    world = build_world(settings)
+    states: dict[str, SubscriberState] = {}
+    wakes, examples = Wakes(), list[LabelledExample]()
+
+    def give(who: str, given: Event | Wake) -> None:
+        state = states.get(who)
+        asked_ms = state.watch.next_wake_ms if state is not None else 0
+        states[who], effects = step(state, given, context)
+        wake_ms = states[who].watch.next_wake_ms
+        if wake_ms and wake_ms != asked_ms:
+            wakes.ask(wake_ms, who)
+        for effect in effects:
+            if isinstance(effect, LabelledExample):
+                trainer.receive(effect)
+                examples.append(effect)
+
+    runs = [events_of(chunk, number) for number, chunk in enumerate(draw_chunks(settings, world))]
+    for lists in zip(*runs, strict=True):
+        for event in sorted((event for made in lists for event in made), key=lambda event: event.at_ms):
+            next_ms = wakes.next_ms
+            if next_ms is not None and next_ms <= event.at_ms:
+                for at_ms, waiting in wakes.due(event.at_ms):
+                    for version in trainer.advance(at_ms):
+                        context = Context(scorer_from(version), context.policy)
+                    for who in waiting:
+                        give(who, Wake(who, at_ms))
+            give(event.body.subscriber_id, event)
+    return examples, trainer
