@@ -3,7 +3,7 @@
 #   make demo          simulate an operator, run it, print the alerts with their reasons (HEADLESS=1: open nothing)
 #   make check         lint, types, layers and the fast tests: before every commit
 #   make test          all that must hold: the same, every test (killed runs too), every branch of the core
-#   make bench         throughput of the core and memory for each subscriber
+#   make bench         throughput, memory, real data, the simulator's ceiling and the model's share of it (an hour)
 #   make format        put the layout of the code right
 #   make clean         remove what the tools made, and .venv
 
@@ -68,6 +68,9 @@ test: lint types layers
 
 bench: $(DEV)
 	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/real_data.py
+	$(BIN)/python benchmarks/ceiling.py
+	$(BIN)/python benchmarks/quality.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .import_linter_cache \

@@ -1,6 +1,6 @@
 """How good the served probabilities are on the simulator, as a share of the ceiling's and against the recency rule.
 
-    python benchmarks/quality.py [--seeds 10] [--subscribers 10000] [--days 270] [--ceiling-subscribers 200000]
+    python benchmarks/quality.py [--seeds 10] [--subscribers 6000] [--days 240] [--ceiling-subscribers 200000]
 
 For each seed an operator without drift is simulated and run through `step` and the trainer with the default policy:
 everything is learned online, in event time, with labels as late as they really are.  Judged are the probabilities that
@@ -70,7 +70,8 @@ def served_of(settings: Simulation) -> dict[str, Any]:
     examples, trainer = serve_online(settings, *context_and_trainer())
     days = judged_days(settings)
     first_ms, last_ms = (settings.start_ms + day * DAY_MS for day in (days[0], days[-1] + 7))
-    rows = [e for e in examples if first_ms <= e.snapshot_at_ms < last_ms]
+    end_ms = settings.start_ms + settings.days * DAY_MS  # After it only leavers would be settled.
+    rows = [e for e in examples if first_ms <= e.snapshot_at_ms < last_ms and e.closed_at_ms <= end_ms]
     label = np.array([e.label for e in rows])
     chance = np.array([e.probability for e in rows])
     order = np.argsort(chance, kind="stable")
@@ -103,8 +104,8 @@ def main() -> int:
     """Measure, print, and keep the result; 1 if the promise is not kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--subscribers", type=int, default=10_000)
-    parser.add_argument("--days", type=int, default=270)
+    parser.add_argument("--subscribers", type=int, default=6_000)
+    parser.add_argument("--days", type=int, default=240)
     parser.add_argument("--ceiling-subscribers", type=int, default=200_000)
     parser.add_argument("--ceiling-days", type=int, default=126)
     parser.add_argument("--processes", type=int, default=2)

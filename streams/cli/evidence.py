@@ -6,12 +6,16 @@ from typing import Final
 from streams.cli.words import about, money, number
 from streams.core.effects import AlertChanged, Evidence, Reason
 
+SHARE_SHOWN: Final = 0.1
+"""Of the heaviest reason: what adds less than this is left to `explain`."""
+
 CODES: Final = {
     "complaint_open": "open complaint",
     "complaint_recent": "recent complaint",
     "complaint_repeat": "repeated complaints",
     "complaint_unresolved_sla": "complaint past its due date",
     "contract_ending": "contract",
+    "port_out_query": "asked to leave",
     "customer_profile": "kind of customer",
     "drop_rate_up": "dropped calls",
     "new_subscriber": "new customer",
@@ -64,8 +68,10 @@ def reason_words(reason: Reason, currency: str) -> str:
 
 
 def raising(change: AlertChanged) -> list[Reason]:
-    """Return the reasons that raise the risk, the heaviest first."""
-    return sorted((r for r in change.reasons if r.contribution > 0.0), key=lambda r: (-r.contribution, r.code))
+    """Return the reasons that raise the risk and can be shown, the heaviest first, without what hardly counts."""
+    shown = [r for r in change.reasons if r.contribution > 0.0 and r.evidence]
+    least = SHARE_SHOWN * max((r.contribution for r in shown), default=0.0)
+    return sorted((r for r in shown if r.contribution >= least), key=lambda r: (-r.contribution, r.code))
 
 
 def _window(evidence: Evidence) -> str:

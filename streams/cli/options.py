@@ -69,7 +69,7 @@ def policy_option(command: F) -> F:
         "--policy",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="A policy instead of the one that comes with Forewarn (streams/defaults/policy.toml).",
+        help="A TOML file laid over the policy that comes with Forewarn (streams/defaults/policy.toml).",
     )(command)
 
 

@@ -32,7 +32,7 @@ def announce(  # noqa: PLR0917 - all that an alert says, from the one place that
     """Return the transition that `move` made: `alert` is the state after it.
 
     An alert that has ended keeps the band that it had.  What is at risk is a year's revenue at the rate of the last
-    30 days; the due time runs from the opening.
+    30 days; the due time runs from the last time that the alert opened, fired or worsened.
     """
     profile = facts.profile
     identity = alert_id(subscriber_id, alert.kind, alert.opened_at_ms)
@@ -61,7 +61,7 @@ def announce(  # noqa: PLR0917 - all that an alert says, from the one place that
         currency=facts.currency or (profile.currency if profile is not None else ""),
         reasons=scored.reasons,
         action=play.action,
-        due_at_ms=alert.opened_at_ms + play.due_hours[band] * HOUR_MS,
+        due_at_ms=(scored.at_ms if is_open else alert.opened_at_ms) + play.due_hours[band] * HOUR_MS,
         model_version=scorer.version,
         feature_table=FEATURE_TABLE,
         policy_version=policy.version,

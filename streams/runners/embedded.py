@@ -19,6 +19,7 @@ from streams.core.policy import Policy
 from streams.core.scoring import ModelVersion, Scorer, scorer_from
 from streams.core.state import SubscriberState, pack, unpack
 from streams.core.step import Context, step
+from streams.errors import InputError
 from streams.runners.sources import Item
 from streams.runners.timers import Wakes
 from streams.store.batch import NO_TIME_MS, Batch, Checkpoint, Position
@@ -124,7 +125,11 @@ class Embedded:
         would take longer than the work itself.
         """
         with _no_collection():
-            self._process(merge, until_ms, progress)
+            try:
+                self._process(merge, until_ms, progress)
+            except InputError:
+                self._commit(merge.positions())  # What came before the place that cannot be read is not lost.
+                raise
             if until_ms is not None and until_ms > self.stream_ms > NO_TIME_MS:
                 self._advance(until_ms)
             self._commit(merge.positions())
