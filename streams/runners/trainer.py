@@ -6,7 +6,7 @@ things are added around it, none inside, so that a published version gives what 
 *Sampling.* Every positive is learned and a share r of the negatives, chosen by a hash of the example's id.  That
 multiplies the odds by 1/r and changes nothing else, so adding ln(r) to the intercept of the published version undoes it
 exactly.  The scaler sees the sampled examples too: what is centred is what is learned from, the queue holds only what
-will be learned, and on CDNOW the difference to a scaler that sees everything was below 0.002 of AUC at the default step.
+will be learned, and on CDNOW a scaler that sees everything changed the AUC by less than 0.002.
 
 *A bounded step.* An example may move its own logit by `step_max` of its error at most (River's sample weight carries
 the factor).  Without it one outlier or a rarely set feature undoes weeks of learning.
