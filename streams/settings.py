@@ -10,13 +10,16 @@ the `[settings]` table of a TOML file, the default below.  The file is the one t
     FOREWARN_PSEUDONYM_KEY        -            the key itself, 16 bytes or more; not in the file, which gets copied
     FOREWARN_PSEUDONYM_KEY_FILE   pseudonym_key_file   a file that holds the key
 
-There is no default key: a key that everybody knows would make the pseudonyms of real people reversible.
+There is no key that everybody has: it would make the pseudonyms of real people reversible.  Where none is configured,
+`own_key` makes a random one for this user, once, in `$XDG_CONFIG_HOME/forewarn/pseudonym.key` (or under `~/.config`).
 """
 
 import difflib
+import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final, Literal, cast, get_args
 
 from msgspec import Struct, field
@@ -50,20 +53,30 @@ class Settings(Struct, frozen=True, kw_only=True):
     pseudonym_key: Secret | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
-    def require_pseudonym_key(self) -> bytes:
-        """Return the key under which identifiers become subscriber ids.
 
-        Raises:
-            SettingsError: none is configured; the message says how to make and set one.
-        """
-        if self.pseudonym_key is None:
-            raise SettingsError(
-                f"no pseudonym key is configured, and there is no default: set {PSEUDONYM_KEY} to a secret of "
-                f"{KEY_BYTES_MIN} bytes or more, or {PSEUDONYM_KEY}_FILE (on the command line --key-file) to a file "
-                "that holds one",
-                hint="`openssl rand -hex 32 > pseudonym.key` makes one; keep it, since another key makes other ids",
-            )
-        return self.pseudonym_key.reveal
+def own_key(environ: Mapping[str, str]) -> tuple[Secret, Path, bool]:
+    """Return this user's own pseudonym key, the file that holds it, and whether it was made just now.
+
+    Raises:
+        SettingsError: the file cannot be read or made; the message says how to configure another key.
+    """
+    home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".config")
+    path = Path(home) / "forewarn" / "pseudonym.key"
+    is_new = False
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(token_hex(32) + "\n")
+            is_new = True
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise SettingsError(
+            f"no pseudonym key is configured, and none can be kept at {path}: {_plain(error)}",
+            hint=f"set {PSEUDONYM_KEY} to a secret of {KEY_BYTES_MIN} bytes or more, or {PSEUDONYM_KEY}_FILE "
+            "(on the command line --key-file) to a file that holds one",
+        ) from None
+    return read_key_file(path), path, is_new
 
 
 def load_settings(

@@ -7,7 +7,7 @@ import pytest
 
 from streams import errors
 from streams.errors import ForewarnError, SettingsError
-from streams.settings import Settings, load_settings, read_key_file
+from streams.settings import Secret, Settings, load_settings, own_key, read_key_file
 
 KEY = "a secret of thirty-two characters"
 
@@ -35,25 +35,37 @@ def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
     assert load_settings({"FOREWARN_SETTINGS": str(file)}).database == "file.db"
 
 
-def test_no_key_is_configured_by_default_and_the_error_says_how_to_set_one() -> None:
-    with pytest.raises(SettingsError, match=r"FOREWARN_PSEUDONYM_KEY.*FOREWARN_PSEUDONYM_KEY_FILE.*openssl") as caught:
-        load_settings({}).require_pseudonym_key()
+def test_nobody_has_a_key_by_default_and_everybody_gets_one_of_his_own_once(tmp_path: Path) -> None:
+    assert load_settings({}).pseudonym_key is None
+    first, path, is_new = own_key({"XDG_CONFIG_HOME": str(tmp_path / "a")})
+    again, same, is_newer = own_key({"XDG_CONFIG_HOME": str(tmp_path / "a")})
+    other, _, _ = own_key({"HOME": str(tmp_path / "b")})
+    assert (is_new, is_newer, again, same) == (True, False, first, path)
+    assert other != first
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "b" / ".config" / "forewarn" / "pseudonym.key").is_file()
+
+
+def test_where_no_key_can_be_kept_the_error_says_how_to_set_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match=r"FOREWARN_PSEUDONYM_KEY.*FOREWARN_PSEUDONYM_KEY_FILE") as caught:
+        own_key({"XDG_CONFIG_HOME": str(tmp_path / "file")})
     assert caught.value.exit_code == 5
 
 
 def test_a_key_comes_from_the_environment_or_from_a_file_beside_the_settings(tmp_path: Path) -> None:
-    assert load_settings({"FOREWARN_PSEUDONYM_KEY": KEY}).require_pseudonym_key() == KEY.encode()
+    assert load_settings({"FOREWARN_PSEUDONYM_KEY": KEY}).pseudonym_key == Secret(KEY.encode())
     (tmp_path / "key").write_text(KEY + "\n")
     (tmp_path / "s.toml").write_text('[settings]\npseudonym_key_file = "key"\n')
-    assert load_settings({}, tmp_path / "s.toml").require_pseudonym_key() == KEY.encode()
-    assert load_settings({"FOREWARN_PSEUDONYM_KEY_FILE": str(tmp_path / "key")}).require_pseudonym_key() == KEY.encode()
+    assert load_settings({}, tmp_path / "s.toml").pseudonym_key == Secret(KEY.encode())
+    assert load_settings({"FOREWARN_PSEUDONYM_KEY_FILE": str(tmp_path / "key")}).pseudonym_key == Secret(KEY.encode())
     assert read_key_file(tmp_path / "key").reveal == KEY.encode()
 
 
 def test_a_key_file_on_the_command_line_beats_a_key_in_the_environment(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("another secret of the command line")
     settings = load_settings({"FOREWARN_PSEUDONYM_KEY": KEY}, None, {"pseudonym_key_file": tmp_path / "key"})
-    assert settings.require_pseudonym_key() == b"another secret of the command line"
+    assert settings.pseudonym_key == Secret(b"another secret of the command line")
     assert settings.origins["pseudonym_key"] == "the command line"
 
 

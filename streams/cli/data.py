@@ -10,7 +10,7 @@ import click
 from streams.cli.options import Moment, examples, json_option
 from streams.cli.output import note, show_facts, write_lines
 from streams.cli.progress import progress_bar, wanted
-from streams.cli.shared import settings_of
+from streams.cli.shared import pseudonym_key_of, settings_of
 from streams.cli.summary import counts
 from streams.cli.words import day
 
@@ -130,7 +130,7 @@ def import_(
 
     Every event says whether it was observed or reconstructed.  Rows that cannot be used are in rejects.jsonl of
     the result, each with its line and reason.  Identifiers leave as pseudonyms under the key that --key-file,
-    FOREWARN_PSEUDONYM_KEY or FOREWARN_PSEUDONYM_KEY_FILE gives.
+    FOREWARN_PSEUDONYM_KEY or FOREWARN_PSEUDONYM_KEY_FILE gives, else under a key of your own that is made once.
     """
     from streams import bootstrap
 
@@ -140,7 +140,7 @@ def import_(
             map_,
             file,
             out,
-            key=settings.require_pseudonym_key(),
+            key=pseudonym_key_of(settings),
             seed=seed,
             compression=compression,
             progress=show_progress,
@@ -176,11 +176,11 @@ def pseudonym(context: click.Context, key_file: Path | None, as_json: bool) -> N
     """Turn identifiers (one a line on standard input) into subscriber ids: identifier<TAB>subscriber_id.
 
     The same key gives the same ids as `forewarn import` did.  It comes from --key-file, FOREWARN_PSEUDONYM_KEY or
-    FOREWARN_PSEUDONYM_KEY_FILE.
+    FOREWARN_PSEUDONYM_KEY_FILE; without them it is a key of your own that is made once.
     """
     from streams import bootstrap
 
-    key = settings_of(context, pseudonym_key_file=key_file).require_pseudonym_key()
+    key = pseudonym_key_of(settings_of(context, pseudonym_key_file=key_file))
     if sys.stdin.isatty():
         note("Reading identifiers from the keyboard, one a line; end with Ctrl-D.")
     pairs = bootstrap.pseudonyms(_identifiers(), key)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from streams.settings import Settings, load_settings
+from streams.cli.output import note
+from streams.settings import Settings, load_settings, own_key
 
 
 def settings_of(context: click.Context, **overrides: str | Path | None) -> Settings:
@@ -20,3 +21,13 @@ def settings_of(context: click.Context, **overrides: str | Path | None) -> Setti
 def database_of(context: click.Context, db: str | None) -> str:
     """Return the database that `--db`, the environment or the settings file names."""
     return settings_of(context, database=db).database
+
+
+def pseudonym_key_of(settings: Settings) -> bytes:
+    """Return the configured pseudonym key, or this user's own, which is made when it is needed first."""
+    if settings.pseudonym_key is not None:
+        return settings.pseudonym_key.reveal
+    key, path, is_new = own_key(os.environ)
+    if is_new:
+        note(f"No pseudonym key is configured; made one for you: {path}. Keep it: another key makes other ids.")
+    return key.reveal

@@ -155,11 +155,14 @@ def test_identifiers_become_the_ids_that_the_library_gives_in_their_order() -> N
     assert rows == [{"identifier": "00001", "subscriber_id": expected[0][1]}]
 
 
-def test_a_pseudonym_without_a_key_is_an_error_that_says_how_to_make_one() -> None:
-    result = call("pseudonym", text="00001\n")
-    assert result.exit_code == 5
-    assert result.stdout == ""
-    assert "FOREWARN_PSEUDONYM_KEY" in result.stderr
+def test_without_a_configured_key_everybody_gets_one_of_his_own_and_keeps_it(tmp_path: Path) -> None:
+    home = {"XDG_CONFIG_HOME": str(tmp_path)}
+    first = call("pseudonym", text="00001\n", env=home)
+    again = call("pseudonym", text="00001\n", env=home)
+    assert first.exit_code == again.exit_code == 0
+    assert first.stdout == again.stdout
+    assert str(tmp_path / "forewarn" / "pseudonym.key") in first.stderr
+    assert again.stderr == ""
 
 
 def test_imported_subscribers_carry_the_pseudonyms_of_the_same_key_and_can_be_run(tmp_path: Path) -> None:
