@@ -32,13 +32,14 @@ def announce(  # noqa: PLR0917 - all that an alert says, from the one place that
     """Return the transition that `move` made: `alert` is the state after it.
 
     An alert that has ended keeps the band that it had.  What is at risk is a year's revenue at the rate of the last
-    30 days; the due time runs from the last time that the alert opened, fired or worsened.
+    30 days or the 30 before, whichever was more; the due time runs from the last time that the alert opened, fired or worsened.
     """
     profile = facts.profile
     identity = alert_id(subscriber_id, alert.kind, alert.opened_at_ms)
     is_open = move.to in {"pending", "firing"}
     band = policy.risk_band(scored.probability) if is_open else alert.band
-    value_band = policy.value_band(scored.measures.revenue_30)
+    revenue_minor = max(scored.measures.revenue_30, scored.measures.revenue_30_before)
+    value_band = policy.value_band(revenue_minor)
     rule, play = policy.rule(value_band), policy.plays[alert.kind]
     return AlertChanged(
         alert_id=identity,
@@ -57,7 +58,7 @@ def announce(  # noqa: PLR0917 - all that an alert says, from the one place that
         threshold=rule.open_at if is_open else rule.close_at,
         band=band,
         value_band=value_band,
-        value_at_risk_minor=round(scored.measures.revenue_30) * YEAR_MONTHS,
+        value_at_risk_minor=round(revenue_minor) * YEAR_MONTHS,
         currency=facts.currency or (profile.currency if profile is not None else ""),
         reasons=scored.reasons,
         action=play.action,

@@ -136,7 +136,7 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
     watch.scored_at_ms = at_ms
     watch.probability = chance = probability(logit)
     effects: tuple[Effect, ...] = ()
-    rule = context.rules[measures.band]
+    rule = context.rules[max(measures.band, measures.band_before)]
     if chance >= rule.close_at or watch.alert is not INACTIVE:
         now = Circumstances(
             chance, policy.risk_band(chance), at_ms, is_gone(facts, at_ms, policy.label), _barred(facts)

@@ -20,6 +20,7 @@ from streams.core.scoring import ModelVersion, Scorer, scorer_from
 from streams.core.state import SubscriberState, pack, unpack
 from streams.core.step import Context, step
 from streams.errors import InputError
+from streams.runners.lines import DamagedInputError
 from streams.runners.sources import Item
 from streams.runners.timers import Wakes
 from streams.store.batch import NO_TIME_MS, Batch, Checkpoint, Position
@@ -127,6 +128,8 @@ class Embedded:
         with _no_collection():
             try:
                 self._process(merge, until_ms, progress)
+            except DamagedInputError:
+                raise  # What came out of the archive just before may be wrong, and only a whole copy can tell.
             except InputError:
                 self._commit(merge.positions())  # What came before the place that cannot be read is not lost.
                 raise
@@ -137,27 +140,29 @@ class Embedded:
     def _process(self, merge: Merge, until_ms: int | None, progress: Callable[[Tick], None] | None) -> None:
         begun_s, since_commit, records = monotonic(), 0, 0
         read = [0] * len(_TOPICS)
-        for item in merge:
-            if isinstance(item, Event):
-                if item.at_ms > self.stream_ms:
-                    if until_ms is not None and item.at_ms >= until_ms:
-                        merge.put_back()
-                        break
-                    self._advance(item.at_ms)
-                read[item.source // PARTITIONS_MAX] += 1
-                self._give(item.body.subscriber_id, item)
-            else:
-                self._bury(item)
-            since_commit += 1
-            if not since_commit % PROGRESS_RECORDS:
-                if progress is not None:
-                    progress(Tick(records + since_commit, self.stream_ms, self.counters.get("alerts", 0)))
-                if since_commit >= self._commit_records or monotonic() - begun_s > COMMIT_S:
-                    self._count_read(read)
-                    self._commit(merge.positions())
-                    records += since_commit
-                    begun_s, since_commit = monotonic(), 0
-        self._count_read(read)
+        try:
+            for item in merge:
+                if isinstance(item, Event):
+                    if item.at_ms > self.stream_ms:
+                        if until_ms is not None and item.at_ms >= until_ms:
+                            merge.put_back()
+                            break
+                        self._advance(item.at_ms)
+                    read[item.source // PARTITIONS_MAX] += 1
+                    self._give(item.body.subscriber_id, item)
+                else:
+                    self._bury(item)
+                since_commit += 1
+                if not since_commit % PROGRESS_RECORDS:
+                    if progress is not None:
+                        progress(Tick(records + since_commit, self.stream_ms, self.counters.get("alerts", 0)))
+                    if since_commit >= self._commit_records or monotonic() - begun_s > COMMIT_S:
+                        self._count_read(read)
+                        self._commit(merge.positions())
+                        records += since_commit
+                        begun_s, since_commit = monotonic(), 0
+        finally:
+            self._count_read(read)
 
     def _give(self, subscriber_id: str, given: Event | Wake) -> None:
         state = self._states.get(subscriber_id)

@@ -31,6 +31,10 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
+class DamagedInputError(InputError):
+    """Compressed data are not what was compressed: where that begins to be so cannot be told, only where it shows."""
+
+
 class Block(Struct, frozen=True, gc=False):
     """Consecutive lines: the first, with the length in bytes that it had before it was cut, and the rest."""
 
@@ -166,7 +170,7 @@ class Lines:
                 try:
                     piece = decompressor.decompress(left)
                 except (zlib.error, zstandard.ZstdError) as error:
-                    raise InputError(
+                    raise DamagedInputError(
                         f"{self.name}: the {packing.name} data are damaged{self._where()}",
                         hint="replace the file by a whole copy and run again",
                     ) from error
