@@ -258,7 +258,7 @@ def _begin(store: Store, input: str, topic: str | None, policy: Policy) -> Check
         store.start(
             Run(
                 input=place,
-                settings={"topic": topic},
+                settings={"topic": topic, "scorecard": cold_scorer().version},
                 policy=content,
                 policy_version=policy.version,
                 feature_table=FEATURE_TABLE,
@@ -273,6 +273,7 @@ def _begin(store: Store, input: str, topic: str | None, policy: Policy) -> Check
         ("topic", topic or "any", began.settings.get("topic") or "any"),
         ("policy", policy.version, began.policy_version),
         ("feature table", FEATURE_TABLE, began.feature_table),
+        ("scorecard", cold_scorer().version, began.settings.get("scorecard")),
     ):
         if now != then:
             raise StoreError(

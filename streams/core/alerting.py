@@ -2,11 +2,12 @@
 
     inactive --above--> pending --held--> firing --cleared--> resolved --above--> pending (next episode)
                            |                 '--left, barred--> resolved
-                           '--below, left, barred--> inactive
+                           '--between, below, left, barred--> inactive
 
-`above` the opening threshold for the hold time an alert fires; `below` the (lower) closing threshold for the clear
-time it is resolved; between the two nothing moves.  After an episode the cool-down keeps the next one from opening.
-What happens is decided by `signal`, what follows from it stands in `MOVES`, and each move carries its reason.
+`above` the opening threshold for the whole hold time an alert fires; `below` the (lower) closing threshold for the
+whole clear time it is resolved; between the two a firing alert does not move.  After an episode the cool-down keeps
+the next one from opening.  What happens is decided by `signal`, what follows from it stands in `MOVES`, and each move
+carries its reason.
 """
 
 from hashlib import blake2b
@@ -38,7 +39,8 @@ MOVES: Final[dict[tuple[AlertStateName, Signal], Move]] = {
     ("resolved", "above"): Move("pending", "opened", "the risk reached the opening threshold again"),
     ("resolved", "held"): Move("firing", "fired", "the risk reached the opening threshold again"),
     ("pending", "held"): Move("firing", "fired", "the risk stayed above the opening threshold for the hold time"),
-    ("pending", "below"): Move("inactive", "dropped", "the risk fell below the closing threshold before the hold time"),
+    ("pending", "between"): Move("inactive", "dropped", "the risk fell under the opening threshold too soon"),
+    ("pending", "below"): Move("inactive", "dropped", "the risk fell under the closing threshold too soon"),
     ("pending", "left"): Move("inactive", "dropped", "the subscriber left before the hold time"),
     ("pending", "barred"): Move("inactive", "dropped", "profiling consent was withdrawn"),
     ("firing", "worse"): Move("firing", "worsened", "the risk rose to a higher band"),

@@ -32,7 +32,8 @@ def announce(  # noqa: PLR0917 - all that an alert says, from the one place that
     """Return the transition that `move` made: `alert` is the state after it.
 
     An alert that has ended keeps the band that it had.  What is at risk is a year's revenue at the rate of the last
-    30 days or the 30 before, whichever was more; the due time runs from the last time that the alert opened, fired or worsened.
+    30 days or the 30 before, whichever was more; the due time runs from the last time that the alert opened, fired or
+    worsened.
     """
     profile = facts.profile
     identity = alert_id(subscriber_id, alert.kind, alert.opened_at_ms)

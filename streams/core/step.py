@@ -97,10 +97,10 @@ def _present_ms(state: SubscriberState) -> int:
 
 
 def _on_complaint(state: SubscriberState, subscriber_id: str, context: Context) -> tuple[Effect, ...]:
-    """Score at once; an alert that this opens is not left waiting for a quiet subscriber's next turn."""
+    """Score at once; who is no longer quiet is not left waiting for a quiet subscriber's next turn."""
     at_ms, watch = _present_ms(state), state.watch
     effects = _assess(state, subscriber_id, at_ms, context)
-    if effects and watch.next_wake_ms:
+    if watch.next_wake_ms and (effects or watch.probability >= context.policy.scoring.quiet_below):
         watch.next_wake_ms = min(watch.next_wake_ms, _next_slot_ms(at_ms, context.policy))
     return effects
 

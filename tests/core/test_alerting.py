@@ -166,11 +166,14 @@ series = st.lists(
 
 @modest(150)
 @given(series, rules)
-def test_nothing_changes_between_the_closing_and_the_opening_threshold(risks: Any, rule: Rule) -> None:
+def test_between_the_thresholds_a_pending_alert_is_dropped_and_no_other_moves(risks: Any, rule: Rule) -> None:
     for m in driven(risks, rule):
         if 0.1 <= m.circumstances.probability < 0.2 and not m.circumstances.barred:
-            assert m.move is None
-            assert m.after.state == m.before.state
+            if m.before.state == "pending":
+                assert (m.after.state, m.move and m.move.change) == ("inactive", "dropped")
+            else:
+                assert m.move is None
+                assert m.after.state == m.before.state
 
 
 @modest(150)

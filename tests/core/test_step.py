@@ -365,7 +365,7 @@ def test_a_whole_story_from_the_first_top_up_to_the_second_alert() -> None:
     assert (fired.threshold, resolved.threshold) == (0.15, 0.08)
     assert fired.value_at_risk_minor == 7000 * YEAR_MONTHS
     assert (fired.account_manager_id, fired.group_id, fired.area_id, fired.currency) == ("m-7", "g-1", "a-2", "CNY")
-    assert fired.due_at_ms == at(40, 9) + policy().plays["service_fault"].due_hours["high"] * HOUR_MS
+    assert fired.due_at_ms == at(42, 4) + policy().plays["service_fault"].due_hours["high"] * HOUR_MS
     assert len(fired.offsets) == 4
     assert {e.kind for e in tale.examples()} == {"stayed"}
 
