@@ -16,6 +16,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ DAY_MS = 86_400_000
 
 def judged_days(settings: Simulation) -> range:
     """Return the weekly days that are judged: the second half of the stream, as far as labels close in it."""
-    return range(settings.days // 2, settings.days - HORIZON_DAYS - 1, 7)
+    return range(settings.days // 14 * 7, settings.days - HORIZON_DAYS - 1, 7)
 
 
 def ceiling_of(settings: Simulation, model: lightgbm.Booster) -> dict[str, Any]:
@@ -116,7 +117,8 @@ def main() -> int:
     rows, chunk = observed(training, given.processes, "ceiling's simulation")
     model_text = boosted(rows.features, rows.label, chunk % min(10, chunk.max() + 1) == 0).model_to_string()
     del rows, chunk
-    with ProcessPoolExecutor(given.processes) as pool:
+    # Spawned, not forked: a child that inherits LightGBM's threads waits for them for ever.
+    with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
         seeds = list(pool.map(partial(one_seed, given, model_text), range(1, given.seeds + 1)))
     share = [s["served"]["average_precision"] / s["ceiling"]["average_precision"] for s in seeds]
     over = [s["served"]["average_precision"] / s["recency"]["average_precision"] for s in seeds]

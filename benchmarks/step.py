@@ -2,10 +2,11 @@
 
     python benchmarks/step.py [--subscribers 10000 100000 1000000] [--events 1000000] [--out FILE]
 
-The stream is that of a prepaid operator: each day one usage summary a subscriber, a dropped call every ninth day, a
-top-up every seventh, a complaint every third year.  Two thousand subscribers live through 75 days first, outside the
-clock; their states are copied to as many as are asked for, and the days that follow are timed: JSON bytes in, alerts
-and settled examples out, wakes included.  The hops are then timed alone, on the same records and states.
+The stream has the rates of the simulated operator: each day one usage summary a subscriber, a failed call every
+nineteenth day (half of them dropped), a top-up every fourteenth, a complaint every third year.  Two thousand
+subscribers live through 75 days first, outside the clock; their states are copied to as many as are asked for, and the
+days that follow are timed: JSON bytes in, alerts and settled examples out, wakes included.  The hops are then timed
+alone, on the same records and states.
 """
 
 import argparse
@@ -69,7 +70,7 @@ class Stream:
         noon = BEGIN_MS + day * DAY_MS + DAY_MS // 2
         for sid in self.ids:
             chance = draw()
-            if chance < 0.27:
+            if chance < 0.125:
                 at = time_text(noon + int(chance * 1e7))
                 yield self._record(*self._rare(sid, chance, at))
         for sid in self.ids:
@@ -90,9 +91,11 @@ class Stream:
                       "status": "acknowledged" if is_new else "closed", "creation_date": at,
                       "last_update": at}  # fmt: skip
             return "complaints", base | ticket
-        if chance < 0.12:
-            call = {"call_id": f"c{self._offset}", "kind": "dropped", "service": "volte", "direction": "originating",
-                    "answered": True, "duration_s": 73, "cause_for_term": "abnormalRelease", "rat": "eutran",
+        if chance < 0.055:
+            is_drop = self._offset % 2 == 0
+            call = {"call_id": f"c{self._offset}", "kind": "dropped" if is_drop else "setup_failed",
+                    "service": "volte", "direction": "originating", "answered": is_drop, "duration_s": 73 * is_drop,
+                    "cause_for_term": "abnormalRelease" if is_drop else "unsuccessfulCallAttempt", "rat": "eutran",
                     "release_protocol": "RELEASE_CAUSE", "release_code": 3, "qci": 1,
                     "cell_id": "460-00-1A2B3C4"}  # fmt: skip
             return "call-drops", base | call

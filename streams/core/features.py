@@ -84,7 +84,11 @@ THEMES: Final = (
                 "log(1 + revenue of 30 days / 1000): top-ups, and the fee unless prepaid",
             ),
             Feature("value_band", "0..2", "value band of the last 30 days: low, mid, high"),
-            Feature("value_fall", "bands", "bands lost against the 30 days before, once 60 days are known: value loss"),
+            Feature(
+                "value_fall",
+                "0 or 1",
+                "from the high band to the low one within 30 days, once 60 are known: value loss",
+            ),
         ),
     ),
     Theme(

@@ -234,8 +234,8 @@ def pack(state: SubscriberState) -> bytes:
         _Packed(
             STATE_VERSION, newest_ms, f.usage_day, [day >> ANSWERED_SHIFT & ANSWERED_MASK for day in known],
             [day >> VOICE_SHIFT for day in known], bytes([day >> LEVEL_SHIFT & LEVEL_MASK for day in known]),
-            f.active_days,
-            _sorted(f.revisions), _by_gaps(f.top_ups, 4), _by_gaps(f.failed_calls, 3), _by_gaps(f.complaints, 2),
+            sum((day & 1) << age for age, day in enumerate(reversed(known))), _sorted(f.revisions),
+            _by_gaps(f.top_ups, 4), _by_gaps(f.failed_calls, 3), _by_gaps(f.complaints, 2),
             (f.answered_total, f.voice_s_total, f.data_level_total, f.usage_days_total, f.first_usage_day,
              f.dropped_total, f.top_ups_total, f.top_up_days_total, f.amount_minor_total, f.complaints_total),
             tuple(newest_ms - time_ms if time_ms else _NEVER for time_ms in times),

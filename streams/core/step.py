@@ -40,8 +40,8 @@ class Context(Struct, frozen=True):
     """What holds while a record is processed: the frozen scorer and policy, each with its version.
 
     `bands` are where the mid and the high value band begin (minor units of 30 days), `rules` the alerting rules of the
-    low, mid and high band, `wait_ms_max` the longest that anybody who is scored at all waits for the next time: the
-    policy's, laid out for the hot path.
+    low, mid and high band, `wait_ms_max` the longest that anybody who is scored at all waits for the next time,
+    `horizon_ms` how long a snapshot waits for its label: the policy's, laid out for the hot path.
     """
 
     scorer: Scorer
@@ -49,6 +49,7 @@ class Context(Struct, frozen=True):
     bands: tuple[int, int] = (0, 0)
     rules: tuple[Rule, ...] = ()
     wait_ms_max: int = 0
+    horizon_ms: int = 0
 
     def __post_init__(self) -> None:
         """Lay out what the policy says."""
@@ -57,6 +58,7 @@ class Context(Struct, frozen=True):
         force_setattr(self, "rules", (alerting.low, alerting.mid, alerting.high))
         hours = max(self.policy.scoring.every_hours, self.policy.scoring.quiet_every_hours)
         force_setattr(self, "wait_ms_max", hours * HOUR_MS + DAY_MS)
+        force_setattr(self, "horizon_ms", self.policy.label.horizon_days * DAY_MS)
 
 
 def step(
@@ -79,7 +81,7 @@ def _on_event(
     folded = fold(facts, event, context.policy.lateness_ms)
     if folded is not Folded.APPLIED:
         return state, _REPEATED if folded is Folded.REPEATED else (_late(event, facts),)
-    if watch.pending and is_revenue(body):
+    if watch.pending and not 0 < watch.pending[-1].first_revenue_ms <= at_ms and is_revenue(body):
         note_revenue(watch, at_ms)
     wake_ms = watch.next_wake_ms
     if (not wake_ms or wake_ms - at_ms > context.wait_ms_max) and facts.life == Life.HERE:
@@ -119,7 +121,7 @@ def _on_leaving(state: SubscriberState, subscriber_id: str, at_ms: int, context:
 def _on_wake(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[Effect, ...]:
     facts, watch, policy = state.facts, state.watch, context.policy
     effects: tuple[Effect, ...] = ()
-    if watch.pending:
+    if watch.pending and watch.pending[0].at_ms + context.horizon_ms < at_ms:
         effects = settle_closed(watch, subscriber_id, at_ms, policy.label)
     if facts.life == Life.HERE:
         effects += _assess(state, subscriber_id, at_ms, context)

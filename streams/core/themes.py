@@ -13,6 +13,8 @@ from streams.core.windows import PREPAID, Measures, complaints_70
 SURPRISE_MAX: Final = 8.0
 HABIT_MAX: Final = 0.985
 SUSPENDED: Final = 6
+LOW_BAND: Final = 0
+HIGH_BAND: Final = 2
 YOUTH: Final = 1
 FADE_DAYS: Final = 14.0
 CONTRACT_DAYS: Final = 45.0
@@ -62,7 +64,7 @@ def value(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG0
         change(size, usual, 1.0),
         log1p(m.revenue_30 / 1000.0),
         float(m.band),
-        float(m.band_before - m.band) if m.band_before > m.band and m.age_days > 60.0 else 0.0,
+        1.0 if m.band_before == HIGH_BAND and m.band == LOW_BAND and m.age_days > 60.0 else 0.0,
     )
 
 

@@ -23,8 +23,11 @@ LEVEL_MAX: Final = 255
 
 def usage_day(usage: Usage) -> int:
     """Return the number that stands for a day's summary."""
-    voice_s, answered, level = usage.voice_s, usage.voice_answered, data_level(usage.data_bytes)
-    return voice_s << VOICE_SHIFT | answered << ANSWERED_SHIFT | level << LEVEL_SHIFT | is_active(usage)
+    voice_s, answered, data_bytes = usage.voice_s, usage.voice_answered, usage.data_bytes
+    day = voice_s << VOICE_SHIFT | answered << ANSWERED_SHIFT | 1 if voice_s or answered else 0
+    if data_bytes:
+        return day | data_level(data_bytes) << LEVEL_SHIFT | 1
+    return day | 1 if usage.sms_count else day
 
 
 def is_active(usage: Usage) -> bool:

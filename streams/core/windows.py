@@ -22,12 +22,6 @@ GAP_DAYS_PRIOR: Final = 30.0
 """The top-up gap assumed of somebody unknown; it weighs as much as one gap of one's own."""
 PREPAID: Final = 0
 
-_SPAN: Final = tuple(
-    0 if age <= 7 else 1 if age <= 14 else 2 if age <= 28 else 3 if age <= 30 else 4 if age <= 60 else 5
-    for age in range(RARE_DAYS + 1)
-)
-"""Age in days to stretch: the last 7 days, to 14, to 28, to 30, to 60, older."""
-
 _NO_USAGE: Final = (0,) * 10
 
 
@@ -145,18 +139,32 @@ def _usage_windows(f: Facts, day: int) -> tuple[int, ...]:
 
 
 def _top_up_windows(rows: list[int], day: int) -> tuple[int, ...]:
-    """Sum top-ups over the windows; `_SPAN` gives the stretch of days that an age falls into."""
-    n, minor, failed = [0] * 6, [0] * 6, [0] * 6
-    for i in range(0, len(rows), 4):
-        span = _SPAN[day - rows[i]] if 0 <= day - rows[i] <= RARE_DAYS else 5 * (day > rows[i])
-        n[span] += rows[i + 1]
-        minor[span] += rows[i + 2]
-        failed[span] += rows[i + 3]
-    n14, minor14 = n[0] + n[1], minor[0] + minor[1]
-    n30, minor30 = n14 + n[2] + n[3], minor14 + minor[2] + minor[3]
+    """Sum top-ups over the windows: their number, their amount, and the failed ones of 30 days."""
+    n7 = n14 = n28 = n30 = n60 = minor7 = minor14 = minor28 = minor30 = minor60 = failed30 = 0
+    numbers = iter(rows)
+    for row_day, n, minor, failed in zip(numbers, numbers, numbers, numbers, strict=True):
+        age = day - row_day
+        if age <= 30:
+            failed30 += failed
+            if age <= 7:
+                n7 += n
+                minor7 += minor
+            elif age <= 14:
+                n14 += n
+                minor14 += minor
+            elif age <= 28:
+                n28 += n
+                minor28 += minor
+            else:
+                n30 += n
+                minor30 += minor
+        elif age <= 60:
+            n60 += n
+            minor60 += minor
+    last_14, minor_14 = n7 + n14, minor7 + minor14
     return (
-        n[0], n[1], n14, n[2], n30, n[4], minor[0], minor[1], minor14, minor[2], minor30, minor[4],
-        failed[0] + failed[1] + failed[2] + failed[3],
+        n7, n14, last_14, n28, last_14 + n28 + n30, n60,
+        minor7, minor14, minor_14, minor28, minor_14 + minor28 + minor30, minor60, failed30,
     )  # fmt: skip
 
 

@@ -194,13 +194,13 @@ RHYTHM = (
 def _top_up_features(h: History, w: dict[str, float]) -> dict[str, float]:
     usual = sum(b.amount_minor for b in h.top_ups) / len(h.top_ups) + 1 if h.top_ups else 100.0
     size = w["minor_30"] / w["top_ups_30"] if w["top_ups_30"] else usual
-    fell = w["band_before"] > w["band"] and w["age_days"] > 60
+    fell = (w["band_before"], w["band"]) == (2, 0) and w["age_days"] > 60
     found = {f"amount_trend_{n}d": against(w[f"minor_{n}"], w[f"minor_{n}_before"], usual) for n in (7, 14, 30)}
     found |= {
         "top_up_size": against(size, usual, 1),
         "revenue_30d": log1p(w["revenue_30"] / 1000),
         "value_band": w["band"],
-        "value_fall": w["band_before"] - w["band"] if fell else 0.0,
+        "value_fall": float(fell),
     }
     if not h.top_ups:
         return found | dict.fromkeys(RHYTHM, 0.0)

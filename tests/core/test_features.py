@@ -119,4 +119,4 @@ def test_silence_counts_against_the_subscribers_own_rhythm() -> None:
 def test_a_fall_to_a_lower_value_band_counts_only_once_60_days_are_known() -> None:
     rich = [top_up(at(day), amount_minor=4000) for day in (0, 10, 20, 29)]
     assert named(facts_of(*rich), at(59))["value_fall"] == 0.0
-    assert named(facts_of(*rich), at(61))["value_fall"] == 2.0
+    assert named(facts_of(*rich), at(61))["value_fall"] == 1.0
