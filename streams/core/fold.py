@@ -80,6 +80,9 @@ class Folded(IntEnum):
     LATE = 2
 
 
+_APPLIED, _REPEATED, _LATE = Folded  # Looking a member up in its class costs more than adding to a day.
+
+
 def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
     """Add one event to the facts, in place, unless it is a repeat or later than the horizon allows.
 
@@ -87,16 +90,16 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
     """
     offsets = facts.offsets
     if event.offset <= offsets.get(event.source, -1):
-        return Folded.REPEATED
+        return _REPEATED
     offsets[event.source] = event.offset
     at_ms, newest_ms = event.at_ms, facts.newest_ms
     if newest_ms - at_ms > lateness_ms:
-        return Folded.LATE
+        return _LATE
     body = event.body
     if not isinstance(body, Usage):
         number = id_number(body.event_id) ^ event.source // PARTITIONS_MAX  # An id is its topic's own.
         if number in facts.recent_ids:
-            return Folded.REPEATED
+            return _REPEATED
         facts.recent_ids[number] = at_ms // DAY_MS
         if len(facts.recent_ids) > IDS_MAX:
             del facts.recent_ids[min(facts.recent_ids, key=lambda n: (facts.recent_ids[n], n))]
@@ -109,7 +112,7 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
     if isinstance(body, Usage):
         return _fold_usage(facts, body, at_ms)
     _FOLDS[type(body)](facts, body, at_ms)
-    return Folded.APPLIED
+    return _APPLIED
 
 
 def id_number(event_id: str) -> int:
@@ -150,7 +153,7 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
     facts.voice_s_total += new >> VOICE_SHIFT
     facts.answered_total += new >> ANSWERED_SHIFT & ANSWERED_MASK
     facts.data_level_total += new >> LEVEL_SHIFT & LEVEL_MASK
-    return Folded.APPLIED
+    return _APPLIED
 
 
 def _replace_usage_day(facts: Facts, new: int, revision: int, index: int) -> Folded:
@@ -163,7 +166,7 @@ def _replace_usage_day(facts: Facts, new: int, revision: int, index: int) -> Fol
     told, known = (revision, new >> LEVEL_SHIFT), (old_revision, old >> LEVEL_SHIFT)
     if told <= known:
         facts.days[index] = old | new & ACTIVE_MASK
-        return Folded.REPEATED if told == known and old == new and any(told) else Folded.APPLIED
+        return _REPEATED if told == known and old == new and any(told) else _APPLIED
     facts.days[index] = new | old & ACTIVE_MASK
     new_s, new_answered, new_level, _ = parted(new)
     old_s, old_answered, old_level, _ = parted(old)
@@ -172,7 +175,7 @@ def _replace_usage_day(facts: Facts, new: int, revision: int, index: int) -> Fol
     facts.data_level_total += new_level - old_level
     if revision:
         facts.revisions[day] = revision
-    return Folded.APPLIED
+    return _APPLIED
 
 
 def _open_usage_days(facts: Facts, day: int, ahead: int) -> None:

@@ -34,6 +34,9 @@ from streams.core.windows import measure
 
 _TOPICS: Final = tuple(INPUTS)
 _REPEATED: Final = (Repeated(),)
+_APPLIED, _REPEATED_EVENT, _ = Folded
+_HERE: Final = 0
+"""`Life.HERE`, and `Folded`'s members, without the price of looking them up in their classes."""
 
 
 class Context(Struct, frozen=True):
@@ -79,12 +82,12 @@ def _on_event(
         state = new_state(event.at_ms)
     facts, watch, body, at_ms = state.facts, state.watch, event.body, event.at_ms
     folded = fold(facts, event, context.policy.lateness_ms)
-    if folded is not Folded.APPLIED:
-        return state, _REPEATED if folded is Folded.REPEATED else (_late(event, facts),)
+    if folded is not _APPLIED:
+        return state, _REPEATED if folded is _REPEATED_EVENT else (_late(event, facts),)
     if watch.pending and not 0 < watch.pending[-1].first_revenue_ms <= at_ms and is_revenue(body):
         note_revenue(watch, at_ms)
     wake_ms = watch.next_wake_ms
-    if (not wake_ms or wake_ms - at_ms > context.wait_ms_max) and facts.life == Life.HERE:
+    if (not wake_ms or wake_ms - at_ms > context.wait_ms_max) and facts.life == _HERE:
         watch.next_wake_ms = _next_slot_ms(_present_ms(state), context.policy)
     if isinstance(body, Outcome) and facts.life_at_ms == at_ms and life_after(body):
         return state, _on_leaving(state, body.subscriber_id, at_ms, context)
@@ -123,7 +126,7 @@ def _on_wake(state: SubscriberState, subscriber_id: str, at_ms: int, context: Co
     effects: tuple[Effect, ...] = ()
     if watch.pending and watch.pending[0].at_ms + context.horizon_ms < at_ms:
         effects = settle_closed(watch, subscriber_id, at_ms, policy.label)
-    if facts.life == Life.HERE:
+    if facts.life == _HERE:
         effects += _assess(state, subscriber_id, at_ms, context)
     watch.next_wake_ms = _next_wake_ms(state, at_ms, policy)
     return effects
@@ -168,7 +171,7 @@ def _barred(facts: Facts) -> bool:
 
 def _snapshot_is_due(state: SubscriberState, subscriber_id: str, at_ms: int, policy: Policy) -> bool:
     facts, watch, every = state.facts, state.watch, policy.snapshots
-    if facts.life != Life.HERE or at_ms - last_revenue_ms(facts) > every.active_days * DAY_MS or _barred(facts):
+    if facts.life != _HERE or at_ms - last_revenue_ms(facts) > every.active_days * DAY_MS or _barred(facts):
         return False
     if watch.snapshot_at_ms:
         return at_ms - watch.snapshot_at_ms >= every.every_days * DAY_MS
@@ -198,7 +201,7 @@ def _next_wake_ms(state: SubscriberState, at_ms: int, policy: Policy) -> int:
     """Return when to wake next, or 0 to rest until an event comes."""
     facts, watch = state.facts, state.watch
     is_calm = watch.alert.state in {"inactive", "resolved"}
-    if facts.life != Life.HERE or (is_calm and at_ms - last_revenue_ms(facts) > policy.snapshots.dormant_days * DAY_MS):
+    if facts.life != _HERE or (is_calm and at_ms - last_revenue_ms(facts) > policy.snapshots.dormant_days * DAY_MS):
         if not watch.pending:
             return 0
         closes_ms = watch.pending[0].at_ms + policy.label.horizon_days * DAY_MS
