@@ -7,8 +7,8 @@ as they were served; when it is learned is the trainer's policy, so both times a
 known, and when its horizon closed.
 """
 
-from array import array
 from hashlib import blake2b
+from struct import pack, unpack
 from typing import Final
 
 import msgspec
@@ -36,7 +36,7 @@ def is_gone(facts: Facts, at_ms: int, label: Label) -> bool:
 def take_snapshot(watch: Watch, at_ms: int, features: tuple[float, ...], table: str, model_version: str) -> None:
     """Remember the features and the score as served, until the outcome is known; the oldest gives way to the bound."""
     watch.snapshot_at_ms = at_ms
-    packed = array("d", features).tobytes()
+    packed = pack(f"<{len(features)}d", *features)
     watch.pending.append(Pending(at_ms, packed, table, watch.probability, model_version))
     if len(watch.pending) > PENDING_MAX:
         del watch.pending[0]
@@ -94,14 +94,12 @@ def settle_closed(watch: Watch, subscriber_id: str, at_ms: int, label: Label) ->
 def _example(
     subscriber_id: str, snapshot: Pending, kind: LabelKind, knowable_at_ms: int, closed_at_ms: int
 ) -> LabelledExample:
-    features = array("d")
-    features.frombytes(snapshot.features)
     key = f"{subscriber_id}|{snapshot.at_ms}"
     return LabelledExample(
         example_id="e_" + blake2b(key.encode(), digest_size=16).hexdigest(),
         subscriber_id=subscriber_id,
         snapshot_at_ms=snapshot.at_ms,
-        features=tuple(features),
+        features=unpack(f"<{len(snapshot.features) // 8}d", snapshot.features),
         feature_table=snapshot.feature_table,
         label=kind != "stayed",
         kind=kind,

@@ -128,7 +128,7 @@ def _on_wake(state: SubscriberState, subscriber_id: str, at_ms: int, context: Co
         effects = settle_closed(watch, subscriber_id, at_ms, policy.label)
     if facts.life == _HERE:
         effects += _assess(state, subscriber_id, at_ms, context)
-    watch.next_wake_ms = _next_wake_ms(state, at_ms, policy)
+    watch.next_wake_ms = _next_wake_ms(state, subscriber_id, at_ms, policy)
     return effects
 
 
@@ -170,13 +170,18 @@ def _barred(facts: Facts) -> bool:
 
 
 def _snapshot_is_due(state: SubscriberState, subscriber_id: str, at_ms: int, policy: Policy) -> bool:
-    facts, watch, every = state.facts, state.watch, policy.snapshots
+    facts, every = state.facts, policy.snapshots
     if facts.life != _HERE or at_ms - last_revenue_ms(facts) > every.active_days * DAY_MS or _barred(facts):
         return False
-    if watch.snapshot_at_ms:
-        return at_ms - watch.snapshot_at_ms >= every.every_days * DAY_MS
-    spread_days = int(subscriber_id[-4:], 16) % every.every_days
-    return at_ms - facts.first_ms >= (every.after_days + spread_days) * DAY_MS
+    return at_ms >= _snapshot_due_ms(state, subscriber_id, policy)
+
+
+def _snapshot_due_ms(state: SubscriberState, subscriber_id: str, policy: Policy) -> int:
+    """Return from when on the next snapshot may be taken; the first ones are spread over the days of the cycle."""
+    every = policy.snapshots
+    if state.watch.snapshot_at_ms:
+        return state.watch.snapshot_at_ms + every.every_days * DAY_MS
+    return state.facts.first_ms + (every.after_days + int(subscriber_id[-4:], 16) % every.every_days) * DAY_MS
 
 
 def _late(event: Event, facts: Facts) -> LateEvent:
@@ -197,7 +202,7 @@ def _next_slot_ms(at_ms: int, policy: Policy) -> int:
     return slot_ms if slot_ms > at_ms else slot_ms + DAY_MS
 
 
-def _next_wake_ms(state: SubscriberState, at_ms: int, policy: Policy) -> int:
+def _next_wake_ms(state: SubscriberState, subscriber_id: str, at_ms: int, policy: Policy) -> int:
     """Return when to wake next, or 0 to rest until an event comes."""
     facts, watch = state.facts, state.watch
     is_calm = watch.alert.state in {"inactive", "resolved"}
@@ -208,8 +213,6 @@ def _next_wake_ms(state: SubscriberState, at_ms: int, policy: Policy) -> int:
         return max(_next_slot_ms(closes_ms, policy), _next_slot_ms(at_ms, policy))
     is_quiet = is_calm and watch.probability < policy.scoring.quiet_below
     hours = policy.scoring.quiet_every_hours if is_quiet else policy.scoring.every_hours
-    wake_ms = at_ms + hours * HOUR_MS
-    if watch.snapshot_at_ms:
-        due_ms = watch.snapshot_at_ms + policy.snapshots.every_days * DAY_MS
-        wake_ms = min(wake_ms, max(due_ms, at_ms + DAY_MS))
+    due_ms = _snapshot_due_ms(state, subscriber_id, policy)
+    wake_ms = min(at_ms + hours * HOUR_MS, max(due_ms, at_ms + DAY_MS))
     return _next_slot_ms(wake_ms - 1, policy)
