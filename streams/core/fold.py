@@ -311,9 +311,12 @@ def life_after(body: Outcome) -> Life | None:
 def _forget(facts: Facts, day: int, lateness_ms: int) -> None:
     """Drop what is out of every window on `day`, the newest day; called once a day at most."""
     oldest = day - RARE_DAYS
-    _drop_rows(facts.top_ups, oldest, TOP_UP_WIDTH)
-    _drop_rows(facts.failed_calls, oldest, FAILED_CALL_WIDTH)
-    _drop_rows(facts.complaints, oldest, COMPLAINT_WIDTH)
+    if (rows := facts.top_ups) and rows[0] < oldest:
+        _drop_rows(rows, oldest, TOP_UP_WIDTH)
+    if (rows := facts.failed_calls) and rows[0] < oldest:
+        _drop_rows(rows, oldest, FAILED_CALL_WIDTH)
+    if (rows := facts.complaints) and rows[0] < oldest:
+        _drop_rows(rows, oldest, COMPLAINT_WIDTH)
     horizon = day - lateness_ms // DAY_MS - 1
     ids = facts.recent_ids
     if ids and min(ids.values()) < horizon:
@@ -325,11 +328,10 @@ def _forget(facts: Facts, day: int, lateness_ms: int) -> None:
 
 
 def _drop_rows(rows: list[int], oldest: int, width: int) -> None:
-    end = 0
+    end = width
     while end < len(rows) and rows[end] < oldest:
         end += width
-    if end:
-        del rows[:end]
+    del rows[:end]
 
 
 def _optional_ms(moment: datetime | None) -> int:
