@@ -28,6 +28,7 @@ _USAGE: Final = TOPIC_NUMBERS["usage"]
 _DECODERS: Final[dict[str, Callable[[bytes], Body]]] = {
     topic: msgspec.json.Decoder(struct).decode for topic, struct in INPUTS.items()
 }
+_any_json: Final = msgspec.json.Decoder().decode
 _REASON_BY_TEXT: Final[tuple[tuple[str, DeadLetterReason], ...]] = (
     ("Object contains unknown field", "unknown_field"),
     ("Object missing required field", "missing_field"),
@@ -69,12 +70,8 @@ def decode(record: Record) -> Event | DeadLetter:
         return _refuse(record, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
     try:
         body = decoder(value)
-    except msgspec.ValidationError as error:
-        detail = _SHOWN_NEVER.sub("(not shown)", str(error))
-        return _refuse(record, _validation_reason(detail), detail)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason: DeadLetterReason = "not_json" if value.strip() else "empty"
-        return _refuse(record, reason, _SHOWN_NEVER.sub("(not shown)", str(error)))
+        return _refuse(record, *_why_undecodable(value, error))
     at_ms = (body.event_time - _EPOCH) // _MILLISECOND
     if at_ms > record.received_ms + AHEAD_MS_MAX:
         return _refuse(record, "future_time", "event_time is more than a day ahead of the time of receipt")
@@ -84,6 +81,19 @@ def decode(record: Record) -> Event | DeadLetter:
     if isinstance(body, Usage) and (problem := _period_problem(body)):
         return _refuse(record, "bad_period", problem)
     return Event(source, record.offset, at_ms, body)
+
+
+def _why_undecodable(value: bytes, error: Exception) -> tuple[DeadLetterReason, str]:
+    """Return the reason, and a text without the record's values; a wrong field may stand before the JSON breaks off."""
+    if isinstance(error, msgspec.ValidationError):
+        try:
+            _any_json(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
+            error = broken
+        else:
+            detail = _SHOWN_NEVER.sub("(not shown)", str(error))
+            return _validation_reason(detail), detail
+    return "not_json" if value.strip() else "empty", _SHOWN_NEVER.sub("(not shown)", str(error))
 
 
 def _period_problem(usage: Usage) -> str | None:

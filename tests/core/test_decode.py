@@ -209,3 +209,10 @@ def test_they_do_show_the_name_of_an_unknown_field_that_is_a_name() -> None:
     result = decode(record(written(top_up(at(1)), shoe_size=43)))
     assert isinstance(result, DeadLetter)
     assert "shoe_size" in result.detail
+
+
+@pytest.mark.parametrize("text", ['{"x":', '{"event_id": 5, ', '{"event_id": 5} {', '{"x": 1}, {"y": 2}'])
+def test_what_is_no_json_is_called_so_even_if_a_field_before_the_break_is_wrong(text: str) -> None:
+    letter = decode(Record("top-ups", 0, 1, text.encode(), RECEIVED_MS))
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason == "not_json"
