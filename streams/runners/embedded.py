@@ -8,6 +8,7 @@ that is killed at any point goes on from its last commit and ends with the same 
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from time import monotonic
 from typing import Final, Protocol
 
@@ -149,7 +150,9 @@ class Embedded:
                             break
                         self._advance(item.at_ms)
                     read[item.source // PARTITIONS_MAX] += 1
-                    self._give(item.body.subscriber_id, item)
+                    effects = self._give(item.body.subscriber_id, item)
+                    if effects:
+                        self._take(effects)
                 else:
                     self._bury(item)
                 since_commit += 1
@@ -164,7 +167,7 @@ class Embedded:
         finally:
             self._count_read(read)
 
-    def _give(self, subscriber_id: str, given: Event | Wake) -> None:
+    def _give(self, subscriber_id: str, given: Event | Wake) -> tuple[Effect, ...]:
         state = self._states.get(subscriber_id)
         asked_ms = 0 if state is None else state.watch.next_wake_ms
         after, effects = step(state, given, self._context)
@@ -174,8 +177,7 @@ class Embedded:
         if wake_ms != asked_ms and wake_ms:
             self._wakes.ask(wake_ms, subscriber_id)
         self._dirty.add(subscriber_id)
-        if effects:
-            self._take(effects)
+        return effects
 
     def _advance(self, stream_ms: int) -> None:
         """Move the stream's time; every wake and all learning on the way has its turn, at its own time.
@@ -188,13 +190,26 @@ class Embedded:
             self._learn(self.stream_ms)  # An event settled what should have been learned by now.
         while (next_ms := min(wakes.next_ms, trainer.next_due_ms)) <= stream_ms:
             for at_ms, subscribers in wakes.due(next_ms):
-                for subscriber_id in subscribers:
-                    watch = self._states[subscriber_id].watch
-                    if watch.next_wake_ms == at_ms:  # Else no longer wanted, and after a restart would not be here.
-                        self._give(subscriber_id, Wake(subscriber_id, at_ms))
-                        self._count("scored", watch.scored_at_ms == at_ms)
+                self._wake(at_ms, subscribers)
             self._learn(next_ms)
         self.stream_ms = stream_ms
+
+    def _wake(self, at_ms: int, subscribers: list[str]) -> None:
+        """Wake subscribers in the order of asking, which is kind to memory; what follows is taken in that of their ids.
+
+        So the outcome is the same after a restart, when they ask in another order.
+        """
+        made: list[tuple[str, tuple[Effect, ...]]] = []
+        for subscriber_id in subscribers:
+            watch = self._states[subscriber_id].watch
+            if watch.next_wake_ms == at_ms:  # Else no longer wanted, and after a restart would not be here.
+                effects = self._give(subscriber_id, Wake(subscriber_id, at_ms))
+                self._count("scored", watch.scored_at_ms == at_ms)
+                if effects:
+                    made.append((subscriber_id, effects))
+        made.sort(key=itemgetter(0))
+        for _, effects in made:
+            self._take(effects)
 
     def _learn(self, stream_ms: int) -> None:
         for version in self._trainer.advance(stream_ms):

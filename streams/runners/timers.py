@@ -36,7 +36,7 @@ class Wakes:
         return self._times[0] if self._times else NEVER_MS
 
     def due(self, stream_ms: int) -> Iterator[tuple[int, list[str]]]:
-        """Take out, in the order of time, whoever waits for `stream_ms` or earlier; each list is ordered by id."""
+        """Take out, in the order of time, whoever waits for `stream_ms` or earlier; those of one time as they asked."""
         while self._times and self._times[0] <= stream_ms:
             at_ms = heappop(self._times)
-            yield at_ms, sorted(self._subscribers.pop(at_ms))
+            yield at_ms, self._subscribers.pop(at_ms)
