@@ -73,7 +73,7 @@ def serve_chunk(settings: Simulation, number: int) -> Served:
     for day in events_of(Chunk.draw(settings, build_world(settings), number), number):
         for event in day:
             next_ms = wakes.next_ms
-            if next_ms is not None and next_ms <= event.at_ms:
+            if next_ms <= event.at_ms:
                 for at_ms, waiting in wakes.due(event.at_ms):
                     for who in waiting:
                         give(who, Wake(who, at_ms))
@@ -120,7 +120,7 @@ def serve_online(settings: Simulation, context: Context, trainer: Trainer) -> tu
     for lists in zip(*runs, strict=True):
         for event in sorted((event for made in lists for event in made), key=lambda event: event.at_ms):
             next_ms = wakes.next_ms
-            if next_ms is not None and next_ms <= event.at_ms:
+            if next_ms <= event.at_ms:
                 for at_ms, waiting in wakes.due(event.at_ms):
                     for version in trainer.advance(at_ms):
                         context = Context(scorer_from(version), context.policy)

@@ -17,8 +17,8 @@ from streams.cli.progress import progress_bar, wanted
 from streams.cli.shared import settings_of
 from streams.cli.summary import show_summary
 from streams.cli.words import day
-from streams.core.decode import DAY_MS
 from streams.core.effects import AlertChanged
+from streams.core.state import DAY_MS
 
 if TYPE_CHECKING:
     from streams.bootstrap import RunSummary

@@ -14,9 +14,8 @@ import msgspec
 
 from streams.core.effects import DeadLetter, DeadLetterReason
 from streams.core.events import INPUTS, TOPIC_NUMBERS, Body, Event, Record, Usage, source_number
+from streams.core.state import DAY_MS
 
-DAY_MS: Final = 86_400_000
-HOUR_MS: Final = 3_600_000
 AHEAD_MS_MAX: Final = DAY_MS
 VALUE_BYTES_MAX: Final = 1 << 20
 PERIOD_MIN: Final = timedelta(hours=23)

@@ -15,9 +15,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from streams.core.decode import DAY_MS
 from streams.core.effects import DeadLetter, DeadLetterReason
 from streams.core.events import INPUTS, PARTITIONS_MAX, Event, Record
+from streams.core.state import DAY_MS
 from streams.errors import InputError
 from streams.runners.lines import BLOCK_BYTES, KEPT_BYTES, LINE_BYTES_MAX, Block, Lines
 from streams.store.batch import NO_TIME_MS, Position

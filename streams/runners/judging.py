@@ -15,9 +15,10 @@ import msgspec
 from msgspec import Struct
 
 from streams.core import evaluation
-from streams.core.decode import DAY_MS, epoch_ms
+from streams.core.decode import epoch_ms
 from streams.core.evaluation import Scores
 from streams.core.policy import policy_from
+from streams.core.state import DAY_MS
 from streams.errors import InputError
 from streams.store.batch import AlertRow, Checkpoint, Prediction
 from streams.store.database import Store

@@ -15,12 +15,12 @@ from typing import Annotated, Final, Literal, get_args
 from msgspec import Meta, Struct
 
 from streams.core.effects import LabelledExample
+from streams.core.state import DAY_MS
 
 LearnAt = Literal["close", "knowable"]
 Refusal = Literal["feature_table", "feature_count", "not_finite", "probability", "time_order", "queue_full"]
 REFUSALS: Final[tuple[Refusal, ...]] = get_args(Refusal)
 
-DAY_MS: Final = 86_400_000
 HOUR_MS: Final = 3_600_000
 NEVER_MS: Final = 2**62
 FEATURE_MAX: Final = 1e9

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.core.decode import DAY_MS
 from streams.core.effects import AlertChanged, LabelKind
+from streams.core.state import DAY_MS
 from streams.errors import InputError
 from streams.runners.judging import WEEK_MS, AlertOutcome, Evaluation, evaluate, read_truth
 from streams.store.batch import AlertRow, Prediction
