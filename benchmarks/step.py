@@ -135,7 +135,8 @@ class Loop:
             state = states.get(sid)
             asked_ms = state.watch.next_wake_ms if state is not None else 0
             after, effects = step(state, given, context)
-            states[sid] = after
+            if state is None:
+                states[sid] = after
             wake_ms = after.watch.next_wake_ms
             if wake_ms != asked_ms:
                 wakes.ask(wake_ms, sid)

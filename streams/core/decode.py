@@ -24,9 +24,10 @@ PERIOD_MAX: Final = timedelta(hours=25)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _USAGE: Final = TOPIC_NUMBERS["usage"]
-_DECODERS: Final[dict[str, Callable[[bytes], Body]]] = {
-    topic: msgspec.json.Decoder(struct).decode for topic, struct in INPUTS.items()
+_READERS: Final[dict[str, tuple[Callable[[bytes], Body], int]]] = {
+    topic: (msgspec.json.Decoder(struct).decode, source_number(topic, 0)) for topic, struct in INPUTS.items()
 }
+"""For each topic what reads a value, and the number of its partition 0 as a source."""
 _any_json: Final = msgspec.json.Decoder().decode
 _REASON_BY_TEXT: Final[tuple[tuple[str, DeadLetterReason], ...]] = (
     ("Object contains unknown field", "unknown_field"),
@@ -62,13 +63,13 @@ def decode(record: Record) -> Event | DeadLetter:
     ('not_json', 7)
     """
     value = record.value
-    decoder = _DECODERS.get(record.topic)
-    if decoder is None:
+    reader = _READERS.get(record.topic)
+    if reader is None:
         return _refuse(record, "unknown_topic", "no contract has this topic's name")
     if len(value) > VALUE_BYTES_MAX:
         return _refuse(record, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
     try:
-        body = decoder(value)
+        body = reader[0](value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _refuse(record, *_why_undecodable(value, error))
     at_ms = (body.event_time - _EPOCH) // _MILLISECOND
@@ -76,10 +77,9 @@ def decode(record: Record) -> Event | DeadLetter:
         return _refuse(record, "future_time", "event_time is more than a day ahead of the time of receipt")
     if at_ms < 0:
         return _refuse(record, "bad_time", "event_time is before 1970")
-    source = source_number(record.topic, record.partition)
-    if isinstance(body, Usage) and (problem := _period_problem(body)):
+    if type(body) is Usage and (problem := _period_problem(body)):
         return _refuse(record, "bad_period", problem)
-    return Event(source, record.offset, at_ms, body)
+    return Event(reader[1] + record.partition, record.offset, at_ms, body)
 
 
 def _why_undecodable(value: bytes, error: Exception) -> tuple[DeadLetterReason, str]:

@@ -25,17 +25,24 @@ from streams.core.events import (
     TopUp,
     Usage,
 )
-from streams.core.state import DAY_MS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS, Facts, Profile, Ticket
+from streams.core.state import (
+    DAY_MS,
+    FORGETTING_DAYS,
+    IDS_MAX,
+    RARE_DAYS,
+    TICKETS_MAX,
+    USAGE_DAYS,
+    Facts,
+    Profile,
+    Ticket,
+)
 from streams.core.usage_days import (
     ACTIVE_MASK,
-    ANSWERED_MASK,
-    ANSWERED_SHIFT,
-    LEVEL_MASK,
     LEVEL_SHIFT,
-    VOICE_SHIFT,
+    data_level,
     is_active,
+    joined,
     parted,
-    usage_day,
 )
 
 CLOSED_STATUSES: Final = frozenset({"rejected", "cancelled", "closed", "resolved"})
@@ -46,6 +53,8 @@ STATUS_CODES: Final = {name: code for code, name in enumerate(get_args(ProductSt
 PAYMENT_CODES: Final = {"prepaid": 0, "postpaid": 1, "hybrid": 2}
 SEGMENT_CODES: Final = {"consumer": 0, "youth": 1, "sme": 2, "enterprise": 3, "government": 4, "iot": 5}
 INVOLUNTARY_REASONS: Final = frozenset({"non_payment", "fraud", "deceased", "business_closure"})
+HALF_DAY_MS: Final = DAY_MS // 2
+FORGETTING_MS: Final = FORGETTING_DAYS * DAY_MS
 CONSENT: Final = 1
 CONTACT_ALLOWED: Final = 2
 
@@ -88,16 +97,14 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
 
     An event is a repeat if its offset is not beyond the last one applied of its source, or its id is remembered.
     """
-    offsets = facts.offsets
-    if event.offset <= offsets.get(event.source, -1):
+    source, offset, at_ms, body, newest_ms = event.source, event.offset, event.at_ms, event.body, facts.newest_ms
+    if offset <= facts.offsets.get(source, -1):
         return _REPEATED
-    offsets[event.source] = event.offset
-    at_ms, newest_ms = event.at_ms, facts.newest_ms
+    facts.offsets[source] = offset
     if newest_ms - at_ms > lateness_ms:
         return _LATE
-    body = event.body
     if not isinstance(body, Usage):
-        number = id_number(body.event_id) ^ event.source // PARTITIONS_MAX  # An id is its topic's own.
+        number = id_number(body.event_id) ^ source // PARTITIONS_MAX  # An id is its topic's own.
         if number in facts.recent_ids:
             return _REPEATED
         facts.recent_ids[number] = at_ms // DAY_MS
@@ -105,8 +112,9 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
             del facts.recent_ids[min(facts.recent_ids, key=lambda n: (facts.recent_ids[n], n))]
     if at_ms > newest_ms:
         facts.newest_ms = at_ms
-        if at_ms // DAY_MS != newest_ms // DAY_MS:
-            _forget(facts, at_ms // DAY_MS, lateness_ms)
+        turn = at_ms // FORGETTING_MS
+        if turn != newest_ms // FORGETTING_MS:
+            _forget(facts, turn * FORGETTING_DAYS, lateness_ms)
     elif at_ms < facts.first_ms:
         facts.first_ms = at_ms
     if isinstance(body, Usage):
@@ -132,14 +140,14 @@ def is_revenue(body: Body) -> bool:
 
 
 def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
-    day = (at_ms - DAY_MS // 2) // DAY_MS
+    day = (at_ms - HALF_DAY_MS) // DAY_MS
     ahead = day - facts.usage_day
     if ahead > 0:
         _open_usage_days(facts, day, ahead)
         ahead = 0
-    new, index = usage_day(body), USAGE_DAYS - 1 + ahead
-    days = facts.days
-    old = days[index]
+    index, days = USAGE_DAYS - 1 + ahead, facts.days
+    voice_s, answered, level = body.voice_s, body.voice_answered, data_level(body.data_bytes)
+    new, old = joined(voice_s, answered, level, is_active(body)), days[index]
     if new & ACTIVE_MASK:
         if at_ms > facts.last_active_ms:  # Two summaries of one day may end at different hours: either may come first.
             facts.last_active_ms = at_ms
@@ -150,9 +158,9 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
     if old or body.revision or facts.revisions:
         return _replace_usage_day(facts, new, body.revision, index)
     days[index] = new
-    facts.voice_s_total += new >> VOICE_SHIFT
-    facts.answered_total += new >> ANSWERED_SHIFT & ANSWERED_MASK
-    facts.data_level_total += new >> LEVEL_SHIFT & LEVEL_MASK
+    facts.voice_s_total += voice_s
+    facts.answered_total += answered
+    facts.data_level_total += level
     return _APPLIED
 
 
@@ -309,7 +317,7 @@ def life_after(body: Outcome) -> Life | None:
 
 
 def _forget(facts: Facts, day: int, lateness_ms: int) -> None:
-    """Drop what is out of every window on `day`, the newest day; called once a day at most."""
+    """Drop what is out of every window from `day` on."""
     oldest = day - RARE_DAYS
     if (rows := facts.top_ups) and rows[0] < oldest:
         _drop_rows(rows, oldest, TOP_UP_WIDTH)

@@ -7,11 +7,10 @@ as they were served; when it is learned is the trainer's policy, so both times a
 known, and when its horizon closed.
 """
 
+from functools import cache
 from hashlib import blake2b
-from struct import pack, unpack
+from struct import Struct
 from typing import Final
-
-import msgspec
 
 from streams.core.effects import LabelKind, LabelledExample
 from streams.core.fold import Life
@@ -35,8 +34,8 @@ def is_gone(facts: Facts, at_ms: int, label: Label) -> bool:
 
 def take_snapshot(watch: Watch, at_ms: int, features: tuple[float, ...], table: str, model_version: str) -> None:
     """Remember the features and the score as served, until the outcome is known; the oldest gives way to the bound."""
-    watch.snapshot_at_ms = at_ms
-    packed = pack(f"<{len(features)}d", *features)
+    watch.snapshot_at_ms, watch.first_revenue_ms = at_ms, 0
+    packed = _doubles(len(features)).pack(*features)
     watch.pending.append(Pending(at_ms, packed, table, watch.probability, model_version))
     if len(watch.pending) > PENDING_MAX:
         del watch.pending[0]
@@ -46,13 +45,13 @@ def note_revenue(watch: Watch, at_ms: int) -> None:
     """Remember, for each waiting snapshot, its first revenue event; called in any order of events."""
     pending = watch.pending
     for i in range(len(pending) - 1, -1, -1):
-        snapshot = pending[i]
-        if snapshot.at_ms >= at_ms:
+        s = pending[i]
+        if s.at_ms >= at_ms:
             continue
-        first_ms = snapshot.first_revenue_ms
-        if first_ms and first_ms <= at_ms:
-            return
-        pending[i] = msgspec.structs.replace(snapshot, first_revenue_ms=at_ms)
+        if 0 < s.first_revenue_ms <= at_ms:
+            break
+        pending[i] = Pending(s.at_ms, s.features, s.feature_table, s.probability, s.model_version, at_ms)
+    _keep_newest_at_hand(watch)
 
 
 def settle_at_leaving(
@@ -64,6 +63,7 @@ def settle_at_leaving(
     if not label.explicit or not covered:
         return ()
     watch.pending = [s for s in watch.pending if not s.at_ms < at_ms <= s.at_ms + horizon_ms]
+    _keep_newest_at_hand(watch)
     kind = EXPLICIT_KINDS.get(life)
     if kind is None:
         return ()
@@ -88,7 +88,17 @@ def settle_closed(watch: Watch, subscriber_id: str, at_ms: int, label: Label) ->
             knowable_ms = closed_ms if label.explicit else first_ms
             settled.append(_example(subscriber_id, snapshot, "stayed", knowable_ms, closed_ms))
     del pending[:count]
+    _keep_newest_at_hand(watch)
     return tuple(settled)
+
+
+def _keep_newest_at_hand(watch: Watch) -> None:
+    watch.first_revenue_ms = watch.pending[-1].first_revenue_ms if watch.pending else 0
+
+
+@cache
+def _doubles(count: int) -> Struct:
+    return Struct(f"<{count}d")
 
 
 def _example(
@@ -99,7 +109,7 @@ def _example(
         example_id="e_" + blake2b(key.encode(), digest_size=16).hexdigest(),
         subscriber_id=subscriber_id,
         snapshot_at_ms=snapshot.at_ms,
-        features=unpack(f"<{len(snapshot.features) // 8}d", snapshot.features),
+        features=_doubles(len(snapshot.features) // 8).unpack(snapshot.features),
         feature_table=snapshot.feature_table,
         label=kind != "stayed",
         kind=kind,

@@ -6,10 +6,11 @@ value and the window.
 """
 
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Final
 
 from streams.core.effects import Evidence, Reason
-from streams.core.features import NAMES, THEMES
+from streams.core.features import THEMES
 from streams.core.scoring import Scorer
 from streams.core.state import DAY_MS, Facts
 from streams.core.windows import Measures, complaints_70
@@ -32,16 +33,28 @@ CODES_BY_FEATURE: Final = {
 
 def reasons(scorer: Scorer, features: tuple[float, ...], facts: Facts, at_ms: int, m: Measures) -> tuple[Reason, ...]:
     """Return one reason for each theme, the heaviest first; with the intercept they add up to the logit."""
-    shares = dict(zip(NAMES, scorer.contributions(features), strict=True))
+    everything = scorer.contributions(features)
     found = []
-    for theme in THEMES:
-        names = [feature.name for feature in theme.features]
-        total = sum(shares[name] for name in names)
-        leading = max(names, key=shares.__getitem__) if total > 0 else min(names, key=shares.__getitem__)
-        code = CODES_BY_FEATURE.get(leading, CODES[theme.name])
-        parts = {name: shares[name] for name in names if shares[name]}
-        found.append(Reason(code, theme.name, total, parts, _EVIDENCE[theme.name](facts, at_ms, m)))
+    for theme, names, where in _LAYOUT:
+        shares = everything[where]
+        total = sum(shares)
+        leading = names[shares.index(max(shares) if total > 0 else min(shares))]
+        code = CODES_BY_FEATURE.get(leading, CODES[theme])
+        parts = {name: share for name, share in zip(names, shares, strict=True) if share}
+        found.append(Reason(code, theme, total, parts, _EVIDENCE[theme](facts, at_ms, m)))
     return tuple(sorted(found, key=lambda reason: (-reason.contribution, reason.theme)))
+
+
+def _layout() -> tuple[tuple[str, tuple[str, ...], slice], ...]:
+    ends = list(accumulate(len(theme.features) for theme in THEMES))
+    return tuple(
+        (theme.name, tuple(feature.name for feature in theme.features), slice(end - len(theme.features), end))
+        for theme, end in zip(THEMES, ends, strict=True)
+    )
+
+
+_LAYOUT: Final = _layout()
+"""Each theme with its features' names and where they stand in the vector."""
 
 
 def _rate(count: float, days: float, per_days: float) -> float | None:

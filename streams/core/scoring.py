@@ -8,7 +8,7 @@ model version become the same `Scorer`; nothing here knows how to learn.
 import tomllib
 from hashlib import sha256
 from math import exp, isfinite
-from operator import mul
+from operator import mul, sub
 from typing import Annotated, Final
 
 import msgspec
@@ -98,7 +98,7 @@ class Scorer(Struct, frozen=True):
 
     def contributions(self, features: tuple[float, ...]) -> tuple[float, ...]:
         """Return each feature's share: with the intercept they add up to the logit within 1e-12."""
-        return tuple(k * (x - u) for k, x, u in zip(self.slopes, features, self.usual, strict=True))
+        return tuple(map(mul, self.slopes, map(sub, features, self.usual)))
 
 
 def probability(logit: float) -> float:

@@ -26,6 +26,10 @@ USAGE_DAYS: Final = 42
 RARE_DAYS: Final = 70
 """Days kept for top-ups, failed calls and complaints: two windows of 30 days and the lateness horizon."""
 
+FORGETTING_DAYS: Final = 3
+"""What is out of every window is dropped once in so many days, on days that the calendar fixes: when a subscriber's
+events come in does not decide what is kept."""
+
 IDS_MAX: Final = 512
 TICKETS_MAX: Final = 16
 PENDING_MAX: Final = 64
@@ -148,7 +152,10 @@ INACTIVE: Final = AlertState()
 
 
 class Watch(Struct, gc=False):
-    """Where scoring, the alert and the label queue of one subscriber stand."""
+    """Where scoring, the alert and the label queue of one subscriber stand.
+
+    `first_revenue_ms` is that of the newest waiting snapshot, at hand for every event.
+    """
 
     next_wake_ms: int = 0
     scored_at_ms: int = 0
@@ -156,6 +163,7 @@ class Watch(Struct, gc=False):
     probability: float = 0.0
     alert: AlertState = INACTIVE
     pending: list[Pending] = field(default_factory=list)
+    first_revenue_ms: int = 0
 
 
 class SubscriberState(Struct, gc=False):
@@ -276,7 +284,8 @@ def unpack(packed: bytes) -> SubscriberState:
         first_top_up_ms, last_top_up_ms, failed_ms, active_ms, drop_ms, complaint_ms, p.currency, p.profile, p.tickets,
         p.life_at_ms, p.life, p.asked_at_ms, p.asked, recent_ids, p.offsets,
     )  # fmt: skip
-    watch = Watch(wake_ms, scored_ms, kept_ms, p.probability, p.alert or INACTIVE, p.pending)
+    first_revenue_ms = p.pending[-1].first_revenue_ms if p.pending else 0
+    watch = Watch(wake_ms, scored_ms, kept_ms, p.probability, p.alert or INACTIVE, p.pending, first_revenue_ms)
     return SubscriberState(facts, watch)
 
 

@@ -42,9 +42,9 @@ _HERE: Final = 0
 class Context(Struct, frozen=True):
     """What holds while a record is processed: the frozen scorer and policy, each with its version.
 
-    `bands` are where the mid and the high value band begin (minor units of 30 days), `rules` the alerting rules of the
-    low, mid and high band, `wait_ms_max` the longest that anybody who is scored at all waits for the next time,
-    `horizon_ms` how long a snapshot waits for its label: the policy's, laid out for the hot path.
+    The rest is the policy's, laid out for the hot path: `bands` are where the mid and the high value band begin (minor
+    units of 30 days), `rules` the alerting rules of the low, mid and high band, `wait_ms_max` the longest that anybody
+    who is scored at all waits for the next time, `horizon_ms` how long a snapshot waits for its label.
     """
 
     scorer: Scorer
@@ -52,7 +52,11 @@ class Context(Struct, frozen=True):
     bands: tuple[int, int] = (0, 0)
     rules: tuple[Rule, ...] = ()
     wait_ms_max: int = 0
+    lateness_ms: int = 0
     horizon_ms: int = 0
+    snapshot_every_ms: int = 0
+    active_ms: int = 0
+    dormant_ms: int = 0
 
     def __post_init__(self) -> None:
         """Lay out what the policy says."""
@@ -61,7 +65,11 @@ class Context(Struct, frozen=True):
         force_setattr(self, "rules", (alerting.low, alerting.mid, alerting.high))
         hours = max(self.policy.scoring.every_hours, self.policy.scoring.quiet_every_hours)
         force_setattr(self, "wait_ms_max", hours * HOUR_MS + DAY_MS)
+        force_setattr(self, "lateness_ms", self.policy.lateness_ms)
         force_setattr(self, "horizon_ms", self.policy.label.horizon_days * DAY_MS)
+        force_setattr(self, "snapshot_every_ms", self.policy.snapshots.every_days * DAY_MS)
+        force_setattr(self, "active_ms", self.policy.snapshots.active_days * DAY_MS)
+        force_setattr(self, "dormant_ms", self.policy.snapshots.dormant_days * DAY_MS)
 
 
 def step(
@@ -81,17 +89,17 @@ def _on_event(
     if state is None:
         state = new_state(event.at_ms)
     facts, watch, body, at_ms = state.facts, state.watch, event.body, event.at_ms
-    folded = fold(facts, event, context.policy.lateness_ms)
+    folded = fold(facts, event, context.lateness_ms)
     if folded is not _APPLIED:
         return state, _REPEATED if folded is _REPEATED_EVENT else (_late(event, facts),)
-    if watch.pending and not 0 < watch.pending[-1].first_revenue_ms <= at_ms and is_revenue(body):
+    if not 0 < watch.first_revenue_ms <= at_ms and is_revenue(body):
         note_revenue(watch, at_ms)
     wake_ms = watch.next_wake_ms
     if (not wake_ms or wake_ms - at_ms > context.wait_ms_max) and facts.life == _HERE:
         watch.next_wake_ms = _next_slot_ms(_present_ms(state), context.policy)
-    if isinstance(body, Outcome) and facts.life_at_ms == at_ms and life_after(body):
+    if type(body) is Outcome and facts.life_at_ms == at_ms and life_after(body):
         return state, _on_leaving(state, body.subscriber_id, at_ms, context)
-    if isinstance(body, Complaint) and body.change == "created":
+    if type(body) is Complaint and body.change == "created":
         return state, _on_complaint(state, body.subscriber_id, context)
     return state, ()
 
@@ -128,7 +136,7 @@ def _on_wake(state: SubscriberState, subscriber_id: str, at_ms: int, context: Co
         effects = settle_closed(watch, subscriber_id, at_ms, policy.label)
     if facts.life == _HERE:
         effects += _assess(state, subscriber_id, at_ms, context)
-    watch.next_wake_ms = _next_wake_ms(state, subscriber_id, at_ms, policy)
+    watch.next_wake_ms = _next_wake_ms(state, subscriber_id, at_ms, context)
     return effects
 
 
@@ -155,7 +163,7 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
             watch.alert = moved(watch.alert, move, now, rule, _kind(why, policy))
             scored = Scored(at_ms, logit, chance, measures, why)
             effects = (announce(subscriber_id, facts, watch.alert, move, scored, scorer, policy),)
-    if _snapshot_is_due(state, subscriber_id, at_ms, policy):
+    if _snapshot_is_due(state, subscriber_id, at_ms, context):
         take_snapshot(watch, at_ms, features, FEATURE_TABLE, scorer.version)
     return effects
 
@@ -169,18 +177,19 @@ def _barred(facts: Facts) -> bool:
     return facts.profile is not None and not facts.profile.flags & CONSENT
 
 
-def _snapshot_is_due(state: SubscriberState, subscriber_id: str, at_ms: int, policy: Policy) -> bool:
-    facts, every = state.facts, policy.snapshots
-    if facts.life != _HERE or at_ms - last_revenue_ms(facts) > every.active_days * DAY_MS or _barred(facts):
+def _snapshot_is_due(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> bool:
+    facts = state.facts
+    if at_ms < _snapshot_due_ms(state, subscriber_id, context):
         return False
-    return at_ms >= _snapshot_due_ms(state, subscriber_id, policy)
+    return facts.life == _HERE and at_ms - last_revenue_ms(facts) <= context.active_ms and not _barred(facts)
 
 
-def _snapshot_due_ms(state: SubscriberState, subscriber_id: str, policy: Policy) -> int:
+def _snapshot_due_ms(state: SubscriberState, subscriber_id: str, context: Context) -> int:
     """Return from when on the next snapshot may be taken; the first ones are spread over the days of the cycle."""
-    every = policy.snapshots
-    if state.watch.snapshot_at_ms:
-        return state.watch.snapshot_at_ms + every.every_days * DAY_MS
+    last_ms = state.watch.snapshot_at_ms
+    if last_ms:
+        return last_ms + context.snapshot_every_ms
+    every = context.policy.snapshots
     return state.facts.first_ms + (every.after_days + int(subscriber_id[-4:], 16) % every.every_days) * DAY_MS
 
 
@@ -202,17 +211,19 @@ def _next_slot_ms(at_ms: int, policy: Policy) -> int:
     return slot_ms if slot_ms > at_ms else slot_ms + DAY_MS
 
 
-def _next_wake_ms(state: SubscriberState, subscriber_id: str, at_ms: int, policy: Policy) -> int:
+def _next_wake_ms(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> int:
     """Return when to wake next, or 0 to rest until an event comes."""
-    facts, watch = state.facts, state.watch
-    is_calm = watch.alert.state in {"inactive", "resolved"}
-    if facts.life != _HERE or (is_calm and at_ms - last_revenue_ms(facts) > policy.snapshots.dormant_days * DAY_MS):
+    facts, watch, policy = state.facts, state.watch, context.policy
+    is_calm = watch.alert is INACTIVE or watch.alert.state in {"inactive", "resolved"}
+    if facts.life != _HERE or (is_calm and at_ms - last_revenue_ms(facts) > context.dormant_ms):
         if not watch.pending:
             return 0
-        closes_ms = watch.pending[0].at_ms + policy.label.horizon_days * DAY_MS
+        closes_ms = watch.pending[0].at_ms + context.horizon_ms
         return max(_next_slot_ms(closes_ms, policy), _next_slot_ms(at_ms, policy))
-    is_quiet = is_calm and watch.probability < policy.scoring.quiet_below
-    hours = policy.scoring.quiet_every_hours if is_quiet else policy.scoring.every_hours
-    due_ms = _snapshot_due_ms(state, subscriber_id, policy)
-    wake_ms = min(at_ms + hours * HOUR_MS, max(due_ms, at_ms + DAY_MS))
+    scoring = policy.scoring
+    is_quiet = is_calm and watch.probability < scoring.quiet_below
+    wake_ms = at_ms + (scoring.quiet_every_hours if is_quiet else scoring.every_hours) * HOUR_MS
+    due_ms = _snapshot_due_ms(state, subscriber_id, context)
+    if due_ms < wake_ms:
+        wake_ms = min(wake_ms, max(due_ms, at_ms + DAY_MS))
     return _next_slot_ms(wake_ms - 1, policy)

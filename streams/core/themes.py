@@ -34,16 +34,22 @@ def change(now: float, before: float, prior: float) -> float:
     return (now - before) / (now + before + prior + prior)
 
 
+def usual_minor(f: Facts) -> float:
+    """Return the subscriber's usual top-up and one unit more, in minor units; 100 for who never topped up."""
+    return f.amount_minor_total / f.top_ups_total + 1.0 if f.top_ups_total else 100.0
+
+
 def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
     """Compute the rhythm theme: top-ups against the subscriber's own habit; zeros for who never topped up."""
     days = f.top_up_days_total
     if not days:
         return (0.0,) * 9
-    surprise = days * log((m.age_days + 30.0) / (m.age_days - m.silent_days + 30.0))
+    age_days, silent_days = m.age_days, m.silent_days
+    surprise = days * log((age_days + 30.0) / (age_days - silent_days + 30.0))
     return (
-        log1p(m.silent_days),
+        log1p(silent_days),
         log1p(m.overdue),
-        m.silent_days / (m.age_days + 1.0),
+        silent_days / (age_days + 1.0),
         surprise if surprise < SURPRISE_MAX else SURPRISE_MAX,
         log1p(30.0 / m.gap_days),
         days / (days + 3.0),
@@ -55,13 +61,12 @@ def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
 
 def value(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
     """Compute the value theme: money now against before, and the fall from a band to a lower one."""
-    usual = f.amount_minor_total / f.top_ups_total + 1.0 if f.top_ups_total else 100.0
-    size = m.minor_30 / m.top_ups_30 if m.top_ups_30 else usual
+    usual = usual_minor(f)
     return (
         change(m.minor_7, m.minor_7_before, usual),
         change(m.minor_14, m.minor_14_before, usual),
         change(m.minor_30, m.minor_30_before, usual),
-        change(size, usual, 1.0),
+        change(m.minor_30 / m.top_ups_30, usual, 1.0) if m.top_ups_30 else 0.0,
         log1p(m.revenue_30 / 1000.0),
         float(m.band),
         1.0 if m.band_before == HIGH_BAND and m.band == LOW_BAND and m.age_days > 60.0 else 0.0,
@@ -72,34 +77,42 @@ def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     """Compute the usage theme: how much the line is used, against its own past; zeros where no usage is reported."""
     if not f.usage_day:
         return (0.0,) * 10
-    span_days = max(f.usage_day - f.first_usage_day + 1, 1)
-    idle_days = max(at_ms - f.last_active_ms, 0) / DAY_MS if f.last_active_ms else m.age_days
-    habit = f.usage_days_total / (span_days + 1.0)
-    surprise = (idle_days - 1.0) * -log1p(-habit if habit < HABIT_MAX else -HABIT_MAX) if idle_days > 1.0 else 0.0
-    days = min(span_days, 14)
-    data_14 = (m.data_7 + m.data_7_before) / days / 8.0
+    span_days = f.usage_day - f.first_usage_day + 1
+    if span_days < 1:
+        span_days = 1
+    days, days_30 = (14, 30 if span_days > 30 else span_days) if span_days > 14 else (span_days, span_days)
+    idle_ms = at_ms - f.last_active_ms
+    idle_days = (idle_ms if idle_ms > 0 else 0) / DAY_MS if f.last_active_ms else m.age_days
+    known_days = f.usage_days_total
+    surprise = 0.0
+    if idle_days > 1.0:
+        habit = known_days / (span_days + 1.0)
+        surprise = (idle_days - 1.0) * -log1p(-habit if habit < HABIT_MAX else -HABIT_MAX)
+    active = m.active_14 / days
+    data_7, data_7_before = m.data_7, m.data_7_before
     return (
         log1p(idle_days),
         surprise if surprise < SURPRISE_MAX else SURPRISE_MAX,
         change(m.voice_7, m.voice_7_before, 600.0),
         change(m.voice_14, m.voice_14_before, 600.0),
         change(m.answered_14 / days, f.answered_total / span_days, 0.2),
-        m.active_14 / days,
-        m.active_14 / days - f.usage_days_total / span_days,
-        log1p(m.answered_30 / min(span_days, 30)),
-        (m.data_7 - m.data_7_before) / 56.0,
-        data_14 - f.data_level_total / span_days / 8.0,
+        active,
+        active - known_days / span_days,
+        log1p(m.answered_30 / days_30),
+        (data_7 - data_7_before) / 56.0,
+        (data_7 + data_7_before) / days / 8.0 - f.data_level_total / span_days / 8.0,
     )
 
 
 def service(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
     """Compute the service theme: failures per call and per session hour (3GPP TS 32.450 retainability)."""
-    ratio = m.drops_30 / (m.answered_30 + CALLS_PRIOR)
+    drops, unset, calls = m.drops_30, m.unset_30, m.answered_30 + CALLS_PRIOR
+    ratio = drops / calls
     habit = f.dropped_total / (f.answered_total + CALLS_PRIOR)
     return (
         log1p(100.0 * ratio),
-        log1p(m.drops_30 * 3600.0 / (m.voice_30 + 3600.0)),
-        log1p(100.0 * m.unset_30 / (m.answered_30 + m.unset_30 + CALLS_PRIOR)),
+        log1p(drops * 3600.0 / (m.voice_30 + 3600.0)),
+        log1p(100.0 * unset / (calls + unset)) if unset else 0.0,
         change(m.drops_7 / (m.answered_7 + CALLS_PRIOR), ratio, 0.01),
         change(ratio, habit, 0.01),
     )
@@ -175,14 +188,10 @@ def tenure(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
 
 def fading(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
     """Compute the fading theme: signs of going that mean more together than alone."""
-    late = min(m.overdue, 4.0) if f.top_ups_total else 0.0
-    fall = -change(m.voice_14, m.voice_14_before, 600.0)
-    fall = fall if fall > 0.0 else 0.0
-    usual = f.amount_minor_total / f.top_ups_total + 1.0 if f.top_ups_total else 100.0
-    poorer = -change(m.minor_30, m.minor_30_before, usual)
-    return (
-        late * fall,
-        late * poorer if poorer > 0.0 else 0.0,
-        fall * poorer if poorer > 0.0 else 0.0,
-        late / (1.0 + m.age_days / NEW_DAYS),
-    )
+    late = (m.overdue if m.overdue < 4.0 else 4.0) if f.top_ups_total else 0.0
+    fall = poorer = 0.0
+    if m.voice_14 < m.voice_14_before:
+        fall = -change(m.voice_14, m.voice_14_before, 600.0)
+    if m.minor_30 < m.minor_30_before:
+        poorer = -change(m.minor_30, m.minor_30_before, usual_minor(f))
+    return (late * fall, late * poorer, fall * poorer, late / (1.0 + m.age_days / NEW_DAYS))

@@ -21,18 +21,9 @@ ACTIVE_MASK: Final = (1 << 6) - 1
 LEVEL_MAX: Final = 255
 
 
-def usage_day(usage: Usage) -> int:
-    """Return the number that stands for a day's summary."""
-    voice_s, answered, data_bytes = usage.voice_s, usage.voice_answered, usage.data_bytes
-    day = voice_s << VOICE_SHIFT | answered << ANSWERED_SHIFT | 1 if voice_s or answered else 0
-    if data_bytes:
-        return day | data_level(data_bytes) << LEVEL_SHIFT | 1
-    return day | 1 if usage.sms_count else day
-
-
 def is_active(usage: Usage) -> bool:
     """Say whether the line was used that day."""
-    return bool(usage.voice_s or usage.voice_answered or usage.data_bytes or usage.sms_count)
+    return True if usage.data_bytes or usage.voice_answered else bool(usage.voice_s or usage.sms_count)
 
 
 def data_level(data_bytes: int | None) -> int:
@@ -41,7 +32,8 @@ def data_level(data_bytes: int | None) -> int:
     >>> data_level(None), data_level(1_000_000), data_level(3_000_000)
     (0, 8, 16)
     """
-    return min(round(8.0 * log2(1.0 + data_bytes / 1e6)), LEVEL_MAX) if data_bytes else 0
+    level = round(8.0 * log2(1.0 + data_bytes / 1e6)) if data_bytes else 0
+    return level if level < LEVEL_MAX else LEVEL_MAX
 
 
 def joined(voice_s: int, answered: int, level: int, active: int) -> int:

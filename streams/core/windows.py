@@ -74,23 +74,26 @@ def measure(f: Facts, at_ms: int, bands: tuple[int, int]) -> Measures:
     n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed = _top_up_windows(f.top_ups, day)
     drops_7, drops_30, unset_30 = _failed_call_windows(f.failed_calls, day)
     v7, v7b, v14b, v30, a7, a14, a30, active, d7, d7b = _usage_windows(f, day) if f.usage_day else _NO_USAGE
-    age_days = max(at_ms - f.first_ms, 0) / DAY_MS
+    age_ms = at_ms - f.first_ms
+    silent_days = age_days = (age_ms if age_ms > 0 else 0) / DAY_MS
+    gap_days = GAP_DAYS_PRIOR
     last = f.last_top_up_ms
-    silent_days = max(at_ms - last, 0) / DAY_MS if last else age_days
-    span_days = (last - f.first_top_up_ms) / DAY_MS
-    gap_days = (span_days + GAP_DAYS_PRIOR) / (f.top_up_days_total or 1)
+    if last:
+        silent_days = (at_ms - last if at_ms > last else 0) / DAY_MS
+        gap_days = ((last - f.first_top_up_ms) / DAY_MS + GAP_DAYS_PRIOR) / f.top_up_days_total
     since, overdue = _open_complaints(f, at_ms) if f.tickets else (0, False)
     profile = f.profile
     fee = profile.monthly_fee_minor if profile is not None and profile.payment != PREPAID else 0
+    now_minor, before_minor = float(m30 + fee), float(m30b + fee)
     return Measures(
         day, age_days, silent_days, gap_days, silent_days / gap_days,
         n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed,
         v7, v7b, v7 + v7b, v14b, v30, a7, a14, a30, active, d7, d7b, drops_7, drops_30, unset_30,
-        float(m30 + fee), float(m30b + fee), band_of(m30 + fee, bands), band_of(m30b + fee, bands), since, overdue,
+        now_minor, before_minor, band_of(now_minor, bands), band_of(before_minor, bands), since, overdue,
     )  # fmt: skip
 
 
-def band_of(revenue_minor: int, bands: tuple[int, int]) -> int:
+def band_of(revenue_minor: float, bands: tuple[int, int]) -> int:
     """Return 0, 1 or 2 for a low, mid or high revenue of 30 days.
 
     >>> [band_of(minor, (2000, 6000)) for minor in (0, 2000, 6000)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from streams.core.events import Body, Event, Usage
 from streams.core.fold import Folded, Life, fold, is_revenue, life_after
-from streams.core.state import DAY_MS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS, Facts
+from streams.core.state import DAY_MS, FORGETTING_DAYS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS, Facts
 from tests.core import naive
 from tests.core.makers import (
     LATENESS_MS,
@@ -143,20 +143,20 @@ def test_what_is_kept_is_exactly_what_the_windows_can_still_reach(data: st.DataO
     bodies = data.draw(histories())
     facts = folded(numbered(data.draw(arrivals(bodies))))[0]
     h = naive.History(bodies)
-    newest = h.newest_ms // DAY_MS
+    turn = h.newest_ms // DAY_MS // FORGETTING_DAYS * FORGETTING_DAYS
     top_ups: dict[int, list[int]] = {}
     for body in [*h.top_ups, *h.failed]:
         row = top_ups.setdefault(naive.at(body) // DAY_MS, [0, 0, 0])
         done = body.status == "completed"
         row[0], row[1], row[2] = row[0] + done, row[1] + done * body.amount_minor, row[2] + (not done)
-    assert rows_of(facts.top_ups, 4) == {day: row for day, row in top_ups.items() if newest - day <= RARE_DAYS}
+    assert rows_of(facts.top_ups, 4) == {day: row for day, row in top_ups.items() if turn - day <= RARE_DAYS}
     assert sorted(rows_of(facts.top_ups, 4)) == list(rows_of(facts.top_ups, 4))
-    assert sum(facts.complaints[1::2]) == sum(newest - naive.at(b) // DAY_MS <= RARE_DAYS for b in h.complaints)
-    assert sum(facts.failed_calls[1::3]) == sum(newest - naive.at(b) // DAY_MS <= RARE_DAYS for b in h.drops)
+    assert sum(facts.complaints[1::2]) == sum(turn - naive.at(b) // DAY_MS <= RARE_DAYS for b in h.complaints)
+    assert sum(facts.failed_calls[1::3]) == sum(turn - naive.at(b) // DAY_MS <= RARE_DAYS for b in h.drops)
     days = range(facts.usage_day - USAGE_DAYS + 1, facts.usage_day + 1)
     kept_days = list(zip(facts.voice_s, facts.answered, facts.data_level, strict=True))
     assert kept_days == [h.told(day) if h.usage_days else (0, 0, 0) for day in days]
-    horizon = newest - LATENESS_MS // DAY_MS - 1
+    horizon = turn - LATENESS_MS // DAY_MS - 1
     remembered = [b for b in bodies if type(b) is not Usage and naive.at(b) // DAY_MS >= horizon]
     assert len(facts.recent_ids) == len(remembered)
     kept = [t for t in h.tickets.values() if h.is_open(t) or naive.at(t) // DAY_MS >= horizon]
@@ -308,9 +308,12 @@ def test_rows_and_ids_stay_bounded_over_years_of_daily_events() -> None:
         ]
         for number, body in enumerate(daily):
             fold(facts, event(body, day * 4 + number), LATENESS_MS)
-    assert [len(facts.top_ups) // 4, len(facts.failed_calls) // 3, len(facts.complaints) // 2] == [RARE_DAYS + 1] * 3
+    since = (at(399) // DAY_MS) % FORGETTING_DAYS + 1
+    assert [len(facts.top_ups) // 4, len(facts.failed_calls) // 3, len(facts.complaints) // 2] == [
+        RARE_DAYS + since
+    ] * 3
     assert (len(facts.tickets), len(facts.voice_s), len(facts.answered)) == (TICKETS_MAX, USAGE_DAYS, USAGE_DAYS)
-    assert len(facts.recent_ids) == 3 * (LATENESS_MS // DAY_MS + 2)
+    assert len(facts.recent_ids) == 3 * (LATENESS_MS // DAY_MS + 1 + since)
     assert facts.active_days == 2**USAGE_DAYS - 1
 
 

@@ -53,9 +53,16 @@ waiting = st.builds(
     Pending, st.integers(0, at(400)), st.binary(max_size=64), st.just("features-0"), st.floats(0, 1), st.just("m"),
     st.integers(0, at(400)),
 )  # fmt: skip
-watches = st.builds(
-    Watch, *[st.integers(0, at(400))] * 3, st.floats(0, 1), alerts, st.lists(waiting, max_size=3)
-)  # fmt: skip
+
+
+def _with_the_newest_at_hand(watch: Watch) -> Watch:
+    watch.first_revenue_ms = watch.pending[-1].first_revenue_ms if watch.pending else 0
+    return watch
+
+
+watches = st.builds(Watch, *[st.integers(0, at(400))] * 3, st.floats(0, 1), alerts, st.lists(waiting, max_size=3)).map(
+    _with_the_newest_at_hand
+)
 
 
 @modest(45)
