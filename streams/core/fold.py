@@ -6,6 +6,7 @@ so neither the order of arrival nor a repeat changes the outcome.  What is older
 against the subscriber's own newest event, is refused as late and changes nothing.
 """
 
+from array import array
 from collections.abc import Callable
 from datetime import datetime
 from enum import IntEnum
@@ -144,8 +145,7 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
     ahead = day - facts.usage_day
     if ahead > 0:
         _open_usage_days(facts, day, ahead)
-        ahead = 0
-    index, days = USAGE_DAYS - 1 + ahead, facts.days
+    index, days = day % USAGE_DAYS, facts.days
     voice_s, answered, level = body.voice_s, body.voice_answered, data_level(body.data_bytes)
     new, old = joined(voice_s, answered, level, is_active(body)), days[index]
     if new & ACTIVE_MASK:
@@ -156,7 +156,7 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
             if not facts.first_usage_day or day < facts.first_usage_day:
                 facts.first_usage_day = day
     if old or body.revision or facts.revisions:
-        return _replace_usage_day(facts, new, body.revision, index)
+        return _replace_usage_day(facts, new, body.revision, day)
     days[index] = new
     facts.voice_s_total += voice_s
     facts.answered_total += answered
@@ -164,12 +164,12 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
     return _APPLIED
 
 
-def _replace_usage_day(facts: Facts, new: int, revision: int, index: int) -> Folded:
+def _replace_usage_day(facts: Facts, new: int, revision: int, day: int) -> Folded:
     """Take a day's summary in place of the known one if it is the greater: by revision, then by content.
 
     That there was activity stays known whichever of them said so.
     """
-    day = facts.usage_day - (USAGE_DAYS - 1 - index)
+    index = day % USAGE_DAYS
     old, old_revision = facts.days[index], facts.revisions.get(day, 0)
     told, known = (revision, new >> LEVEL_SHIFT), (old_revision, old >> LEVEL_SHIFT)
     if told <= known:
@@ -187,21 +187,17 @@ def _replace_usage_day(facts: Facts, new: int, revision: int, index: int) -> Fol
 
 
 def _open_usage_days(facts: Facts, day: int, ahead: int) -> None:
-    """Shift the usage buckets so that the last one is `day`."""
-    days = facts.days
-    if ahead == 1:
-        del days[0]
-        days.append(0)
-    else:
-        ahead = min(ahead, USAGE_DAYS)
-        del days[:ahead]
-        days.frombytes(bytes(8 * ahead))
+    """Empty the buckets of the days up to `day`, the newest: until now they held those of `USAGE_DAYS` earlier."""
     facts.usage_day = day
+    facts.days[day % USAGE_DAYS] = 0
+    if ahead > 1:
+        for skipped in range(1, min(ahead, USAGE_DAYS)):
+            facts.days[(day - skipped) % USAGE_DAYS] = 0
     if facts.revisions:
         facts.revisions = {d: r for d, r in facts.revisions.items() if day - d < USAGE_DAYS}
 
 
-def _row(rows: list[int], day: int, width: int) -> int:
+def _row(rows: "array[int]", day: int, width: int) -> int:
     """Return the index of the day's row in rows ordered by day, made with zeros if there was none."""
     i = len(rows) - width
     while i >= 0 and rows[i] > day:
@@ -209,7 +205,7 @@ def _row(rows: list[int], day: int, width: int) -> int:
     if i >= 0 and rows[i] == day:
         return i
     i += width
-    rows[i:i] = (day, *(0,) * (width - 1))
+    rows[i:i] = array("q", (day, *(0,) * (width - 1)))
     return i
 
 
@@ -335,7 +331,7 @@ def _forget(facts: Facts, day: int, lateness_ms: int) -> None:
             del facts.tickets[number]
 
 
-def _drop_rows(rows: list[int], oldest: int, width: int) -> None:
+def _drop_rows(rows: "array[int]", oldest: int, width: int) -> None:
     end = width
     while end < len(rows) and rows[end] < oldest:
         end += width

@@ -26,7 +26,7 @@ USAGE_DAYS: Final = 42
 RARE_DAYS: Final = 70
 """Days kept for top-ups, failed calls and complaints: two windows of 30 days and the lateness horizon."""
 
-FORGETTING_DAYS: Final = 3
+FORGETTING_DAYS: Final = 7
 """What is out of every window is dropped once in so many days, on days that the calendar fixes: when a subscriber's
 events come in does not decide what is kept."""
 
@@ -67,7 +67,9 @@ class Ticket(Struct, array_like=True, gc=False, frozen=True):
 class Facts(Struct, gc=False):
     """Everything that the accepted events add up to; the same for every interleaving of them.
 
-    `days` holds the last `USAGE_DAYS` days of usage up to `usage_day`, each as one number (`usage_days.py`).
+    `days` holds the last `USAGE_DAYS` days of usage up to `usage_day`, each as one number (`usage_days.py`), the n-th
+    day since 1970 at n modulo `USAGE_DAYS`.  The rows of top-ups, failed calls and complaints lie one after the other,
+    in one array each.  What every event needs stands first, in few cache lines.
     """
 
     first_ms: int
@@ -75,9 +77,8 @@ class Facts(Struct, gc=False):
     usage_day: int = 0
     days: "array[int]" = field(default_factory=lambda: array("Q", _NO_DAYS))
     revisions: dict[int, int] = field(default_factory=dict)
-    top_ups: list[int] = field(default_factory=list)
-    failed_calls: list[int] = field(default_factory=list)
-    complaints: list[int] = field(default_factory=list)
+    offsets: dict[int, int] = field(default_factory=dict)
+    last_active_ms: int = 0
     answered_total: int = 0
     voice_s_total: int = 0
     data_level_total: int = 0
@@ -88,10 +89,12 @@ class Facts(Struct, gc=False):
     top_up_days_total: int = 0
     amount_minor_total: int = 0
     complaints_total: int = 0
+    top_ups: "array[int]" = field(default_factory=lambda: array("q"))
+    failed_calls: "array[int]" = field(default_factory=lambda: array("q"))
+    complaints: "array[int]" = field(default_factory=lambda: array("q"))
     first_top_up_ms: int = 0
     last_top_up_ms: int = 0
     last_failed_top_up_ms: int = 0
-    last_active_ms: int = 0
     last_drop_ms: int = 0
     last_complaint_ms: int = 0
     currency: str = ""
@@ -102,27 +105,32 @@ class Facts(Struct, gc=False):
     asked_at_ms: int = 0
     asked: bool = False
     recent_ids: dict[int, int] = field(default_factory=dict)
-    offsets: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def days_in_order(self) -> "array[int]":
+        """The days of usage, the newest last."""
+        oldest = (self.usage_day + 1) % USAGE_DAYS
+        return self.days[oldest:] + self.days[:oldest]
 
     @property
     def voice_s(self) -> list[int]:
         """Answered seconds by day, the newest last."""
-        return [parted(day)[0] for day in self.days]
+        return [parted(day)[0] for day in self.days_in_order]
 
     @property
     def answered(self) -> list[int]:
         """Answered calls by day, the newest last."""
-        return [parted(day)[1] for day in self.days]
+        return [parted(day)[1] for day in self.days_in_order]
 
     @property
     def data_level(self) -> bytes:
         """Data level by day, the newest last."""
-        return bytes(parted(day)[2] for day in self.days)
+        return bytes(parted(day)[2] for day in self.days_in_order)
 
     @property
     def active_days(self) -> int:
         """Days with activity as bits, the newest lowest."""
-        return sum(parted(day)[3] << age for age, day in enumerate(reversed(self.days)))
+        return sum(parted(day)[3] << age for age, day in enumerate(reversed(self.days_in_order)))
 
 
 class AlertState(Struct, array_like=True, gc=False, frozen=True):
@@ -188,7 +196,7 @@ class _Packed(Struct, array_like=True, gc=False):
     failed_calls: list[int]
     complaints: list[int]
     totals: tuple[int, int, int, int, int, int, int, int, int, int]
-    ages: tuple[int, ...]
+    ages: tuple[int | None, ...]
     currency: str
     profile: Profile | None
     tickets: dict[int, Ticket]
@@ -202,9 +210,6 @@ class _Packed(Struct, array_like=True, gc=False):
     alert: AlertState | None
     pending: list[Pending]
 
-
-_NEVER: Final = -(1 << 40)
-"""The age of what has not happened: before any time that an event may have."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Packed).decode
@@ -230,8 +235,9 @@ def pack(state: SubscriberState) -> bytes:
     True
     """
     f, w = state.facts, state.watch
-    blank = next((i for i, day in enumerate(f.days) if day), USAGE_DAYS)
-    known = f.days[blank:].tolist()
+    days = f.days_in_order
+    blank = next((i for i, day in enumerate(days) if day), USAGE_DAYS)
+    known = days[blank:].tolist()
     newest_ms = f.newest_ms
     times = (
         f.first_ms, f.first_top_up_ms, f.last_top_up_ms, f.last_failed_top_up_ms, f.last_active_ms, f.last_drop_ms,
@@ -246,7 +252,7 @@ def pack(state: SubscriberState) -> bytes:
             _by_gaps(f.top_ups, 4), _by_gaps(f.failed_calls, 3), _by_gaps(f.complaints, 2),
             (f.answered_total, f.voice_s_total, f.data_level_total, f.usage_days_total, f.first_usage_day,
              f.dropped_total, f.top_ups_total, f.top_up_days_total, f.amount_minor_total, f.complaints_total),
-            tuple(newest_ms - time_ms if time_ms else _NEVER for time_ms in times),
+            tuple(newest_ms - time_ms if time_ms else None for time_ms in times),
             f.currency, f.profile, _sorted(f.tickets), f.life_at_ms, f.life,
             f.asked_at_ms, f.asked, {n: today - day for n, day in sorted(f.recent_ids.items())}, _sorted(f.offsets),
             w.probability, None if w.alert == INACTIVE else w.alert,
@@ -267,22 +273,24 @@ def unpack(packed: bytes) -> SubscriberState:
         raise UnreadableStateError(f"not a packed state: {error}") from error
     if p.version != STATE_VERSION:
         raise UnreadableStateError(f"state version {p.version}, this program reads {STATE_VERSION}")
-    rows_are_whole = not (len(p.top_ups) % 4 or len(p.failed_calls) % 3 or len(p.complaints) % 2)
+    rows_are_whole = not (len(p.top_ups) % 4 or len(p.failed_calls) % 3 or len(p.complaints) % 2 or len(p.ages) != 10)
     if not len(p.answered) == len(p.voice_s) == len(p.data_level) <= USAGE_DAYS or not rows_are_whole:
         raise UnreadableStateError("not a packed state: its days do not add up")
     actives = [p.active_days >> age & 1 for age in range(len(p.voice_s) - 1, -1, -1)]
     known = map(joined, p.voice_s, p.answered, p.data_level, actives)
-    days = array("Q", [0] * (USAGE_DAYS - len(p.voice_s)) + list(known))
-    times = [0 if age_ms == _NEVER else p.newest_ms - age_ms for age_ms in p.ages]
+    in_order = array("Q", [0] * (USAGE_DAYS - len(p.voice_s)) + list(known))
+    newest = USAGE_DAYS - 1 - p.usage_day % USAGE_DAYS
+    days = in_order[newest:] + in_order[:newest]
+    times = [0 if age_ms is None else p.newest_ms - age_ms for age_ms in p.ages]
     first_ms, first_top_up_ms, last_top_up_ms, failed_ms, active_ms, drop_ms, complaint_ms, *of_watch = times
     wake_ms, scored_ms, kept_ms = of_watch
     today = p.newest_ms // DAY_MS
     recent_ids = {number: today - age for number, age in p.recent_ids.items()}
     facts = Facts(
-        first_ms, p.newest_ms, p.usage_day, days, p.revisions,
-        _from_gaps(p.top_ups, 4), _from_gaps(p.failed_calls, 3), _from_gaps(p.complaints, 2), *p.totals,
-        first_top_up_ms, last_top_up_ms, failed_ms, active_ms, drop_ms, complaint_ms, p.currency, p.profile, p.tickets,
-        p.life_at_ms, p.life, p.asked_at_ms, p.asked, recent_ids, p.offsets,
+        first_ms, p.newest_ms, p.usage_day, days, p.revisions, p.offsets, active_ms, *p.totals,
+        _from_gaps(p.top_ups, 4), _from_gaps(p.failed_calls, 3), _from_gaps(p.complaints, 2),
+        first_top_up_ms, last_top_up_ms, failed_ms, drop_ms, complaint_ms, p.currency, p.profile, p.tickets,
+        p.life_at_ms, p.life, p.asked_at_ms, p.asked, recent_ids,
     )  # fmt: skip
     first_revenue_ms = p.pending[-1].first_revenue_ms if p.pending else 0
     watch = Watch(wake_ms, scored_ms, kept_ms, p.probability, p.alert or INACTIVE, p.pending, first_revenue_ms)
@@ -293,15 +301,18 @@ def _sorted(values: dict[int, V]) -> dict[int, V]:
     return dict(sorted(values.items())) if len(values) > 1 else values
 
 
-def _by_gaps(rows: list[int], width: int) -> list[int]:
+def _by_gaps(rows: "array[int]", width: int) -> list[int]:
     """Return the rows with each day as its distance from the row before: one byte instead of three."""
-    gaps = rows.copy()
+    gaps = rows.tolist()
     for i in range(len(gaps) - width, 0, -width):
         gaps[i] -= gaps[i - width]
     return gaps
 
 
-def _from_gaps(gaps: list[int], width: int) -> list[int]:
+def _from_gaps(gaps: list[int], width: int) -> "array[int]":
     for i in range(width, len(gaps), width):
         gaps[i] += gaps[i - width]
-    return gaps
+    try:
+        return array("q", gaps)
+    except OverflowError as error:
+        raise UnreadableStateError("not a packed state: a number that no row can hold") from error

@@ -76,22 +76,16 @@ def step(
     state: SubscriberState | None, given: Event | Wake, context: Context
 ) -> tuple[SubscriberState, tuple[Effect, ...]]:
     """Apply one event or wake to one subscriber; the state is changed in place and returned with what follows."""
-    if isinstance(given, Event):
-        return _on_event(state, given, context)
-    if state is None or state.watch.next_wake_ms != given.at_ms:
-        return state or new_state(given.at_ms), ()
-    return state, _on_wake(state, given.subscriber_id, given.at_ms, context)
-
-
-def _on_event(
-    state: SubscriberState | None, event: Event, context: Context
-) -> tuple[SubscriberState, tuple[Effect, ...]]:
+    at_ms = given.at_ms
     if state is None:
-        state = new_state(event.at_ms)
-    facts, watch, body, at_ms = state.facts, state.watch, event.body, event.at_ms
-    folded = fold(facts, event, context.lateness_ms)
+        state = new_state(at_ms)
+    facts, watch = state.facts, state.watch
+    if isinstance(given, Wake):
+        is_wanted = watch.next_wake_ms == at_ms
+        return state, _on_wake(state, given.subscriber_id, at_ms, context) if is_wanted else ()
+    folded, body = fold(facts, given, context.lateness_ms), given.body
     if folded is not _APPLIED:
-        return state, _REPEATED if folded is _REPEATED_EVENT else (_late(event, facts),)
+        return state, _REPEATED if folded is _REPEATED_EVENT else (_late(given, facts),)
     if not 0 < watch.first_revenue_ms <= at_ms and is_revenue(body):
         note_revenue(watch, at_ms)
     wake_ms = watch.next_wake_ms

@@ -1,7 +1,8 @@
 """The features' functions: one for each theme, in the order of the table in `features.py`.
 
 Ratios are smoothed, so that nothing divides by zero and small counts stay small; every feature is finite and bounded.
-No count stands alone: each is over time, over calls, over its own past or over the subscriber's own habit.
+No count stands alone: each is over time, over calls, over its own past or over the subscriber's own habit.  The themes
+that everybody has write `change` out, since a call costs as much as what it does.
 """
 
 from math import exp, log, log1p
@@ -44,7 +45,8 @@ def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
     days = f.top_up_days_total
     if not days:
         return (0.0,) * 9
-    age_days, silent_days = m.age_days, m.silent_days
+    age_days, silent_days, n7, n14, n30 = m.age_days, m.silent_days, m.top_ups_7, m.top_ups_14, m.top_ups_30
+    n7_before, n14_before, n30_before = m.top_ups_7_before, m.top_ups_14_before, m.top_ups_30_before
     surprise = days * log((age_days + 30.0) / (age_days - silent_days + 30.0))
     return (
         log1p(silent_days),
@@ -53,20 +55,21 @@ def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
         surprise if surprise < SURPRISE_MAX else SURPRISE_MAX,
         log1p(30.0 / m.gap_days),
         days / (days + 3.0),
-        change(m.top_ups_7, m.top_ups_7_before, 1.0),
-        change(m.top_ups_14, m.top_ups_14_before, 1.0),
-        change(m.top_ups_30, m.top_ups_30_before, 1.0),
+        (n7 - n7_before) / (n7 + n7_before + 2.0),
+        (n14 - n14_before) / (n14 + n14_before + 2.0),
+        (n30 - n30_before) / (n30 + n30_before + 2.0),
     )
 
 
 def value(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
     """Compute the value theme: money now against before, and the fall from a band to a lower one."""
-    usual = usual_minor(f)
+    usual, m7, m14, m30 = usual_minor(f), m.minor_7, m.minor_14, m.minor_30
+    m7_before, m14_before, m30_before = m.minor_7_before, m.minor_14_before, m.minor_30_before
     return (
-        change(m.minor_7, m.minor_7_before, usual),
-        change(m.minor_14, m.minor_14_before, usual),
-        change(m.minor_30, m.minor_30_before, usual),
-        change(m.minor_30 / m.top_ups_30, usual, 1.0) if m.top_ups_30 else 0.0,
+        (m7 - m7_before) / (m7 + m7_before + usual + usual),
+        (m14 - m14_before) / (m14 + m14_before + usual + usual),
+        (m30 - m30_before) / (m30 + m30_before + usual + usual),
+        change(m30 / m.top_ups_30, usual, 1.0) if m.top_ups_30 else 0.0,
         log1p(m.revenue_30 / 1000.0),
         float(m.band),
         1.0 if m.band_before == HIGH_BAND and m.band == LOW_BAND and m.age_days > 60.0 else 0.0,
@@ -89,12 +92,13 @@ def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
         habit = known_days / (span_days + 1.0)
         surprise = (idle_days - 1.0) * -log1p(-habit if habit < HABIT_MAX else -HABIT_MAX)
     active = m.active_14 / days
+    v7, v7_before, v14, v14_before = m.voice_7, m.voice_7_before, m.voice_14, m.voice_14_before
     data_7, data_7_before = m.data_7, m.data_7_before
     return (
         log1p(idle_days),
         surprise if surprise < SURPRISE_MAX else SURPRISE_MAX,
-        change(m.voice_7, m.voice_7_before, 600.0),
-        change(m.voice_14, m.voice_14_before, 600.0),
+        (v7 - v7_before) / (v7 + v7_before + 1200.0),
+        (v14 - v14_before) / (v14 + v14_before + 1200.0),
         change(m.answered_14 / days, f.answered_total / span_days, 0.2),
         active,
         active - known_days / span_days,

@@ -4,6 +4,7 @@ Windows end at the moment of scoring: "the last n days" are the n whole days bef
 is the window of the same length that ends where it begins.
 """
 
+from array import array
 from typing import Final
 
 from msgspec import Struct
@@ -123,7 +124,7 @@ def _usage_windows(f: Facts, day: int) -> tuple[int, ...]:
     quiet = day - f.usage_day
     if quiet >= USAGE_DAYS:
         return _NO_USAGE
-    i, days = USAGE_DAYS - 1 + quiet, f.days
+    i, days = USAGE_DAYS - 1 + quiet, f.days_in_order
     last_7, before_7, before_14 = sum(days[i - 7 : i + 1]), sum(days[i - 14 : i - 7]), sum(days[i - 28 : i - 14])
     last_14 = last_7 + before_7
     last_30 = last_14 + before_14 + sum(days[i - 30 : i - 28])
@@ -141,7 +142,7 @@ def _usage_windows(f: Facts, day: int) -> tuple[int, ...]:
     )
 
 
-def _top_up_windows(rows: list[int], day: int) -> tuple[int, ...]:
+def _top_up_windows(rows: "array[int]", day: int) -> tuple[int, ...]:
     """Sum top-ups over the windows: their number, their amount, and the failed ones of 30 days."""
     n7 = n14 = n28 = n30 = n60 = minor7 = minor14 = minor28 = minor30 = minor60 = failed30 = 0
     numbers = iter(rows)
@@ -171,7 +172,7 @@ def _top_up_windows(rows: list[int], day: int) -> tuple[int, ...]:
     )  # fmt: skip
 
 
-def _failed_call_windows(rows: list[int], day: int) -> tuple[int, int, int]:
+def _failed_call_windows(rows: "array[int]", day: int) -> tuple[int, int, int]:
     drops_7 = drops_30 = unset_30 = 0
     for i in range(len(rows) - 3, -1, -3):
         age = day - rows[i]

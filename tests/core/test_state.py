@@ -124,6 +124,8 @@ DAMAGE = [
     ("more seconds than calls", "voice_s", [1, 2], "add up"),
     ("more days of data than of calls", "data_level", b"ab", "add up"),
     ("half a top-up row", "top_ups", [1, 2], "add up"),
+    ("a time too few", "ages", [None] * 9, "add up"),
+    ("a number that no row can hold", "top_ups", [1, 2**63, 0, 0], "no row can hold"),
     ("half a row of failed calls", "failed_calls", [1], "add up"),
     ("half a complaint row", "complaints", [1], "add up"),
     ("text where a number should be", "newest_ms", "x", "Expected"),
