@@ -43,14 +43,12 @@ def take_snapshot(watch: Watch, at_ms: int, features: tuple[float, ...], table: 
 
 def note_revenue(watch: Watch, at_ms: int) -> None:
     """Remember, for each waiting snapshot, its first revenue event; called in any order of events."""
-    pending = watch.pending
-    for i in range(len(pending) - 1, -1, -1):
-        s = pending[i]
-        if s.at_ms >= at_ms:
+    for snapshot in reversed(watch.pending):
+        if snapshot.at_ms >= at_ms:
             continue
-        if 0 < s.first_revenue_ms <= at_ms:
+        if 0 < snapshot.first_revenue_ms <= at_ms:
             break
-        pending[i] = Pending(s.at_ms, s.features, s.feature_table, s.probability, s.model_version, at_ms)
+        snapshot.first_revenue_ms = at_ms
     _keep_newest_at_hand(watch)
 
 

@@ -6,14 +6,15 @@ copies that the core changes in place; `pack` and `unpack` are the border.
 """
 
 from array import array
+from itertools import accumulate
+from operator import sub
 from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct, field
 
 from streams.core.effects import AlertStateName, ChurnKind, RiskBand
-from streams.core.events import Count, DaySeconds
-from streams.core.usage_days import ANSWERED_MASK, ANSWERED_SHIFT, LEVEL_MASK, LEVEL_SHIFT, VOICE_SHIFT, joined, parted
+from streams.core.usage_days import parted
 
 V = TypeVar("V")
 
@@ -34,7 +35,10 @@ IDS_MAX: Final = 512
 TICKETS_MAX: Final = 16
 PENDING_MAX: Final = 64
 
+PLANES_MAX: Final = 255
+AGES: Final = 9
 _NO_DAYS: Final = array("Q", bytes(8 * USAGE_DAYS))
+_BLANK: Final = bytes(USAGE_DAYS)
 
 
 class Profile(Struct, array_like=True, gc=False, frozen=True):
@@ -123,9 +127,9 @@ class Facts(Struct, gc=False):
         return [parted(day)[1] for day in self.days_in_order]
 
     @property
-    def data_level(self) -> bytes:
+    def data_level(self) -> list[int]:
         """Data level by day, the newest last."""
-        return bytes(parted(day)[2] for day in self.days_in_order)
+        return [parted(day)[2] for day in self.days_in_order]
 
     @property
     def active_days(self) -> int:
@@ -145,7 +149,7 @@ class AlertState(Struct, array_like=True, gc=False, frozen=True):
     cool_until_ms: int = 0
 
 
-class Pending(Struct, array_like=True, gc=False, frozen=True):
+class Pending(Struct, array_like=True, gc=False):
     """A snapshot that waits for its outcome: the features as served (packed doubles) and the score that was served."""
 
     at_ms: int
@@ -182,21 +186,20 @@ class SubscriberState(Struct, gc=False):
 
 
 class _Packed(Struct, array_like=True, gc=False):
-    """The wire form of a state: one msgpack array whose first element is the version."""
+    """The wire form of a state: one msgpack array, the version and the wake that it asks for first."""
 
     version: int
+    next_wake_ms: int
     newest_ms: int
     usage_day: int
-    answered: list[Count]
-    voice_s: list[DaySeconds]
-    data_level: bytes
-    active_days: int
+    planes: int
+    days: bytes
     revisions: dict[int, int]
     top_ups: list[int]
     failed_calls: list[int]
     complaints: list[int]
     totals: tuple[int, int, int, int, int, int, int, int, int, int]
-    ages: tuple[int | None, ...]
+    ages: list[int | None]
     currency: str
     profile: Profile | None
     tickets: dict[int, Ticket]
@@ -235,26 +238,21 @@ def pack(state: SubscriberState) -> bytes:
     True
     """
     f, w = state.facts, state.watch
-    days = f.days_in_order
-    blank = next((i for i, day in enumerate(days) if day), USAGE_DAYS)
-    known = days[blank:].tolist()
     newest_ms = f.newest_ms
+    planes, days = _planes(f.days)
     times = (
         f.first_ms, f.first_top_up_ms, f.last_top_up_ms, f.last_failed_top_up_ms, f.last_active_ms, f.last_drop_ms,
-        f.last_complaint_ms, w.next_wake_ms, w.scored_at_ms, w.snapshot_at_ms,
+        f.last_complaint_ms, w.scored_at_ms, w.snapshot_at_ms,
     )  # fmt: skip
-    today = newest_ms // DAY_MS
     return _encode(
         _Packed(
-            STATE_VERSION, newest_ms, f.usage_day, [day >> ANSWERED_SHIFT & ANSWERED_MASK for day in known],
-            [day >> VOICE_SHIFT for day in known], bytes([day >> LEVEL_SHIFT & LEVEL_MASK for day in known]),
-            sum((day & 1) << age for age, day in enumerate(reversed(known))), _sorted(f.revisions),
-            _by_gaps(f.top_ups, 4), _by_gaps(f.failed_calls, 3), _by_gaps(f.complaints, 2),
+            STATE_VERSION, w.next_wake_ms, newest_ms, f.usage_day, planes, days, _sorted(f.revisions),
+            _columns(f.top_ups, 4), _columns(f.failed_calls, 3), _columns(f.complaints, 2),
             (f.answered_total, f.voice_s_total, f.data_level_total, f.usage_days_total, f.first_usage_day,
              f.dropped_total, f.top_ups_total, f.top_up_days_total, f.amount_minor_total, f.complaints_total),
-            tuple(newest_ms - time_ms if time_ms else None for time_ms in times),
+            [newest_ms - time_ms if time_ms else None for time_ms in times],
             f.currency, f.profile, _sorted(f.tickets), f.life_at_ms, f.life,
-            f.asked_at_ms, f.asked, {n: today - day for n, day in sorted(f.recent_ids.items())}, _sorted(f.offsets),
+            f.asked_at_ms, f.asked, _sorted(f.recent_ids), _sorted(f.offsets),
             w.probability, None if w.alert == INACTIVE else w.alert,
             w.pending,
         )
@@ -273,27 +271,20 @@ def unpack(packed: bytes) -> SubscriberState:
         raise UnreadableStateError(f"not a packed state: {error}") from error
     if p.version != STATE_VERSION:
         raise UnreadableStateError(f"state version {p.version}, this program reads {STATE_VERSION}")
-    rows_are_whole = not (len(p.top_ups) % 4 or len(p.failed_calls) % 3 or len(p.complaints) % 2 or len(p.ages) != 10)
-    if not len(p.answered) == len(p.voice_s) == len(p.data_level) <= USAGE_DAYS or not rows_are_whole:
+    rows_are_whole = not (len(p.top_ups) % 4 or len(p.failed_calls) % 3 or len(p.complaints) % 2)
+    days_are_whole = 0 <= p.planes <= PLANES_MAX and len(p.days) == p.planes.bit_count() * USAGE_DAYS
+    if not rows_are_whole or not days_are_whole or len(p.ages) != AGES:
         raise UnreadableStateError("not a packed state: its days do not add up")
-    actives = [p.active_days >> age & 1 for age in range(len(p.voice_s) - 1, -1, -1)]
-    known = map(joined, p.voice_s, p.answered, p.data_level, actives)
-    in_order = array("Q", [0] * (USAGE_DAYS - len(p.voice_s)) + list(known))
-    newest = USAGE_DAYS - 1 - p.usage_day % USAGE_DAYS
-    days = in_order[newest:] + in_order[:newest]
     times = [0 if age_ms is None else p.newest_ms - age_ms for age_ms in p.ages]
-    first_ms, first_top_up_ms, last_top_up_ms, failed_ms, active_ms, drop_ms, complaint_ms, *of_watch = times
-    wake_ms, scored_ms, kept_ms = of_watch
-    today = p.newest_ms // DAY_MS
-    recent_ids = {number: today - age for number, age in p.recent_ids.items()}
+    first_ms, first_top_up_ms, last_top_up_ms, failed_ms, active_ms, drop_ms, complaint_ms, scored_ms, kept_ms = times
     facts = Facts(
-        first_ms, p.newest_ms, p.usage_day, days, p.revisions, p.offsets, active_ms, *p.totals,
-        _from_gaps(p.top_ups, 4), _from_gaps(p.failed_calls, 3), _from_gaps(p.complaints, 2),
+        first_ms, p.newest_ms, p.usage_day, _days(p.planes, p.days), p.revisions, p.offsets, active_ms, *p.totals,
+        _rows(p.top_ups, 4), _rows(p.failed_calls, 3), _rows(p.complaints, 2),
         first_top_up_ms, last_top_up_ms, failed_ms, drop_ms, complaint_ms, p.currency, p.profile, p.tickets,
-        p.life_at_ms, p.life, p.asked_at_ms, p.asked, recent_ids,
+        p.life_at_ms, p.life, p.asked_at_ms, p.asked, p.recent_ids,
     )  # fmt: skip
     first_revenue_ms = p.pending[-1].first_revenue_ms if p.pending else 0
-    watch = Watch(wake_ms, scored_ms, kept_ms, p.probability, p.alert or INACTIVE, p.pending, first_revenue_ms)
+    watch = Watch(p.next_wake_ms, scored_ms, kept_ms, p.probability, p.alert or INACTIVE, p.pending, first_revenue_ms)
     return SubscriberState(facts, watch)
 
 
@@ -301,18 +292,50 @@ def _sorted(values: dict[int, V]) -> dict[int, V]:
     return dict(sorted(values.items())) if len(values) > 1 else values
 
 
-def _by_gaps(rows: "array[int]", width: int) -> list[int]:
-    """Return the rows with each day as its distance from the row before: one byte instead of three."""
-    gaps = rows.tolist()
-    for i in range(len(gaps) - width, 0, -width):
-        gaps[i] -= gaps[i - width]
-    return gaps
+def _planes(days: "array[int]") -> tuple[int, bytes]:
+    """Return the days as their byte planes, the lowest first, without those that are all zero, and which there are.
+
+    Most days are small numbers in wide fields: three planes of eight are blank as a rule.
+    """
+    raw = days.tobytes()
+    there, kept = 0, []
+    for i in range(8):
+        plane = raw[i::8]
+        if plane != _BLANK:
+            there |= 1 << i
+            kept.append(plane)
+    return there, b"".join(kept)
 
 
-def _from_gaps(gaps: list[int], width: int) -> "array[int]":
-    for i in range(width, len(gaps), width):
-        gaps[i] += gaps[i - width]
+def _days(planes: int, kept: bytes) -> "array[int]":
+    """Return the days of which `_planes` made the planes."""
+    raw, at = bytearray(8 * USAGE_DAYS), 0
+    for i in range(8):
+        if planes >> i & 1:
+            raw[i::8] = kept[at : at + USAGE_DAYS]
+            at += USAGE_DAYS
+    return array("Q", bytes(raw))
+
+
+def _columns(rows: "array[int]", width: int) -> list[int]:
+    """Return the rows column by column, the days as distances from the one before: one byte instead of three."""
+    if not rows:
+        return []
+    days = rows[::width].tolist()
+    columns = [days[0], *map(sub, days[1:], days)]
+    for i in range(1, width):
+        columns += rows[i::width].tolist()
+    return columns
+
+
+def _rows(columns: list[int], width: int) -> "array[int]":
+    """Return the rows of which `_columns` made the columns."""
+    count = len(columns) // width
+    rows = array("q", bytes(8 * len(columns)))
     try:
-        return array("q", gaps)
+        rows[::width] = array("q", accumulate(columns[:count]))
+        for i in range(1, width):
+            rows[i::width] = array("q", columns[i * count : (i + 1) * count])
     except OverflowError as error:
         raise UnreadableStateError("not a packed state: a number that no row can hold") from error
+    return rows
