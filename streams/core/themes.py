@@ -81,8 +81,6 @@ def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     if not f.usage_day:
         return (0.0,) * 10
     span_days = f.usage_day - f.first_usage_day + 1
-    if span_days < 1:
-        span_days = 1
     days, days_30 = (14, 30 if span_days > 30 else span_days) if span_days > 14 else (span_days, span_days)
     idle_ms = at_ms - f.last_active_ms
     idle_days = (idle_ms if idle_ms > 0 else 0) / DAY_MS if f.last_active_ms else m.age_days
