@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -95,13 +96,10 @@ def run(
         trainer = _trainer(checkpoint, policy)
         try:
             runner = Embedded(store, trainer, policy, cold_scorer(), checkpoint, commit_records=commit_records)
+            with closing(merged(sources, checkpoint.positions, checkpoint.run.received_ms, decode)) as merge:
+                runner.run(merge, until_ms, _telling(progress, merge, sources))
         except UnreadableStateError as error:
             raise StoreError(f"database {store.name} cannot be resumed: {error}", hint="run into a new one") from error
-        merge = merged(sources, checkpoint.positions, checkpoint.run.received_ms, decode)
-        try:
-            runner.run(merge, until_ms, _telling(progress, merge, sources))
-        finally:
-            merge.close()
         return summarise(store, runner, checkpoint, monotonic() - begun_s)
 
 

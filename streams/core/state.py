@@ -214,8 +214,16 @@ class _Packed(Struct, array_like=True, gc=False):
     pending: list[Pending]
 
 
+class _Head(Struct, array_like=True, gc=False):
+    """What stands first in a packed state."""
+
+    version: int
+    next_wake_ms: int
+
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Packed).decode
+_decode_head: Final = msgspec.msgpack.Decoder(_Head).decode
 
 
 class UnreadableStateError(ValueError):
@@ -290,6 +298,24 @@ def unpack(packed: bytes) -> SubscriberState:
 
 def _sorted(values: dict[int, V]) -> dict[int, V]:
     return dict(sorted(values.items())) if len(values) > 1 else values
+
+
+def next_wake_ms(packed: bytes) -> int:
+    """Return the wake that a packed state asks for (0 = none), without unpacking the rest of it.
+
+    Raises:
+        UnreadableStateError: the bytes are no state, or one of another version.
+
+    >>> next_wake_ms(pack(new_state(5)))
+    0
+    """
+    try:
+        head = _decode_head(packed)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableStateError(f"not a packed state: {error}") from error
+    if head.version != STATE_VERSION:
+        raise UnreadableStateError(f"state version {head.version}, this program reads {STATE_VERSION}")
+    return head.next_wake_ms
 
 
 def _planes(days: "array[int]") -> tuple[int, bytes]:

@@ -8,22 +8,20 @@ that is killed at any point goes on from its last commit and ends with the same 
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from operator import itemgetter
 from time import monotonic
 from typing import Final, Protocol
 
 from msgspec import Struct
 
 from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent
-from streams.core.events import INPUTS, PARTITIONS_MAX, Event, Wake
+from streams.core.events import INPUTS, PARTITIONS_MAX, Event
 from streams.core.policy import Policy
 from streams.core.scoring import ModelVersion, Scorer, scorer_from
-from streams.core.state import SubscriberState, pack, unpack
-from streams.core.step import Context, step
+from streams.core.step import Context
 from streams.errors import InputError
 from streams.runners.lines import DamagedInputError
 from streams.runners.sources import Item
-from streams.runners.timers import Wakes
+from streams.runners.subscribers import Subscribers
 from streams.store.batch import NO_TIME_MS, Batch, Checkpoint, Position
 from streams.store.database import Store
 
@@ -90,11 +88,8 @@ class Embedded:
         self._store = store
         self._trainer = trainer
         self._policy = policy
-        self._context = Context(scorer, policy)
         self._commit_records = commit_records
-        self._states: dict[str, SubscriberState] = {}
-        self._wakes = Wakes()
-        self._dirty: set[str] = set()
+        self._subscribers = Subscribers(Context(scorer, policy))
         self._transitions: list[AlertChanged] = []
         self._examples: list[LabelledExample] = []
         self._late: list[LateEvent] = []
@@ -103,22 +98,19 @@ class Embedded:
         self.stream_ms = checkpoint.stream_ms
         self.counters: dict[str, int] = dict(checkpoint.counters)
         for version in store.models():
-            self._context = Context(scorer_from(version), policy)
+            self._subscribers.context = Context(scorer_from(version), policy)
         for subscriber_id, packed in store.states():
-            state = unpack(packed)
-            self._states[subscriber_id] = state
-            if state.watch.next_wake_ms:
-                self._wakes.ask(state.watch.next_wake_ms, subscriber_id)
+            self._subscribers.restore(subscriber_id, packed)
 
     @property
     def model_version(self) -> str:
         """The version that serves now."""
-        return self._context.scorer.version
+        return self._subscribers.context.scorer.version
 
     @property
     def subscribers(self) -> int:
         """How many subscribers are known."""
-        return len(self._states)
+        return len(self._subscribers)
 
     def run(self, merge: Merge, until_ms: int | None, progress: Callable[[Tick], None] | None) -> None:
         """Process every record before `until_ms` (all, if None), then commit.
@@ -150,7 +142,7 @@ class Embedded:
                             break
                         self._advance(item.at_ms)
                     read[item.source // PARTITIONS_MAX] += 1
-                    effects = self._give(item.body.subscriber_id, item)
+                    effects = self._subscribers.give(item.body.subscriber_id, item)
                     if effects:
                         self._take(effects)
                 else:
@@ -167,54 +159,26 @@ class Embedded:
         finally:
             self._count_read(read)
 
-    def _give(self, subscriber_id: str, given: Event | Wake) -> tuple[Effect, ...]:
-        state = self._states.get(subscriber_id)
-        asked_ms = 0 if state is None else state.watch.next_wake_ms
-        after, effects = step(state, given, self._context)
-        if state is None:
-            self._states[subscriber_id] = after
-        wake_ms = after.watch.next_wake_ms
-        if wake_ms != asked_ms and wake_ms:
-            self._wakes.ask(wake_ms, subscriber_id)
-        self._dirty.add(subscriber_id)
-        return effects
-
     def _advance(self, stream_ms: int) -> None:
         """Move the stream's time; every wake and all learning on the way has its turn, at its own time.
 
         A version is in force from the moment that it is dated to, whether or not anybody wakes then: so a run that
         stops there serves what one that goes on has served.
         """
-        wakes, trainer = self._wakes, self._trainer
+        subscribers, trainer = self._subscribers, self._trainer
+        wakes = subscribers.wakes
         if trainer.next_due_ms <= self.stream_ms:
             self._learn(self.stream_ms)  # An event settled what should have been learned by now.
         while (next_ms := min(wakes.next_ms, trainer.next_due_ms)) <= stream_ms:
-            for at_ms, subscribers in wakes.due(next_ms):
-                self._wake(at_ms, subscribers)
+            for at_ms, asking in wakes.due(next_ms):
+                self._take(subscribers.wake(at_ms, asking))
             self._learn(next_ms)
         self.stream_ms = stream_ms
-
-    def _wake(self, at_ms: int, subscribers: list[str]) -> None:
-        """Wake subscribers in the order of asking, which is kind to memory; what follows is taken in that of their ids.
-
-        So the outcome is the same after a restart, when they ask in another order.
-        """
-        made: list[tuple[str, tuple[Effect, ...]]] = []
-        for subscriber_id in subscribers:
-            watch = self._states[subscriber_id].watch
-            if watch.next_wake_ms == at_ms:  # Else no longer wanted, and after a restart would not be here.
-                effects = self._give(subscriber_id, Wake(subscriber_id, at_ms))
-                self._count("scored", watch.scored_at_ms == at_ms)
-                if effects:
-                    made.append((subscriber_id, effects))
-        made.sort(key=itemgetter(0))
-        for _, effects in made:
-            self._take(effects)
 
     def _learn(self, stream_ms: int) -> None:
         for version in self._trainer.advance(stream_ms):
             self._models.append(version)
-            self._context = Context(scorer_from(version), self._policy)
+            self._subscribers.context = Context(scorer_from(version), self._policy)
 
     def _take(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -246,11 +210,13 @@ class Embedded:
 
     def _commit(self, positions: dict[str, Position]) -> None:
         """Write all that happened since the last commit, or nothing of it."""
+        self._count("scored", self._subscribers.scored)
+        self._subscribers.scored = 0
         batch = Batch(
             positions=positions,
             stream_ms=self.stream_ms,
             counters=self.counters,
-            states=[(subscriber_id, pack(self._states[subscriber_id])) for subscriber_id in sorted(self._dirty)],
+            states=[(subscriber_id, packed) for subscriber_id, packed in self._subscribers.packed() if packed],
             transitions=self._transitions,
             examples=self._examples,
             late=self._late,
@@ -259,7 +225,7 @@ class Embedded:
             trainer=self._trainer.snapshot(),
         )
         self._store.commit(batch)
-        self._dirty.clear()
+        self._subscribers.changed.clear()
         for written in (self._transitions, self._examples, self._late, self._dead, self._models):
             written.clear()
 
