@@ -9,6 +9,16 @@ the `[settings]` table of a TOML file, the default below.  The file is the one t
     FOREWARN_PROGRESS             progress     auto, always or never (auto: only on a terminal)
     FOREWARN_PSEUDONYM_KEY        -            the key itself, 16 bytes or more; not in the file, which gets copied
     FOREWARN_PSEUDONYM_KEY_FILE   pseudonym_key_file   a file that holds the key
+    FOREWARN_KAFKA                kafka            the brokers to begin with, host:port,host:port (127.0.0.1:9092)
+    FOREWARN_KAFKA_PREFIX         kafka_prefix     what the names of all topics and groups begin with (nothing)
+    FOREWARN_KAFKA_PROTOCOL       kafka_protocol   plaintext, ssl, sasl_plaintext or sasl_ssl (plaintext)
+    FOREWARN_KAFKA_MECHANISM      kafka_mechanism  PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, for the sasl protocols
+    FOREWARN_KAFKA_USER           kafka_user       who we are, for the sasl protocols
+    FOREWARN_KAFKA_PASSWORD       -                the password itself; not in the file, which gets copied
+    FOREWARN_KAFKA_PASSWORD_FILE  kafka_password_file  a file that holds the password
+    FOREWARN_KAFKA_CA_FILE        kafka_ca_file    who vouches for the brokers, PEM (the system's own list)
+    FOREWARN_KAFKA_CERT_FILE      kafka_cert_file  our certificate, PEM, where brokers ask for one
+    FOREWARN_KAFKA_KEY_FILE       kafka_key_file   its private key, PEM (in the file of the certificate)
 
 There is no key that everybody has: it would make the pseudonyms of real people reversible.  Where none is configured,
 `own_key` makes a random one for this user, once, in `$XDG_CONFIG_HOME/forewarn/pseudonym.key` (or under `~/.config`).
@@ -16,11 +26,12 @@ There is no key that everybody has: it would make the pseudonyms of real people 
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct, field
 
@@ -33,6 +44,11 @@ PSEUDONYM_KEY: Final = "FOREWARN_PSEUDONYM_KEY"
 KEY_FILE_BYTES_MAX: Final = 4096
 
 Progress = Literal["auto", "always", "never"]
+KafkaProtocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
+KafkaMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+KAFKA_PREFIX_MAX: Final = 100
+"""A topic's name has 249 characters at most, and the longest suffix of ours must fit as well."""
 
 
 class Secret(Struct, frozen=True):
@@ -51,6 +67,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     policy: Path | None = None
     progress: Progress = "auto"
     pseudonym_key: Secret | None = None
+    kafka: str = "127.0.0.1:9092"
+    kafka_prefix: str = ""
+    kafka_protocol: KafkaProtocol = "plaintext"
+    kafka_mechanism: KafkaMechanism | None = None
+    kafka_user: str | None = None
+    kafka_password: Secret | None = None
+    kafka_ca_file: Path | None = None
+    kafka_cert_file: Path | None = None
+    kafka_key_file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -95,10 +120,11 @@ def load_settings(
     layers = (_command_line(overrides or {}), _environment(environ), _file(environ, file))
     chosen: dict[str, tuple[str, _Layer]] = {}
     for layer in layers:
-        if _KEY in layer.values and _KEY_FILE in layer.values:
-            raise SettingsError(f"{layer.origin} gives both a pseudonym key and a file that holds one", hint="keep one")
+        for secret, words in _SECRETS.items():
+            if secret in layer.values and secret + _IN_FILE in layer.values:
+                raise SettingsError(f"{layer.origin} gives both {words} and a file that holds one", hint="keep one")
         for name in layer.values:
-            chosen.setdefault("pseudonym_key" if name == _KEY_FILE else name, (name, layer))
+            chosen.setdefault(_target(name), (name, layer))
     values: dict[str, Any] = {
         target: _PARSERS[name](layer.values[name], f"{name} in {layer.origin}", layer.base)
         for target, (name, layer) in chosen.items()
@@ -123,7 +149,11 @@ def _command_line(overrides: Mapping[str, str | Path | None]) -> _Layer:
 
 def _environment(environ: Mapping[str, str]) -> _Layer:
     known = {PREFIX + name.upper(): name for name in _PARSERS}
-    given = {name: value for name, value in environ.items() if name.startswith(PREFIX) and name != SETTINGS_FILE}
+    given = {
+        name: value
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and not name.startswith(_OF_THE_TESTS) and name != SETTINGS_FILE
+    }
     _refuse_unknown(given, "the environment", [*known, SETTINGS_FILE])
     return _Layer("the environment", Path(), {known[name]: value for name, value in given.items()})
 
@@ -141,12 +171,13 @@ def _file(environ: Mapping[str, str], file: Path | None) -> _Layer:
     values = tree.get("settings", {})
     if not isinstance(values, dict):
         raise SettingsError(f"settings in {path} should be a table, [settings]")
-    if _KEY in values:
-        raise SettingsError(
-            f"{_KEY} may not stand in {path}, since such files get copied and committed",
-            hint=f"keep the key in a file of its own and name it as {_KEY_FILE}",
-        )
-    _refuse_unknown(values, str(path), [name for name in _PARSERS if name != _KEY])
+    for secret, words in _SECRETS.items():
+        if secret in values:
+            raise SettingsError(
+                f"{secret} may not stand in {path}, since such files get copied and committed",
+                hint=f"keep the {words.split()[-1]} in a file of its own and name it as {secret}{_IN_FILE}",
+            )
+    _refuse_unknown(values, str(path), [name for name in _PARSERS if name not in _SECRETS])
     return _Layer(str(path), path.parent, values)
 
 
@@ -178,17 +209,71 @@ def _path(value: object, where: str, base: Path) -> Path:
     return base / (value if isinstance(value, Path) else Path(_text(value, where, base)))
 
 
-def _policy(value: object, where: str, base: Path) -> Path:
-    path = _path(value, where, base)
-    if not path.is_file():
-        raise SettingsError(f"{where} should be a TOML file that exists, and {path} is none")
-    return path
+def _existing(kind: str) -> Callable[[object, str, Path], Path]:
+    def parse(value: object, where: str, base: Path) -> Path:
+        path = _path(value, where, base)
+        if not path.is_file():
+            raise SettingsError(f"{where} should be a {kind} that exists, and {path} is none")
+        return path
+
+    return parse
 
 
-def _progress(value: object, where: str, _base: Path) -> Progress:
-    if value not in get_args(Progress):
-        raise SettingsError(f"{where} should be auto, always or never")
-    return cast("Progress", value)
+def _one_of(words: tuple[str, ...]) -> Callable[[object, str, Path], str]:
+    """Return a parser of one of these words, in capitals or small letters."""
+    spelt = {word.lower(): word for word in words}
+
+    def parse(value: object, where: str, _base: Path) -> str:
+        word = spelt.get(value.strip().lower()) if isinstance(value, str) else None
+        if word is None:
+            raise SettingsError(f"{where} should be {', '.join(words[:-1])} or {words[-1]}")
+        return word
+
+    return parse
+
+
+def _brokers(value: object, where: str, base: Path) -> str:
+    addresses = [address.strip() for address in _text(value, where, base).split(",")]
+    for address in addresses:
+        match = _ADDRESS.fullmatch(address)
+        if match is None or not 0 < int(match[1]) < 1 << 16:
+            raise SettingsError(
+                f"{where} should be host:port, or several with commas between them, and {address!r} is not",
+                hint="for example kafka-1.example.net:9092,kafka-2.example.net:9092",
+            )
+    return ",".join(addresses)
+
+
+def _prefix(value: object, where: str, _base: Path) -> str:
+    if not isinstance(value, str) or not _TOPIC_CHARACTERS.fullmatch(value) or len(value) > KAFKA_PREFIX_MAX:
+        raise SettingsError(
+            f"{where} should be at most {KAFKA_PREFIX_MAX} letters, digits, dots, hyphens and underscores",
+            hint="Kafka takes no others in the name of a topic",
+        )
+    return value
+
+
+def _password(value: object, where: str, _base: Path) -> Secret:
+    # Unlike other text it may begin or end with white space.
+    if not isinstance(value, str) or not value:
+        raise SettingsError(f"{where} should be text that is not empty")
+    return _readable(value.encode("utf-8", "surrogateescape"), where)
+
+
+def _password_file(value: object, where: str, base: Path) -> Secret:
+    path, content = _content(value, where, base)
+    password = content.removesuffix(b"\n").removesuffix(b"\r")
+    if not password:
+        raise SettingsError(f"{where}: {path} should hold a password, and is empty")
+    return _readable(password, f"{where}: {path}")
+
+
+def _readable(password: bytes, where: str) -> Secret:
+    try:
+        password.decode("utf-8")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{where} should be UTF-8") from None
+    return Secret(password)
 
 
 def _key(value: object, where: str, base: Path) -> Secret:
@@ -196,6 +281,11 @@ def _key(value: object, where: str, base: Path) -> Secret:
 
 
 def _key_file(value: object, where: str, base: Path) -> Secret:
+    path, content = _content(value, where, base)
+    return _checked(content.strip(), f"{where}: {path}")
+
+
+def _content(value: object, where: str, base: Path) -> tuple[Path, bytes]:
     path = _path(value, where, base)
     try:
         with path.open("rb") as file:
@@ -204,7 +294,7 @@ def _key_file(value: object, where: str, base: Path) -> Secret:
         raise SettingsError(f"{where}: {path} cannot be read: {_plain(error)}") from None
     if len(content) > KEY_FILE_BYTES_MAX:
         raise SettingsError(f"{where}: {path} has more than {KEY_FILE_BYTES_MAX} bytes", hint="is it the right file?")
-    return _checked(content.strip(), f"{where}: {path}")
+    return path, content
 
 
 def _checked(key: bytes, where: str) -> Secret:
@@ -217,13 +307,32 @@ def _plain(error: OSError | UnicodeDecodeError) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8"
 
 
-_KEY: Final = "pseudonym_key"
-_KEY_FILE: Final = "pseudonym_key_file"
+def _target(name: str) -> str:
+    """Return the field that a setting fills: a secret and the file that holds it fill the same."""
+    secret = name.removesuffix(_IN_FILE)
+    return secret if secret in _SECRETS else name
+
+
+_ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+_TOPIC_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._-]*")
+_IN_FILE: Final = "_file"
+_OF_THE_TESTS: Final = PREFIX + "TEST_"
+_SECRETS: Final = {"pseudonym_key": "a pseudonym key", "kafka_password": "a password"}
 _PARSERS: Final[dict[str, Callable[[object, str, Path], object]]] = {
     "database": _text,
-    "policy": _policy,
-    "progress": _progress,
-    _KEY: _key,
-    _KEY_FILE: _key_file,
+    "policy": _existing("TOML file"),
+    "progress": _one_of(get_args(Progress)),
+    "pseudonym_key": _key,
+    "pseudonym_key_file": _key_file,
+    "kafka": _brokers,
+    "kafka_prefix": _prefix,
+    "kafka_protocol": _one_of(get_args(KafkaProtocol)),
+    "kafka_mechanism": _one_of(get_args(KafkaMechanism)),
+    "kafka_user": _text,
+    "kafka_password": _password,
+    "kafka_password_file": _password_file,
+    "kafka_ca_file": _existing("file"),
+    "kafka_cert_file": _existing("file"),
+    "kafka_key_file": _existing("file"),
 }
-_TARGETS: Final = tuple(name for name in _PARSERS if name != _KEY_FILE)
+_TARGETS: Final = tuple(dict.fromkeys(map(_target, _PARSERS)))

@@ -5,6 +5,7 @@ a rule that stops working fails.  What ruff, mypy and import-linter check is not
 """
 
 import ast
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -254,7 +255,7 @@ def test_every_pin_is_exact_and_covers_what_the_package_needs_to_run() -> None:
     pinned = {line.split("==")[0].lower() for line in pins}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     for requirement in project["dependencies"]:
-        name = requirement.split("==")[0].split(">=")[0].split("~=")[0]
+        name = re.split(r"[\[=><~]", requirement)[0]
         assert name.lower() in pinned
 
 

@@ -1,0 +1,253 @@
+"""The work on one partition number of all keyed topics: runs of records in, in event time through `step`, changes out.
+
+A slot does no I/O and reads no clock, so a test can drive it to any point and kill it there.  Runs are queued by source
+(a topic's partition) and taken out merged by event time: a source that has records in the log, but none here, holds the
+others back, and one that has been read to its end does not.  So a backlog is worked off in the order in which it
+happened, and a wake comes after the events before it and before those after it.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from heapq import heappop, heappush, heapreplace
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from streams.core.decode import decode
+from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent
+from streams.core.events import INPUTS, Event, Record, source_number
+from streams.core.outputs import Outgoing, outgoing
+from streams.core.step import Context
+from streams.runners.subscribers import Subscribers
+
+MARK_VERSION: Final = 1
+MARK_KEY: Final = b"mark"
+"""The key of the mark among the states; no subscriber has it, since theirs begin with s_."""
+
+_TOPICS: Final = tuple(INPUTS)
+_ERASING: Final = "subscribers"
+"""The topic on which a key without a value erases the subscriber."""
+
+
+class Mark(Struct, array_like=True, frozen=True):
+    """Where a slot stands, written with the states that it belongs to: the next offset of each source, and the time."""
+
+    version: int
+    application: str
+    positions: dict[int, int]
+    stream_ms: int
+    counters: dict[str, int]
+
+
+class BrokenMarkError(ValueError):
+    """The mark of a slot cannot be read, or belongs to another application or version."""
+
+
+class Changes(Struct, frozen=True):
+    """What one transaction writes: states by key (None erases), the mark, and what is published."""
+
+    states: list[tuple[bytes, bytes | None]]
+    mark: tuple[bytes, bytes]
+    outputs: list[Outgoing]
+    positions: dict[int, int]
+
+
+class Raw(Struct, frozen=True, gc=False):
+    """A record as the log has it: `value` is None where a key was erased."""
+
+    offset: int
+    received_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Erasure(Struct, frozen=True, gc=False):
+    """A subscriber of whom nothing is to be left."""
+
+    subscriber_id: str
+
+
+class Lane(Struct, gc=False):
+    """One source's queue: the records that wait, the decoded one at its head, and how far it was queued and applied."""
+
+    source: int
+    topic: str
+    waiting: deque[Raw]
+    queued: int = 0
+    applied: int = 0
+    clock_ms: int = 0
+    head: Event | DeadLetter | Erasure | None = None
+    head_offset: int = 0
+
+
+class Slot:
+    """One partition number's subscribers and where its sources stand."""
+
+    def __init__(self, partition: int, application: str, context: Context) -> None:
+        """Begin with nobody, at the beginning of every source."""
+        self.partition = partition
+        self.stream_ms = 0
+        self.counters: dict[str, int] = {}
+        self.subscribers = Subscribers(context)
+        self.lanes = {
+            source: Lane(source, topic, deque()) for topic in _TOPICS for source in (source_number(topic, partition),)
+        }
+        self._application = application
+        self._heads: list[tuple[int, int]] = []
+        self._effects: list[AlertChanged | LabelledExample | DeadLetter] = []
+        self._moved = False
+
+    def restore(self, states: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take in what was written: states by key, and the mark.
+
+        Raises:
+            UnreadableStateError: a state is none, or of another version.
+            BrokenMarkError: the mark is missing among states, unreadable, or another application's.
+        """
+        mark: bytes | None = None
+        for key, value in states:
+            if key == MARK_KEY:
+                mark = value
+            else:
+                self.subscribers.restore(key.decode(), value)
+        if mark is None:
+            if len(self.subscribers):
+                raise BrokenMarkError(f"partition {self.partition} has states but no mark: they are not all there")
+            return
+        stands = read_mark(mark, self._application)
+        self.stream_ms, self.counters = stands.stream_ms, dict(stands.counters)
+        for source, position in stands.positions.items():
+            lane = self.lanes[source]
+            lane.queued = lane.applied = position
+
+    def queue(self, source: int, start: int, records: Sequence[Raw]) -> bool:
+        """Queue a run that begins where the reader stood at `start`.
+
+        Returns False, and queues nothing, if records between the last run and this one went missing on the way: the
+        caller has to read again from `lanes[source].queued`.  Records that were queued before are left out.
+        """
+        lane = self.lanes[source]
+        if start > lane.queued:
+            return False
+        for record in records:
+            if record.offset >= lane.queued:
+                lane.waiting.append(record)
+                lane.queued = record.offset + 1
+        if lane.head is None:
+            self._draw(lane)
+        return True
+
+    def waiting(self, source: int) -> int:
+        """Return how many records of a source wait."""
+        lane = self.lanes[source]
+        return len(lane.waiting) + (lane.head is not None)
+
+    def advance(self, ended: Collection[int], limit: int) -> int:
+        """Apply up to `limit` records in event time and return how many; `ended` are the sources without more."""
+        heads, lanes, done = self._heads, self.lanes, 0
+        while heads and done < limit:
+            if len(heads) < len(lanes) and any(
+                lane.head is None and source not in ended for source, lane in lanes.items()
+            ):
+                break
+            lane = lanes[heads[0][1]]
+            item = lane.head
+            lane.applied = lane.head_offset + 1
+            done += 1
+            if isinstance(item, Event):
+                if item.at_ms > self.stream_ms:
+                    self._pass(item.at_ms)
+                self._count(f"events:{lane.topic}")
+                self._take(self.subscribers.give(item.body.subscriber_id, item))
+            elif isinstance(item, Erasure):
+                self.subscribers.forget(item.subscriber_id)
+                self._count("erased")
+            elif item is not None:
+                self._effects.append(item)
+                self._count(f"dead:{item.reason}")
+            lane.head = None
+            self._draw(lane, replace=True)
+        self._moved = self._moved or done > 0
+        return done
+
+    def changes(self) -> Changes | None:
+        """Return what has changed since `written` was last called, or None if nothing has."""
+        if not self._moved:
+            return None
+        states = [(subscriber_id.encode(), packed) for subscriber_id, packed in self.subscribers.packed()]
+        positions = {source: lane.applied for source, lane in self.lanes.items() if lane.applied}
+        self._count("scored", self.subscribers.scored)
+        self.subscribers.scored = 0
+        mark = Mark(MARK_VERSION, self._application, positions, self.stream_ms, dict(sorted(self.counters.items())))
+        return Changes(states, (MARK_KEY, _encode(mark)), [outgoing(effect) for effect in self._effects], positions)
+
+    def written(self) -> None:
+        """Note that the last `changes` are safe."""
+        self.subscribers.changed.clear()
+        self._effects.clear()
+        self._moved = False
+
+    def _draw(self, lane: Lane, *, replace: bool = False) -> None:
+        """Decode the next record of a lane to its head; what has no time of its own has that of the record before."""
+        if not lane.waiting:
+            if replace:
+                heappop(self._heads)
+            return
+        raw = lane.waiting.popleft()
+        if raw.value is None and raw.key is not None and lane.topic == _ERASING:
+            lane.head = Erasure(raw.key.decode(errors="replace"))
+        else:
+            record = Record(lane.topic, self.partition, raw.offset, raw.value or b"", raw.received_ms)
+            lane.head = item = decode(record)
+            if isinstance(item, Event):
+                lane.clock_ms = item.at_ms
+        lane.head_offset = raw.offset
+        if replace:
+            heapreplace(self._heads, (lane.clock_ms, lane.source))
+        else:
+            heappush(self._heads, (lane.clock_ms, lane.source))
+
+    def _pass(self, stream_ms: int) -> None:
+        """Move the stream's time; every wake on the way has its turn."""
+        subscribers = self.subscribers
+        for at_ms, asking in subscribers.wakes.due(stream_ms):
+            self._take(subscribers.wake(at_ms, asking))
+        self.stream_ms = stream_ms
+
+    def _take(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, AlertChanged):
+                self._effects.append(effect)
+                self._count("alerts", effect.change == "fired")
+            elif isinstance(effect, LabelledExample):
+                self._effects.append(effect)
+                self._count("examples")
+            elif isinstance(effect, LateEvent):
+                self._count("late")
+            else:
+                self._count("repeated")
+
+    def _count(self, name: str, by: int = 1) -> None:
+        self.counters[name] = self.counters.get(name, 0) + by
+
+
+def read_mark(raw: bytes, application: str) -> Mark:
+    """Return the mark that was written.
+
+    Raises:
+        BrokenMarkError: it cannot be read, or belongs to another application or version.
+    """
+    try:
+        mark = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BrokenMarkError(f"the mark cannot be read: {error}") from error
+    if mark.version != MARK_VERSION:
+        raise BrokenMarkError(f"the mark has version {mark.version}, this program reads {MARK_VERSION}")
+    if mark.application != application:
+        raise BrokenMarkError(f"the mark is that of application {mark.application!r}, not of {application!r}")
+    return mark
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Mark).decode

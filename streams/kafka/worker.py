@@ -1,0 +1,184 @@
+"""One worker of the distributed engine: a Faust app whose only agent applies the runs of all keyed topics.
+
+Faust does the membership, the assignment, the flow and the life cycle; `keeping.py` does the work.  Nothing is raised
+out of an agent, since Faust would skip the run and go on: whatever must not happen ends the process at once, with an
+exit code of its own and a last line that says why, and a supervisor starts it again.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from time import monotonic
+from typing import Any, Final, NoReturn, cast
+
+from faust.types import TP
+from msgspec import Struct
+
+from streams.core.step import Context
+from streams.kafka.batches import Consumer, KeyedApp, Run
+from streams.kafka.changelog import Changelog
+from streams.kafka.keeping import EXIT_INVARIANT, EXIT_STALLED, Keeping, StoppedError
+from streams.kafka.wire import Wire, client_options, faust_credentials
+
+TICK_S: Final = 0.05
+QUEUED_RUNS: Final = 16
+COMMIT_S: Final = 1.0
+REPORT_S: Final = 5.0
+
+
+class WorkerSettings(Struct, frozen=True, kw_only=True):
+    """What one worker is told: names, and the deadlines of its watchdogs in seconds."""
+
+    application: str = "forewarn"
+    prefix: str = ""
+    session_s: float = 30.0
+    unassigned_s: float = 300.0
+    uncommitted_s: float = 60.0
+    shutdown_s: float = 30.0
+
+
+def state_topic(settings: WorkerSettings) -> str:
+    """Return the name of the application's changelog.
+
+    >>> state_topic(WorkerSettings())
+    'forewarn-state'
+    """
+    return f"{settings.prefix}{settings.application}-state"
+
+
+class FaustReader:
+    """What the keeper may ask of Faust's consumer."""
+
+    def __init__(self, app: KeyedApp) -> None:
+        """Keep the app; its consumer is made later."""
+        self._app = app
+
+    @property
+    def consumer(self) -> Consumer:
+        """The consumer, of our own class."""
+        return cast("Consumer", self._app.consumer)
+
+    async def read_again(self, topic: str, partition: int, position: int) -> None:
+        """Go back to a position of a source."""
+        await self.consumer.read_again(TP(topic, partition), position)
+
+    def pause(self, topic: str, partition: int, *, paused: bool) -> None:
+        """Stop or go on fetching a source."""
+        change = self.consumer.pause_partitions if paused else self.consumer.resume_partitions
+        change([TP(topic, partition)])
+
+
+class Guarded:
+    """The keeper as the transport sees it: a stop ends the process, there and then."""
+
+    def __init__(self, keeping: Keeping) -> None:
+        """Keep the keeper."""
+        self._keeping = keeping
+        self.keyed = keeping.keyed
+
+    async def take(self, assigned: Sequence[tuple[str, int]]) -> None:
+        """Fence and restore what was assigned."""
+        await guarded(self._keeping.take(assigned))
+
+    async def drop(self, revoked: Sequence[tuple[str, int]]) -> None:
+        """Give up what was revoked."""
+        await guarded(self._keeping.drop(revoked))
+
+    def begin(self, topic: str, partition: int, committed: int) -> None:
+        """Check from where the reader starts."""
+        try:
+            self._keeping.begin(topic, partition, committed)
+        except StoppedError as stop:
+            end(stop.exit_code, str(stop))
+
+    def applied(self, topic: str, partition: int) -> int | None:
+        """Return the next offset that is not yet safe."""
+        return self._keeping.applied(topic, partition)
+
+
+def say(line: str) -> None:
+    """Tell the operator something, at once."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a worker's log is its standard error
+
+
+def end(exit_code: int, line: str) -> NoReturn:
+    """End the process now, without asking anybody: what is in memory must not be used again."""
+    say(f"stopped: {line}")
+    os._exit(exit_code)
+
+
+async def guarded(work: Awaitable[None]) -> None:
+    """Do the work; whatever goes wrong in it ends the process."""
+    try:
+        await work
+    except StoppedError as stop:
+        end(stop.exit_code, str(stop))
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it is, Faust would log it and go on
+        end(EXIT_INVARIANT, f"a broken invariant: {type(error).__name__}: {error}")
+
+
+def make_app(
+    settings: WorkerSettings, wire: Wire, context: Callable[[], Context], *, partitions: int
+) -> tuple[KeyedApp, Keeping]:
+    """Return the Faust app of one worker, and its keeper."""
+    options = client_options(wire)
+    changelog = Changelog(settings.prefix + settings.application, state_topic(settings), settings.prefix, options)
+    keeping = Keeping(settings.prefix + settings.application, settings.prefix, context, changelog, say=say)
+    addresses = ";".join(f"forewarn://{address}" for address in wire.brokers.split(","))
+    app = KeyedApp(
+        settings.prefix + settings.application,
+        broker=addresses,
+        broker_credentials=faust_credentials(wire),
+        store="memory://",
+        topic_partitions=partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        key_serializer="raw",
+        value_serializer="raw",
+        stream_buffer_maxsize=QUEUED_RUNS,
+        stream_wait_empty=False,
+        consumer_auto_offset_reset="earliest",
+        broker_commit_interval=COMMIT_S,
+        broker_session_timeout=settings.session_s,
+        broker_heartbeat_interval=settings.session_s / 10,
+        broker_request_timeout=max(2 * settings.session_s, 40.0),
+        broker_max_poll_interval=1000.0,
+        table_standby_replicas=0,
+    )
+    app.keeper, app.options = Guarded(keeping), options
+    raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+    topic = app.topic(*sorted(keeping.keyed), **raw)
+    reader = FaustReader(app)
+
+    async def apply(stream: Any) -> None:  # noqa: ANN401 - Faust's streams are untyped
+        async for event in cast("AsyncIterator[Any]", stream.events()):
+            tp = event.message.tp
+            await guarded(keeping.accept(tp.topic, tp.partition, cast("Run", event.message.value), reader))
+
+    async def tick() -> None:
+        if keeping.slots and not app.rebalancing:
+            await guarded(_tick(keeping, reader))
+
+    async def watch() -> None:
+        _watch(settings, keeping)
+
+    app.agent(topic, name="apply", concurrency=1)(apply)
+    app.timer(TICK_S, name="tick")(tick)
+    app.timer(REPORT_S, name="watch")(watch)
+    return app, keeping
+
+
+async def _tick(keeping: Keeping, reader: FaustReader) -> None:
+    ended = await reader.consumer.ended()
+    await keeping.tick({(tp.topic, tp.partition): position for tp, position in ended.items()}, reader)
+
+
+def _watch(settings: WorkerSettings, keeping: Keeping) -> None:
+    """End the process where nothing moves although it should: a supervisor does better than waiting."""
+    now_s = monotonic()
+    if keeping.slots and now_s - keeping.written_s > settings.uncommitted_s and keeping.moved_s > keeping.written_s:
+        end(EXIT_STALLED, f"records are applied, but nothing was written for {settings.uncommitted_s:.0f} s")
