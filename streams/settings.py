@@ -212,7 +212,11 @@ def _path(value: object, where: str, base: Path) -> Path:
 def _existing(kind: str) -> Callable[[object, str, Path], Path]:
     def parse(value: object, where: str, base: Path) -> Path:
         path = _path(value, where, base)
-        if not path.is_file():
+        try:
+            is_there = path.is_file()
+        except OSError as error:
+            raise SettingsError(f"{where}: {path} cannot be read: {_plain(error)}") from None
+        if not is_there:
             raise SettingsError(f"{where} should be a {kind} that exists, and {path} is none")
         return path
 

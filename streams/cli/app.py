@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from streams.cli import data, demo, evaluate, explain, meta, read, run
+from streams.cli import data, demo, evaluate, explain, meta, produce, read, run, topics, worker
 from streams.cli.errors import BROKEN_PIPE, EXIT_CODES, INTERRUPTED, Failure, instead, report, stop_writing
 from streams.cli.options import examples
 
@@ -23,6 +23,9 @@ COMMANDS: Final = (
     explain.explain,
     evaluate.evaluate,
     data.pseudonym,
+    topics.topics,
+    produce.produce,
+    worker.worker,
     meta.features,
     meta.version_,
     meta.completion,

@@ -21,7 +21,10 @@ BROKEN_PIPE: Final = 141
 
 EXIT_CODES: Final = (
     (0, "done"),
-    (UNEXPECTED, "a defect of Forewarn, or numbers that `explain` could not repeat"),
+    (
+        UNEXPECTED,
+        "a defect of Forewarn, numbers that `explain` could not repeat, or topics that are not as they should be",
+    ),
     (USAGE, "the command line cannot be understood"),
     (3, "a file or folder cannot be read or written, or is not what it should be"),
     (4, "the database cannot be opened or is not Forewarn's"),

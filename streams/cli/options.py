@@ -80,6 +80,35 @@ def json_option(command: F) -> F:
     )(command)
 
 
+def kafka_option(command: F) -> F:
+    """Add `--kafka`, the brokers to begin with."""
+    return click.option(
+        "--kafka",
+        metavar="HOST:PORT,...",
+        help="Brokers of the cluster.  [default: the setting, else 127.0.0.1:9092]",
+    )(command)
+
+
+def prefix_option(command: F) -> F:
+    """Add `--prefix`, what the names of all topics and groups begin with."""
+    return click.option(
+        "--prefix",
+        metavar="TEXT",
+        help="What the names of all topics begin with.  [default: the setting, else nothing]",
+    )(command)
+
+
+def application_option(command: F) -> F:
+    """Add `--application`, the name of the group of workers, from which their changelog has its name."""
+    return click.option(
+        "--application",
+        metavar="NAME",
+        default="forewarn",
+        show_default=True,
+        help="The name of the group of workers; their changelog is <prefix><name>-state.",
+    )(command)
+
+
 def limit_option(default: int) -> Callable[[F], F]:
     """Add `--limit`, how many rows a person is shown; a program gets all unless it asks for fewer."""
     return click.option(

@@ -57,12 +57,20 @@ class Keeper(Protocol):
     def applied(self, topic: str, partition: int) -> int | None:
         """Return the next offset that is not yet safe, None if the partition is not ours."""
 
+    async def close(self) -> None:
+        """Write and give up everything."""
+
 
 class KeyedApp(faust.App):
     """A Faust app that knows who keeps its keyed partitions, and how aiokafka's clients connect."""
 
     keeper: Keeper
     options: dict[str, Any]
+
+    async def on_stop(self) -> None:
+        """Have the last states written before Faust leaves the group."""
+        await self.keeper.close()
+        await super().on_stop()
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -97,8 +105,8 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's own signature
         """Begin with nothing handed over."""
         super().__init__(*args, **kwargs)
-        self.handed: dict[TP, int] = {}
-        self._fetched: dict[TP, int] = {}
+        self._read_offset = _ReadOffsets(self.keeper.keyed)
+        self._stands: dict[TP, int] = {}
         self._read_to: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -115,16 +123,14 @@ class Consumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         if fetched is None or self.should_stop or not self.flow_active:
             return
-        keyed, single = self.keeper.keyed, {}
-        self._fetched.update((tp, records[-1].offset + 1) for tp, records in fetched.items() if tp.topic in keyed)
-        for tp, records in fetched.items():
-            if tp.topic not in keyed:
-                single[tp] = records
-            elif self._is_active(tp, active):
-                for i in range(0, len(records), RUN_RECORDS):
-                    yield tp, self._run_message(tp, records[i : i + RUN_RECORDS])
-                    if self._has_moved_on(generation):
-                        return
+        keyed = self.keeper.keyed
+        runs = [(tp, run) for tp, records in fetched.items() if tp.topic in keyed for run in self._runs(tp, records)]
+        single = {tp: records for tp, records in fetched.items() if tp.topic not in keyed}
+        for tp, run in runs:
+            if self._is_active(tp, active):
+                yield tp, self._run_message(tp, run)
+                if self._has_moved_on(generation):
+                    return
         for tp, record in self.scheduler.iterate(single):
             if self._is_active(tp, active):
                 yield tp, self._to_message(tp, record)
@@ -134,14 +140,13 @@ class Consumer(driver.Consumer):
         await super().perform_seek()
         for tp, offset in list(self._read_offset.items()):
             if tp.topic in self.keeper.keyed:
-                self.handed[tp] = offset or 0
-                self._fetched.pop(tp, None)
+                self._stands[tp] = offset or 0
                 self.keeper.begin(tp.topic, tp.partition, offset or 0)
 
     async def read_again(self, tp: TP, position: int) -> None:
         """Go back to `position`: what was handed over since then was dropped on the way."""
         await self.seek(tp, position)
-        self.handed[tp] = position
+        self._stands[tp] = position
 
     async def ended(self) -> dict[TP, int]:
         """Return the keyed partitions that were read to their end, with the offset up to which records came of it.
@@ -152,7 +157,7 @@ class Consumer(driver.Consumer):
         before = self._read_to
         self._read_to = await self._thread.call_thread(self._positions_at_the_end)
         return {
-            tp: position if before.get(tp) != position else self._fetched.get(tp, 0)
+            tp: position if before.get(tp) != position else self._stands.get(tp, 0)
             for tp, position in self._read_to.items()
         }
 
@@ -171,16 +176,20 @@ class Consumer(driver.Consumer):
     def _is_active(self, tp: TP, active: set[TP] | None) -> bool:
         return active is None or tp in active or tp in self._buffered_partitions
 
-    def _run_message(self, tp: TP, records: Sequence[ConsumerRecord]) -> FaustMessage:
-        message = self._to_message(tp, records[0])
-        message.key = None
-        message.value = cast("bytes", Run(self.handed.get(tp, 0), records))  # Any value will do: the codec is `raw`.
-        self.handed[tp] = records[-1].offset + 1
-        return message
+    def _runs(self, tp: TP, records: Sequence[ConsumerRecord]) -> list[Run]:
+        """Cut a fetch into runs; where they begin is noted now, before anybody else may move the reader."""
+        runs = []
+        for i in range(0, len(records), RUN_RECORDS):
+            part = records[i : i + RUN_RECORDS]
+            runs.append(Run(self._stands.get(tp, 0), part))
+            self._stands[tp] = part[-1].offset + 1
+        return runs
 
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        if tp.topic not in self.keeper.keyed:  # For runs every offset but the first would count as a gap.
-            await super()._add_gap(tp, offset_from, offset_to)
+    def _run_message(self, tp: TP, run: Run) -> FaustMessage:
+        message = self._to_message(tp, run.records[0])
+        message.key = None
+        message.value = cast("bytes", run)  # Any value will do: the codec is `raw`.
+        return message
 
     def _new_offset(self, tp: TP) -> int | None:
         if tp.topic not in self.keeper.keyed:
@@ -198,7 +207,7 @@ class Consumer(driver.Consumer):
         """Let Faust empty its queues, then give up what was revoked."""
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
-            self.handed.pop(tp, None)
+            self._stands.pop(tp, None)
         await self.keeper.drop(_keyed(revoked, self.keeper.keyed))
 
 
@@ -206,6 +215,20 @@ class Transport(driver.Transport):
     """The transport behind `forewarn://`."""
 
     Consumer: ClassVar[type[Consumer]] = Consumer
+
+
+class _ReadOffsets(dict[TP, int | None]):
+    """Faust's note of what it has read: none for keyed topics, since it drops what lies before it without a word."""
+
+    def __init__(self, keyed: frozenset[str]) -> None:
+        super().__init__()
+        self._keyed = keyed
+
+    def __getitem__(self, tp: TP) -> int | None:
+        return None if tp.topic in self._keyed else super().__getitem__(tp)
+
+    def __missing__(self, tp: TP) -> None:
+        return None
 
 
 def _keyed(tps: set[TP], keyed: frozenset[str]) -> list[tuple[str, int]]:

@@ -90,6 +90,12 @@ class Changelog:
                 f"partition {partition} could not be written: {type(error).__name__}: {error}"
             ) from error
 
+    async def is_reachable(self) -> bool:
+        """Say whether a broker answers; True if nobody is there to ask for us."""
+        for producer in self._producers.values():
+            return bool(await producer.client.force_metadata_update())
+        return True
+
     async def drop(self, partition: int) -> None:
         """Give a partition up; what was not committed is aborted by whoever takes it next."""
         producer = self._producers.pop(partition, None)

@@ -16,12 +16,15 @@ from streams.core.state import UnreadableStateError
 from streams.core.step import Context
 from streams.kafka.batches import Run
 from streams.kafka.changelog import Changelog, WriteFailedError
-from streams.kafka.slot import BrokenMarkError, Raw, Slot
+from streams.kafka.slot import RECENT_RECORDS, BrokenMarkError, Raw, Slot
 
 TURN_RECORDS: Final = 2_000
 """Records applied before others may have the loop: some 30 ms."""
 WRITE_RECORDS: Final = 20_000
 WRITE_S: Final = 0.25
+SEEK_AGAIN_S: Final = 5.0
+LOST_S: Final = 2.0
+"""For how long nothing may come before what was read and did not arrive counts as lost on the way."""
 WAITING_MAX: Final = 60_000
 """Records of one source that may wait for the other sources before its partition is paused."""
 
@@ -37,14 +40,21 @@ class Reader(Protocol):
 
 
 class Flood(Struct, frozen=True):
-    """When bad records are so many that something is wrong with the source: stop instead of draining the topic.
+    """When bad records are so many that their source is broken: then stop, instead of draining the topic.
 
-    `ratio` of the last `window` records, or `run` of them one after the other.
+    `ratio` of the last thousand or two, or `run` of them one after the other.
     """
 
     ratio: float = 0.5
-    window: int = 1_000
     run: int = 500
+
+
+class Sought(Struct, frozen=True):
+    """That a source was gone back to: its position, when (monotonic seconds), and a gap that was met behind it."""
+
+    position: int
+    at_s: float
+    gap: tuple[int, int] | None = None
 
 
 class StoppedError(Exception):
@@ -73,24 +83,28 @@ class Keeping:
         changelog: Changelog,
         *,
         write_s: float = WRITE_S,
+        flood: Flood = Flood(),  # noqa: B008 - frozen
         say: Callable[[str], None] = print,
     ) -> None:
         """Keep nothing yet; `prefix` stands before the names of the topics."""
         self.keyed = frozenset(prefix + topic for topic in INPUTS)
         self.slots: dict[int, Slot] = {}
-        self.written_s = self.moved_s = monotonic()
+        self.unwritten_since_s: dict[int, float] = {}
         self.applied_records = self.written_records = 0
+        self.joined = False
         self._application = application
         self._prefix = prefix
         self._context = context
         self._changelog = changelog
         self._write_s = write_s
+        self._flood = flood
         self._say = say
         self._lock = asyncio.Lock()
+        self._accepted_s = monotonic()
         self._ended: dict[int, set[int]] = {}
         self._safe: dict[int, dict[int, int]] = {}
         self._since: dict[int, tuple[float, int]] = {}
-        self._sought: dict[int, int] = {}
+        self._sought: dict[int, Sought] = {}
         self._paused: set[int] = set()
 
     def source(self, topic: str, partition: int) -> int:
@@ -104,6 +118,7 @@ class Keeping:
             StoppedError: not all topics of a number were assigned to us, or its states cannot be used.
         """
         async with self._lock:
+            self.joined = True
             numbers = sorted({partition for _, partition in assigned})
             for partition in numbers:
                 missing = self.keyed - {topic for topic, number in assigned if number == partition}
@@ -139,7 +154,16 @@ class Keeping:
                 if partition in self.slots:
                     await self._write(self.slots[partition])
                     del self.slots[partition]
+                    self.unwritten_since_s.pop(partition, None)
                 await self._changelog.drop(partition)
+
+    async def close(self) -> None:
+        """Write what is left to write and give everything up, before the worker ends.
+
+        Raises:
+            StoppedError: a write failed.
+        """
+        await self.drop([(topic, partition) for partition in self.slots for topic in self.keyed])
 
     def begin(self, topic: str, partition: int, committed: int) -> None:
         """Check from where the reader starts.
@@ -176,13 +200,12 @@ class Keeping:
             if slot is None:
                 return  # Revoked meanwhile: its next owner reads it.
             source = self.source(topic, partition)
+            self._accepted_s = monotonic()
             records = [Raw(r.offset, r.timestamp, r.key, r.value) for r in run.records]
             self._ended[partition].discard(source)
-            if not slot.queue(source, run.start, records):
-                stands = slot.lanes[source].queued
-                if self._sought.get(source) != stands:
-                    self._sought[source] = stands
-                    await reader.read_again(topic, partition, stands)
+            stands = slot.lanes[source].queued
+            if self._is_doubtful(source, stands, records) or not slot.queue(source, run.start, records):
+                await self._read_again(source, stands, reader)
                 return
             self._sought.pop(source, None)
             if slot.waiting(source) > WAITING_MAX and source not in self._paused:
@@ -197,26 +220,53 @@ class Keeping:
             StoppedError: as `accept` does.
         """
         async with self._lock:
+            is_quiet = monotonic() - self._accepted_s > LOST_S
+            for slot in self.slots.values():
+                self._ended[slot.partition].clear()
+            for (topic, partition), position in ended.items():
+                slot_now, source = self.slots.get(partition), self.source(topic, partition)
+                if slot_now is None:
+                    continue
+                queued = slot_now.lanes[source].queued
+                if queued >= position:
+                    self._ended[partition].add(source)
+                elif is_quiet:  # All was handed over and nobody brings it: the last run was dropped on the way.
+                    await self._read_again(source, queued, reader)
             for slot in list(self.slots.values()):
-                self._ended[slot.partition] = {
-                    source
-                    for (topic, partition), position in ended.items()
-                    if partition == slot.partition
-                    and slot.lanes[source := self.source(topic, partition)].queued >= position
-                }
                 await self._turn(slot)
             for source in list(self._paused):
                 number, partition = divmod(source, PARTITIONS_MAX)
-                slot_now = self.slots.get(partition)
-                if slot_now is None or slot_now.waiting(source) < WAITING_MAX // 2:
+                paused = self.slots.get(partition)
+                if paused is None or paused.waiting(source) < WAITING_MAX // 2:
                     self._paused.discard(source)
                     reader.pause(self._prefix + _TOPICS[number], partition, paused=False)
+
+    def _is_doubtful(self, source: int, stands: int, records: Sequence[Raw]) -> bool:
+        """Say whether a run that comes after we went back may have been fetched before that.
+
+        A gap behind the place to which we went back is believed when it is met for the second time.
+        """
+        sought = self._sought.get(source)
+        if sought is None or records[0].offset <= stands or sought.gap == (stands, records[0].offset):
+            return False
+        self._sought[source] = Sought(sought.position, 0.0, (stands, records[0].offset))
+        return True
+
+    async def _read_again(self, source: int, stands: int, reader: Reader) -> None:
+        """Go back to where a source stands, unless we have just done so and the answer is on its way."""
+        sought, now_s = self._sought.get(source), monotonic()
+        if sought is not None and sought.position == stands and now_s - sought.at_s < SEEK_AGAIN_S:
+            return
+        self._sought[source] = Sought(stands, now_s, None if sought is None else sought.gap)
+        number, partition = divmod(source, PARTITIONS_MAX)
+        await reader.read_again(self._prefix + _TOPICS[number], partition, stands)
 
     async def _turn(self, slot: Slot) -> None:
         """Apply all that can be applied; write when enough has gathered or waited for long enough."""
         while done := slot.advance(self._ended[slot.partition], TURN_RECORDS):
+            self._refuse_flood(slot)
             self.applied_records += done
-            self.moved_s = monotonic()
+            self.unwritten_since_s.setdefault(slot.partition, monotonic())
             since_s, gathered = self._since[slot.partition]
             self._since[slot.partition] = (since_s, gathered + done)
             if gathered + done >= WRITE_RECORDS:
@@ -226,6 +276,17 @@ class Keeping:
         since_s, gathered = self._since[slot.partition]
         if gathered and monotonic() - since_s >= self._write_s:
             await self._write(slot)
+
+    def _refuse_flood(self, slot: Slot) -> None:
+        """Stop before a flood of bad records is written to the dead letters."""
+        share = slot.bad_recent / slot.recent if slot.recent >= RECENT_RECORDS else 0.0
+        if slot.bad_run >= self._flood.run or share >= self._flood.ratio:
+            found = ", ".join(f"{n:,} {name[5:]}" for name, n in slot.counters.items() if name.startswith("dead:"))
+            raise StoppedError(
+                EXIT_FLOOD,
+                f"a flood of bad records in partition {slot.partition}: {slot.bad_run:,} one after the other, "
+                f"{share:.0%} of the last ones ({found}); put the producer right, or raise the limits",
+            )
 
     async def _write(self, slot: Slot) -> None:
         changes = slot.changes()
@@ -238,8 +299,8 @@ class Keeping:
         slot.written()
         self._safe[slot.partition].update(changes.positions)
         self.written_records += self._since[slot.partition][1]
-        self.written_s = monotonic()
-        self._since[slot.partition] = (self.written_s, 0)
+        self.unwritten_since_s.pop(slot.partition, None)
+        self._since[slot.partition] = (monotonic(), 0)
 
 
 _TOPICS: Final = tuple(TOPIC_NUMBERS)

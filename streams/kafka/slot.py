@@ -25,6 +25,8 @@ MARK_VERSION: Final = 1
 MARK_KEY: Final = b"mark"
 """The key of the mark among the states; no subscriber has it, since theirs begin with s_."""
 
+RECENT_RECORDS: Final = 1_000
+
 _TOPICS: Final = tuple(INPUTS)
 _ERASING: Final = "subscribers"
 """The topic on which a key without a value erases the subscriber."""
@@ -97,6 +99,7 @@ class Slot:
         self._heads: list[tuple[int, int]] = []
         self._effects: list[AlertChanged | LabelledExample | DeadLetter] = []
         self._moved = False
+        self.bad_run = self.bad_recent = self.recent = 0
 
     def restore(self, states: Iterable[tuple[bytes, bytes]]) -> None:
         """Take in what was written: states by key, and the mark.
@@ -166,10 +169,20 @@ class Slot:
             elif item is not None:
                 self._effects.append(item)
                 self._count(f"dead:{item.reason}")
+            self._judge(is_bad=isinstance(item, DeadLetter))
             lane.head = None
             self._draw(lane, replace=True)
         self._moved = self._moved or done > 0
         return done
+
+    def _judge(self, *, is_bad: bool) -> None:
+        """Count bad records: one after the other, and in the last `RECENT_RECORDS` to `2 * RECENT_RECORDS`."""
+        self.bad_run = self.bad_run + 1 if is_bad else 0
+        self.bad_recent += is_bad
+        self.recent += 1
+        if self.recent >= 2 * RECENT_RECORDS:
+            self.recent //= 2
+            self.bad_recent //= 2
 
     def changes(self) -> Changes | None:
         """Return what has changed since `written` was last called, or None if nothing has."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from aiokafka import errors as kafka_errors  # type: ignore[import-untyped]  # aiokafka comes without types
-from aiokafka.conn import AIOKafkaConnection, create_conn  # type: ignore[import-untyped]  # as above
+from aiokafka.conn import AIOKafkaConnection  # type: ignore[import-untyped]  # as above
 from aiokafka.protocol.metadata import MetadataRequest  # type: ignore[import-untyped]  # as above
 from msgspec import Struct
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CHECK_S: Final = 10.0
 _ENCRYPTED: Final = ("ssl", "sasl_ssl")
 _WITH_IDENTITY: Final = ("sasl_plaintext", "sasl_ssl")
+_CLOSES_S: Final = 0.2
 _NAME_MISMATCH: Final = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL.
 
 
@@ -111,13 +112,16 @@ async def check_connection(wire: Wire, timeout_s: float = CHECK_S) -> None:
         async with asyncio.timeout(timeout_s):
             answer = await connection.send(MetadataRequest([]))
     except (TimeoutError, OSError, kafka_errors.KafkaError) as error:
-        raise SettingsError(f"kafka: the broker at {wire.brokers} does not say which brokers there are") from error
+        raise SettingsError(
+            f"kafka_protocol: {wire.brokers} answers with {wire.protocol}, but not to what is asked then",
+            hint=None if wire.protocol in _WITH_IDENTITY else "does it want a user and a password (sasl_...)?",
+        ) from error
     finally:
-        connection.close()
+        await _closed(connection)
     announced = [(host, port) for _, host, port, *_ in answer.brokers]
     if announced and not set(announced) & set(given):
         try:
-            (await _any_connected(announced, wire, options, timeout_s)).close()
+            await _closed(await _any_connected(announced, wire, options, timeout_s))
         except SettingsError as error:
             raise SettingsError(
                 f"the broker at {wire.brokers} answers, but not under the address that it announces: {error}",
@@ -130,14 +134,13 @@ async def _any_connected(
 ) -> AIOKafkaConnection:
     """Return a connection to the first address that takes one; where none does, raise for the most telling failure."""
     tried = list(addresses)
-    timeout_ms = max(1, int(timeout_s * 1000))
+    limited = {"request_timeout_ms": max(1, int(timeout_s * 1000)), **options}
     results = await asyncio.gather(
-        *(create_conn(host, port, request_timeout_ms=timeout_ms, **options) for host, port in tried),
-        return_exceptions=True,
+        *(_connected(AIOKafkaConnection(host, port, **limited)) for host, port in tried), return_exceptions=True
     )
     connections = [result for result in results if isinstance(result, AIOKafkaConnection)]
     for spare in connections[1:]:
-        spare.close()
+        await _closed(spare)
     if connections:
         return connections[0]
     failures = [
@@ -149,6 +152,24 @@ async def _any_connected(
         raise failure
     message, hint = _diagnosis(failure, f"{host}:{port}", wire, timeout_s)
     raise SettingsError(message, hint=hint) from failure
+
+
+async def _connected(connection: AIOKafkaConnection) -> AIOKafkaConnection:
+    try:
+        await connection.connect()
+    except (socket.gaierror, ConnectionRefusedError):
+        raise  # There is nothing to close.
+    except BaseException:
+        await _closed(connection)
+        raise
+    return connection
+
+
+async def _closed(connection: AIOKafkaConnection) -> None:
+    """Close a connection, and give its socket the moment that this takes."""
+    closed = connection.close()
+    if closed is not None:
+        await asyncio.wait([closed], timeout=_CLOSES_S)
 
 
 def _connection_options(wire: Wire) -> dict[str, Any]:
@@ -175,7 +196,11 @@ def _ssl_context(wire: Wire) -> ssl.SSLContext:
     except ssl.SSLError as error:
         raise SettingsError(f"kafka_ca_file: {wire.ca_file} holds no certificate that can be used") from error
     if wire.cert_file is not None:
-        _pem(wire.cert_file, "kafka_cert_file", "CERTIFICATE-----")
+        certificate = _pem(wire.cert_file, "kafka_cert_file", "CERTIFICATE-----")
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificate)
+        except ssl.SSLError as error:
+            raise SettingsError(f"kafka_cert_file: {wire.cert_file} holds no certificate that can be used") from error
         key_setting = "kafka_cert_file" if wire.key_file is None else "kafka_key_file"
         key_file = wire.key_file or wire.cert_file
         _pem(key_file, key_setting, "PRIVATE KEY-----")
@@ -259,9 +284,10 @@ def _mistrust(failure: ssl.SSLCertVerificationError, address: str) -> tuple[str,
 
 def _broken_off(failure: BaseException, address: str, wire: Wire) -> tuple[str, str | None]:
     """Return why an encrypted connection was ended: a broker tells, if at all, with an alert in the middle of it."""
-    words = str(getattr(failure, "reason", None) or failure)
-    if any(sign in words for sign in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF")):
-        return f"kafka_protocol: {address} does not speak TLS, which {wire.protocol} needs", "is it plaintext?"
+    agreed = isinstance(failure, kafka_errors.KafkaConnectionError)  # Only what follows the handshake is aiokafka's.
+    alert = str(failure).upper()
+    if not agreed and not any(sign in alert for sign in ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE")):
+        return f"kafka_protocol: {address} does not speak the TLS that {wire.protocol} needs", "is it plaintext?"
     if wire.cert_file is None:
         return (
             f"kafka_cert_file: {address} breaks off the encrypted connection, and no certificate is set",

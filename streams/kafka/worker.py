@@ -8,6 +8,7 @@ exit code of its own and a last line that says why, and a supervisor starts it a
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any, Final, NoReturn, cast
@@ -18,13 +19,13 @@ from msgspec import Struct
 from streams.core.step import Context
 from streams.kafka.batches import Consumer, KeyedApp, Run
 from streams.kafka.changelog import Changelog
-from streams.kafka.keeping import EXIT_INVARIANT, EXIT_STALLED, Keeping, StoppedError
+from streams.kafka.keeping import EXIT_INVARIANT, EXIT_STALLED, Flood, Keeping, StoppedError
 from streams.kafka.wire import Wire, client_options, faust_credentials
 
 TICK_S: Final = 0.05
 QUEUED_RUNS: Final = 16
 COMMIT_S: Final = 1.0
-REPORT_S: Final = 5.0
+WATCH_S: Final = 5.0
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -35,7 +36,9 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     session_s: float = 30.0
     unassigned_s: float = 300.0
     uncommitted_s: float = 60.0
+    lost_s: float = 120.0
     shutdown_s: float = 30.0
+    flood: Flood = Flood()
 
 
 def state_topic(settings: WorkerSettings) -> str:
@@ -72,9 +75,10 @@ class FaustReader:
 class Guarded:
     """The keeper as the transport sees it: a stop ends the process, there and then."""
 
-    def __init__(self, keeping: Keeping) -> None:
-        """Keep the keeper."""
+    def __init__(self, keeping: Keeping, shutdown_s: float) -> None:
+        """Keep the keeper; `shutdown_s` is how long the end may take."""
         self._keeping = keeping
+        self._shutdown_s = shutdown_s
         self.keyed = keeping.keyed
 
     async def take(self, assigned: Sequence[tuple[str, int]]) -> None:
@@ -95,6 +99,13 @@ class Guarded:
     def applied(self, topic: str, partition: int) -> int | None:
         """Return the next offset that is not yet safe."""
         return self._keeping.applied(topic, partition)
+
+    async def close(self) -> None:
+        """Write what is left to write, while the partitions are still ours; past its deadline the process ends."""
+        deadline = threading.Timer(self._shutdown_s, end, (EXIT_STALLED, f"not shut down in {self._shutdown_s:.0f} s"))
+        deadline.daemon = True
+        deadline.start()
+        await guarded(self._keeping.close())
 
 
 def say(line: str) -> None:
@@ -120,20 +131,19 @@ async def guarded(work: Awaitable[None]) -> None:
         end(EXIT_INVARIANT, f"a broken invariant: {type(error).__name__}: {error}")
 
 
-def make_app(
-    settings: WorkerSettings, wire: Wire, context: Callable[[], Context], *, partitions: int
-) -> tuple[KeyedApp, Keeping]:
+def make_app(settings: WorkerSettings, wire: Wire, context: Callable[[], Context]) -> tuple[KeyedApp, Keeping]:
     """Return the Faust app of one worker, and its keeper."""
     options = client_options(wire)
     changelog = Changelog(settings.prefix + settings.application, state_topic(settings), settings.prefix, options)
-    keeping = Keeping(settings.prefix + settings.application, settings.prefix, context, changelog, say=say)
+    keeping = Keeping(
+        settings.prefix + settings.application, settings.prefix, context, changelog, flood=settings.flood, say=say
+    )
     addresses = ";".join(f"forewarn://{address}" for address in wire.brokers.split(","))
     app = KeyedApp(
         settings.prefix + settings.application,
         broker=addresses,
         broker_credentials=faust_credentials(wire),
         store="memory://",
-        topic_partitions=partitions,
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
@@ -149,7 +159,7 @@ def make_app(
         broker_max_poll_interval=1000.0,
         table_standby_replicas=0,
     )
-    app.keeper, app.options = Guarded(keeping), options
+    app.keeper, app.options = Guarded(keeping, settings.shutdown_s), options
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
     topic = app.topic(*sorted(keeping.keyed), **raw)
     reader = FaustReader(app)
@@ -160,16 +170,30 @@ def make_app(
             await guarded(keeping.accept(tp.topic, tp.partition, cast("Run", event.message.value), reader))
 
     async def tick() -> None:
-        if keeping.slots and not app.rebalancing:
-            await guarded(_tick(keeping, reader))
+        while not app.should_stop:
+            await asyncio.sleep(TICK_S)
+            if keeping.slots and not app.rebalancing:
+                await guarded(_tick(keeping, reader))
+
+    watchdog = Watchdog(settings, keeping, changelog)
 
     async def watch() -> None:
-        _watch(settings, keeping)
+        while not app.should_stop:
+            await asyncio.sleep(WATCH_S)
+            await guarded(watchdog.look())
 
     app.agent(topic, name="apply", concurrency=1)(apply)
-    app.timer(TICK_S, name="tick")(tick)
-    app.timer(REPORT_S, name="watch")(watch)
+    app.task(tick)
+    app.task(watch)
     return app, keeping
+
+
+def run_worker(settings: WorkerSettings, wire: Wire, context: Callable[[], Context]) -> NoReturn:
+    """Run one worker until it is told to stop, or something stops it."""
+    app, _ = make_app(settings, wire, context)
+    worker = app.Worker(loglevel="WARNING", quiet=True, redirect_stdouts=False)
+    worker.spinner = None  # It draws on a terminal's last line, which is ours.
+    worker.execute_from_commandline()
 
 
 async def _tick(keeping: Keeping, reader: FaustReader) -> None:
@@ -177,8 +201,31 @@ async def _tick(keeping: Keeping, reader: FaustReader) -> None:
     await keeping.tick({(tp.topic, tp.partition): position for tp, position in ended.items()}, reader)
 
 
-def _watch(settings: WorkerSettings, keeping: Keeping) -> None:
-    """End the process where nothing moves although it should: a supervisor does better than waiting."""
-    now_s = monotonic()
-    if keeping.slots and now_s - keeping.written_s > settings.uncommitted_s and keeping.moved_s > keeping.written_s:
-        end(EXIT_STALLED, f"records are applied, but nothing was written for {settings.uncommitted_s:.0f} s")
+class Watchdog:
+    """Ends the process where nothing moves although it should: a supervisor does better than waiting."""
+
+    def __init__(self, settings: WorkerSettings, keeping: Keeping, changelog: Changelog) -> None:
+        """Begin now."""
+        self._settings = settings
+        self._keeping = keeping
+        self._changelog = changelog
+        self._begun_s = self._reached_s = monotonic()
+
+    async def look(self) -> None:
+        """Look once.
+
+        Raises:
+            StoppedError: a deadline has passed.
+        """
+        keeping, settings = self._keeping, self._settings
+        if await self._changelog.is_reachable():
+            self._reached_s = monotonic()
+        now_s = monotonic()
+        if not keeping.joined and now_s - self._begun_s > settings.unassigned_s:
+            raise StoppedError(EXIT_STALLED, f"the group gave no answer for {settings.unassigned_s:.0f} s")
+        if now_s - self._reached_s > settings.lost_s:
+            raise StoppedError(EXIT_STALLED, f"no broker has answered for {settings.lost_s:.0f} s")
+        if now_s - min(keeping.unwritten_since_s.values(), default=now_s) > settings.uncommitted_s:
+            raise StoppedError(
+                EXIT_STALLED, f"records are applied, but nothing was written for {settings.uncommitted_s:.0f} s"
+            )

@@ -1,0 +1,66 @@
+"""`forewarn worker`: one worker of the distributed engine."""
+
+from pathlib import Path
+
+import click
+
+from streams.cli.options import application_option, examples, kafka_option, policy_option, prefix_option
+from streams.cli.shared import settings_of
+
+
+@click.command(
+    short_help="Work on Kafka's topics: one worker of many.",
+    epilog=examples(
+        "forewarn worker --kafka 127.0.0.1:9092", "forewarn worker --prefix staging. --policy cautious.toml"
+    ),
+)
+@kafka_option
+@prefix_option
+@application_option
+@policy_option
+@click.option(
+    "--session",
+    "session_s",
+    type=click.FloatRange(6.0, 300.0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long this worker may be silent before others take its partitions.",
+)
+@click.option(
+    "--flood-run",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    metavar="N",
+    help="Stop when so many records of a partition are bad one after the other.",
+)
+@click.option(
+    "--flood-ratio",
+    type=click.FloatRange(0.01, 1.0),
+    default=0.5,
+    show_default=True,
+    metavar="SHARE",
+    help="Stop when such a share of a partition's last thousand records is bad.",
+)
+@click.pass_context
+def worker(
+    context: click.Context,
+    kafka: str | None,
+    prefix: str | None,
+    application: str,
+    policy: Path | None,
+    session_s: float,
+    flood_run: int,
+    flood_ratio: float,
+) -> None:
+    """Read the input topics, keep the state of every subscriber, and write alerts, examples and dead letters.
+
+    Start as many workers as there is work for, up to the number of partitions; each may be killed at any time, and the
+    others go on from its last write.  A worker ends with 65 when bad records flood it, 70 on a broken invariant, 74
+    when a write failed or another worker has taken over, and 75 when nothing moves although it should: start it again.
+    """
+    from streams import bootstrap_kafka
+
+    settings = settings_of(context, kafka=kafka, kafka_prefix=prefix, policy=policy)
+    bootstrap_kafka.work(settings, application=application, session_s=session_s, flood=(flood_ratio, flood_run))

@@ -1,0 +1,265 @@
+"""Records from files to their topics: keyed by subscriber, in the order of event time over all topics.
+
+A line is sent as it stands.  It is looked at only for whom it is about and when it happened; whether it is good is for
+the worker to say, so that bad lines become dead letters there as they do in `forewarn run`.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic, time
+from typing import Final, Literal
+
+from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafka comes without types
+from msgspec import Struct
+
+from streams.core.decode import decode
+from streams.core.effects import DeadLetter
+from streams.core.events import INPUTS, PARTITIONS_MAX, Event, Record
+from streams.core.state import DAY_MS
+from streams.errors import InputError, SettingsError
+from streams.kafka.admin import KafkaError, connected, partitions_of, plain, settings_of
+from streams.kafka.batching import BATCH_BYTES, PATIENCE_S, Batches, Place
+from streams.kafka.partitioning import partition_of
+from streams.kafka.sampling import subscriber_of
+from streams.kafka.topics import uneven
+from streams.kafka.wire import Wire, client_options
+from streams.runners.sources import SOURCES_MAX, Item, Merged, Source, discover, merged
+
+Stamp = Literal["event", "sending"]
+Tell = Callable[[int, int, int], None]
+"""Called with records sent, bytes read and the event time reached (ms since 1970 UTC)."""
+
+TELL_RECORDS: Final = 5_000
+FLUSH_MS: Final = DAY_MS // 4
+"""Event time after which all batches are sent, full or not: a topic with few records must not fall days behind."""
+STOPS_S: Final = 2.0
+PACE_S: Final = 0.05
+"""With a rate, what is due is sent this often."""
+
+_TOPICS: Final = tuple(INPUTS)
+
+
+class Produced(Struct, frozen=True, kw_only=True):
+    """What was sent and confirmed; `unusable` are lines that the worker will refuse, some of them without a key."""
+
+    records: dict[str, int]
+    unusable: int
+    without_key: int
+    bytes_read: int
+    elapsed_s: float
+    records_per_s: float
+
+
+class _Line(Event, frozen=True, gc=False):
+    """An event with the line that it was read from."""
+
+    value: bytes
+
+
+def sources_of(places: Sequence[str], topic: str | None = None) -> tuple[Source, ...]:
+    """Return what there is to read at several places, each numbered by its position here.
+
+    Raises:
+        InputError: a place does not exist, holds no topic, or there are more files than can be open at once.
+    """
+    found = [source for place in places for source in discover(place, topic)]
+    if len(found) > SOURCES_MAX:
+        raise InputError(f"there are {len(found)} files, and at most {SOURCES_MAX} can be merged", hint="send fewer")
+    return tuple(Source(source.topic, number, source.path) for number, source in enumerate(found))
+
+
+async def produce(
+    wire: Wire,
+    prefix: str,
+    sources: Sequence[Source],
+    *,
+    rate: float | None = None,
+    keep_bad: bool = False,
+    stamp: Stamp = "event",
+    tell: Tell | None = None,
+) -> Produced:
+    """Send all records and wait until every one is confirmed by all replicas; `rate` is in records a second.
+
+    Raises:
+        SettingsError: Kafka cannot be reached, a topic is missing, or the topics do not have the same partitions.
+        InputError: a line cannot be sent (its file and number are named), or Kafka takes no more.
+    """
+    begun_s = monotonic()
+    topics = await _topics(wire, prefix, {source.topic for source in sources if source.topic is not None})
+    desk = _Desk(sources, topics, keep_bad=keep_bad, stamp=stamp, prefix=prefix)
+    reading = merged(sources, {}, desk.now_ms, _with_line)
+    producer = AIOKafkaProducer(
+        **client_options(wire), enable_idempotence=True, acks="all", compression_type="zstd", max_batch_size=BATCH_BYTES
+    )
+    await producer.start()
+    batches = Batches(producer, PATIENCE_S)
+    try:
+        await _send_all(reading, desk, batches, rate, tell)
+    except KafkaError as error:
+        raise InputError(
+            f"Kafka at {wire.brokers} takes no more records after {batches.confirmed:,}: {plain(error)}",
+            hint="once it works, send all again: what has arrived already is known by its id and changes nothing",
+        ) from error
+    finally:
+        reading.close()
+        await _stopped(producer)
+    elapsed_s = monotonic() - begun_s
+    return Produced(
+        records=desk.records,
+        unusable=desk.unusable,
+        without_key=desk.without_key,
+        bytes_read=reading.bytes_read,
+        elapsed_s=elapsed_s,
+        records_per_s=batches.confirmed / elapsed_s,
+    )
+
+
+class _Topic(Struct, frozen=True):
+    """A topic that records are sent to: how many partitions it has, and how long it keeps a record (-1 for ever)."""
+
+    name: str
+    partitions: int
+    retention_ms: int
+
+
+class _Desk:
+    """Makes of each item what is to be sent, refuses what cannot be, and counts."""
+
+    def __init__(
+        self, sources: Sequence[Source], topics: Mapping[str, _Topic], *, keep_bad: bool, stamp: Stamp, prefix: str
+    ) -> None:
+        self._sources = sources
+        self._topics = topics
+        self._keep_bad = keep_bad
+        self._stamp = stamp
+        self._prefix = prefix
+        self.now_ms = int(time() * 1000)
+        self.records: dict[str, int] = {}
+        self.unusable = 0
+        self.without_key = 0
+
+    def outgoing(self, item: Item) -> tuple[Place, bytes | None, bytes, int]:
+        """Return where an item goes, its key, value and timestamp; raises `InputError` for a line to be refused."""
+        if isinstance(item, DeadLetter):
+            name, at_ms = item.topic, self.now_ms
+            topic, key = self._bad(item)
+            self.unusable += 1
+        elif isinstance(item, _Line):
+            name = _TOPICS[item.source // PARTITIONS_MAX]
+            topic, key = self._topic(name), item.body.subscriber_id.encode()
+            at_ms = self._dated(item, topic)
+        else:
+            raise TypeError("an event without its line")
+        self.records[name] = self.records.get(name, 0) + 1
+        if key is None:
+            self.without_key += 1
+            return (topic.name, self.without_key % topic.partitions), key, item.value, at_ms
+        return (topic.name, partition_of(key, topic.partitions)), key, item.value, at_ms
+
+    def _topic(self, name: str) -> _Topic:
+        topic = self._topics.get(name)
+        if topic is None:
+            raise _missing(self._prefix + name)
+        return topic
+
+    def _dated(self, line: _Line, topic: _Topic) -> int:
+        """Return the timestamp of a record, which Kafka takes from the past only and deletes it by."""
+        if self._stamp == "sending":
+            return int(time() * 1000)
+        if topic.retention_ms >= 0 and line.at_ms < self.now_ms - topic.retention_ms:
+            raise InputError(
+                f"{self._place(line.source % PARTITIONS_MAX, line.offset)} is older than the "
+                f"{topic.retention_ms / DAY_MS:g} days that topic {topic.name} keeps, and would be deleted at once",
+                hint="--stamp sending dates records by the moment of sending",
+            )
+        return min(line.at_ms, self.now_ms)
+
+    def _bad(self, letter: DeadLetter) -> tuple[_Topic, bytes | None]:
+        place = self._place(letter.partition, letter.offset)
+        if letter.topic not in INPUTS:
+            raise InputError(f"{place} names no topic that there is", hint="each line needs a topic and a value")
+        if letter.reason == "too_large":
+            raise InputError(f"{place} is too large to be sent: {letter.detail}")
+        subscriber = subscriber_of(letter.value)
+        if subscriber is None and not self._keep_bad:
+            raise InputError(
+                f"{place} has no subscriber_id that can be read ({letter.reason})",
+                hint="--keep-bad sends such lines without a key, to become dead letters",
+            )
+        return self._topic(letter.topic), None if subscriber is None else subscriber.encode("utf-8", "replace")
+
+    def _place(self, number: int, offset: int) -> str:
+        path = self._sources[number].path
+        return f"{path or 'standard input'}:{offset + 1}"
+
+
+async def _topics(wire: Wire, prefix: str, named: set[str]) -> dict[str, _Topic]:
+    """Return the input topics that there are; all that are named must be, and all must have the same partitions."""
+    async with connected(wire) as admin:
+        there = await partitions_of(admin)
+        counts = {name: len(there[prefix + name]) for name in INPUTS if prefix + name in there}
+        for name in INPUTS:
+            if name in named and name not in counts:
+                raise _missing(prefix + name)
+        problems = uneven({prefix + name: count for name, count in counts.items()})
+        if problems:
+            raise SettingsError(
+                f"kafka_prefix: topic {problems[0].words()}", hint="`forewarn topics check` lists all that is wrong"
+            )
+        settings = await settings_of(admin, [prefix + name for name in counts])
+    return {
+        name: _Topic(prefix + name, count, int(settings[prefix + name].get("retention.ms", "-1")))
+        for name, count in counts.items()
+    }
+
+
+async def _stopped(producer: AIOKafkaProducer) -> None:
+    """Stop a producer; one whose records nobody takes would wait for ever, and is given up."""
+    try:
+        async with asyncio.timeout(STOPS_S):
+            await producer.stop()
+    except TimeoutError:
+        await producer.client.close()
+
+
+async def _send_all(reading: Merged, desk: _Desk, batches: Batches, rate: float | None, tell: Tell | None) -> None:
+    try:
+        await _send_each(reading, desk, batches, rate, tell)
+    except InputError as error:
+        await batches.flush()
+        raise InputError(f"{error}; the {batches.confirmed:,} records before it were sent") from error
+    await batches.flush()
+
+
+async def _send_each(reading: Merged, desk: _Desk, batches: Batches, rate: float | None, tell: Tell | None) -> None:
+    begun_s = monotonic()
+    pace = max(1, int(rate * PACE_S)) if rate else 0
+    sent, reached_ms, flushed_ms = 0, 0, 0
+    for item in reading:
+        await batches.add(*desk.outgoing(item))
+        sent += 1
+        if isinstance(item, Event):
+            reached_ms = item.at_ms
+        if abs(reached_ms - flushed_ms) >= FLUSH_MS:
+            await batches.flush()
+            flushed_ms = reached_ms
+        if rate and not sent % pace:
+            await batches.flush()
+            await asyncio.sleep(sent / rate - (monotonic() - begun_s))
+        if tell is not None and (rate or not sent % TELL_RECORDS):
+            tell(sent, reading.bytes_read, reached_ms)
+    if tell is not None:
+        tell(sent, reading.bytes_read, reached_ms)
+
+
+def _with_line(record: Record) -> Item:
+    item = decode(record)
+    if isinstance(item, DeadLetter):
+        return item
+    return _Line(item.source, item.offset, item.at_ms, item.body, record.value)
+
+
+def _missing(topic: str) -> SettingsError:
+    return SettingsError(
+        f"kafka_prefix: there is no topic {topic}", hint="`forewarn topics create` makes the topics with that prefix"
+    )

@@ -1,0 +1,129 @@
+"""What each topic has to be like: the contracts' topics as `schemas/topics/` says, and our own internal ones.
+
+The files of `schemas/topics/` are the only place where this is written down.  In a clone they lie beside the package;
+the build puts them inside it, so that an installed Forewarn has them too.
+"""
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from streams.core.events import INPUTS
+from streams.errors import ContractError
+
+APPLICATION: Final = "forewarn"
+"""The name of the group of workers, and the beginning of the name of their changelog."""
+
+BROADCAST: Final = {
+    "models": "Model versions, each whole. Every worker reads them before it takes partitions.",
+    "policies": "Policies in force, each whole. Every worker reads them before it takes partitions.",
+    "market-events": "What happens to a whole market: a rival's promotion, an outage, a campus calendar.",
+}
+"""Topics that every worker reads from their beginning, so one partition, compacted."""
+
+FOR_EVER_MS: Final = -1
+RECORD_BYTES_MAX: Final = 1_048_588
+Cleanup = Literal["delete", "compact"]
+
+
+class TopicSpec(Struct, frozen=True, kw_only=True):
+    """One topic as it should be; `name` is without the prefix, `partitions` None means as many as the inputs have.
+
+    `keyed` says that a record's partition follows from its subscriber, in all such topics in the same way.
+    """
+
+    name: str
+    description: str
+    cleanup: Cleanup
+    retention_ms: int
+    max_message_bytes: int = RECORD_BYTES_MAX
+    compression: str = "producer"
+    partitions: int | None = None
+    keyed: bool = False
+
+    def configs(self, replication: int) -> dict[str, str]:
+        """Return the topic's settings as Kafka takes them, for so many replicas of each partition."""
+        return {
+            "cleanup.policy": self.cleanup,
+            "retention.ms": str(self.retention_ms),
+            "max.message.bytes": str(self.max_message_bytes),
+            "compression.type": self.compression,
+            "min.insync.replicas": str(insync_of(replication)),
+        }
+
+
+class _TopicFile(Struct, frozen=True):
+    """What is needed here of a file in `schemas/topics/`; tests/contracts/ holds the files to their whole form."""
+
+    description: str
+    co_partition_group: str
+    cleanup: Cleanup
+    retention_ms: int
+    compression: str
+    max_message_bytes: int
+
+
+def insync_of(replication: int) -> int:
+    """Return how many replicas have to confirm a record: all but one, so that one broker may be away.
+
+    >>> insync_of(1), insync_of(2), insync_of(3)
+    (1, 1, 2)
+    """
+    return max(1, replication - 1)
+
+
+def topic_specs(application: str = APPLICATION) -> tuple[TopicSpec, ...]:
+    """Return all topics of Forewarn: inputs first, then outputs, then those that only Forewarn itself uses.
+
+    Raises:
+        ContractError: a topic file is missing or malformed.
+    """
+    folder = _folder()
+    names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    ordered = [*INPUTS, *(name for name in names if name not in INPUTS)]
+    return (*(_read(folder / f"{name}.yaml", name) for name in ordered), *_internal(application))
+
+
+def _internal(application: str) -> tuple[TopicSpec, ...]:
+    broadcast = (
+        TopicSpec(name=name, description=words, cleanup="compact", retention_ms=FOR_EVER_MS, partitions=1)
+        for name, words in BROADCAST.items()
+    )
+    # A state that a clock deletes is a subscriber who is forgotten while he is still there: compaction only.
+    changelog = TopicSpec(
+        name=f"{application}-state",
+        description="The state of every subscriber, which a worker restores its partitions from.",
+        cleanup="compact",
+        retention_ms=FOR_EVER_MS,
+        max_message_bytes=8 * RECORD_BYTES_MAX,
+        keyed=True,
+    )
+    return (*broadcast, changelog)
+
+
+def _folder() -> Traversable:
+    installed = files("streams") / "schemas" / "topics"
+    folder: Traversable = installed if installed.is_dir() else Path(__file__).parents[2] / "schemas" / "topics"
+    if not folder.is_dir():
+        raise ContractError(f"the topic files are missing from {folder}", hint="install Forewarn again")
+    return folder
+
+
+def _read(path: Traversable, name: str) -> TopicSpec:
+    try:
+        declared = msgspec.yaml.decode(path.read_bytes(), type=_TopicFile)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ContractError(f"the topic file {path} cannot be used: {error}") from error
+    return TopicSpec(
+        name=name,
+        description=declared.description,
+        cleanup=declared.cleanup,
+        retention_ms=declared.retention_ms,
+        max_message_bytes=declared.max_message_bytes,
+        compression=declared.compression,
+        keyed=declared.co_partition_group == "subscriber",
+    )

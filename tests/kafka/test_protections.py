@@ -1,0 +1,154 @@
+"""What keeps the states exact, each protection switched off once: then the same test has to fail."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.kafka.broker import Broker
+from tests.kafka.workers import (
+    SESSION_S,
+    Fed,
+    Worker,
+    assert_exact,
+    in_parts,
+    left_in,
+    prepare,
+    send,
+    wait_until_applied,
+)
+
+RUN = "import sys; from streams.cli import main; sys.argv[0] = 'forewarn'; main()"
+
+SLOW_TO_WRITE = """
+from streams.kafka import keeping
+keeping.Keeping.__init__.__kwdefaults__["write_s"] = 3.0
+"""
+WITHOUT_FENCING = """
+import uuid
+from streams.kafka import changelog
+producer = changelog.AIOKafkaProducer
+def with_an_id_of_its_own(*, transactional_id, **options):
+    return producer(transactional_id=transactional_id + uuid.uuid4().hex, **options)
+changelog.AIOKafkaProducer = with_an_id_of_its_own
+"""
+DROPS_A_RUN = """
+from streams.kafka import batches
+handed = batches.Consumer.getmany
+runs = 0
+async def with_one_run_dropped(self, timeout):
+    global runs
+    async for tp, message in handed(self, timeout):
+        runs += 1
+        if runs != 9:
+            yield tp, message
+batches.Consumer.getmany = with_one_run_dropped
+"""
+WITHOUT_CHAIN = """
+from streams.kafka import slot
+queue = slot.Slot.queue
+slot.Slot.queue = lambda self, source, start, records: queue(self, source, 0, records)
+"""
+NEVER_COMMITS = """
+from streams.kafka import batches
+batches.Consumer._new_offset = lambda self, tp: None
+"""
+WITHOUT_APPLIED_OFFSETS = """
+from streams.core import fold
+from streams.kafka import slot
+restore = slot.Slot.restore
+def from_the_committed_offsets(self, states):
+    restore(self, states)
+    for lane in self.lanes.values():
+        lane.queued = lane.applied = 0
+slot.Slot.restore = from_the_committed_offsets
+"""
+
+
+def scripted(*parts: str) -> str:
+    """Return a worker's script with parts of it replaced."""
+    return "\n".join((*parts, RUN))
+
+
+def feed(address: str, prefix: str, parts: Sequence[list[Fed]]) -> None:
+    """Send the parts at a pace at which no topic gets a week ahead of the others."""
+    for part in parts:
+        asyncio.run(send(address, prefix, part))
+        time.sleep(0.2)
+
+
+def check(address: str, prefix: str, records: int, *, holds: bool) -> None:
+    """Hold what is left in the log against the oracle; with a protection off it must not hold."""
+    left = asyncio.run(left_in(address, prefix))
+    if holds:
+        assert_exact(address, prefix, left, records)
+    else:
+        with pytest.raises(AssertionError):
+            assert_exact(address, prefix, left, records)
+
+
+@pytest.mark.parametrize("fenced", [True, False], ids=["fenced", "not fenced"])
+def test_a_frozen_worker_that_wakes_writes_nothing(
+    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path, *, fenced: bool
+) -> None:
+    """Frozen past its session with states that it has not written: the other one takes over, and they stay out."""
+    parts = in_parts(fed, 24)
+    script = scripted(SLOW_TO_WRITE) if fenced else scripted(SLOW_TO_WRITE, WITHOUT_FENCING)
+    asyncio.run(prepare(broker.address, prefix))
+    with Worker(broker.address, prefix, tmp_path, script=script, name="frozen") as frozen:
+        frozen.wait_for("partition 3 restored")
+        feed(broker.address, prefix, parts[:10])
+        frozen.freeze()
+        heir_script = scripted() if fenced else scripted(WITHOUT_FENCING)
+        with Worker(broker.address, prefix, tmp_path, script=heir_script, name="heir") as heir:
+            heir.wait_for("partition 3 restored", 4 * SESSION_S + 20)
+            feed(broker.address, prefix, parts[10:])
+            wait_until_applied(broker.address, prefix, len(fed))
+            heir.freeze()
+            frozen.thaw()
+            time.sleep(5.0)
+            if fenced:
+                assert frozen.process.poll() == 74, frozen.words
+                assert "stopped: partition" in frozen.words.splitlines()[-1]
+            frozen.kill()
+    check(broker.address, prefix, len(fed), holds=fenced)
+
+
+@pytest.mark.parametrize("chained", [True, False], ids=["chained", "not chained"])
+def test_a_run_that_was_dropped_on_the_way_is_read_again(
+    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path, *, chained: bool
+) -> None:
+    """Faust drops queued messages without a word while partitions move; here one is dropped for certain."""
+    script = scripted(DROPS_A_RUN) if chained else scripted(DROPS_A_RUN, WITHOUT_CHAIN)
+    asyncio.run(prepare(broker.address, prefix))
+    with Worker(broker.address, prefix, tmp_path, script=script) as worker:
+        worker.wait_for("partition 3 restored")
+        feed(broker.address, prefix, in_parts(fed, 20))
+        if chained:
+            wait_until_applied(broker.address, prefix, len(fed))
+        else:
+            time.sleep(3.0)
+        assert worker.process.poll() is None, worker.words
+    check(broker.address, prefix, len(fed), holds=chained)
+
+
+@pytest.mark.parametrize("remembered", [True, False], ids=["remembered", "not remembered"])
+def test_what_was_applied_is_not_applied_again_after_a_kill(
+    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path, *, remembered: bool
+) -> None:
+    """The group's offsets were never committed, so a worker that is started again is handed everything again."""
+    parts = in_parts(fed, 20)
+    script = scripted(NEVER_COMMITS) if remembered else scripted(NEVER_COMMITS, WITHOUT_APPLIED_OFFSETS)
+    asyncio.run(prepare(broker.address, prefix))
+    for share in (parts[:10], parts[10:]):
+        with Worker(broker.address, prefix, tmp_path, script=script) as worker:
+            worker.wait_for("partition 3 restored")
+            feed(broker.address, prefix, share)
+            wait_until_applied(broker.address, prefix, sum(map(len, share)))
+    time.sleep(1.0)
+    if remembered:
+        with Worker(broker.address, prefix, tmp_path, script=script):
+            wait_until_applied(broker.address, prefix, len(fed))
+    check(broker.address, prefix, len(fed), holds=remembered)

@@ -1,0 +1,158 @@
+"""Workers on a real broker: the same states and alerts as without one, and nothing lost or doubled by any kill."""
+
+import asyncio
+import random
+import re
+import time
+from pathlib import Path
+
+from tests.kafka.broker import Broker
+from tests.kafka.workers import (
+    Fed,
+    Left,
+    Worker,
+    assert_exact,
+    changed,
+    folded,
+    in_parts,
+    left_in,
+    prepare,
+    send,
+    wait_until_applied,
+)
+
+KILLS = 20
+
+
+def fed_and_worked(broker: Broker, prefix: str, records: list[Fed], folder: Path) -> Left:
+    """Send everything, and let one worker work it off."""
+    asyncio.run(prepare(broker.address, prefix))
+    asyncio.run(send(broker.address, prefix, records))
+    with Worker(broker.address, prefix, folder) as worker:
+        left = wait_until_applied(broker.address, prefix, len(records))
+        assert worker.stop() == 0, worker.words
+    return left
+
+
+def test_a_worker_leaves_exactly_what_an_offline_fold_of_the_log_gives(
+    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+) -> None:
+    left = fed_and_worked(broker, prefix, fed, tmp_path)
+    slots = asyncio.run(folded(broker.address, prefix))
+    states = {key: packed for slot in slots for key, packed in changed(slot)}
+    assert left.states == states
+    assert left.alerts
+    assert_exact(broker.address, prefix, left, len(fed))
+
+
+def test_twenty_kills_of_two_workers_lose_nothing_and_double_nothing(
+    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+) -> None:
+    """Each worker in its turn is killed at a random moment while records keep coming; one seed decides when."""
+    draw = random.Random(20)
+    asyncio.run(prepare(broker.address, prefix))
+    parts = in_parts(fed, KILLS + 1)
+    workers = [Worker(broker.address, prefix, tmp_path, name=f"w{n}") for n in range(2)]
+    try:
+        for worker in workers:
+            worker.wait_for("restored")
+        for kill, part in enumerate(parts):
+            asyncio.run(send(broker.address, prefix, part))
+            if kill < KILLS:
+                time.sleep(draw.uniform(0.0, 1.5))
+                workers[kill % 2].kill()
+                workers[kill % 2] = Worker(broker.address, prefix, tmp_path, name=f"w{kill % 2}")
+        left = wait_until_applied(broker.address, prefix, len(fed))
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert_exact(broker.address, prefix, left, len(fed))
+
+
+def test_a_flood_of_bad_records_stops_the_worker_before_it_drains_the_topic(
+    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+) -> None:
+    flood = [Fed("usage", b"s_0", b'{"no": "usage"}')] * 3_000
+    asyncio.run(prepare(broker.address, prefix))
+    asyncio.run(send(broker.address, prefix, [*fed[:2_000], *flood]))
+    with Worker(broker.address, prefix, tmp_path) as worker:
+        worker.process.wait(60)
+        assert worker.process.returncode == 65
+        last = worker.words.splitlines()[-1]
+        assert last.startswith("stopped: a flood of bad records in partition ")
+        assert "missing_field" in last or "unknown_field" in last
+    left = asyncio.run(left_in(broker.address, prefix))
+    assert len(left.dead) < len(flood)
+
+
+def test_an_erased_subscriber_leaves_no_state(broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path) -> None:
+    erased = next(record.key for record in fed if record.topic == "usage")
+    first = [record for record in fed if record.key != b"unreadable"][:3_000]
+    asyncio.run(prepare(broker.address, prefix))
+    asyncio.run(send(broker.address, prefix, first))
+    with Worker(broker.address, prefix, tmp_path) as worker:
+        before = wait_until_applied(broker.address, prefix, len(first))
+        asyncio.run(send(broker.address, prefix, [Fed("subscribers", erased, None)]))
+        after = wait_until_applied(broker.address, prefix, len(first) + 1)
+        assert worker.stop() == 0
+    assert erased in before.states
+    assert after.states.keys() == before.states.keys() - {erased}
+    with Worker(broker.address, prefix, tmp_path) as worker:
+        worker.wait_for("partition 3 restored")
+        assert f"{len(after.states)} subscribers" in total_restored(worker.words)
+
+
+def total_restored(words: str) -> str:
+    """Add up what the partitions have restored."""
+    counts = [int(found.replace(",", "")) for found in re.findall(r"restored: ([\d,]+) subscribers", words)]
+    return f"{sum(counts)} subscribers"
+
+
+def test_a_third_worker_joins_and_one_leaves_and_nothing_is_lost(
+    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+) -> None:
+    parts = in_parts(fed, 12)
+    asyncio.run(prepare(broker.address, prefix))
+    with (
+        Worker(broker.address, prefix, tmp_path, name="one") as one,
+        Worker(broker.address, prefix, tmp_path, name="two"),
+    ):
+        one.wait_for("restored")
+        for part in parts[:4]:
+            asyncio.run(send(broker.address, prefix, part))
+        with Worker(broker.address, prefix, tmp_path, name="three") as three:
+            for part in parts[4:8]:
+                asyncio.run(send(broker.address, prefix, part))
+                time.sleep(1.0)
+            three.wait_for("restored")
+            assert one.stop() == 0, one.words
+            for part in parts[8:]:
+                asyncio.run(send(broker.address, prefix, part))
+            left = wait_until_applied(broker.address, prefix, len(fed))
+    assert_exact(broker.address, prefix, left, len(fed))
+
+
+def test_a_broker_that_is_killed_and_comes_back_costs_nothing(
+    own_broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+) -> None:
+    """The worker goes on, or ends with a failed write and is started again: either way the states are exact."""
+    parts = in_parts(fed, 4)
+    asyncio.run(prepare(own_broker.address, prefix))
+    worker = Worker(own_broker.address, prefix, tmp_path)
+    try:
+        worker.wait_for("partition 3 restored")
+        for part in parts[:2]:
+            asyncio.run(send(own_broker.address, prefix, part))
+        own_broker.kill()
+        time.sleep(8.0)
+        own_broker.restart()
+        for part in parts[2:]:
+            asyncio.run(send(own_broker.address, prefix, part))
+        time.sleep(3.0)
+        if worker.process.poll() is not None:
+            assert worker.process.returncode in {74, 75}, worker.words
+            worker = Worker(own_broker.address, prefix, tmp_path)
+        left = wait_until_applied(own_broker.address, prefix, len(fed))
+    finally:
+        worker.kill()
+    assert_exact(own_broker.address, prefix, left, len(fed))

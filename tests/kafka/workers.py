@@ -1,0 +1,262 @@
+"""Workers as processes of their own, what they are fed, what they leave in the log, and what it should be."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without types
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+    TopicPartition,
+)
+from msgspec import Struct
+
+from streams.core.events import INPUTS
+from streams.core.policy import layered
+from streams.core.scoring import read_scorecard
+from streams.core.state import unpack
+from streams.core.step import Context
+from streams.kafka.slot import MARK_KEY, Mark, Raw, Slot, read_mark
+from streams.kafka.topics import create
+from streams.kafka.wire import Wire
+
+APPLICATION = "forewarn"
+PARTITIONS = 4
+SESSION_S = 6.0
+_DEFAULTS = files("streams") / "defaults"
+
+
+class Fed(Struct, frozen=True):
+    """One record as it was sent."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+
+
+class Worker:
+    """One `forewarn worker`, or a script in its place."""
+
+    def __init__(self, address: str, prefix: str, folder: Path, *, script: str | None = None, name: str = "w") -> None:
+        """Start it; what it says goes to a file in the folder."""
+        self.said = folder / f"{name}-{time.monotonic_ns()}.txt"
+        begin = ["-c", script] if script else ["-m", "streams.cli"]
+        arguments = ["worker", "--kafka", address, "--prefix", prefix, "--session", str(SESSION_S)]
+        with self.said.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, *begin, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            )
+
+    def __enter__(self) -> Self:
+        """Return the worker."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill what is left of it."""
+        self.kill()
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        self.process.wait(30)
+
+    def freeze(self) -> None:
+        """Let it stand still, as a paused machine does."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on where it stood."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> int:
+        """Tell it to stop, and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    @property
+    def words(self) -> str:
+        """All that it has said so far."""
+        return self.said.read_text("utf-8", "replace")
+
+    def wait_for(self, text: str, timeout_s: float = 40.0) -> None:
+        """Wait until it has said something."""
+        until(lambda: text in self.words, timeout_s, lambda: f"no {text!r} in:\n{self.words[-2000:]}")
+
+
+def until(is_so: Any, timeout_s: float, otherwise: Any) -> None:
+    """Wait until something is so; fail with the words of `otherwise`."""
+    deadline_s = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline_s, otherwise()
+        time.sleep(0.1)
+
+
+def read_fed(folder: Path) -> list[Fed]:
+    """Return the records of a simulated operator in the order of their event times, the unreadable ones first."""
+    found: list[tuple[str, int, Fed]] = []
+    for topic in INPUTS:
+        for number, line in enumerate((folder / f"{topic}.jsonl").read_bytes().splitlines()):
+            try:
+                body = msgspec.json.decode(line)
+                key, at = str(body["subscriber_id"]).encode(), str(body["event_time"])
+            except (msgspec.DecodeError, KeyError, TypeError):
+                key, at = b"unreadable", ""
+            found.append((at, number, Fed(topic, key, line)))
+    return [fed for _, _, fed in sorted(found, key=lambda row: (row[0], row[2].topic, row[1]))]
+
+
+async def prepare(address: str, prefix: str, partitions: int = PARTITIONS) -> None:
+    """Make the topics."""
+    await create(Wire(brokers=address), prefix, partitions, 1)
+
+
+async def send(address: str, prefix: str, records: Iterable[Fed]) -> None:
+    """Send records, and wait until they are confirmed."""
+    producer = AIOKafkaProducer(bootstrap_servers=address, linger_ms=5, max_batch_size=1 << 18)
+    await producer.start()
+    try:
+        sent = [await producer.send(prefix + fed.topic, key=fed.key, value=fed.value) for fed in records]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+
+
+async def read_topic(address: str, topic: str) -> list[Any]:
+    """Return the committed records of a topic, each partition in its order."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=address, isolation_level="read_committed", enable_auto_commit=False, group_id=None
+    )
+    await consumer.start()
+    try:
+        tps = [TopicPartition(topic, n) for n in sorted(await _partitions(consumer, topic))]
+        consumer.assign(tps)
+        await consumer.seek_to_beginning(*tps)
+        ends = await consumer.end_offsets(tps)
+        found: dict[Any, list[Any]] = {tp: [] for tp in tps}
+        while [tp for tp in tps if await consumer.position(tp) < ends[tp]]:
+            for tp, records in (await consumer.getmany(timeout_ms=300)).items():
+                found[tp] += [record for record in records if record.offset < ends[tp]]
+        return [record for tp in tps for record in found[tp]]
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(consumer: Any, topic: str) -> set[int]:
+    await consumer._client.force_metadata_update()
+    return set(consumer._client.cluster.partitions_for_topic(topic) or range(PARTITIONS))
+
+
+class Left(Struct, frozen=True):
+    """What the workers left in the log: states by subscriber, marks by partition, and what they published."""
+
+    states: Mapping[bytes, bytes]
+    marks: Mapping[int, Mark]
+    alerts: Sequence[dict[str, Any]]
+    examples: Sequence[dict[str, Any]]
+    dead: Sequence[dict[str, Any]]
+
+    @property
+    def counted(self) -> dict[str, int]:
+        """The counters of all partitions together."""
+        total: dict[str, int] = defaultdict(int)
+        for mark in self.marks.values():
+            for name, count in mark.counters.items():
+                total[name] += count
+        return dict(total)
+
+    @property
+    def events(self) -> int:
+        """How many records were applied, good and bad."""
+        counted = self.counted
+        return sum(n for name, n in counted.items() if name.startswith(("events:", "dead:")) or name == "erased")
+
+
+async def left_in(address: str, prefix: str) -> Left:
+    """Read what the workers have left."""
+    states: dict[bytes, bytes] = {}
+    marks: dict[int, Mark] = {}
+    for record in await read_topic(address, f"{prefix}{APPLICATION}-state"):
+        if record.key == MARK_KEY:
+            marks[record.partition] = read_mark(record.value, prefix + APPLICATION)
+        elif record.value is None:
+            states.pop(record.key, None)
+        else:
+            states[record.key] = record.value
+    published = [
+        [msgspec.json.decode(record.value) for record in await read_topic(address, prefix + topic)]
+        for topic in ("alerts", "examples", "dead-letters")
+    ]
+    return Left(states, marks, *published)
+
+
+def cold_context() -> Context:
+    """Return what a worker serves before any model was published."""
+    return Context(
+        read_scorecard((_DEFAULTS / "scorecard.toml").read_text("utf-8")),
+        layered(tomllib.loads((_DEFAULTS / "policy.toml").read_text("utf-8"))),
+    )
+
+
+async def folded(address: str, prefix: str, partitions: int = PARTITIONS) -> list[Slot]:
+    """Return the slots after all that is in the log, worked off in one go without any broker: the oracle."""
+    slots = [Slot(number, prefix + APPLICATION, cold_context()) for number in range(partitions)]
+    for topic in INPUTS:
+        runs: dict[int, list[Raw]] = defaultdict(list)
+        for record in await read_topic(address, prefix + topic):
+            runs[record.partition].append(Raw(record.offset, record.timestamp, record.key, record.value))
+        for number, run in runs.items():
+            source = next(s for s, lane in slots[number].lanes.items() if lane.topic == topic)
+            assert slots[number].queue(source, 0, run)
+    for slot in slots:
+        while slot.advance(set(slot.lanes), 100_000):
+            pass
+    return slots
+
+
+def assert_exact(address: str, prefix: str, left: Left, records: int) -> None:
+    """Hold everything that workers left against an offline fold of the log."""
+    slots = asyncio.run(folded(address, prefix))
+    facts = {key: unpack(packed).facts for slot in slots for key, packed in changed(slot) if packed}
+    assert left.events == records
+    assert {key: unpack(packed).facts for key, packed in left.states.items()} == facts
+    for published, name in ((left.alerts, "transition_id"), (left.examples, "example_id")):
+        ids = [message[name] for message in published]
+        assert len(ids) == len(set(ids))
+    places = [(letter["topic"], letter["partition"], letter["offset"]) for letter in left.dead]
+    assert len(places) == len(set(places)) == sum(n for c, n in left.counted.items() if c.startswith("dead:"))
+
+
+def changed(slot: Slot) -> list[tuple[bytes, bytes | None]]:
+    """Return the states that a slot would write."""
+    changes = slot.changes()
+    assert changes is not None
+    return changes.states
+
+
+def in_parts(records: list[Fed], count: int) -> list[list[Fed]]:
+    """Return the records in so many parts, in their order."""
+    share = len(records) // count + 1
+    return [records[i : i + share] for i in range(0, len(records), share)]
+
+
+def wait_until_applied(address: str, prefix: str, count: int, timeout_s: float = 90.0) -> Left:
+    """Wait until so many records were applied, and return what is left then."""
+    found: list[Left] = []
+
+    def is_so() -> bool:
+        found[:] = [asyncio.run(left_in(address, prefix))]
+        return found[0].events >= count
+
+    until(is_so, timeout_s, lambda: f"{found[0].events} of {count} records applied")
+    return found[0]
