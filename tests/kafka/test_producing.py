@@ -13,10 +13,9 @@ import zstandard
 from aiokafka import ConsumerRecord, TopicPartition  # type: ignore[import-untyped]  # without types
 
 from streams.core.events import INPUTS
-from streams.core.state import DAY_MS
 from streams.kafka.admin import connected, partitions_of, reader
 from streams.kafka.partitioning import partition_of
-from streams.kafka.wire import Wire, check_connection, client_options
+from streams.kafka.wire import Wire, check_connection
 from tests.cli.calling import call, lines
 from tests.kafka.broker import Broker
 from tests.kafka.test_topics import done, made
@@ -66,25 +65,15 @@ def test_a_simulated_operator_arrives_whole_keyed_and_in_the_order_of_time(
     there = ready(broker, prefix)
     events = tmp_path / "events"
     start = time.strftime("%Y-%m-%d", time.gmtime(NOW_S - 60 * 86_400))
-    simulated = (
-        "--subscribers",
-        "60",
-        "--days",
-        "50",
-        "--start",
-        start,
-        "--malformed",
-        "0.002",
-        "--compression",
-        "zst",
-    )
-    assert call("simulate", "--out", events, *simulated).exit_code == 0
+    simulated = "--subscribers 60 --days 50 --malformed 0.02 --compression zst --start".split()
+    assert call("simulate", "--out", events, *simulated, start).exit_code == 0
     (sent,) = lines(call("produce", events, *there, "--keep-bad", "--json"))
 
-    wanted: dict[str, list[bytes]] = {}
+    wanted, in_order = dict[str, list[bytes]](), dict[str, list[bytes]]()
     for topic in INPUTS:
         content = zstandard.ZstdDecompressor().decompressobj().decompress((events / f"{topic}.jsonl.zst").read_bytes())
-        wanted[topic] = sorted(line for line in content.split(b"\n") if line.strip())
+        in_order[topic] = [line for line in content.split(b"\n") if line.strip()]
+        wanted[topic] = sorted(in_order[topic])
     assert sent["records"] == {topic: len(found) for topic, found in wanted.items() if found}
     records = everything(broker, prefix)
     for topic, found in wanted.items():
@@ -99,13 +88,15 @@ def test_a_simulated_operator_arrives_whole_keyed_and_in_the_order_of_time(
     check = call("topics", "check", *there)
     assert (check.exit_code, check.stdout) == (0, "")
 
-    # Kafka's time of a record is that of its event, so the order of offsets over topics can be seen from one file.
-    reached: dict[tuple[str, int], int] = defaultdict(int)
-    for record in records:
-        if record.key is not None:
-            place = record.topic, record.partition
-            assert record.timestamp > reached[place] - 30 * DAY_MS
-            reached[place] = max(reached[place], record.timestamp)
+    # Within a partition the records stand as they stood in their file.
+    for topic in INPUTS:
+        of_partition: dict[int, list[bytes]] = defaultdict(list)
+        for record in sorted(records, key=lambda record: int(record.offset)):
+            if record.topic == prefix + topic and record.key is not None:
+                of_partition[record.partition].append(record.value)
+        for partition, values in of_partition.items():
+            inside = set(values)
+            assert values == [line for line in in_order[topic] if line in inside], (topic, partition)
 
 
 def test_plain_gzip_and_zstd_files_and_standard_input_are_all_sent(broker: Broker, prefix: str, tmp_path: Path) -> None:
@@ -260,14 +251,14 @@ def test_a_broker_that_stays_away_ends_the_command_with_what_it_had_taken(
 ) -> None:
     there = ready(own_broker, "")
     (tmp_path / "top-ups.jsonl").write_text("\n".join(top_up(n, NOW_S - 9000 + n, n) for n in range(2000)))
-    impatient = {"request_timeout_ms": 2000}
-    monkeypatch.setattr("streams.kafka.producing.client_options", lambda wire: client_options(wire) | impatient)
+    monkeypatch.setattr("streams.kafka.producing.PATIENCE_S", 2.0)
     killer = threading.Timer(1.5, own_broker.kill)
     killer.start()
     result = call("produce", tmp_path, *there, "--rate", "500")
     killer.join()
     assert result.exit_code == 3
     assert f"Kafka at {own_broker.address} takes no more records after " in result.stderr
+    assert "nothing was confirmed within 2 s" in result.stderr
     assert "send all again" in result.stderr
 
 

@@ -3,9 +3,14 @@
 import asyncio
 import random
 import re
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
+from streams import bootstrap
+from streams.core.events import INPUTS
+from streams.core.outputs import rfc3339
 from tests.kafka.broker import Broker
 from tests.kafka.workers import (
     Fed,
@@ -156,3 +161,24 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing(
     finally:
         worker.kill()
     assert_exact(own_broker.address, prefix, left, len(fed))
+
+
+def test_a_worker_gives_the_alerts_that_the_embedded_engine_gives(
+    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+) -> None:
+    """As long as nothing was learned, and up to where the slowest partition's time has come."""
+    left = fed_and_worked(broker, prefix, fed, tmp_path)
+    events = tmp_path / "events"
+    events.mkdir()
+    for topic in INPUTS:
+        lines = [record.value for record in fed if record.topic == topic and record.value is not None]
+        (events / f"{topic}.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    unlearned = tmp_path / "policy.toml"
+    unlearned.write_text("[policy.training]\npositives_min = 1000000000\n", "utf-8")
+    database = tmp_path / "embedded.db"
+    bootstrap.run(str(events), str(database), policy_path=unlearned)
+    until_ms = min(mark.stream_ms for mark in left.marks.values())
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT transition_id FROM transitions WHERE at_ms <= ?", (until_ms,)).fetchall()
+    published = {alert["transition_id"] for alert in left.alerts if alert["event_time"] <= rfc3339(until_ms)}
+    assert published == {transition for (transition,) in rows} != set()

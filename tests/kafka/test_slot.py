@@ -1,0 +1,167 @@
+"""The work of one partition without a broker: any cut into runs, any kill and any lost run end in the same states."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.core.events import INPUTS, source_number
+from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Raw, Slot
+from tests.kafka.workers import Fed, cold_context
+
+PARTITION = 3
+APPLICATION = "forewarn"
+BATCHES = 5
+
+Log = dict[int, list[Raw]]
+
+
+class Written:
+    """What would be in the log: states, and everything that was published."""
+
+    def __init__(self) -> None:
+        self.states: dict[bytes, bytes] = {}
+        self.outputs: list[bytes] = []
+
+    def take(self, changes: Changes | None) -> None:
+        """Write one transaction."""
+        if changes is None:
+            return
+        for key, value in (*changes.states, changes.mark):
+            if value is None:
+                self.states.pop(key, None)
+            else:
+                self.states[key] = value
+        self.outputs += [output.value for output in changes.outputs]
+
+
+def new_slot(written: Written | None = None) -> Slot:
+    slot = Slot(PARTITION, APPLICATION, cold_context())
+    if written is not None:
+        slot.restore(written.states.items())
+    return slot
+
+
+def log_of(records: Sequence[Fed]) -> Log:
+    """Return the records as one partition of the log has them."""
+    log: Log = defaultdict(list)
+    for fed in records:
+        run = log[source_number(fed.topic, PARTITION)]
+        run.append(Raw(len(run), 2**62, fed.key, fed.value))
+    return log
+
+
+def finish(slot: Slot, log: Log, written: Written) -> Written:
+    """Read everything from where the slot stands, apply it, and write it."""
+    for source, records in log.items():
+        assert slot.queue(source, 0, records)
+    while slot.advance(set(slot.lanes), 1_000):
+        pass
+    written.take(slot.changes())
+    slot.written()
+    return written
+
+
+@pytest.fixture(scope="module")
+def log(fed: list[Fed]) -> Log:
+    """Return the first part of a small operator's records, all in one partition."""
+    return log_of(fed[:1_200])
+
+
+@pytest.fixture(scope="module")
+def in_one_go(log: Log) -> Written:
+    """Return what is written when nothing happens."""
+    return finish(new_slot(), log, Written())
+
+
+@settings(max_examples=15)
+@given(data=st.data())
+def test_any_cut_into_runs_and_turns_ends_in_the_same_bytes(data: st.DataObject, log: Log, in_one_go: Written) -> None:
+    slot, written, stands = new_slot(), Written(), dict.fromkeys(log, 0)
+    while open_sources := [source for source, records in log.items() if stands[source] < len(records)]:
+        source = data.draw(st.sampled_from(open_sources))
+        count = data.draw(st.integers(100, 900))
+        assert slot.queue(source, stands[source], log[source][stands[source] : stands[source] + count])
+        stands[source] += count
+        ended = {s for s in slot.lanes if s not in log or stands[s] >= len(log[s])}
+        slot.advance(ended, data.draw(st.integers(1, 500)))
+        if data.draw(st.booleans()):
+            written.take(slot.changes())
+            slot.written()
+    finish(slot, {}, written)
+    assert written.states == in_one_go.states
+    assert sorted(written.outputs) == sorted(in_one_go.outputs)
+
+
+@settings(max_examples=15)
+@given(data=st.data())
+def test_a_kill_at_any_point_between_two_writes_changes_nothing(
+    data: st.DataObject, log: Log, in_one_go: Written
+) -> None:
+    written = Written()
+    for _ in range(BATCHES):
+        slot = new_slot(written)
+        for source, records in log.items():
+            assert slot.queue(source, 0, records)
+        slot.advance(set(slot.lanes), data.draw(st.integers(0, 400)))
+        if data.draw(st.booleans()):
+            written.take(slot.changes())
+            slot.written()
+        slot.advance(set(slot.lanes), data.draw(st.integers(0, 400)))  # Killed with this in memory.
+    finish(new_slot(written), log, written)
+    assert written.states == in_one_go.states
+    assert sorted(written.outputs) == sorted(in_one_go.outputs)
+
+
+def test_a_run_behind_a_lost_one_is_refused_and_one_that_overlaps_is_not_applied_twice(log: Log) -> None:
+    source, records = max(log.items(), key=lambda pair: len(pair[1]))
+    slot = new_slot()
+    assert slot.queue(source, 0, records[:10])
+    assert not slot.queue(source, 20, records[20:30])
+    assert slot.lanes[source].queued == 10
+    assert slot.queue(source, 5, records[5:15])
+    assert slot.advance(set(slot.lanes), 100) == 15
+
+
+def test_a_source_that_has_more_to_come_holds_the_others_back(log: Log) -> None:
+    source, records = max(log.items(), key=lambda pair: len(pair[1]))
+    slot = new_slot()
+    slot.queue(source, 0, records[:10])
+    other = next(iter(slot.lanes.keys() - {source}))
+    assert slot.advance(set(slot.lanes) - {other}, 100) == 0
+    assert slot.advance(set(slot.lanes), 100) == 10
+
+
+def test_what_is_restored_is_what_was_written(log: Log, in_one_go: Written) -> None:
+    slot = new_slot(in_one_go)
+    assert slot.changes() is None
+    assert len(slot.subscribers) == len(in_one_go.states) - 1
+    assert {source: lane.applied for source, lane in slot.lanes.items() if lane.applied} == {
+        source: len(records) for source, records in log.items()
+    }
+
+
+def test_states_without_their_mark_or_with_another_applications_are_refused(in_one_go: Written) -> None:
+    states = {key: value for key, value in in_one_go.states.items() if key != MARK_KEY}
+    with pytest.raises(BrokenMarkError, match="no mark"):
+        new_slot().restore(states.items())
+    with pytest.raises(BrokenMarkError, match="cannot be read"):
+        new_slot().restore([(MARK_KEY, b"\xc1")])
+    other = Slot(PARTITION, "another", cold_context())
+    with pytest.raises(BrokenMarkError, match="'forewarn', not of 'another'"):
+        other.restore(in_one_go.states.items())
+
+
+def test_a_key_without_a_value_erases_the_subscriber_in_its_turn(in_one_go: Written) -> None:
+    source = source_number("subscribers", PARTITION)
+    erased = next(key for key in in_one_go.states if key != MARK_KEY)
+    slot, written = new_slot(in_one_go), Written()
+    written.states |= in_one_go.states
+    stands = slot.lanes[source].queued
+    assert slot.queue(source, stands, [Raw(stands, 2**62, erased, None)])
+    finish(slot, {}, written)
+    assert erased not in written.states
+    assert new_slot(written).counters["erased"] == 1
+    assert set(INPUTS) == {lane.topic for lane in slot.lanes.values()}
