@@ -11,12 +11,11 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from streams.core.events import INPUTS, PARTITIONS_MAX, TOPIC_NUMBERS, source_number
+from streams.core.events import PARTITIONS_MAX
 from streams.core.state import UnreadableStateError
-from streams.core.step import Context
 from streams.kafka.batches import Run
 from streams.kafka.changelog import Changelog, WriteFailedError
-from streams.kafka.slot import RECENT_RECORDS, BrokenMarkError, Raw, Slot
+from streams.kafka.slot import RECENT_RECORDS, BrokenMarkError, Logged, Slot
 
 TURN_RECORDS: Final = 2_000
 """Records applied before others may have the loop: some 30 ms."""
@@ -78,23 +77,24 @@ class Keeping:
     def __init__(
         self,
         application: str,
-        prefix: str,
-        context: Callable[[], Context],
+        topics: Sequence[str],
+        new_slot: Callable[[int], Slot],
         changelog: Changelog,
         *,
         write_s: float = WRITE_S,
         flood: Flood = Flood(),  # noqa: B008 - frozen
         say: Callable[[str], None] = print,
     ) -> None:
-        """Keep nothing yet; `prefix` stands before the names of the topics."""
-        self.keyed = frozenset(prefix + topic for topic in INPUTS)
+        """Keep nothing yet; `topics` are the keyed ones as Kafka names them, in the order of their numbers."""
+        self.keyed = frozenset(topics)
         self.slots: dict[int, Slot] = {}
         self.unwritten_since_s: dict[int, float] = {}
         self.applied_records = self.written_records = 0
         self.joined = False
         self._application = application
-        self._prefix = prefix
-        self._context = context
+        self._topics = tuple(topics)
+        self._bases = {topic: number * PARTITIONS_MAX for number, topic in enumerate(topics)}
+        self._new_slot = new_slot
         self._changelog = changelog
         self._write_s = write_s
         self._flood = flood
@@ -109,7 +109,7 @@ class Keeping:
 
     def source(self, topic: str, partition: int) -> int:
         """Return the source number of a topic as it is named in Kafka."""
-        return source_number(topic.removeprefix(self._prefix), partition)
+        return self._bases[topic] + partition
 
     async def take(self, assigned: Sequence[tuple[str, int]]) -> None:
         """Fence and restore every partition number that was assigned.
@@ -131,7 +131,7 @@ class Keeping:
                 await self._take(partition)
 
     async def _take(self, partition: int) -> None:
-        slot = Slot(partition, self._application, self._context())
+        slot = self._new_slot(partition)
         restored = await self._changelog.take(partition)
         try:
             slot.restore(restored.states.items())
@@ -201,7 +201,7 @@ class Keeping:
                 return  # Revoked meanwhile: its next owner reads it.
             source = self.source(topic, partition)
             self._accepted_s = monotonic()
-            records = [Raw(r.offset, r.timestamp, r.key, r.value) for r in run.records]
+            records: Sequence[Logged] = run.records
             self._ended[partition].discard(source)
             stands = slot.lanes[source].queued
             if self._is_doubtful(source, stands, records) or not slot.queue(source, run.start, records):
@@ -239,9 +239,9 @@ class Keeping:
                 paused = self.slots.get(partition)
                 if paused is None or paused.waiting(source) < WAITING_MAX // 2:
                     self._paused.discard(source)
-                    reader.pause(self._prefix + _TOPICS[number], partition, paused=False)
+                    reader.pause(self._topics[number], partition, paused=False)
 
-    def _is_doubtful(self, source: int, stands: int, records: Sequence[Raw]) -> bool:
+    def _is_doubtful(self, source: int, stands: int, records: Sequence[Logged]) -> bool:
         """Say whether a run that comes after we went back may have been fetched before that.
 
         A gap behind the place to which we went back is believed when it is met for the second time.
@@ -259,7 +259,7 @@ class Keeping:
             return
         self._sought[source] = Sought(stands, now_s, None if sought is None else sought.gap)
         number, partition = divmod(source, PARTITIONS_MAX)
-        await reader.read_again(self._prefix + _TOPICS[number], partition, stands)
+        await reader.read_again(self._topics[number], partition, stands)
 
     async def _turn(self, slot: Slot) -> None:
         """Apply all that can be applied; write when enough has gathered or waited for long enough."""
@@ -301,6 +301,3 @@ class Keeping:
         self.written_records += self._since[slot.partition][1]
         self.unwritten_since_s.pop(slot.partition, None)
         self._since[slot.partition] = (monotonic(), 0)
-
-
-_TOPICS: Final = tuple(TOPIC_NUMBERS)

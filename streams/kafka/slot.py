@@ -9,7 +9,7 @@ happened, and a wake comes after the events before it and before those after it.
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from heapq import heappop, heappush, heapreplace
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -55,13 +55,24 @@ class Changes(Struct, frozen=True):
     positions: dict[int, int]
 
 
-class Raw(Struct, frozen=True, gc=False):
-    """A record as the log has it: `value` is None where a key was erased."""
+class Logged(Protocol):
+    """A record as the log has it; `timestamp` is ms since 1970 UTC, `value` None where a key was erased."""
 
-    offset: int
-    received_ms: int
-    key: bytes | None
-    value: bytes | None
+    @property
+    def offset(self) -> int:
+        """Its place in its partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """When it was received, as the log says."""
+
+    @property
+    def key(self) -> bytes | None:
+        """Its key."""
+
+    @property
+    def value(self) -> bytes | None:
+        """Its bytes."""
 
 
 class Erasure(Struct, frozen=True, gc=False):
@@ -75,7 +86,7 @@ class Lane(Struct, gc=False):
 
     source: int
     topic: str
-    waiting: deque[Raw]
+    waiting: deque[Logged]
     queued: int = 0
     applied: int = 0
     clock_ms: int = 0
@@ -124,7 +135,7 @@ class Slot:
             lane = self.lanes[source]
             lane.queued = lane.applied = position
 
-    def queue(self, source: int, start: int, records: Sequence[Raw]) -> bool:
+    def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
         """Queue a run that begins where the reader stood at `start`.
 
         Returns False, and queues nothing, if records between the last run and this one went missing on the way: the
@@ -133,10 +144,9 @@ class Slot:
         lane = self.lanes[source]
         if start > lane.queued:
             return False
-        for record in records:
-            if record.offset >= lane.queued:
-                lane.waiting.append(record)
-                lane.queued = record.offset + 1
+        queued = lane.queued
+        lane.waiting.extend(records if records[0].offset >= queued else [r for r in records if r.offset >= queued])
+        lane.queued = max(queued, records[-1].offset + 1)
         if lane.head is None:
             self._draw(lane)
         return True
@@ -211,7 +221,7 @@ class Slot:
         if raw.value is None and raw.key is not None and lane.topic == _ERASING:
             lane.head = Erasure(raw.key.decode(errors="replace"))
         else:
-            record = Record(lane.topic, self.partition, raw.offset, raw.value or b"", raw.received_ms)
+            record = Record(lane.topic, self.partition, raw.offset, raw.value or b"", raw.timestamp)
             lane.head = item = decode(record)
             if isinstance(item, Event):
                 lane.clock_ms = item.at_ms

@@ -16,10 +16,12 @@ from typing import Any, Final, NoReturn, cast
 from faust.types import TP
 from msgspec import Struct
 
+from streams.core.events import INPUTS
 from streams.core.step import Context
 from streams.kafka.batches import Consumer, KeyedApp, Run
 from streams.kafka.changelog import Changelog
 from streams.kafka.keeping import EXIT_INVARIANT, EXIT_STALLED, Flood, Keeping, StoppedError
+from streams.kafka.slot import Slot
 from streams.kafka.wire import Wire, client_options, faust_credentials
 
 TICK_S: Final = 0.05
@@ -131,17 +133,45 @@ async def guarded(work: Awaitable[None]) -> None:
         end(EXIT_INVARIANT, f"a broken invariant: {type(error).__name__}: {error}")
 
 
-def make_app(settings: WorkerSettings, wire: Wire, context: Callable[[], Context]) -> tuple[KeyedApp, Keeping]:
-    """Return the Faust app of one worker, and its keeper."""
-    options = client_options(wire)
-    changelog = Changelog(settings.prefix + settings.application, state_topic(settings), settings.prefix, options)
-    keeping = Keeping(
-        settings.prefix + settings.application, settings.prefix, context, changelog, flood=settings.flood, say=say
-    )
-    addresses = ";".join(f"forewarn://{address}" for address in wire.brokers.split(","))
-    app = KeyedApp(
-        settings.prefix + settings.application,
-        broker=addresses,
+def make_app(
+    settings: WorkerSettings, wire: Wire, topics: Sequence[str], new_slot: Callable[[int], Slot]
+) -> tuple[KeyedApp, Keeping]:
+    """Return the Faust app of one worker over the keyed topics, and its keeper."""
+    options, group = client_options(wire), settings.prefix + settings.application
+    changelog = Changelog(group, state_topic(settings), settings.prefix, options)
+    keeping = Keeping(group, topics, new_slot, changelog, flood=settings.flood, say=say)
+    app = _faust_app(group, settings, wire)
+    app.keeper, app.options = Guarded(keeping, settings.shutdown_s), options
+    raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+    topic = app.topic(*sorted(keeping.keyed), **raw)
+    reader, watchdog = FaustReader(app), Watchdog(settings, keeping, changelog)
+
+    async def apply(stream: Any) -> None:  # noqa: ANN401 - Faust's streams are untyped
+        async for event in cast("AsyncIterator[Any]", stream.events()):
+            tp = event.message.tp
+            await guarded(keeping.accept(tp.topic, tp.partition, cast("Run", event.message.value), reader))
+
+    async def tick() -> None:
+        while not app.should_stop:
+            await asyncio.sleep(TICK_S)
+            if keeping.slots and not app.rebalancing:
+                await guarded(_tick(keeping, reader))
+
+    async def watch() -> None:
+        while not app.should_stop:
+            await asyncio.sleep(WATCH_S)
+            await guarded(watchdog.look())
+
+    app.agent(topic, name="apply", concurrency=1)(apply)
+    app.task(tick)
+    app.task(watch)
+    return app, keeping
+
+
+def _faust_app(group: str, settings: WorkerSettings, wire: Wire) -> KeyedApp:
+    return KeyedApp(
+        group,
+        broker=";".join(f"forewarn://{address}" for address in wire.brokers.split(",")),
         broker_credentials=faust_credentials(wire),
         store="memory://",
         topic_allow_declare=False,
@@ -159,38 +189,18 @@ def make_app(settings: WorkerSettings, wire: Wire, context: Callable[[], Context
         broker_max_poll_interval=1000.0,
         table_standby_replicas=0,
     )
-    app.keeper, app.options = Guarded(keeping, settings.shutdown_s), options
-    raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
-    topic = app.topic(*sorted(keeping.keyed), **raw)
-    reader = FaustReader(app)
-
-    async def apply(stream: Any) -> None:  # noqa: ANN401 - Faust's streams are untyped
-        async for event in cast("AsyncIterator[Any]", stream.events()):
-            tp = event.message.tp
-            await guarded(keeping.accept(tp.topic, tp.partition, cast("Run", event.message.value), reader))
-
-    async def tick() -> None:
-        while not app.should_stop:
-            await asyncio.sleep(TICK_S)
-            if keeping.slots and not app.rebalancing:
-                await guarded(_tick(keeping, reader))
-
-    watchdog = Watchdog(settings, keeping, changelog)
-
-    async def watch() -> None:
-        while not app.should_stop:
-            await asyncio.sleep(WATCH_S)
-            await guarded(watchdog.look())
-
-    app.agent(topic, name="apply", concurrency=1)(apply)
-    app.task(tick)
-    app.task(watch)
-    return app, keeping
 
 
 def run_worker(settings: WorkerSettings, wire: Wire, context: Callable[[], Context]) -> NoReturn:
     """Run one worker until it is told to stop, or something stops it."""
-    app, _ = make_app(settings, wire, context)
+    group = settings.prefix + settings.application
+    topics = [settings.prefix + topic for topic in INPUTS]
+    app, _ = make_app(settings, wire, topics, lambda partition: Slot(partition, group, context()))
+    run_app(app)
+
+
+def run_app(app: KeyedApp) -> NoReturn:
+    """Run a worker's app in this process."""
     worker = app.Worker(loglevel="WARNING", quiet=True, redirect_stdouts=False)
     worker.spinner = None  # It draws on a terminal's last line, which is ours.
     worker.execute_from_commandline()

@@ -14,7 +14,9 @@ from aiokafka import ConsumerRecord, TopicPartition  # type: ignore[import-untyp
 
 from streams.core.events import INPUTS
 from streams.kafka.admin import connected, partitions_of, reader
+from streams.kafka.batching import Batches, Place
 from streams.kafka.partitioning import partition_of
+from streams.kafka.producing import FLUSH_MS
 from streams.kafka.wire import Wire, check_connection
 from tests.cli.calling import call, lines
 from tests.kafka.broker import Broker
@@ -65,7 +67,7 @@ def test_a_simulated_operator_arrives_whole_keyed_and_in_the_order_of_time(
     there = ready(broker, prefix)
     events = tmp_path / "events"
     start = time.strftime("%Y-%m-%d", time.gmtime(NOW_S - 60 * 86_400))
-    simulated = "--subscribers 60 --days 50 --malformed 0.02 --compression zst --start".split()
+    simulated = ["--subscribers", "60", "--days", "50", "--malformed", "0.02", "--compression", "zst", "--start"]
     assert call("simulate", "--out", events, *simulated, start).exit_code == 0
     (sent,) = lines(call("produce", events, *there, "--keep-bad", "--json"))
 
@@ -186,6 +188,32 @@ def test_a_record_has_the_time_of_its_event_but_never_one_to_come(broker: Broker
     first, second = sorted(record.timestamp for record in everything(broker, prefix, "top-ups"))
     assert first == (NOW_S - 3600) * 1000
     assert NOW_S * 1000 <= second <= (NOW_S + 600) * 1000
+
+
+def test_no_topic_falls_far_behind_another_however_few_records_it_has(
+    broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[int] = []
+    spans: list[int] = []
+
+    class Watched(Batches):
+        async def add(self, place: Place, key: bytes | None, value: bytes, at_ms: int) -> None:
+            waiting.append(at_ms)
+            await super().add(place, key, value, at_ms)
+
+        async def flush(self) -> None:
+            spans.append(max(waiting, default=0) - min(waiting, default=0))
+            waiting.clear()
+            await super().flush()
+
+    monkeypatch.setattr("streams.kafka.producing.Batches", Watched)
+    there = ready(broker, prefix)
+    hour_s = 3600
+    (tmp_path / "top-ups.jsonl").write_text("\n".join(top_up(n, NOW_S - (240 - n) * hour_s, n) for n in range(240)))
+    assert call("produce", tmp_path, *there).exit_code == 0
+    assert waiting == []
+    assert max(spans) <= FLUSH_MS
+    assert len(everything(broker, prefix, "top-ups")) == 240
 
 
 def test_a_rate_is_kept_to(broker: Broker, prefix: str, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.events import INPUTS, source_number
-from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Raw, Slot
-from tests.kafka.workers import Fed, cold_context
+from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Slot
+from tests.kafka.workers import Fed, Raw, cold_context
 
 PARTITION = 3
 APPLICATION = "forewarn"

@@ -25,7 +25,7 @@ from streams.core.policy import layered
 from streams.core.scoring import read_scorecard
 from streams.core.state import unpack
 from streams.core.step import Context
-from streams.kafka.slot import MARK_KEY, Mark, Raw, Slot, read_mark
+from streams.kafka.slot import MARK_KEY, Mark, Slot, read_mark
 from streams.kafka.topics import create
 from streams.kafka.wire import Wire
 
@@ -33,6 +33,15 @@ APPLICATION = "forewarn"
 PARTITIONS = 4
 SESSION_S = 6.0
 _DEFAULTS = files("streams") / "defaults"
+
+
+class Raw(Struct, frozen=True):
+    """A record as the log has it."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
 
 
 class Fed(Struct, frozen=True):

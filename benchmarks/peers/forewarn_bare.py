@@ -1,0 +1,132 @@
+"""The bare job in Forewarn's own engine: its transport, its keeper, its changelog, with counting in place of `step`."""
+
+import asyncio
+import signal
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from importlib.metadata import version
+
+import msgspec
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]  # aiokafka comes without types
+from job import PAIR, Job, Meter, from_command_line
+
+from streams.kafka.keeping import Keeping
+from streams.kafka.slot import MARK_KEY, Changes, Lane, Logged, Slot
+from streams.kafka.wire import Wire
+from streams.kafka.worker import KeyedApp, WorkerSettings, make_app, run_app
+
+POLL_S = 0.02
+
+
+class Counting(Slot):
+    """A slot that counts records by their key, and knows by its states what it has counted."""
+
+    def __init__(self, partition: int, meter: Meter) -> None:
+        """Begin with nothing."""
+        self.partition = partition
+        self.counters = {}
+        self.bad_run = self.bad_recent = self.recent = 0
+        self.lanes = {partition: Lane(partition, "", deque())}
+        self.subscribers = {}  # type: ignore[assignment]  # packed pairs here: nothing else asks for more than their number
+        self._changed: dict[bytes, tuple[int, int]] = {}
+        self._meter = meter
+        self._parse = msgspec.json.Decoder().decode
+
+    def restore(self, states: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take in what was written."""
+        self._packed.update((key, value) for key, value in states if key != MARK_KEY)
+        lane = self.lanes[self.partition]
+        lane.queued = lane.applied = max((PAIR.unpack(v)[1] + 1 for v in self._packed.values()), default=0)
+
+    @property
+    def _packed(self) -> dict[bytes, bytes]:
+        return self.subscribers  # type: ignore[return-value]  # as above
+
+    def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
+        """Queue a run, unless one before it is missing."""
+        lane = self.lanes[source]
+        if start > lane.queued:
+            return False
+        lane.waiting.extend(records)
+        lane.queued = max(lane.queued, records[-1].offset + 1)
+        return True
+
+    def advance(self, ended: Collection[int], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
+        """Count up to `limit` records."""
+        lane, changed, packed, parse = self.lanes[self.partition], self._changed, self._packed, self._parse
+        waiting, done = lane.waiting, min(limit, len(lane.waiting))
+        for _ in range(done):
+            record = waiting.popleft()
+            key, offset = record.key, record.offset
+            assert key is not None
+            assert record.value is not None
+            parse(record.value)
+            state = changed.get(key)
+            if state is None:
+                known = packed.get(key)
+                state = PAIR.unpack(known) if known is not None else (0, -1)
+            if offset > state[1]:
+                changed[key] = (state[0] + 1, offset)
+            lane.applied = offset + 1
+        if done:
+            self._meter.saw(done)
+        return done
+
+    def changes(self) -> Changes | None:
+        """Return the states that changed."""
+        if not self._changed:
+            return None
+        states: list[tuple[bytes, bytes | None]] = [(key, PAIR.pack(*pair)) for key, pair in self._changed.items()]
+        mark = (MARK_KEY, PAIR.pack(0, -1))
+        return Changes(states, mark, [], {self.partition: self.lanes[self.partition].applied})
+
+    def written(self) -> None:
+        """Note that the last changes are safe."""
+        for key, pair in self._changed.items():
+            self._packed[key] = PAIR.pack(*pair)
+        self._changed.clear()
+
+
+async def make_changelog(job: Job) -> None:
+    """Create the changelog, which is compacted and has as many partitions as the events."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=job.brokers)
+    await admin.start()
+    try:
+        name = f"{job.application}-state"
+        await admin.create_topics([NewTopic(name, job.partitions, 1, topic_configs={"cleanup.policy": "compact"})])
+    finally:
+        await admin.close()
+
+
+def count(job: Job) -> None:
+    """Do the whole job, and print what it took."""
+    asyncio.run(make_changelog(job))
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    meter = Meter(job)
+    settings = WorkerSettings(application=job.application)
+    app, keeping = make_app(settings, Wire(brokers=job.brokers), [job.topic], lambda n: Counting(n, meter))
+
+    @app.task
+    async def finish() -> None:
+        await _until_all_is_safe(job, meter, app, keeping)
+        meter.stop()
+        meter.report(
+            engine="forewarn",
+            version=version("forewarn"),
+            changelog=f"{job.application}-state",
+            state="pair",
+            settings={"store": "memory", "guarantee": "states in a transaction, exact by their offsets"},
+        )
+        signal.raise_signal(signal.SIGTERM)
+
+    run_app(app)
+
+
+async def _until_all_is_safe(job: Job, meter: Meter, app: KeyedApp, keeping: Keeping) -> None:
+    while meter.seen < job.events or keeping.written_records < job.events:  # noqa: ASYNC110 - plain numbers, polled
+        await asyncio.sleep(POLL_S)
+    await app.consumer.commit()
+
+
+if __name__ == "__main__":
+    count(from_command_line(__doc__))
