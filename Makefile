@@ -3,6 +3,7 @@
 #   make demo          simulate an operator, run it, print the alerts with their reasons (HEADLESS=1: open nothing)
 #   make check         lint, types, layers and the fast tests: before every commit
 #   make test          all that must hold: the same, every test (killed runs too), every branch of the core
+#   make kafka         run a Kafka broker in the foreground until Ctrl-C (PORT=9092; SECURE=1: also with TLS and passwords)
 #   make bench         throughput, memory, real data, the simulator's ceiling and the model's share of it (an hour)
 #   make format        put the layout of the code right
 #   make clean         remove what the tools made, and .venv
@@ -11,6 +12,8 @@ PYTHON ?= python3
 HEADLESS ?=
 DEMO ?=
 JOBS ?= 2
+PORT ?= 9092
+SECURE ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,10 +23,10 @@ DEV := $(VENV)/.stamp-dev
 SOURCES := streams tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test bench format lint types layers clean
+.PHONY: help demo check test kafka broker bench format lint types layers clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,8p'
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,9p'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -63,8 +66,15 @@ format: $(DEV)
 check: lint types layers
 	HYPOTHESIS_PROFILE=quick $(BIN)/pytest --quiet --numprocesses=$(JOBS) -m 'not slow'
 
-test: lint types layers
+test: lint types layers broker
 	$(BIN)/pytest --quiet --numprocesses=$(JOBS) --cov --cov-report=term-missing:skip-covered
+
+kafka: $(DEV)
+	@$(BIN)/python -m tests.kafka.broker serve --port $(PORT) $(if $(SECURE),--secure)
+
+# The tests run a real broker: Docker's, or Kafka's own jars with Java and Maven, which root on Debian gets installed.
+broker: $(DEV)
+	@$(BIN)/python -m tests.kafka.broker fetch
 
 bench: $(DEV)
 	$(BIN)/python benchmarks/step.py
@@ -73,6 +83,6 @@ bench: $(DEV)
 	$(BIN)/python benchmarks/quality.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .import_linter_cache \
+	rm -rf $(VENV) .cache build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
 	find streams tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,7 +5,7 @@
     ├── InputError           3   a file, a folder or a stream cannot be read as what it should be
     │   └── MappingError     3   a map and the file that it is used on do not agree, or the map is wrong
     ├── StoreError           4   the database cannot be opened, is another program's, or of another version
-    ├── SettingsError        5   a setting or policy has a bad value, or one that is needed is missing
+    ├── SettingsError        2   a setting or policy has a bad value, or one that is needed is missing
     ├── ContractError        6   a contract file in `schemas/` is wrong, or a change would break a reader
     └── ModelError           7   a model version does not fit the feature table, or its hash is wrong
 
@@ -60,7 +60,7 @@ class StoreError(ForewarnError):
 class SettingsError(ForewarnError):
     """A setting has a value that it cannot have, or one that is needed is missing."""
 
-    exit_code = 5
+    exit_code = 2
 
 
 class ContractError(ForewarnError):

@@ -50,7 +50,7 @@ def test_where_no_key_can_be_kept_the_error_says_how_to_set_one(tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match=r"FOREWARN_PSEUDONYM_KEY.*FOREWARN_PSEUDONYM_KEY_FILE") as caught:
         own_key({"XDG_CONFIG_HOME": str(tmp_path / "file")})
-    assert caught.value.exit_code == 5
+    assert caught.value.exit_code == 2
 
 
 def test_a_key_comes_from_the_environment_or_from_a_file_beside_the_settings(tmp_path: Path) -> None:
@@ -88,6 +88,30 @@ def test_a_key_is_never_shown() -> None:
         ({"FOREWARN_PSEUDONYM_KEY_FILE": "/no/such/file"}, "pseudonym_key_file in the environment.*cannot be read"),
         ({"FOREWARN_PSEUDONYM_KEYFILE": "x"}, "did you mean FOREWARN_PSEUDONYM_KEY_FILE"),
         ({"FOREWARN_PSEUDONYM_KEY": KEY, "FOREWARN_PSEUDONYM_KEY_FILE": "x"}, "both a pseudonym key and a file"),
+        (
+            {"FOREWARN_KAFKA": "broker"},
+            "kafka in the environment should be host:port, .* and 'broker' is not; for exam",
+        ),
+        ({"FOREWARN_KAFKA": "a:9092,b:99999"}, "'b:99999' is not"),
+        ({"FOREWARN_KAFKA": "PLAINTEXT://a:9092"}, "kafka in the environment should be host:port"),
+        (
+            {"FOREWARN_KAFKA_PREFIX": "two words"},
+            "kafka_prefix in the environment should be at most 100 letters, digits",
+        ),
+        ({"FOREWARN_KAFKA_PREFIX": "x" * 101}, "kafka_prefix in the environment should be at most 100 letters"),
+        ({"FOREWARN_KAFKA_PROTOCOL": "tls"}, "kafka_protocol .* should be plaintext, ssl, sasl_plaintext or sasl_ssl"),
+        ({"FOREWARN_KAFKA_MECHANISM": "GSSAPI"}, "kafka_mechanism .* should be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
+        ({"FOREWARN_KAFKA_USER": " "}, "kafka_user in the environment should be text that is not empty"),
+        ({"FOREWARN_KAFKA_PASSWORD": ""}, "kafka_password in the environment should be text that is not empty"),
+        ({"FOREWARN_KAFKA_PASSWORD": "\udcff"}, "kafka_password in the environment should be UTF-8"),
+        ({"FOREWARN_KAFKA_PASSWORD": "a", "FOREWARN_KAFKA_PASSWORD_FILE": "x"}, "both a password and a file"),
+        ({"FOREWARN_KAFKA_PASSWORD_FILE": "/no/such/file"}, "kafka_password_file in the environment.*cannot be read"),
+        ({"FOREWARN_KAFKA_CA_FILE": "/no/such/file"}, "kafka_ca_file in the environment should be a file that exists"),
+        ({"FOREWARN_KAFKA_CERT_FILE": "/no/such/file"}, "kafka_cert_file in the environment should be a file that"),
+        (
+            {"FOREWARN_KAFKA_KEY_FILE": "/no/such/file"},
+            "kafka_key_file in the environment should be a file that exists",
+        ),
         ({"FOREWARN_SETTINGS": "/no/such/file"}, "settings file /no/such/file cannot be read"),
     ],
 )
@@ -102,6 +126,9 @@ def test_a_bad_value_names_its_setting_its_origin_and_what_it_should_be(environ:
         ("[settings]\ndatabase = 7\n", "database in .* should be text"),
         ("[settings]\ndatabse = 'x'\n", "unknown setting databse; did you mean database"),
         (f"[settings]\npseudonym_key = '{KEY}'\n", "keep the key in a file of its own"),
+        ("[settings]\nkafka_password = 'x'\n", "kafka_password may not stand in .*; keep the password in a file"),
+        ("[settings]\nkafka_prefix = 3\n", "kafka_prefix in .* should be at most"),
+        ("[settings]\nkafka_protocol = 3\n", "kafka_protocol in .* should be plaintext"),
         ("settings = 3\n", "should be a table"),
         ("[settings\n", "is not TOML"),
     ],
@@ -119,6 +146,37 @@ def test_an_empty_or_a_huge_key_file_is_refused(tmp_path: Path) -> None:
         (tmp_path / "key").write_bytes(content)
         with pytest.raises(SettingsError, match="bytes"):
             read_key_file(tmp_path / "key")
+
+
+def test_kafka_is_this_machine_without_encryption_unless_told_otherwise(tmp_path: Path) -> None:
+    settings = load_settings({})
+    assert (settings.kafka, settings.kafka_prefix, settings.kafka_protocol) == ("127.0.0.1:9092", "", "plaintext")
+    assert (settings.kafka_mechanism, settings.kafka_user, settings.kafka_password) == (None, None, None)
+    (tmp_path / "ca.pem").write_text("")
+    file = tmp_path / "s.toml"
+    file.write_text('[settings]\nkafka = "a.example:9092, [::1]:9093"\nkafka_ca_file = "ca.pem"\nkafka_prefix = ""\n')
+    settings = load_settings({"FOREWARN_KAFKA_PROTOCOL": "SASL_SSL", "FOREWARN_KAFKA_MECHANISM": "scram-sha-256"}, file)
+    assert settings.kafka == "a.example:9092,[::1]:9093"
+    assert (settings.kafka_protocol, settings.kafka_mechanism) == ("sasl_ssl", "SCRAM-SHA-256")
+    assert settings.kafka_ca_file == tmp_path / "ca.pem"
+    assert settings.origins["kafka_ca_file"] == str(file)
+
+
+def test_a_password_keeps_its_spaces_and_shows_itself_to_nobody(tmp_path: Path) -> None:
+    settings = load_settings({"FOREWARN_KAFKA_PASSWORD": " pass word "})
+    assert settings.kafka_password == Secret(b" pass word ")
+    assert "pass word" not in f"{settings} {settings!r}"
+    (tmp_path / "password").write_bytes(b" pass word \r\n")
+    settings = load_settings({"FOREWARN_KAFKA_PASSWORD_FILE": str(tmp_path / "password")})
+    assert settings.kafka_password == Secret(b" pass word ")
+    assert settings.origins["kafka_password"] == "the environment"
+    (tmp_path / "password").write_bytes(b"\n")
+    with pytest.raises(SettingsError, match="should hold a password, and is empty"):
+        load_settings({"FOREWARN_KAFKA_PASSWORD_FILE": str(tmp_path / "password")})
+
+
+def test_what_is_set_for_the_tests_alone_is_no_setting() -> None:
+    assert load_settings({"FOREWARN_TEST_KAFKA": "127.0.0.1:1"}) == load_settings({})
 
 
 def test_settings_are_frozen() -> None:

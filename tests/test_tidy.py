@@ -236,17 +236,19 @@ def test_a_clean_file_of_the_core_satisfies_every_rule(rule: Rule) -> None:
 def test_every_package_and_data_file_of_streams_is_named_in_pyproject() -> None:
     """What is not named is missing from an installed package although it works in a clone."""
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
-    packages = {path.parent for path in (ROOT / "streams").rglob("__init__.py")}
-    assert sorted(path.relative_to(ROOT).as_posix().replace("/", ".") for path in packages) == setuptools["packages"]
+    beside: dict[str, str] = setuptools["package-dir"]
+    inside = {path.parent for path in (ROOT / "streams").rglob("__init__.py")}
+    packages = {path.relative_to(ROOT).as_posix().replace("/", ".") for path in inside}
+    assert sorted(packages | set(beside)) == setuptools["packages"]
 
     shipped = {
         path
         for package, patterns in setuptools["package-data"].items()
         for pattern in patterns
-        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+        for path in (ROOT / beside.get(package, package.replace(".", "/"))).glob(pattern)
     }
     present = {path for path in (ROOT / "streams").rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
-    assert present == shipped
+    assert present | set((ROOT / "schemas/topics").iterdir()) == shipped
 
 
 def test_every_pin_is_exact_and_covers_what_the_package_needs_to_run() -> None:

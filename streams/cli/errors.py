@@ -25,10 +25,9 @@ EXIT_CODES: Final = (
         UNEXPECTED,
         "a defect of Forewarn, numbers that `explain` could not repeat, or topics that are not as they should be",
     ),
-    (USAGE, "the command line cannot be understood"),
+    (USAGE, "the command line cannot be understood, or a setting or the policy has a bad value"),
     (3, "a file or folder cannot be read or written, or is not what it should be"),
     (4, "the database cannot be opened or is not Forewarn's"),
-    (5, "a setting or the policy has a bad value"),
     (6, "a contract is wrong"),
     (7, "a model version does not fit"),
     (INTERRUPTED, "interrupted (Ctrl-C); the same `run` goes on where it stood"),
@@ -39,11 +38,11 @@ EXIT_CODES: Final = (
 SYNONYMS: Final = {
     "backtest": "evaluate", "churn": "scores", "complete": "completion", "completions": "completion",
     "convert": "import", "example": "demo", "fake": "simulate", "feature": "features", "feed": "alerts",
-    "generate": "simulate", "hash": "pseudonym", "info": "version", "ingest": "run", "list": "alerts",
-    "load": "import", "ls": "alerts", "metrics": "evaluate", "predict": "scores", "process": "run",
-    "pseudonymise": "pseudonym", "pseudonymize": "pseudonym", "quickstart": "demo", "reason": "explain",
-    "risk": "scores", "sample": "simulate", "score": "scores", "show": "alerts", "start": "run",
-    "train": "run", "try": "demo", "warn": "alerts", "why": "explain",
+    "generate": "simulate", "hash": "pseudonym", "info": "version", "ingest": "run", "kafka": "topics",
+    "list": "alerts", "load": "import", "ls": "alerts", "metrics": "evaluate", "predict": "scores", "process": "run",
+    "pseudonymise": "pseudonym", "pseudonymize": "pseudonym", "publish": "produce", "quickstart": "demo",
+    "reason": "explain", "risk": "scores", "sample": "simulate", "score": "scores", "send": "produce",
+    "show": "alerts", "start": "run", "train": "run", "try": "demo", "warn": "alerts", "why": "explain",
 }  # fmt: skip
 """Words that other tools have for our commands."""
 

@@ -194,6 +194,6 @@ def test_completion_of_another_shell_names_the_three() -> None:
 def test_a_bad_setting_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOREWARN_PROGRES", "never")
     result = call("run", "--input", os.devnull)
-    assert result.exit_code == 5
+    assert result.exit_code == 2
     assert "FOREWARN_PROGRES" in result.stderr
     assert "did you mean FOREWARN_PROGRESS?" in result.stderr

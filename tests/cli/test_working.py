@@ -121,7 +121,7 @@ def test_a_policy_that_is_not_there_or_is_wrong_is_an_error_of_settings(operator
     wrong.write_text("[label]\nhorizon_days = -1\n", "utf-8")
     for policy in (tmp_path / "none.toml", wrong):
         result = call("run", "--input", operator.events, "--db", tmp_path / "a.db", "--policy", policy)
-        assert result.exit_code == 5
+        assert result.exit_code == 2
         assert "Traceback" not in result.stderr
 
 

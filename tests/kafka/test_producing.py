@@ -230,7 +230,7 @@ def test_a_missing_topic_and_uneven_partitions_are_told_before_anything_is_sent(
     (tmp_path / "top-ups.jsonl").write_text(top_up(1, NOW_S))
     there = ["--kafka", broker.address, "--prefix", prefix]
     result = call("produce", tmp_path, *there)
-    assert result.exit_code == 5
+    assert result.exit_code == 2
     assert result.stderr == (
         f"error: kafka_prefix: there is no topic {prefix}top-ups; "
         "`forewarn topics create` makes the topics with that prefix\n"
@@ -238,7 +238,7 @@ def test_a_missing_topic_and_uneven_partitions_are_told_before_anything_is_sent(
     done(made(broker, f"{prefix}usage", 3))
     ready(broker, prefix)
     result = call("produce", tmp_path, *there)
-    assert result.exit_code == 5
+    assert result.exit_code == 2
     assert f"topic {prefix}usage: number of partitions is 3 and should be 4" in result.stderr
     assert everything(broker, prefix, "top-ups") == []
 
@@ -248,7 +248,7 @@ def test_what_cannot_be_read_or_reached_is_one_line(tmp_path: Path) -> None:
     assert (result.exit_code, "there is no file or folder" in result.stderr) == (3, True)
     (tmp_path / "top-ups.jsonl").write_text(top_up(1, NOW_S))
     result = call("produce", tmp_path, "--kafka", "127.0.0.1:1")
-    assert result.exit_code == 5
+    assert result.exit_code == 2
     assert result.stderr.startswith("error: kafka: nothing listens at 127.0.0.1:1; ")
     result = call("produce", tmp_path, "--kafka", "nowhere")
     assert result.stderr.startswith("error: kafka in the command line should be host:port")

@@ -288,7 +288,7 @@ def test_the_command_line_says_what_is_wrong_in_one_line(secure_broker: Broker) 
     environ = settings_environ(wire_of(secure_broker))
     environ["FOREWARN_KAFKA_PASSWORD"] = credentials_of(secure_broker).wrong_password
     result = call("topics", "check", env=environ)
-    assert result.exit_code == 5
+    assert result.exit_code == 2
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: kafka_user, kafka_password: the broker at ")

@@ -13,6 +13,7 @@ from streams.core.events import INPUTS
 from streams.core.outputs import OUTPUTS
 from streams.errors import SettingsError
 from streams.kafka import topics
+from streams.kafka.admin import settings_of
 from streams.kafka.partitioning import partition_of
 from streams.kafka.specs import BROADCAST, topic_specs
 from streams.kafka.wire import Wire
@@ -31,12 +32,18 @@ def wire_of(broker: Broker) -> Wire:
 
 
 async def changed(broker: Broker, topic: str, **settings: str) -> None:
-    """Set a topic's settings; those that are not named fall back to the broker's."""
+    """Set a topic's settings and wait until they show; those that are not named fall back to the broker's."""
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
     await admin.start()
     try:
         configs = {name.replace("_", "."): value for name, value in settings.items()}
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+        (response,) = await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+        assert [code for code, *_ in response.resources] == [0]
+        async with asyncio.timeout(30.0):
+            while True:
+                if configs.items() <= (await settings_of(admin, [topic]))[topic].items():
+                    break
+                await asyncio.sleep(0.05)
     finally:
         await admin.close()
 
