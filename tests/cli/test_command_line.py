@@ -132,7 +132,7 @@ def test_no_words_at_all_show_the_help() -> None:
             4,
             "error: alerts.db is a text file; name another",
         ),
-        (SettingsError("horizon_days is 0"), 5, "error: horizon_days is 0"),
+        (SettingsError("horizon_days is 0"), 2, "error: horizon_days is 0"),
         (ModelError("other features"), 7, "error: other features"),
         (
             FileNotFoundError(2, "No such file or directory", "map.toml"),
