@@ -87,7 +87,7 @@ class Forewarn(click.Group):
             answer = super().main(args, prog_name, complete_var, False, **extra)
         except click.ClickException as error:
             answer = report(error)
-        except click.Abort:
+        except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted", err=True)
             answer = INTERRUPTED
         if not standalone_mode:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,10 @@ from tests.kafka.workers import (
     Fed,
     Worker,
     assert_exact,
+    feed,
     in_parts,
     left_in,
     prepare,
-    send,
     wait_until_applied,
 )
 
@@ -70,13 +69,6 @@ slot.Slot.restore = from_the_committed_offsets
 def scripted(*parts: str) -> str:
     """Return a worker's script with parts of it replaced."""
     return "\n".join((*parts, RUN))
-
-
-def feed(address: str, prefix: str, parts: Sequence[list[Fed]]) -> None:
-    """Send the parts at a pace at which no topic gets a week ahead of the others."""
-    for part in parts:
-        asyncio.run(send(address, prefix, part))
-        time.sleep(0.2)
 
 
 def check(address: str, prefix: str, records: int, *, holds: bool) -> None:

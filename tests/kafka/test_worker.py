@@ -18,6 +18,7 @@ from tests.kafka.workers import (
     Worker,
     assert_exact,
     changed,
+    feed,
     folded,
     in_parts,
     left_in,
@@ -141,18 +142,16 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing(
     own_broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
 ) -> None:
     """The worker goes on, or ends with a failed write and is started again: either way the states are exact."""
-    parts = in_parts(fed, 4)
+    parts = in_parts(fed, 24)
     asyncio.run(prepare(own_broker.address, prefix))
     worker = Worker(own_broker.address, prefix, tmp_path)
     try:
         worker.wait_for("partition 3 restored")
-        for part in parts[:2]:
-            asyncio.run(send(own_broker.address, prefix, part))
+        feed(own_broker.address, prefix, parts[:12])
         own_broker.kill()
         time.sleep(8.0)
         own_broker.restart()
-        for part in parts[2:]:
-            asyncio.run(send(own_broker.address, prefix, part))
+        feed(own_broker.address, prefix, parts[12:])
         time.sleep(3.0)
         if worker.process.poll() is not None:
             assert worker.process.returncode in {74, 75}, worker.words

@@ -259,6 +259,13 @@ def in_parts(records: list[Fed], count: int) -> list[list[Fed]]:
     return [records[i : i + share] for i in range(0, len(records), share)]
 
 
+def feed(address: str, prefix: str, parts: Sequence[list[Fed]]) -> None:
+    """Send the parts at a pace at which no topic gets a week ahead of the others."""
+    for part in parts:
+        asyncio.run(send(address, prefix, part))
+        time.sleep(0.2)
+
+
 def wait_until_applied(address: str, prefix: str, count: int, timeout_s: float = 90.0) -> Left:
     """Wait until so many records were applied, and return what is left then."""
     found: list[Left] = []

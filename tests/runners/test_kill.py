@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from streams import bootstrap
 from streams.core.step import step as real_step
-from streams.runners import embedded
+from streams.runners import embedded, subscribers
 from streams.runners.sources import Decode, Merged, Source, merged
 from streams.store import database
 from streams.store.batch import Batch, Position
@@ -97,7 +97,7 @@ def dying_at(death: Death) -> list[Any]:
 
     real_commit = Store.commit
     if death.place == "step":
-        return [patch.object(embedded, "step", step)]
+        return [patch.object(subscribers, "step", step)]
     return [patch.object(database, "write_batch", write), patch.object(Store, "commit", commit)]
 
 

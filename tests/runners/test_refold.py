@@ -18,7 +18,7 @@ from streams.core.scoring import scorer_from
 from streams.core.state import DAY_MS, unpack
 from streams.core.step import step as real_step
 from streams.errors import InputError
-from streams.runners import embedded, refold
+from streams.runners import embedded, refold, subscribers
 from streams.runners.sources import discover, merged
 from streams.store.database import Store
 from tests.core import makers
@@ -269,10 +269,10 @@ def check_explained(made: list[Body], stop_after: int) -> None:
                     raise StoppedError
                 return real_step(*given)
 
-            patch.setattr(embedded, "step", step)
+            patch.setattr(subscribers, "step", step)
             with pytest.raises(StoppedError):
                 run(folder, db, commit_records=8)
-            patch.setattr(embedded, "step", real_step)
+            patch.setattr(subscribers, "step", real_step)
             run(folder, db, commit_records=8)
         assert unexplained(db, folder) == []
         with Store.open(str(db)) as store:
