@@ -19,6 +19,7 @@ from streams.core.state import (
     Watch,
     _Packed,
     new_state,
+    next_wake_ms,
     pack,
     unpack,
 )
@@ -113,8 +114,17 @@ def test_the_cheap_test_for_no_alert_still_works_after_unpacking() -> None:
 @pytest.mark.parametrize("version", [0, STATE_VERSION + 1, 255])
 def test_a_state_of_another_version_is_refused_by_its_number(version: int) -> None:
     raw = msgspec.msgpack.decode(pack(new_state(5)))
-    with pytest.raises(UnreadableStateError, match=f"version {version}"):
-        unpack(msgspec.msgpack.encode([version, *raw[1:]]))
+    for read in (unpack, next_wake_ms):
+        with pytest.raises(UnreadableStateError, match=f"version {version}"):
+            read(msgspec.msgpack.encode([version, *raw[1:]]))
+
+
+@given(watches)
+def test_the_wake_is_read_without_unpacking_the_rest(watch: Watch) -> None:
+    packed = pack(SubscriberState(new_state(5).facts, watch))
+    assert next_wake_ms(packed) == watch.next_wake_ms
+    with pytest.raises(UnreadableStateError, match="not a packed state"):
+        next_wake_ms(packed[:-1])
 
 
 FIELDS = _Packed.__struct_fields__
