@@ -39,6 +39,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     unassigned_s: float = 300.0
     uncommitted_s: float = 60.0
     lost_s: float = 120.0
+    rebalance_s: float = 30.0
     shutdown_s: float = 30.0
     flood: Flood = Flood()
 
@@ -160,7 +161,8 @@ def make_app(
     async def watch() -> None:
         while not app.should_stop:
             await asyncio.sleep(WATCH_S)
-            await guarded(watchdog.look())
+            is_held = keeping.joined and (app.rebalancing or not reader.consumer.flow_active)
+            await guarded(watchdog.look(is_held=is_held))
 
     app.agent(topic, name="apply", concurrency=1)(apply)
     app.task(tick)
@@ -219,10 +221,10 @@ class Watchdog:
         self._settings = settings
         self._keeping = keeping
         self._changelog = changelog
-        self._begun_s = self._reached_s = monotonic()
+        self._begun_s = self._reached_s = self._flowed_s = monotonic()
 
-    async def look(self) -> None:
-        """Look once.
+    async def look(self, *, is_held: bool) -> None:
+        """Look once; `is_held` says that Faust lets nothing be fetched, as it does while partitions move.
 
         Raises:
             StoppedError: a deadline has passed.
@@ -231,6 +233,10 @@ class Watchdog:
         if await self._changelog.is_reachable():
             self._reached_s = monotonic()
         now_s = monotonic()
+        if not is_held:
+            self._flowed_s = now_s
+        if now_s - self._flowed_s > settings.rebalance_s:
+            raise StoppedError(EXIT_STALLED, f"partitions have been moving for {settings.rebalance_s:.0f} s")
         if not keeping.joined and now_s - self._begun_s > settings.unassigned_s:
             raise StoppedError(EXIT_STALLED, f"the group gave no answer for {settings.unassigned_s:.0f} s")
         if now_s - self._reached_s > settings.lost_s:

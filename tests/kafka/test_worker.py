@@ -15,6 +15,7 @@ from tests.kafka.broker import Broker
 from tests.kafka.workers import (
     Fed,
     Left,
+    Supervised,
     Worker,
     assert_exact,
     changed,
@@ -58,20 +59,19 @@ def test_twenty_kills_of_two_workers_lose_nothing_and_double_nothing(
     draw = random.Random(20)
     asyncio.run(prepare(broker.address, prefix))
     parts = in_parts(fed, KILLS + 1)
-    workers = [Worker(broker.address, prefix, tmp_path, name=f"w{n}") for n in range(2)]
+    workers = [Supervised(broker.address, prefix, tmp_path, name=f"w{n}") for n in range(2)]
     try:
-        for worker in workers:
-            worker.wait_for("restored")
+        for each in workers:
+            each.worker.wait_for("restored")
         for kill, part in enumerate(parts):
             asyncio.run(send(broker.address, prefix, part))
             if kill < KILLS:
                 time.sleep(draw.uniform(0.0, 1.5))
-                workers[kill % 2].kill()
-                workers[kill % 2] = Worker(broker.address, prefix, tmp_path, name=f"w{kill % 2}")
-        left = wait_until_applied(broker.address, prefix, len(fed))
+                workers[kill % 2].restart()
+        left = wait_until_applied(broker.address, prefix, len(fed), 150.0, supervised=workers)
     finally:
-        for worker in workers:
-            worker.kill()
+        for each in workers:
+            each.worker.kill()
     assert_exact(broker.address, prefix, left, len(fed))
 
 
@@ -117,24 +117,23 @@ def total_restored(words: str) -> str:
 def test_a_third_worker_joins_and_one_leaves_and_nothing_is_lost(
     broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
 ) -> None:
+    """Whoever stands still after the rebalances is started again, as a supervisor does."""
     parts = in_parts(fed, 12)
     asyncio.run(prepare(broker.address, prefix))
     with (
         Worker(broker.address, prefix, tmp_path, name="one") as one,
-        Worker(broker.address, prefix, tmp_path, name="two"),
+        Supervised(broker.address, prefix, tmp_path, name="two") as two,
     ):
         one.wait_for("restored")
-        for part in parts[:4]:
-            asyncio.run(send(broker.address, prefix, part))
-        with Worker(broker.address, prefix, tmp_path, name="three") as three:
+        feed(broker.address, prefix, parts[:4])
+        with Supervised(broker.address, prefix, tmp_path, name="three") as three:
             for part in parts[4:8]:
                 asyncio.run(send(broker.address, prefix, part))
                 time.sleep(1.0)
-            three.wait_for("restored")
+            three.worker.wait_for("restored")
             assert one.stop() == 0, one.words
-            for part in parts[8:]:
-                asyncio.run(send(broker.address, prefix, part))
-            left = wait_until_applied(broker.address, prefix, len(fed))
+            feed(broker.address, prefix, parts[8:])
+            left = wait_until_applied(broker.address, prefix, len(fed), 150.0, supervised=(two, three))
     assert_exact(broker.address, prefix, left, len(fed))
 
 
@@ -144,21 +143,14 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing(
     """The worker goes on, or ends with a failed write and is started again: either way the states are exact."""
     parts = in_parts(fed, 24)
     asyncio.run(prepare(own_broker.address, prefix))
-    worker = Worker(own_broker.address, prefix, tmp_path)
-    try:
-        worker.wait_for("partition 3 restored")
+    with Supervised(own_broker.address, prefix, tmp_path, name="w") as supervised:
+        supervised.worker.wait_for("partition 3 restored")
         feed(own_broker.address, prefix, parts[:12])
         own_broker.kill()
         time.sleep(8.0)
         own_broker.restart()
         feed(own_broker.address, prefix, parts[12:])
-        time.sleep(3.0)
-        if worker.process.poll() is not None:
-            assert worker.process.returncode in {74, 75}, worker.words
-            worker = Worker(own_broker.address, prefix, tmp_path)
-        left = wait_until_applied(own_broker.address, prefix, len(fed))
-    finally:
-        worker.kill()
+        left = wait_until_applied(own_broker.address, prefix, len(fed), 150.0, supervised=[supervised])
     assert_exact(own_broker.address, prefix, left, len(fed))
 
 

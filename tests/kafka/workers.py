@@ -8,6 +8,7 @@ import time
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
@@ -101,6 +102,38 @@ class Worker:
     def wait_for(self, text: str, timeout_s: float = 40.0) -> None:
         """Wait until it has said something."""
         until(lambda: text in self.words, timeout_s, lambda: f"no {text!r} in:\n{self.words[-2000:]}")
+
+
+class Supervised:
+    """A worker that is started again when it stands still or has ended for a reason that a restart mends."""
+
+    def __init__(self, address: str, prefix: str, folder: Path, *, name: str, patience_s: float = 25.0) -> None:
+        """Start it."""
+        self._start = partial(Worker, address, prefix, folder, name=name)
+        self._patience_s = patience_s
+        self.worker = self._start()
+        self._started_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        """Return the supervised worker."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill what is left of it."""
+        self.worker.kill()
+
+    def look_after(self) -> None:
+        """Start it again if it has ended, or has had its time to get on."""
+        if self.worker.process.poll() is not None:
+            assert self.worker.process.returncode in {74, 75}, self.worker.words
+        elif time.monotonic() - self._started_s < self._patience_s:
+            return
+        self.restart()
+
+    def restart(self) -> None:
+        """Kill it and start it anew."""
+        self.worker.kill()
+        self.worker, self._started_s = self._start(), time.monotonic()
 
 
 def until(is_so: Any, timeout_s: float, otherwise: Any) -> None:
@@ -266,11 +299,15 @@ def feed(address: str, prefix: str, parts: Sequence[list[Fed]]) -> None:
         time.sleep(0.2)
 
 
-def wait_until_applied(address: str, prefix: str, count: int, timeout_s: float = 90.0) -> Left:
+def wait_until_applied(
+    address: str, prefix: str, count: int, timeout_s: float = 90.0, *, supervised: Sequence[Supervised] = ()
+) -> Left:
     """Wait until so many records were applied, and return what is left then."""
     found: list[Left] = []
 
     def is_so() -> bool:
+        for each in supervised:
+            each.look_after()
         found[:] = [asyncio.run(left_in(address, prefix))]
         return found[0].events >= count
 
