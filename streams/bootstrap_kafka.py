@@ -14,7 +14,7 @@ from streams.kafka.keeping import Flood
 from streams.kafka.producing import Produced, Stamp
 from streams.kafka.specs import APPLICATION
 from streams.kafka.topics import Created, Problem
-from streams.kafka.wire import Wire, check_connection, wire_from
+from streams.kafka.wire import Wire, wire_from
 from streams.kafka.worker import WorkerSettings, run_worker
 from streams.runners.sources import total_bytes
 from streams.settings import Settings
@@ -89,7 +89,6 @@ def work(settings: Settings, *, application: str, session_s: float, flood: tuple
 
 async def _ready(wire: Wire, prefix: str, application: str) -> None:
     """Raise `SettingsError` unless the worker's topics are there and have the same number of partitions."""
-    await check_connection(wire)
     problems = await topics.check(wire, prefix, application=application, sample=0)
     fatal = [problem for problem in problems if problem.found == "missing" or "number of partitions" in problem.what]
     if fatal:

@@ -109,6 +109,11 @@ def application_option(command: F) -> F:
     )(command)
 
 
+def workers_options(command: F) -> F:
+    """Add `--kafka`, `--prefix` and `--application`: which cluster, and whose topics on it."""
+    return kafka_option(prefix_option(application_option(command)))
+
+
 def limit_option(default: int) -> Callable[[F], F]:
     """Add `--limit`, how many rows a person is shown; a program gets all unless it asks for fewer."""
     return click.option(

@@ -2,12 +2,12 @@
 
 import click
 
-from streams.cli.options import application_option, examples, json_option, kafka_option, prefix_option
+from streams.cli.options import examples, json_option, workers_options
 from streams.cli.output import new_table, note, show, write_lines
 from streams.cli.shared import settings_of
+from streams.core.state import DAY_MS
 
 WRONG = 1
-DAY_MS = 86_400_000
 _FIRST = "forewarn topics create --kafka 127.0.0.1:9092 --partitions 8"
 
 
@@ -47,9 +47,7 @@ def topics() -> None:
     metavar="N",
     help="How many brokers hold each record: 3 where it matters.",
 )
-@kafka_option
-@prefix_option
-@application_option
+@workers_options
 @json_option
 @click.pass_context
 def create(
@@ -93,9 +91,7 @@ def create(
     metavar="N",
     help="How many of the newest records of each partition to look at for keys that are in the wrong place.",
 )
-@kafka_option
-@prefix_option
-@application_option
+@workers_options
 @json_option
 @click.pass_context
 def check(
@@ -126,9 +122,7 @@ def check(
     short_help="Show the topics as they are.",
     epilog=examples("forewarn topics describe", "forewarn topics describe --json | jq .records"),
 )
-@kafka_option
-@prefix_option
-@application_option
+@workers_options
 @json_option
 @click.pass_context
 def describe(context: click.Context, kafka: str | None, prefix: str | None, application: str, as_json: bool) -> None:

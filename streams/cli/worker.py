@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from streams.cli.options import application_option, examples, kafka_option, policy_option, prefix_option
+from streams.cli.options import examples, policy_option, workers_options
 from streams.cli.shared import settings_of
 
 
@@ -14,9 +14,7 @@ from streams.cli.shared import settings_of
         "forewarn worker --kafka 127.0.0.1:9092", "forewarn worker --prefix staging. --policy cautious.toml"
     ),
 )
-@kafka_option
-@prefix_option
-@application_option
+@workers_options
 @policy_option
 @click.option(
     "--session",

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from streams.core.effects import DeadLetter, DeadLetterReason
-from streams.core.events import INPUTS, TOPIC_NUMBERS, Body, Event, Record, Usage, source_number
+from streams.core.events import INPUTS, Body, Event, Record, Usage, source_number
 from streams.core.state import DAY_MS
 
 AHEAD_MS_MAX: Final = DAY_MS
@@ -23,7 +23,6 @@ PERIOD_MAX: Final = timedelta(hours=25)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_USAGE: Final = TOPIC_NUMBERS["usage"]
 _READERS: Final[dict[str, tuple[Callable[[bytes], Body], int]]] = {
     topic: (msgspec.json.Decoder(struct).decode, source_number(topic, 0)) for topic, struct in INPUTS.items()
 }

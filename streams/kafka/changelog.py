@@ -92,9 +92,8 @@ class Changelog:
 
     async def is_reachable(self) -> bool:
         """Say whether a broker answers; True if nobody is there to ask for us."""
-        for producer in self._producers.values():
-            return bool(await producer.client.force_metadata_update())
-        return True
+        producer = next(iter(self._producers.values()), None)
+        return producer is None or bool(await producer.client.force_metadata_update())
 
     async def drop(self, partition: int) -> None:
         """Give a partition up; what was not committed is aborted by whoever takes it next."""

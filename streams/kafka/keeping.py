@@ -89,7 +89,7 @@ class Keeping:
         self.keyed = frozenset(topics)
         self.slots: dict[int, Slot] = {}
         self.unwritten_since_s: dict[int, float] = {}
-        self.applied_records = self.written_records = 0
+        self.written_records = 0
         self.joined = False
         self._application = application
         self._topics = tuple(topics)
@@ -265,7 +265,6 @@ class Keeping:
         """Apply all that can be applied; write when enough has gathered or waited for long enough."""
         while done := slot.advance(self._ended[slot.partition], TURN_RECORDS):
             self._refuse_flood(slot)
-            self.applied_records += done
             self.unwritten_since_s.setdefault(slot.partition, monotonic())
             since_s, gathered = self._since[slot.partition]
             self._since[slot.partition] = (since_s, gathered + done)

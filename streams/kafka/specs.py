@@ -30,6 +30,15 @@ RECORD_BYTES_MAX: Final = 1_048_588
 Cleanup = Literal["delete", "compact"]
 
 
+def changelog_of(application: str) -> str:
+    """Return the name of the changelog of a group of workers, without the prefix.
+
+    >>> changelog_of(APPLICATION)
+    'forewarn-state'
+    """
+    return f"{application}-state"
+
+
 class TopicSpec(Struct, frozen=True, kw_only=True):
     """One topic as it should be; `name` is without the prefix, `partitions` None means as many as the inputs have.
 
@@ -95,7 +104,7 @@ def _internal(application: str) -> tuple[TopicSpec, ...]:
     )
     # A state that a clock deletes is a subscriber who is forgotten while he is still there: compaction only.
     changelog = TopicSpec(
-        name=f"{application}-state",
+        name=changelog_of(application),
         description="The state of every subscriber, which a worker restores its partitions from.",
         cleanup="compact",
         retention_ms=FOR_EVER_MS,

@@ -12,7 +12,7 @@ from msgspec import Struct
 from streams.errors import SettingsError
 from streams.kafka.admin import TopicState, connected, create_topics, partitions_of, plain, states_of
 from streams.kafka.sampling import SAMPLE_RECORDS, Sample, sampled
-from streams.kafka.specs import APPLICATION, TopicSpec, insync_of, topic_specs
+from streams.kafka.specs import APPLICATION, TopicSpec, changelog_of, insync_of, topic_specs
 from streams.kafka.wire import Wire
 
 PARTITIONS_MAX: Final = 10_000
@@ -99,7 +99,7 @@ async def check(
     async with connected(wire) as admin:
         states = await states_of(admin, wire, list(specs))
         inputs = {topic: states[topic].partitions for topic, spec in specs.items() if spec.keyed and topic in states}
-        changelog = f"{prefix}{application}-state"
+        changelog = prefix + changelog_of(application)
         samples = await sampled(wire, {topic: n for topic, n in inputs.items() if topic != changelog}, sample)
     return [
         *(Problem(topic, "it", "missing", "there") for topic in specs if topic not in states),

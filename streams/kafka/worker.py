@@ -22,6 +22,7 @@ from streams.kafka.batches import Consumer, KeyedApp, Run
 from streams.kafka.changelog import Changelog
 from streams.kafka.keeping import EXIT_INVARIANT, EXIT_STALLED, Flood, Keeping, StoppedError
 from streams.kafka.slot import Slot
+from streams.kafka.specs import APPLICATION, changelog_of
 from streams.kafka.wire import Wire, client_options, faust_credentials
 
 TICK_S: Final = 0.05
@@ -33,7 +34,7 @@ WATCH_S: Final = 5.0
 class WorkerSettings(Struct, frozen=True, kw_only=True):
     """What one worker is told: names, and the deadlines of its watchdogs in seconds."""
 
-    application: str = "forewarn"
+    application: str = APPLICATION
     prefix: str = ""
     session_s: float = 30.0
     unassigned_s: float = 300.0
@@ -43,14 +44,14 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     shutdown_s: float = 30.0
     flood: Flood = Flood()
 
+    @property
+    def group(self) -> str:
+        """The name of the consumer group: what all workers of one application share.
 
-def state_topic(settings: WorkerSettings) -> str:
-    """Return the name of the application's changelog.
-
-    >>> state_topic(WorkerSettings())
-    'forewarn-state'
-    """
-    return f"{settings.prefix}{settings.application}-state"
+        >>> WorkerSettings(prefix="staging.").group
+        'staging.forewarn'
+        """
+        return self.prefix + self.application
 
 
 class FaustReader:
@@ -138,10 +139,10 @@ def make_app(
     settings: WorkerSettings, wire: Wire, topics: Sequence[str], new_slot: Callable[[int], Slot]
 ) -> tuple[KeyedApp, Keeping]:
     """Return the Faust app of one worker over the keyed topics, and its keeper."""
-    options, group = client_options(wire), settings.prefix + settings.application
-    changelog = Changelog(group, state_topic(settings), settings.prefix, options)
-    keeping = Keeping(group, topics, new_slot, changelog, flood=settings.flood, say=say)
-    app = _faust_app(group, settings, wire)
+    options = client_options(wire)
+    changelog = Changelog(settings.group, changelog_of(settings.group), settings.prefix, options)
+    keeping = Keeping(settings.group, topics, new_slot, changelog, flood=settings.flood, say=say)
+    app = _faust_app(settings, wire)
     app.keeper, app.options = Guarded(keeping, settings.shutdown_s), options
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
     topic = app.topic(*sorted(keeping.keyed), **raw)
@@ -170,9 +171,9 @@ def make_app(
     return app, keeping
 
 
-def _faust_app(group: str, settings: WorkerSettings, wire: Wire) -> KeyedApp:
+def _faust_app(settings: WorkerSettings, wire: Wire) -> KeyedApp:
     return KeyedApp(
-        group,
+        settings.group,
         broker=";".join(f"forewarn://{address}" for address in wire.brokers.split(",")),
         broker_credentials=faust_credentials(wire),
         store="memory://",
@@ -195,9 +196,8 @@ def _faust_app(group: str, settings: WorkerSettings, wire: Wire) -> KeyedApp:
 
 def run_worker(settings: WorkerSettings, wire: Wire, context: Callable[[], Context]) -> NoReturn:
     """Run one worker until it is told to stop, or something stops it."""
-    group = settings.prefix + settings.application
     topics = [settings.prefix + topic for topic in INPUTS]
-    app, _ = make_app(settings, wire, topics, lambda partition: Slot(partition, group, context()))
+    app, _ = make_app(settings, wire, topics, lambda partition: Slot(partition, settings.group, context()))
     run_app(app)
 
 

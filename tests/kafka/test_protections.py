@@ -55,7 +55,6 @@ from streams.kafka import batches
 batches.Consumer._new_offset = lambda self, tp: None
 """
 WITHOUT_APPLIED_OFFSETS = """
-from streams.core import fold
 from streams.kafka import slot
 restore = slot.Slot.restore
 def from_the_committed_offsets(self, states):
