@@ -71,7 +71,9 @@ def produce(
     return asyncio.run(work)
 
 
-def work(settings: Settings, *, application: str, session_s: float, flood: tuple[float, int]) -> NoReturn:
+def work(
+    settings: Settings, *, application: str, session_s: float, flood: tuple[float, int], accepts_expired: bool
+) -> NoReturn:
     """Run one worker until it is told to stop, or bad records (a ratio, a run) are too many.
 
     Raises:
@@ -82,7 +84,11 @@ def work(settings: Settings, *, application: str, session_s: float, flood: tuple
     context = Context(cold_scorer(), policy)
     asyncio.run(_ready(wire, settings.kafka_prefix, application))
     told = WorkerSettings(
-        application=application, prefix=settings.kafka_prefix, session_s=session_s, flood=Flood(*flood)
+        application=application,
+        prefix=settings.kafka_prefix,
+        session_s=session_s,
+        flood=Flood(*flood),
+        accepts_expired=accepts_expired,
     )
     run_worker(told, wire, lambda: context)
 

@@ -41,6 +41,11 @@ from streams.cli.shared import settings_of
     metavar="SHARE",
     help="Stop when such a share of a partition's last thousand records is bad.",
 )
+@click.option(
+    "--accept-expired",
+    is_flag=True,
+    help="Go on where records have expired from the log before they were read: they are lost.",
+)
 @click.pass_context
 def worker(
     context: click.Context,
@@ -51,14 +56,22 @@ def worker(
     session_s: float,
     flood_run: int,
     flood_ratio: float,
+    *,
+    accept_expired: bool,
 ) -> None:
     """Read the input topics, keep the state of every subscriber, and write alerts, examples and dead letters.
 
     Start as many workers as there is work for, up to the number of partitions; each may be killed at any time, and the
     others go on from its last write.  A worker ends with 65 when bad records flood it, 70 on a broken invariant, 74
-    when a write failed or another worker has taken over, and 75 when nothing moves although it should: start it again.
+    when the log cannot be written or read or another worker has taken over, and 75 when nothing moves although it should: start it again.
     """
     from streams import bootstrap_kafka
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix, policy=policy)
-    bootstrap_kafka.work(settings, application=application, session_s=session_s, flood=(flood_ratio, flood_run))
+    bootstrap_kafka.work(
+        settings,
+        application=application,
+        session_s=session_s,
+        flood=(flood_ratio, flood_run),
+        accepts_expired=accept_expired,
+    )

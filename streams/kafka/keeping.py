@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Final, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from streams.core.events import PARTITIONS_MAX
 from streams.core.state import UnreadableStateError
-from streams.kafka.batches import Run
+from streams.kafka.batches import Reach, Run
 from streams.kafka.changelog import Changelog, WriteFailedError
 from streams.kafka.slot import RECENT_RECORDS, BrokenMarkError, Logged, Slot
 
@@ -31,7 +32,7 @@ WAITING_MAX: Final = 60_000
 class Reader(Protocol):
     """What the keeper needs of the consumer."""
 
-    async def read_again(self, topic: str, partition: int, position: int) -> None:
+    def read_again(self, topic: str, partition: int, position: int) -> None:
         """Go back to a position of a source."""
 
     def pause(self, topic: str, partition: int, *, paused: bool) -> None:
@@ -49,11 +50,27 @@ class Flood(Struct, frozen=True):
 
 
 class Sought(Struct, frozen=True):
-    """That a source was gone back to: its position, when (monotonic seconds), and a gap that was met behind it."""
+    """That a source was gone back to: its position, and when (monotonic seconds)."""
 
     position: int
     at_s: float
-    gap: tuple[int, int] | None = None
+
+
+class Kept(Struct):
+    """One partition number that is ours: its slot, and how far what it has applied is safe (times: monotonic seconds).
+
+    `safe` has the next offset of each source that is not yet in the log, `ended` the sources that were read to their
+    end, `unwritten` the records that were applied since `written_s`, `moved_s` when something was applied last or
+    nothing waited.
+    """
+
+    slot: Slot
+    safe: dict[int, int]
+    written_s: float
+    moved_s: float
+    ended: set[int] = msgspec.field(default_factory=set)
+    unwritten: int = 0
+    unwritten_since_s: float | None = None
 
 
 class StoppedError(Exception):
@@ -67,12 +84,12 @@ class StoppedError(Exception):
 
 EXIT_FLOOD: Final = 65
 EXIT_INVARIANT: Final = 70
-EXIT_WRITE: Final = 74
+EXIT_IO: Final = 74
 EXIT_STALLED: Final = 75
 
 
 class Keeping:
-    """The slots of one worker; every method is called in the loop that the worker runs in."""
+    """The partitions of one worker; every method is called in the loop that the worker runs in."""
 
     def __init__(
         self,
@@ -83,12 +100,11 @@ class Keeping:
         *,
         write_s: float = WRITE_S,
         flood: Flood = Flood(),  # noqa: B008 - frozen
+        accepts_expired: bool = False,
         say: Callable[[str], None] = print,
     ) -> None:
         """Keep nothing yet; `topics` are the keyed ones as Kafka names them, in the order of their numbers."""
         self.keyed = frozenset(topics)
-        self.slots: dict[int, Slot] = {}
-        self.unwritten_since_s: dict[int, float] = {}
         self.written_records = 0
         self.joined = False
         self._application = application
@@ -98,18 +114,32 @@ class Keeping:
         self._changelog = changelog
         self._write_s = write_s
         self._flood = flood
+        self._accepts_expired = accepts_expired
         self._say = say
         self._lock = asyncio.Lock()
         self._accepted_s = monotonic()
-        self._ended: dict[int, set[int]] = {}
-        self._safe: dict[int, dict[int, int]] = {}
-        self._since: dict[int, tuple[float, int]] = {}
+        self._kept: dict[int, Kept] = {}
         self._sought: dict[int, Sought] = {}
         self._paused: set[int] = set()
 
     def source(self, topic: str, partition: int) -> int:
         """Return the source number of a topic as it is named in Kafka."""
         return self._bases[topic] + partition
+
+    def has_partitions(self) -> bool:
+        """Say whether any partition is ours."""
+        return bool(self._kept)
+
+    def unwritten_s(self) -> float:
+        """Return for how long the oldest record that was applied has waited to be written."""
+        now_s = monotonic()
+        since = (kept.unwritten_since_s for kept in self._kept.values() if kept.unwritten_since_s is not None)
+        return now_s - min(since, default=now_s)
+
+    def unmoved_s(self) -> float:
+        """Return for how long a partition with records to apply has applied none."""
+        now_s = monotonic()
+        return now_s - min((kept.moved_s for kept in self._kept.values()), default=now_s)
 
     async def take(self, assigned: Sequence[tuple[str, int]]) -> None:
         """Fence and restore every partition number that was assigned.
@@ -119,8 +149,7 @@ class Keeping:
         """
         async with self._lock:
             self.joined = True
-            numbers = sorted({partition for _, partition in assigned})
-            for partition in numbers:
+            for partition in sorted({partition for _, partition in assigned}):
                 missing = self.keyed - {topic for topic, number in assigned if number == partition}
                 if missing:
                     raise StoppedError(
@@ -137,10 +166,8 @@ class Keeping:
             slot.restore(restored.states.items())
         except (UnreadableStateError, BrokenMarkError) as error:
             raise StoppedError(EXIT_INVARIANT, f"partition {partition} cannot be restored: {error}") from error
-        self.slots[partition] = slot
-        self._ended[partition] = set()
-        self._safe[partition] = {source: lane.applied for source, lane in slot.lanes.items()}
-        self._since[partition] = (monotonic(), 0)
+        safe = {source: lane.applied for source, lane in slot.lanes.items()}
+        self._kept[partition] = Kept(slot, safe, written_s=monotonic(), moved_s=monotonic())
         rate = restored.records / restored.seconds if restored.seconds else 0.0
         self._say(
             f"partition {partition} restored: {len(slot.subscribers):,} subscribers from {restored.records:,} records "
@@ -151,11 +178,20 @@ class Keeping:
         """Write what is left to write, then give up every partition number that was revoked."""
         async with self._lock:
             for partition in sorted({number for _, number in revoked}):
-                if partition in self.slots:
-                    await self._write(self.slots[partition])
-                    del self.slots[partition]
-                    self.unwritten_since_s.pop(partition, None)
+                if partition in self._kept:
+                    await self._write(self._kept[partition])
+                    del self._kept[partition]
                 await self._changelog.drop(partition)
+
+    async def write(self) -> None:
+        """Write everything that was applied.
+
+        Raises:
+            StoppedError: a write failed.
+        """
+        async with self._lock:
+            for kept in self._kept.values():
+                await self._write(kept)
 
     async def close(self) -> None:
         """Write what is left to write and give everything up, before the worker ends.
@@ -163,31 +199,54 @@ class Keeping:
         Raises:
             StoppedError: a write failed.
         """
-        await self.drop([(topic, partition) for partition in self.slots for topic in self.keyed])
+        await self.drop([(topic, partition) for partition in self._kept for topic in self.keyed])
 
-    def begin(self, topic: str, partition: int, committed: int) -> None:
-        """Check from where the reader starts.
+    def begin(self, topic: str, partition: int, reach: Reach) -> int | None:
+        """Return from where a source has to be read: from where its states stand; None if it is not ours.
 
         Raises:
-            StoppedError: the group has committed further than the changelog goes: one of them is another's.
+            StoppedError: the group has committed further than the changelog goes, or the log does not reach to where
+                the states stand: one of them is another's.
         """
-        slot = self.slots.get(partition)
-        if slot is None:
-            return
+        kept = self._kept.get(partition)
+        if kept is None:
+            return None
         source = self.source(topic, partition)
-        stands = slot.lanes[source].applied
-        if committed > stands:
+        lane = kept.slot.lanes[source]
+        if (reach.committed or 0) > lane.applied:
             raise StoppedError(
                 EXIT_INVARIANT,
-                f"the group {self._application} has committed offset {committed} of {topic}/{partition}, but the "
-                f"changelog goes to {stands}: offsets without their states would lose subscribers silently",
+                f"the group {self._application} has committed offset {reach.committed} of {topic}/{partition}, but the "
+                f"changelog goes to {lane.applied}: offsets without their states would lose subscribers silently",
             )
+        if reach.end < lane.applied:
+            raise StoppedError(
+                EXIT_INVARIANT,
+                f"{topic}/{partition} ends at {reach.end}, but {lane.applied} of its records are applied: "
+                "the topic was made anew, or is another one",
+            )
+        if 0 < lane.queued < reach.first:
+            self.expired(topic, partition, lane.queued, reach.first)
         self._sought.pop(source, None)
+        return lane.queued
+
+    def expired(self, topic: str, partition: int, start: int, first: int) -> None:
+        """Take note that records are gone from the log before anybody has read them.
+
+        Raises:
+            StoppedError: unless that was accepted.
+        """
+        if not start:
+            return  # A source that nobody has read yet begins where its log does.
+        gone = f"{first - start:,} records of {topic}/{partition} ({start} to {first - 1}) have expired unread"
+        if not self._accepts_expired:
+            raise StoppedError(EXIT_INVARIANT, f"{gone}; restore them, or start once with --accept-expired")
+        self._say(f"{gone}: accepted")
 
     def applied(self, topic: str, partition: int) -> int | None:
         """Return the next offset that is not yet safe, None if the partition is not ours."""
-        safe = self._safe.get(partition) if partition in self.slots else None
-        return None if safe is None else safe[self.source(topic, partition)]
+        kept = self._kept.get(partition)
+        return None if kept is None else kept.safe[self.source(topic, partition)]
 
     async def accept(self, topic: str, partition: int, run: Run, reader: Reader) -> None:
         """Queue one run, then apply and write what can be.
@@ -196,85 +255,80 @@ class Keeping:
             StoppedError: a write failed, or the bad records are too many.
         """
         async with self._lock:
-            slot = self.slots.get(partition)
-            if slot is None:
+            kept = self._kept.get(partition)
+            if kept is None:
                 return  # Revoked meanwhile: its next owner reads it.
-            source = self.source(topic, partition)
+            slot, source = kept.slot, self.source(topic, partition)
             self._accepted_s = monotonic()
+            kept.ended.discard(source)
             records: Sequence[Logged] = run.records
-            self._ended[partition].discard(source)
-            stands = slot.lanes[source].queued
-            if self._is_doubtful(source, stands, records) or not slot.queue(source, run.start, records):
-                await self._read_again(source, stands, reader)
+            if not slot.queue(source, run.start, records):
+                self._read_again(source, slot.lanes[source].queued, reader)
                 return
             self._sought.pop(source, None)
             if slot.waiting(source) > WAITING_MAX and source not in self._paused:
                 self._paused.add(source)
                 reader.pause(topic, partition, paused=True)
-            await self._turn(slot)
+            await self._turn(kept)
 
     async def tick(self, ended: Mapping[tuple[str, int], int], reader: Reader) -> None:
-        """Go on with every slot; `ended` are the sources read to their end, with the position at which that was so.
+        """Go on with every partition; `ended` are the sources read to their end, with where they stand then.
 
         Raises:
             StoppedError: as `accept` does.
         """
         async with self._lock:
             is_quiet = monotonic() - self._accepted_s > LOST_S
-            for slot in self.slots.values():
-                self._ended[slot.partition].clear()
+            for kept in self._kept.values():
+                kept.ended.clear()
             for (topic, partition), position in ended.items():
-                slot_now, source = self.slots.get(partition), self.source(topic, partition)
-                if slot_now is None:
+                found, source = self._kept.get(partition), self.source(topic, partition)
+                if found is None:
                     continue
-                queued = slot_now.lanes[source].queued
+                queued = found.slot.lanes[source].queued
                 if queued >= position:
-                    self._ended[partition].add(source)
+                    found.ended.add(source)
                 elif is_quiet:  # All was handed over and nobody brings it: the last run was dropped on the way.
-                    await self._read_again(source, queued, reader)
-            for slot in list(self.slots.values()):
-                await self._turn(slot)
-            for source in list(self._paused):
-                number, partition = divmod(source, PARTITIONS_MAX)
-                paused = self.slots.get(partition)
-                if paused is None or paused.waiting(source) < WAITING_MAX // 2:
-                    self._paused.discard(source)
-                    reader.pause(self._topics[number], partition, paused=False)
+                    self._read_again(source, queued, reader)
+            for kept in list(self._kept.values()):
+                await self._turn(kept)
+            self._go_on(reader)
 
-    def _is_doubtful(self, source: int, stands: int, records: Sequence[Logged]) -> bool:
-        """Say whether a run that comes after we went back may have been fetched before that.
+    def _go_on(self, reader: Reader) -> None:
+        """Fetch again from the sources whose records have been worked off."""
+        for source in list(self._paused):
+            number, partition = divmod(source, PARTITIONS_MAX)
+            kept = self._kept.get(partition)
+            if kept is None or kept.slot.waiting(source) < WAITING_MAX // 2:
+                self._paused.discard(source)
+                reader.pause(self._topics[number], partition, paused=False)
 
-        A gap behind the place to which we went back is believed when it is met for the second time.
-        """
-        sought = self._sought.get(source)
-        if sought is None or records[0].offset <= stands or sought.gap == (stands, records[0].offset):
-            return False
-        self._sought[source] = Sought(sought.position, 0.0, (stands, records[0].offset))
-        return True
-
-    async def _read_again(self, source: int, stands: int, reader: Reader) -> None:
+    def _read_again(self, source: int, stands: int, reader: Reader) -> None:
         """Go back to where a source stands, unless we have just done so and the answer is on its way."""
         sought, now_s = self._sought.get(source), monotonic()
         if sought is not None and sought.position == stands and now_s - sought.at_s < SEEK_AGAIN_S:
             return
-        self._sought[source] = Sought(stands, now_s, None if sought is None else sought.gap)
+        self._sought[source] = Sought(stands, now_s)
         number, partition = divmod(source, PARTITIONS_MAX)
-        await reader.read_again(self._topics[number], partition, stands)
+        reader.read_again(self._topics[number], partition, stands)
 
-    async def _turn(self, slot: Slot) -> None:
+    async def _turn(self, kept: Kept) -> None:
         """Apply all that can be applied; write when enough has gathered or waited for long enough."""
-        while done := slot.advance(self._ended[slot.partition], TURN_RECORDS):
+        slot = kept.slot
+        while done := slot.advance(kept.ended, TURN_RECORDS):
             self._refuse_flood(slot)
-            self.unwritten_since_s.setdefault(slot.partition, monotonic())
-            since_s, gathered = self._since[slot.partition]
-            self._since[slot.partition] = (since_s, gathered + done)
-            if gathered + done >= WRITE_RECORDS:
-                await self._write(slot)
+            kept.moved_s = monotonic()
+            kept.unwritten += done
+            if kept.unwritten_since_s is None:
+                kept.unwritten_since_s = kept.moved_s
+            if kept.unwritten >= WRITE_RECORDS:
+                await self._write(kept)
             else:
                 await asyncio.sleep(0)
-        since_s, gathered = self._since[slot.partition]
-        if gathered and monotonic() - since_s >= self._write_s:
-            await self._write(slot)
+        if len(kept.ended) == len(slot.lanes):
+            kept.moved_s = monotonic()  # Nothing is left to apply.
+        if kept.unwritten and monotonic() - kept.written_s >= self._write_s:
+            await self._write(kept)
 
     def _refuse_flood(self, slot: Slot) -> None:
         """Stop before a flood of bad records is written to the dead letters."""
@@ -287,16 +341,15 @@ class Keeping:
                 f"{share:.0%} of the last ones ({found}); put the producer right, or raise the limits",
             )
 
-    async def _write(self, slot: Slot) -> None:
-        changes = slot.changes()
+    async def _write(self, kept: Kept) -> None:
+        changes = kept.slot.changes()
         if changes is None:
             return
         try:
-            await self._changelog.write(slot.partition, changes)
+            await self._changelog.write(kept.slot.partition, changes)
         except WriteFailedError as error:
-            raise StoppedError(EXIT_WRITE, str(error)) from error
-        slot.written()
-        self._safe[slot.partition].update(changes.positions)
-        self.written_records += self._since[slot.partition][1]
-        self.unwritten_since_s.pop(slot.partition, None)
-        self._since[slot.partition] = (monotonic(), 0)
+            raise StoppedError(EXIT_IO, str(error)) from error
+        kept.slot.written()
+        kept.safe.update(changes.positions)
+        self.written_records += kept.unwritten
+        kept.unwritten, kept.unwritten_since_s, kept.written_s = 0, None, monotonic()

@@ -18,9 +18,9 @@ from msgspec import Struct
 
 from streams.core.events import INPUTS
 from streams.core.step import Context
-from streams.kafka.batches import Consumer, KeyedApp, Run
+from streams.kafka.batches import Consumer, KeyedApp, Reach, Run
 from streams.kafka.changelog import Changelog
-from streams.kafka.keeping import EXIT_INVARIANT, EXIT_STALLED, Flood, Keeping, StoppedError
+from streams.kafka.keeping import EXIT_INVARIANT, EXIT_IO, EXIT_STALLED, Flood, Keeping, StoppedError
 from streams.kafka.slot import Slot
 from streams.kafka.specs import APPLICATION, changelog_of
 from streams.kafka.wire import Wire, client_options, faust_credentials
@@ -39,10 +39,12 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     session_s: float = 30.0
     unassigned_s: float = 300.0
     uncommitted_s: float = 60.0
+    unmoved_s: float = 120.0
     lost_s: float = 120.0
     rebalance_s: float = 30.0
     shutdown_s: float = 30.0
     flood: Flood = Flood()
+    accepts_expired: bool = False
 
     @property
     def group(self) -> str:
@@ -66,9 +68,9 @@ class FaustReader:
         """The consumer, of our own class."""
         return cast("Consumer", self._app.consumer)
 
-    async def read_again(self, topic: str, partition: int, position: int) -> None:
+    def read_again(self, topic: str, partition: int, position: int) -> None:
         """Go back to a position of a source."""
-        await self.consumer.read_again(TP(topic, partition), position)
+        self.consumer.read_again(TP(topic, partition), position)
 
     def pause(self, topic: str, partition: int, *, paused: bool) -> None:
         """Stop or go on fetching a source."""
@@ -93,22 +95,37 @@ class Guarded:
         """Give up what was revoked."""
         await guarded(self._keeping.drop(revoked))
 
-    def begin(self, topic: str, partition: int, committed: int) -> None:
-        """Check from where the reader starts."""
+    def begin(self, topic: str, partition: int, reach: Reach) -> int | None:
+        """Return from which offset the reader has to start."""
         try:
-            self._keeping.begin(topic, partition, committed)
+            return self._keeping.begin(topic, partition, reach)
         except StoppedError as stop:
             end(stop.exit_code, str(stop))
+
+    def expired(self, topic: str, partition: int, start: int, first: int) -> None:
+        """Take note of records that are gone."""
+        try:
+            self._keeping.expired(topic, partition, start, first)
+        except StoppedError as stop:
+            end(stop.exit_code, str(stop))
+
+    def unreadable(self, error: Exception) -> None:
+        """End: what the log does not give, only another try or a person can."""
+        end(EXIT_IO, f"the log cannot be read: {type(error).__name__}: {error}")
 
     def applied(self, topic: str, partition: int) -> int | None:
         """Return the next offset that is not yet safe."""
         return self._keeping.applied(topic, partition)
 
-    async def close(self) -> None:
+    async def write(self) -> None:
         """Write what is left to write, while the partitions are still ours; past its deadline the process ends."""
         deadline = threading.Timer(self._shutdown_s, end, (EXIT_STALLED, f"not shut down in {self._shutdown_s:.0f} s"))
         deadline.daemon = True
         deadline.start()
+        await guarded(self._keeping.write())
+
+    async def close(self) -> None:
+        """Give everything up."""
         await guarded(self._keeping.close())
 
 
@@ -141,7 +158,15 @@ def make_app(
     """Return the Faust app of one worker over the keyed topics, and its keeper."""
     options = client_options(wire)
     changelog = Changelog(settings.group, changelog_of(settings.group), settings.prefix, options)
-    keeping = Keeping(settings.group, topics, new_slot, changelog, flood=settings.flood, say=say)
+    keeping = Keeping(
+        settings.group,
+        topics,
+        new_slot,
+        changelog,
+        flood=settings.flood,
+        accepts_expired=settings.accepts_expired,
+        say=say,
+    )
     app = _faust_app(settings, wire)
     app.keeper, app.options = Guarded(keeping, settings.shutdown_s), options
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
@@ -156,7 +181,7 @@ def make_app(
     async def tick() -> None:
         while not app.should_stop:
             await asyncio.sleep(TICK_S)
-            if keeping.slots and not app.rebalancing:
+            if keeping.has_partitions() and not app.rebalancing:
                 await guarded(_tick(keeping, reader))
 
     async def watch() -> None:
@@ -241,7 +266,9 @@ class Watchdog:
             raise StoppedError(EXIT_STALLED, f"the group gave no answer for {settings.unassigned_s:.0f} s")
         if now_s - self._reached_s > settings.lost_s:
             raise StoppedError(EXIT_STALLED, f"no broker has answered for {settings.lost_s:.0f} s")
-        if now_s - min(keeping.unwritten_since_s.values(), default=now_s) > settings.uncommitted_s:
+        if keeping.unmoved_s() > settings.unmoved_s:
+            raise StoppedError(EXIT_STALLED, f"records wait, but none was applied for {settings.unmoved_s:.0f} s")
+        if keeping.unwritten_s() > settings.uncommitted_s:
             raise StoppedError(
                 EXIT_STALLED, f"records are applied, but nothing was written for {settings.uncommitted_s:.0f} s"
             )

@@ -16,6 +16,7 @@ from tests.kafka.workers import (
     in_parts,
     left_in,
     prepare,
+    send,
     wait_until_applied,
 )
 
@@ -49,6 +50,19 @@ WITHOUT_CHAIN = """
 from streams.kafka import slot
 queue = slot.Slot.queue
 slot.Slot.queue = lambda self, source, start, records: queue(self, source, 0, records)
+"""
+FETCHES_TOO_EARLY = """
+from streams.kafka import batches
+seek = batches.Consumer.perform_seek
+async def after_records_have_come(self):
+    while not await self._reader.getmany(timeout_ms=500):
+        pass
+    await seek(self)
+batches.Consumer.perform_seek = after_records_have_come
+"""
+WITHOUT_GOING_BACK = """
+from streams.kafka import batches
+batches.Consumer.read_again = lambda self, tp, position: self._stands.__setitem__(tp, position)
 """
 NEVER_COMMITS = """
 from streams.kafka import batches
@@ -123,6 +137,24 @@ def test_a_run_that_was_dropped_on_the_way_is_read_again(
             time.sleep(3.0)
         assert worker.process.poll() is None, worker.words
     check(broker.address, prefix, len(fed), holds=chained)
+
+
+@pytest.mark.parametrize("goes_back", [True, False], ids=["goes back", "does not go back"])
+def test_what_was_fetched_before_the_states_said_from_where_is_read_again(
+    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path, *, goes_back: bool
+) -> None:
+    """Faust may fetch between an assignment and its seek, and the group has committed nothing to go back to."""
+    script = scripted(FETCHES_TOO_EARLY) if goes_back else scripted(FETCHES_TOO_EARLY, WITHOUT_GOING_BACK)
+    asyncio.run(prepare(broker.address, prefix))
+    asyncio.run(send(broker.address, prefix, fed))
+    with Worker(broker.address, prefix, tmp_path, script=script) as worker:
+        if goes_back:
+            wait_until_applied(broker.address, prefix, len(fed))
+        else:
+            worker.wait_for("restored")
+            time.sleep(5.0)
+        assert worker.process.poll() is None, worker.words
+    check(broker.address, prefix, len(fed), holds=goes_back)
 
 
 @pytest.mark.parametrize("remembered", [True, False], ids=["remembered", "not remembered"])

@@ -56,11 +56,20 @@ class Fed(Struct, frozen=True):
 class Worker:
     """One `forewarn worker`, or a script in its place."""
 
-    def __init__(self, address: str, prefix: str, folder: Path, *, script: str | None = None, name: str = "w") -> None:
+    def __init__(
+        self,
+        address: str,
+        prefix: str,
+        folder: Path,
+        *,
+        script: str | None = None,
+        name: str = "w",
+        options: Sequence[str] = (),
+    ) -> None:
         """Start it; what it says goes to a file in the folder."""
         self.said = folder / f"{name}-{time.monotonic_ns()}.txt"
         begin = ["-c", script] if script else ["-m", "streams.cli"]
-        arguments = ["worker", "--kafka", address, "--prefix", prefix, "--session", str(SESSION_S)]
+        arguments = ["worker", "--kafka", address, "--prefix", prefix, "--session", str(SESSION_S), *options]
         with self.said.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, *begin, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out
@@ -105,14 +114,12 @@ class Worker:
 
 
 class Supervised:
-    """A worker that is started again when it stands still or has ended for a reason that a restart mends."""
+    """A worker that is started again when it has ended for a reason that a restart mends."""
 
-    def __init__(self, address: str, prefix: str, folder: Path, *, name: str, patience_s: float = 25.0) -> None:
+    def __init__(self, address: str, prefix: str, folder: Path, *, name: str) -> None:
         """Start it."""
         self._start = partial(Worker, address, prefix, folder, name=name)
-        self._patience_s = patience_s
         self.worker = self._start()
-        self._started_s = time.monotonic()
 
     def __enter__(self) -> Self:
         """Return the supervised worker."""
@@ -123,17 +130,15 @@ class Supervised:
         self.worker.kill()
 
     def look_after(self) -> None:
-        """Start it again if it has ended, or has had its time to get on."""
+        """Start it again if it has ended."""
         if self.worker.process.poll() is not None:
             assert self.worker.process.returncode in {74, 75}, self.worker.words
-        elif time.monotonic() - self._started_s < self._patience_s:
-            return
-        self.restart()
+            self.restart()
 
     def restart(self) -> None:
         """Kill it and start it anew."""
         self.worker.kill()
-        self.worker, self._started_s = self._start(), time.monotonic()
+        self.worker = self._start()
 
 
 def until(is_so: Any, timeout_s: float, otherwise: Any) -> None:
