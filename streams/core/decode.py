@@ -70,7 +70,7 @@ def decode(record: Record) -> Event | DeadLetter:
     try:
         body = reader[0](value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _refuse(record, *_why_undecodable(value, error))
+        return _refuse(record, *why_undecodable(value, error))
     at_ms = (body.event_time - _EPOCH) // _MILLISECOND
     if at_ms > record.received_ms + AHEAD_MS_MAX:
         return _refuse(record, "future_time", "event_time is more than a day ahead of the time of receipt")
@@ -81,8 +81,11 @@ def decode(record: Record) -> Event | DeadLetter:
     return Event(reader[1] + record.partition, record.offset, at_ms, body)
 
 
-def _why_undecodable(value: bytes, error: Exception) -> tuple[DeadLetterReason, str]:
-    """Return the reason, and a text without the record's values; a wrong field may stand before the JSON breaks off."""
+def why_undecodable(value: bytes, error: Exception) -> tuple[DeadLetterReason, str]:
+    """Return the reason, and a text without the record's values, for bytes that a decoder of JSON has refused.
+
+    A wrong field may stand before the JSON breaks off.
+    """
     if isinstance(error, msgspec.ValidationError):
         try:
             _any_json(value)

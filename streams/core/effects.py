@@ -17,7 +17,10 @@ LabelKind = Literal["port_out", "termination", "inactivity", "stayed"]
 
 
 class DeadLetter(Struct, frozen=True, gc=False):
-    """A record that cannot be used: where it stood, why, and its raw bytes."""
+    """A record that cannot be used: where it stood, why, its raw bytes, and what a log knows beside them.
+
+    `key` is the record's own, None where it had none; `redrives` counts how often it was sent again before.
+    """
 
     topic: str
     partition: int
@@ -25,6 +28,8 @@ class DeadLetter(Struct, frozen=True, gc=False):
     reason: DeadLetterReason
     detail: str
     value: bytes
+    key: bytes | None = None
+    redrives: int = 0
 
 
 class LateEvent(Struct, frozen=True, gc=False):

@@ -134,8 +134,8 @@ def _by_place(table: Table, kind: type[msgspec.Struct]) -> Select[*AnyColumns]:
 
 
 def _of(table: Table, kind: type[msgspec.Struct]) -> Select[*AnyColumns]:
-    """Select the columns that are the fields of a struct, in their order."""
-    return select(*(table.c[name] for name in kind.__struct_fields__))
+    """Select the columns that are the fields of a struct, in their order; one without a column has a default."""
+    return select(*(table.c[name] for name in kind.__struct_fields__ if name in table.c))
 
 
 def _streamed(connection: Connection, query: Select[*AnyColumns]) -> Result[*AnyColumns]:

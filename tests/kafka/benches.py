@@ -1,0 +1,121 @@
+"""What a keeper has around it, without a broker: a log in memory, a reader that takes notes, a clock that stands."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from streams.core.events import INPUTS
+from streams.core.outputs import Outgoing
+from streams.kafka.batches import Reach, Run
+from streams.kafka.changelog import Restored
+from streams.kafka.keeping import Flood, Keeping
+from streams.kafka.slot import Changes, Slot
+from tests.kafka.workers import Fed, Raw, cold_context
+
+PREFIX = "p."
+TOPICS = [PREFIX + topic for topic in INPUTS]
+
+
+class Clock:
+    """Monotonic seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class FakeChangelog:
+    """States in memory; `failure` is raised by what comes next."""
+
+    def __init__(self) -> None:
+        self.states: dict[int, dict[bytes, bytes]] = defaultdict(dict)
+        self.failure: Exception | None = None
+        self.outputs: list[Outgoing] = []
+        self.dropped: list[int] = []
+        self.answers = True
+
+    async def take(self, partition: int) -> Restored:
+        """Return what was written."""
+        if self.failure is not None:
+            raise self.failure
+        return Restored(dict(self.states[partition]), len(self.states[partition]), 0.0)
+
+    async def write(self, partition: int, changes: Changes) -> None:
+        """Write, or fail."""
+        if self.failure is not None:
+            raise self.failure
+        self.states[partition] |= {key: value for key, value in (*changes.states, changes.mark) if value is not None}
+        self.outputs += changes.outputs
+
+    async def drop(self, partition: int) -> None:
+        """Take note of it."""
+        self.dropped.append(partition)
+
+    async def is_reachable(self) -> bool:
+        """Say what the test wants."""
+        return self.answers
+
+
+class FakeReader:
+    """Takes note of what it is asked."""
+
+    def __init__(self) -> None:
+        self.again: list[tuple[str, int, int]] = []
+        self.paused: list[tuple[str, bool]] = []
+
+    def read_again(self, topic: str, partition: int, position: int) -> None:
+        """Take note of it."""
+        self.again.append((topic, partition, position))
+
+    def pause(self, topic: str, partition: int, *, paused: bool) -> None:
+        """Take note of it."""
+        assert partition == 0
+        self.paused.append((topic, paused))
+
+
+class Bench:
+    """A keeper of partition 0 with all around it that a test looks at."""
+
+    def __init__(
+        self, records: Sequence[Fed] = (), *, flood: Flood | None = None, accepts_expired: bool = False
+    ) -> None:
+        self.changelog, self.reader = FakeChangelog(), FakeReader()
+        self.said: list[str] = []
+        self.log: dict[str, list[Raw]] = defaultdict(list)
+        for fed in records:
+            run = self.log[PREFIX + fed.topic]
+            run.append(Raw(len(run), 2**62, fed.key, fed.value))
+        self.keeping = Keeping(
+            "p.forewarn",
+            TOPICS,
+            lambda partition: Slot(partition, "p.forewarn", cold_context()),
+            self.changelog,  # type: ignore[arg-type]  # what the keeper needs of it
+            flood=flood or Flood(),
+            accepts_expired=accepts_expired,
+            say=self.said.append,
+        )
+
+    async def take(self) -> None:
+        """Be given partition 0."""
+        await self.keeping.take([(topic, 0) for topic in TOPICS])
+
+    async def accept(self, topic: str, start: int = 0, stop: int | None = None) -> None:
+        """Be handed a run of a topic."""
+        await self.keeping.accept(topic, 0, Run(start, self.log[topic][start:stop]), self.reader)
+
+    async def tick(self, ended: Mapping[str, int] | None = None) -> None:
+        """Go on; by default every source was read to its end."""
+        ends = {topic: len(self.log[topic]) for topic in TOPICS} if ended is None else ended
+        await self.keeping.tick({(topic, 0): position for topic, position in ends.items()}, {}, self.reader)
+
+    async def work_off(self) -> None:
+        """Be handed everything there is, and write it."""
+        for topic in [topic for topic, run in self.log.items() if run]:
+            await self.accept(topic)
+        await self.tick()
+        await self.keeping.write()
+
+    def reach(self, *, committed: int | None = None, first: int = 0, end: int = 1_000_000) -> Reach:
+        """Return what there is of a partition."""
+        return Reach(committed, first, end)
