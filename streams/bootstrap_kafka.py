@@ -3,32 +3,46 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
-from streams.bootstrap import Progress, Tell, cold_scorer, read_policy_for
+from streams.bootstrap import Progress, Tell, cold_scorer, new_trainer, read_policy_for
+from streams.core.policy import Policy
 from streams.core.step import Context
 from streams.errors import SettingsError
+from streams.kafka import dead_letters as letters
 from streams.kafka import producing, topics
 from streams.kafka.admin import TopicState
+from streams.kafka.broadcast import Broadcast, publish
+from streams.kafka.dead_letters import Letter, Redriven, Wanted
+from streams.kafka.health import listen
 from streams.kafka.keeping import Flood
 from streams.kafka.producing import Produced, Stamp
-from streams.kafka.specs import APPLICATION
+from streams.kafka.serving import POLICIES, Serving, policy_message
+from streams.kafka.specs import APPLICATION, trainer_of
 from streams.kafka.topics import Created, Problem
 from streams.kafka.wire import Wire, wire_from
-from streams.kafka.worker import WorkerSettings, run_worker
+from streams.kafka.worker import WorkerSettings, run_work, run_worker, say
 from streams.runners.sources import total_bytes
 from streams.settings import Settings
 
 __all__ = [
     "APPLICATION",
     "Created",
+    "Letter",
     "Problem",
     "Produced",
+    "Redriven",
     "TopicState",
+    "Wanted",
     "check_topics",
     "create_topics",
+    "dead_letters",
     "describe_topics",
     "produce",
+    "publish_policy",
+    "redrive",
+    "train",
     "work",
 ]
 
@@ -71,18 +85,39 @@ def produce(
     return asyncio.run(work)
 
 
+def dead_letters(settings: Settings, wanted: Wanted) -> list[Letter]:
+    """Return the dead letters that are there now."""
+    return asyncio.run(letters.letters(wire_from(settings), settings.kafka_prefix, wanted))
+
+
+def redrive(
+    settings: Settings, wanted: Wanted, *, redrives_max: int, limit: int | None = None, dry_run: bool = False
+) -> Redriven:
+    """Send the records of dead letters to where they came from."""
+    wire, prefix = wire_from(settings), settings.kafka_prefix
+    return asyncio.run(letters.redrive(wire, prefix, wanted, redrives_max=redrives_max, limit=limit, dry_run=dry_run))
+
+
 def work(
-    settings: Settings, *, application: str, session_s: float, flood: tuple[float, int], accepts_expired: bool
+    settings: Settings,
+    *,
+    application: str,
+    session_s: float,
+    flood: tuple[float, int],
+    accepts_expired: bool,
+    health: tuple[str, int] | None = None,
 ) -> NoReturn:
     """Run one worker until it is told to stop, or bad records (a ratio, a run) are too many.
 
     Raises:
-        SettingsError: the cluster cannot be reached, or its topics are not there or do not fit together.
+        SettingsError: the cluster cannot be reached, its topics are not there or do not fit together, or the address
+            at which to say how it stands (`health`, host and port) is taken.
     """
     wire = wire_from(settings)
-    policy = read_policy_for("-", settings.policy)
-    context = Context(cold_scorer(), policy)
-    asyncio.run(_ready(wire, settings.kafka_prefix, application))
+    broadcast = _broadcast(settings, wire)
+    asyncio.run(_ready(wire, settings.kafka_prefix, application, broadcast))
+    context = broadcast.serving.newest()
+    say(f"the newest versions are {context.scorer.version} and {context.policy.version}")
     told = WorkerSettings(
         application=application,
         prefix=settings.kafka_prefix,
@@ -90,12 +125,67 @@ def work(
         flood=Flood(*flood),
         accepts_expired=accepts_expired,
     )
-    run_worker(told, wire, lambda: context)
+    run_worker(told, wire, broadcast, None if health is None else listen(*health))
 
 
-async def _ready(wire: Wire, prefix: str, application: str) -> None:
-    """Raise `SettingsError` unless the worker's topics are there and have the same number of partitions."""
+def train(
+    settings: Settings,
+    *,
+    application: str,
+    session_s: float,
+    flood: tuple[float, int],
+    accepts_expired: bool,
+    health: tuple[str, int] | None = None,
+) -> NoReturn:
+    """Run the trainer of an application's examples until it is told to stop; while there is one, this one is a spare.
+
+    Raises:
+        SettingsError: as `work` does.
+    """
+    from streams.kafka.training import EXAMPLES, Training  # noqa: PLC0415 - importing River takes a second
+
+    wire = wire_from(settings)
+    broadcast = _broadcast(settings, wire)
+    asyncio.run(_ready(wire, settings.kafka_prefix, application, broadcast))
+    told = WorkerSettings(
+        application=trainer_of(application),
+        prefix=settings.kafka_prefix,
+        session_s=session_s,
+        flood=Flood(*flood),
+        accepts_expired=accepts_expired,
+    )
+    policy = broadcast.serving.newest().policy
+
+    def new_training(partition: int) -> Training:
+        return Training(partition, told.group, lambda: new_trainer(policy))
+
+    run_work(told, wire, (EXAMPLES,), new_training, None if health is None else listen(*health))
+
+
+def publish_policy(settings: Settings, path: Path, from_ms: int | None) -> Policy:
+    """Publish the policy of a file, to serve from an event time or at once, and return it.
+
+    Raises:
+        SettingsError: the file makes no usable policy, or the cluster cannot be reached or lacks the topic.
+        InputError: the cluster does not take it.
+    """
+    policy = read_policy_for("-", path)
+    record = (policy.version.encode(), policy_message(policy, from_ms))
+    asyncio.run(publish(wire_from(settings), settings.kafka_prefix + POLICIES, [record]))
+    return policy
+
+
+def _broadcast(settings: Settings, wire: Wire) -> Broadcast:
+    """Return what will serve: nothing of it was read yet, and a policy that was given by hand stays."""
+    cold = Context(cold_scorer(), read_policy_for("-", settings.policy))
+    serving = Serving(cold, takes_policies=settings.policy is None)
+    return Broadcast(wire, settings.kafka_prefix, serving, say)
+
+
+async def _ready(wire: Wire, prefix: str, application: str, broadcast: Broadcast) -> None:
+    """Raise `SettingsError` unless the topics are there with as many partitions as they need; read what serves."""
     problems = await topics.check(wire, prefix, application=application, sample=0)
     fatal = [problem for problem in problems if problem.found == "missing" or "number of partitions" in problem.what]
     if fatal:
         raise SettingsError(f"kafka_prefix {prefix!r}: topic {fatal[0].words()}", hint="see forewarn topics create")
+    await broadcast.read()

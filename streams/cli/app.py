@@ -9,7 +9,21 @@ from typing import Any, Final
 
 import click
 
-from streams.cli import data, demo, evaluate, explain, meta, produce, read, run, topics, worker
+from streams.cli import (
+    data,
+    dead_letters,
+    demo,
+    evaluate,
+    explain,
+    meta,
+    policy,
+    produce,
+    read,
+    run,
+    topics,
+    trainer,
+    worker,
+)
 from streams.cli.errors import BROKEN_PIPE, EXIT_CODES, INTERRUPTED, Failure, instead, report, stop_writing
 from streams.cli.options import examples
 
@@ -26,6 +40,9 @@ COMMANDS: Final = (
     topics.topics,
     produce.produce,
     worker.worker,
+    trainer.trainer,
+    policy.policy,
+    dead_letters.dead_letters,
     meta.features,
     meta.version_,
     meta.completion,

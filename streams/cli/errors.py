@@ -41,8 +41,9 @@ SYNONYMS: Final = {
     "generate": "simulate", "hash": "pseudonym", "info": "version", "ingest": "run", "kafka": "topics",
     "list": "alerts", "load": "import", "ls": "alerts", "metrics": "evaluate", "predict": "scores", "process": "run",
     "pseudonymise": "pseudonym", "pseudonymize": "pseudonym", "publish": "produce", "quickstart": "demo",
-    "reason": "explain", "risk": "scores", "sample": "simulate", "score": "scores", "send": "produce",
-    "show": "alerts", "start": "run", "train": "run", "try": "demo", "warn": "alerts", "why": "explain",
+    "reason": "explain", "dlq": "dead-letters", "redrive": "dead-letters", "risk": "scores",
+    "sample": "simulate", "score": "scores", "send": "produce", "show": "alerts", "start": "run", "train": "run",
+    "try": "demo", "warn": "alerts", "why": "explain",
 }  # fmt: skip
 """Words that other tools have for our commands."""
 

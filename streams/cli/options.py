@@ -9,6 +9,7 @@ import click
 
 from streams.core.decode import epoch_ms
 
+LOOPBACK: Final = "127.0.0.1"
 F = TypeVar("F", bound=Callable[..., Any])
 
 TIMES: Final = "RFC 3339, or a date for its first moment; without an offset it is UTC."
@@ -31,6 +32,23 @@ class Moment(click.ParamType):
         if at_ms < 0:
             self.fail(f"{value!r} lies before 1970", param, ctx)
         return at_ms
+
+
+class Listening(click.ParamType):
+    """Where to listen, as host and port; a port alone is on loopback."""
+
+    name = "address"
+
+    def convert(
+        self, value: str | tuple[str, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Read an address; refuses anything else with an example."""
+        if isinstance(value, tuple):
+            return value
+        host, _, port = value.rpartition(":")
+        if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+            self.fail(f"{value!r} is no port and no address; write one such as 8080 or 0.0.0.0:8080", param, ctx)
+        return host.strip("[]") or LOOPBACK, int(port)
 
 
 def db_option(command: F) -> F:
@@ -112,6 +130,51 @@ def application_option(command: F) -> F:
 def workers_options(command: F) -> F:
     """Add `--kafka`, `--prefix` and `--application`: which cluster, and whose topics on it."""
     return kafka_option(prefix_option(application_option(command)))
+
+
+def running_options(command: F) -> F:
+    """Add what is asked of whoever runs until told to stop: session, limits of a flood, expired records, health."""
+    options = (
+        click.option(
+            "--session",
+            "session_s",
+            type=click.FloatRange(6.0, 300.0),
+            default=30.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long it may be silent before others take its partitions.",
+        ),
+        click.option(
+            "--flood-run",
+            type=click.IntRange(1),
+            default=500,
+            show_default=True,
+            metavar="N",
+            help="Stop when so many records of a partition are bad one after the other.",
+        ),
+        click.option(
+            "--flood-ratio",
+            type=click.FloatRange(0.01, 1.0),
+            default=0.5,
+            show_default=True,
+            metavar="SHARE",
+            help="Stop when such a share of a partition's last thousand records is bad.",
+        ),
+        click.option(
+            "--accept-expired",
+            is_flag=True,
+            help="Go on where records have expired from the log before they were read: they are lost.",
+        ),
+        click.option(
+            "--health",
+            type=Listening(),
+            metavar="[HOST:]PORT",
+            help="Answer GET /live and GET /ready there, for who watches over containers; without a host on loopback.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def limit_option(default: int) -> Callable[[F], F]:

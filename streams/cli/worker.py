@@ -4,48 +4,21 @@ from pathlib import Path
 
 import click
 
-from streams.cli.options import examples, policy_option, workers_options
+from streams.cli.options import examples, policy_option, running_options, workers_options
 from streams.cli.shared import settings_of
 
 
 @click.command(
     short_help="Work on Kafka's topics: one worker of many.",
     epilog=examples(
-        "forewarn worker --kafka 127.0.0.1:9092", "forewarn worker --prefix staging. --policy cautious.toml"
+        "forewarn worker --kafka 127.0.0.1:9092",
+        "forewarn worker --prefix staging. --policy cautious.toml",
+        "forewarn worker --health 0.0.0.0:8080",
     ),
 )
 @workers_options
 @policy_option
-@click.option(
-    "--session",
-    "session_s",
-    type=click.FloatRange(6.0, 300.0),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long this worker may be silent before others take its partitions.",
-)
-@click.option(
-    "--flood-run",
-    type=click.IntRange(1),
-    default=500,
-    show_default=True,
-    metavar="N",
-    help="Stop when so many records of a partition are bad one after the other.",
-)
-@click.option(
-    "--flood-ratio",
-    type=click.FloatRange(0.01, 1.0),
-    default=0.5,
-    show_default=True,
-    metavar="SHARE",
-    help="Stop when such a share of a partition's last thousand records is bad.",
-)
-@click.option(
-    "--accept-expired",
-    is_flag=True,
-    help="Go on where records have expired from the log before they were read: they are lost.",
-)
+@running_options
 @click.pass_context
 def worker(
     context: click.Context,
@@ -56,6 +29,7 @@ def worker(
     session_s: float,
     flood_run: int,
     flood_ratio: float,
+    health: tuple[str, int] | None,
     *,
     accept_expired: bool,
 ) -> None:
@@ -63,7 +37,8 @@ def worker(
 
     Start as many workers as there is work for, up to the number of partitions; each may be killed at any time, and the
     others go on from its last write.  A worker ends with 65 when bad records flood it, 70 on a broken invariant, 74
-    when the log cannot be written or read or another worker has taken over, and 75 when nothing moves although it should: start it again.
+    when the log cannot be written or read or another worker has taken over, and 75 when nothing moves although it
+    should: start it again.
     """
     from streams import bootstrap_kafka
 
@@ -74,4 +49,5 @@ def worker(
         session_s=session_s,
         flood=(flood_ratio, flood_run),
         accepts_expired=accept_expired,
+        health=health,
     )

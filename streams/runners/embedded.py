@@ -40,7 +40,7 @@ class Trainer(Protocol):
 
     next_due_ms: int
 
-    def receive(self, example: LabelledExample) -> None:
+    def receive(self, example: LabelledExample) -> object:
         """Queue a settled example."""
 
     def advance(self, stream_ms: int) -> list[ModelVersion]:

@@ -166,12 +166,12 @@ class LabelQueue:
         """Return the number of examples that wait with their features."""
         return len(self._heap)
 
-    def put(self, example: LabelledExample) -> int | None:
-        """Take an example; return the tick (ms) from which it may be learned, or None when it was not taken."""
+    def put(self, example: LabelledExample) -> int | Refusal | None:
+        """Take an example; return the tick (ms) to learn it from, why it is refused, or None for a repeat."""
         why = refusal(example, self._feature_table, self._feature_count)
         if why is not None:
             self.refused[why] += 1
-            return None
+            return why
         digest = int.from_bytes(blake2b(example.example_id.encode(), digest_size=8).digest())
         known = self._ids.get(digest >> 1)
         if known is not None:
@@ -182,7 +182,7 @@ class LabelQueue:
         if example.label or digest < self._keep_below:
             if len(self._heap) >= self._settings.waiting_max:
                 self.refused["queue_full"] += 1
-                return None
+                return "queue_full"
             place = (at_ms, example.subscriber_id, example.snapshot_at_ms, example.example_id)
             heappush(self._heap, (*place, example.label, example.features))
         self._remember(digest >> 1, example.label)

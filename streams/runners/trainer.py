@@ -176,12 +176,18 @@ class Trainer:
         self._settled = Tally()
         self._published = Tally()
 
-    def receive(self, example: LabelledExample) -> None:
-        """Queue an example until its time to be learned; repeats and what cannot be learned from are counted."""
+    def receive(self, example: LabelledExample) -> Refusal | None:
+        """Queue an example until its time to be learned, and return why not if it was refused.
+
+        Repeats and refused ones are counted.
+        """
         tick = self._queue.put(example)
+        if isinstance(tick, str):
+            return tick
         if tick is not None:
             after = self._clock_ms + self.settings.tick_ms
             self.next_due_ms = min(self.next_due_ms, max(tick, after))
+        return None
 
     def advance(self, stream_ms: int) -> list[ModelVersion]:
         """Learn what is due at stream time (ms), to the last whole tick; return the versions published on the way."""
@@ -279,27 +285,29 @@ class Trainer:
             version=self._version,
         )
 
-    def snapshot(self) -> bytes:
-        """Return everything as plain JSON, floats exact, queue and remembered ids included."""
-        return msgspec.json.encode(
-            TrainerState(
-                format=FORMAT,
-                settings=self.settings,
-                features=list(self.features),
-                feature_table=self.feature_table,
-                clock_ms=self._clock_ms,
-                period_ms=self._period_ms,
-                fresh=self._fresh,
-                learned=self._learned,
-                positives=self._positives,
-                version=self._version,
-                withheld=self._withheld,
-                settled=self._settled,
-                published=self._published,
-                model=self.model.state(),
-                queue=self._queue.state(),
-            )
+    def state(self) -> TrainerState:
+        """Return everything that is needed to go on as plain values, queue and remembered ids included."""
+        return TrainerState(
+            format=FORMAT,
+            settings=self.settings,
+            features=list(self.features),
+            feature_table=self.feature_table,
+            clock_ms=self._clock_ms,
+            period_ms=self._period_ms,
+            fresh=self._fresh,
+            learned=self._learned,
+            positives=self._positives,
+            version=self._version,
+            withheld=self._withheld,
+            settled=self._settled,
+            published=self._published,
+            model=self.model.state(),
+            queue=self._queue.state(),
         )
+
+    def snapshot(self) -> bytes:
+        """Return the state as JSON, floats exact."""
+        return msgspec.json.encode(self.state())
 
     @classmethod
     def restore(cls, snapshot: bytes) -> "Trainer":
@@ -312,6 +320,15 @@ class Trainer:
             state = msgspec.json.decode(snapshot, type=TrainerState)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise TrainerError(f"no snapshot of a trainer: {error}") from error
+        return cls.from_state(state)
+
+    @classmethod
+    def from_state(cls, state: TrainerState) -> "Trainer":
+        """Return the trainer of a state.
+
+        Raises:
+            TrainerError: the state is of another format, or its parts do not fit together.
+        """
         if state.format != FORMAT:
             raise TrainerError(f"the snapshot has format {state.format}, this program reads {FORMAT}")
         counts = {len(state.features), len(state.model.weights), len(state.model.means), len(state.model.variances)}

@@ -23,9 +23,10 @@ from streams.core.outputs import (
     InputTopic,
     encode,
     outgoing,
+    redrives_of,
     rfc3339,
 )
-from tests.contracts.catalogue import schema_of, validator
+from tests.contracts.catalogue import schema_of, topic_file, validator
 
 SUBSCRIBER = "s_3f7a0c5e9b1d4826a7c3e5f109b8d264"
 AT_MS = 1_795_284_251_230
@@ -120,8 +121,9 @@ def test_an_alert_is_sent_with_all_that_the_core_said() -> None:
 
 def test_no_field_of_an_effect_is_lost_on_the_way() -> None:
     for effect, topic in ((AlertChanged, "alerts"), (LabelledExample, "examples"), (DeadLetter, "dead-letters")):
+        in_headers = {"key", "redrives"} if effect is DeadLetter else set()
         published = {as_published(name) for name in effect.__struct_fields__}
-        assert published == set(OUTPUTS[topic].__struct_fields__)
+        assert published == set(OUTPUTS[topic].__struct_fields__) | in_headers
 
 
 def test_an_alert_dropped_before_it_fired_is_published_as_resolved() -> None:
@@ -145,8 +147,22 @@ def test_a_dead_letter_is_sent_with_its_raw_bytes() -> None:
     assert outgoing(LETTER).key == b"top-ups/3/7"
 
 
-def test_alerts_and_examples_have_their_subscriber_as_key() -> None:
+def test_a_dead_letter_has_headers_by_which_it_is_chosen_and_sent_again() -> None:
+    keyless = {"topic": b"top-ups", "partition": b"3", "offset": b"7", "reason": b"not_json", "redrives": b"0"}
+    assert dict(outgoing(LETTER).headers) == keyless
+    again = outgoing(msgspec.structs.replace(LETTER, key=b"s_1", redrives=2))
+    assert dict(again.headers) == {**keyless, "redrives": b"2", "key": b"s_1"}
+    assert set(dict(again.headers)) == topic_file("dead-letters")["headers"].keys()
+
+
+@pytest.mark.parametrize("value", [b"", None, b"-1", b"1.5", b"9" * 20, "\u0663".encode()])
+def test_a_header_that_counts_nothing_counts_as_never_sent_again(value: bytes | None) -> None:
+    assert redrives_of([("redrives", value)]) == 0
+
+
+def test_alerts_and_examples_have_their_subscriber_as_key_and_no_headers() -> None:
     assert outgoing(CHANGE).key == outgoing(EXAMPLE).key == SUBSCRIBER.encode()
+    assert outgoing(CHANGE).headers == outgoing(EXAMPLE).headers == ()
 
 
 def test_whatever_came_in_as_topic_or_detail_a_dead_letter_can_be_sent() -> None:

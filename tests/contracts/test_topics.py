@@ -39,6 +39,7 @@ TOPIC_FILE: dict[str, Any] = {
         "description": {"type": "string", "minLength": 20},
         "key": {"enum": ["subscriber_id", "topic/partition/offset"]},
         "partitioner": {"const": "murmur2"},
+        "partitions": {"const": 1},
         "co_partition_group": {"enum": ["subscriber", "none"]},
         "cleanup": {"enum": ["delete", "compact"]},
         "retention_ms": {"enum": RETENTIONS_MS},
@@ -48,6 +49,11 @@ TOPIC_FILE: dict[str, Any] = {
         "consumers": NAMES,
         "dead_letters": {"enum": ["dead-letters", "none"]},
         "pii": {"enum": ["pseudonymous", "raw"]},
+        "headers": {
+            "type": "object",
+            "propertyNames": {"pattern": "^[a-z_]+$"},
+            "additionalProperties": {"type": "string", "minLength": 20},
+        },
         "schemas": {"type": "array", "minItems": 1, "items": SCHEMA_ENTRY},
     },
 }  # fmt: skip

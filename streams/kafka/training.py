@@ -1,0 +1,339 @@
+"""Learning from the examples in the log, in their order: runs of records in, model versions out.
+
+It does no I/O and reads no clock, so a test can drive it to any point and kill it there.  What it writes is plain JSON:
+the mark with all of the trainer but its queue, one state for each example that waits, and the remembered ids in blocks,
+so that a transaction is as large as what has changed and not as all that is remembered.
+
+The trainer's time is that of the newest settled example, less `PATIENCE_MS`.  Partitions are worked off at different
+speeds, so their examples come interleaved; as long as none is further behind than that, it does not show in the
+versions.  What comes later still is learned at the next tick.
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from streams.core.decode import AHEAD_MS_MAX, VALUE_BYTES_MAX, epoch_ms, why_undecodable
+from streams.core.effects import DeadLetter, DeadLetterReason, LabelledExample
+from streams.core.features import FEATURE_TABLE
+from streams.core.outputs import ExampleMessage, Outgoing, outgoing, redrives_of
+from streams.core.scoring import ModelVersion
+from streams.core.state import DAY_MS
+from streams.kafka.slot import MARK_KEY, RECENT_RECORDS, BrokenMarkError, Changes, Logged
+from streams.runners.label_queue import FEATURE_MAX, Refusal, Waiting
+from streams.runners.trainer import Trainer, TrainerError, TrainerState
+
+EXAMPLES: Final = "examples"
+MODELS: Final = "models"
+PATIENCE_MS: Final = DAY_MS
+MARK_VERSION: Final = 1
+BLOCK_IDS: Final = 256
+_WAITING: Final = b"waiting/"
+_IDS: Final = b"ids/"
+_SETTLED_AT_ONCE: Final = frozenset({"port_out", "termination"})
+
+_NOBODYS_FAULT: Final[frozenset[Refusal]] = frozenset({"feature_table", "queue_full"})
+"""What a new feature table leaves behind it in the log, and what a small trainer does, is no flood of bad records."""
+
+_DETAILS: Final[dict[Refusal, tuple[DeadLetterReason, str]]] = {
+    "feature_table": ("out_of_range", f"feature_table: this trainer learns {FEATURE_TABLE} only"),
+    "feature_count": ("out_of_range", "features: not as many as the feature table has"),
+    "not_finite": ("out_of_range", f"features: a number is not finite, or beyond {FEATURE_MAX:g}"),
+    "probability": ("out_of_range", "probability: not between 0 and 1"),
+    "time_order": ("bad_time", "knowable_at, closed_at: before snapshot_at, or more than 400 days after it"),
+    "queue_full": ("out_of_range", "nothing is wrong with it, but too many examples wait: send it again later"),
+}
+
+
+class TrainingMark(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the learning stands: the next offset, the newest time that examples tell of, and the trainer.
+
+    What waits in the trainer's queue, and the ids that it remembers, are states of their own and not in here.
+    """
+
+    version: int
+    application: str
+    position: int
+    newest_ms: int
+    counters: dict[str, int]
+    trainer: TrainerState
+
+
+class Log(Struct):
+    """The one source: the records that wait, and up to where it was queued and applied."""
+
+    waiting: deque[Logged]
+    queued: int = 0
+    applied: int = 0
+
+
+class Training:
+    """The work on one partition of examples, in the shape of `Work`."""
+
+    def __init__(self, partition: int, application: str, new_trainer: Callable[[], Trainer]) -> None:
+        """Begin at the beginning; `new_trainer` is asked unless there is something to restore."""
+        self.partition = partition
+        self.counters: dict[str, int] = {}
+        self.bad_run = self.bad_recent = self.recent = 0
+        self.newest_ms = 0
+        self.lanes = {partition: Log(deque())}
+        self._log = self.lanes[partition]
+        self._application = application
+        self._new_trainer = new_trainer
+        self._trainer: Trainer | None = None
+        self._outputs: list[Outgoing] = []
+        self._saved_waiting: dict[str, int] = {}
+        self._saved_blocks: dict[int, int] = {}
+        self._saving: tuple[dict[str, int], dict[int, int]] = ({}, {})
+        self._moved = False
+
+    @property
+    def trainer(self) -> Trainer:
+        """What learns; made when it is needed first."""
+        if self._trainer is None:
+            self._trainer = self._new_trainer()
+        return self._trainer
+
+    @property
+    def held(self) -> str:
+        """What was learned so far, in words."""
+        counts = self.trainer.counts
+        return f"model version {counts.version}, {counts.learned:,} examples learned, {counts.waiting:,} waiting"
+
+    def restore(self, states: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take in what was written: the mark, what waits, the remembered ids.
+
+        Raises:
+            BrokenMarkError: they are not all there, unreadable, another application's, or of another feature table.
+        """
+        mark: bytes | None = None
+        waiting: list[Waiting] = []
+        blocks: dict[int, list[int]] = {}
+        try:
+            for key, value in states:
+                if key == MARK_KEY:
+                    mark = value
+                elif key.startswith(_WAITING):
+                    waiting += _read_waiting(value)
+                else:
+                    blocks[int(key.removeprefix(_IDS))] = _read_ids(value)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise BrokenMarkError(f"a state of the trainer cannot be read: {error}") from error
+        if mark is not None:
+            self._restore(read_training_mark(mark, self._application), waiting, blocks)
+        elif waiting or blocks:
+            raise BrokenMarkError("the trainer has states but no mark: they are not all there")
+
+    def _restore(self, mark: TrainingMark, waiting: list[Waiting], blocks: dict[int, list[int]]) -> None:
+        state = mark.trainer
+        if state.feature_table != FEATURE_TABLE:
+            raise BrokenMarkError(
+                f"the trainer has learned {state.feature_table}, and this program computes {FEATURE_TABLE}: "
+                "give the trainer another --application, and it begins anew"
+            )
+        ids = [one for number in sorted(blocks) for one in blocks[number]]
+        count = min(_ids_ever(state), state.settings.remembered_ids)
+        ids = ids[len(ids) - count :] if count <= len(ids) else []
+        if len(ids) != count:
+            raise BrokenMarkError(f"the trainer remembers {count} ids, and they are not all there")
+        queue = msgspec.structs.replace(state.queue, waiting=sorted(waiting), ids=ids)
+        try:
+            self._trainer = Trainer.from_state(msgspec.structs.replace(state, queue=queue))
+        except TrainerError as error:
+            raise BrokenMarkError(f"the trainer cannot be restored: {error}") from error
+        self.newest_ms, self.counters = mark.newest_ms, dict(mark.counters)
+        self._log.queued = self._log.applied = mark.position
+        self._saved_waiting = Counter(entry[3] for entry in waiting)
+        self._saved_blocks = _blocks(_ids_ever(state), count)
+
+    def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
+        """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""
+        log = self.lanes[source]
+        if start > log.queued:
+            return False
+        log.waiting.extend(record for record in records if record.offset >= log.queued)
+        log.queued = max(log.queued, records[-1].offset + 1)
+        return True
+
+    def waiting(self, source: int) -> int:
+        """Return how many records wait to be applied."""
+        return len(self.lanes[source].waiting)
+
+    def advance(self, ended: Collection[int], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
+        """Apply up to `limit` records in the order of the log, learn what is due, and return how many they were."""
+        log, done = self._log, 0
+        while log.waiting and done < limit:
+            record = log.waiting.popleft()
+            self._judge(is_bad=self._apply(record))
+            log.applied = record.offset + 1
+            done += 1
+        self._moved = self._moved or done > 0
+        return done
+
+    def _apply(self, record: Logged) -> bool:
+        """Give one example to the trainer, or bury it; return whether it speaks for a broken producer."""
+        example = read_example(record, self.partition)
+        if isinstance(example, DeadLetter):
+            self._bury(example)
+            return True
+        why = self.trainer.receive(example)
+        if why is not None:
+            self._bury(_refused(record, self.partition, *_DETAILS[why]))
+            return why not in _NOBODYS_FAULT
+        self._count("examples")
+        self.newest_ms = max(self.newest_ms, settled_ms(example))
+        for version in self.trainer.advance(self.newest_ms - PATIENCE_MS):
+            self._outputs.append(published(version))
+            self._count("versions")
+        return False
+
+    def _bury(self, letter: DeadLetter) -> None:
+        self._outputs.append(outgoing(letter))
+        self._count(f"dead:{letter.reason}")
+
+    def _judge(self, *, is_bad: bool) -> None:
+        """Count bad records: one after the other, and in the last `RECENT_RECORDS` to `2 * RECENT_RECORDS`."""
+        self.bad_run = self.bad_run + 1 if is_bad else 0
+        self.bad_recent += is_bad
+        self.recent += 1
+        if self.recent >= 2 * RECENT_RECORDS:
+            self.recent //= 2
+            self.bad_recent //= 2
+
+    def changes(self) -> Changes | None:
+        """Return what has changed since `written` was last called, or None if nothing has."""
+        if not self._moved:
+            return None
+        state = self.trainer.state()
+        queue = state.queue
+        waiting: dict[str, list[Waiting]] = defaultdict(list)
+        for entry in queue.waiting:
+            waiting[entry[3]].append(entry)  # More than one, if it came again when its id was forgotten already.
+        counts = {key: len(entries) for key, entries in waiting.items()}
+        ever = _ids_ever(state)
+        blocks = _blocks(ever, len(queue.ids))
+        states: list[tuple[bytes, bytes | None]] = [
+            (_WAITING + key.encode(), _encode(waiting[key]) if key in waiting else None)
+            for key in sorted(counts.keys() | self._saved_waiting.keys())
+            if counts.get(key) != self._saved_waiting.get(key)
+        ]
+        first = ever - len(queue.ids)
+        for number in sorted(blocks.keys() | self._saved_blocks.keys()):
+            end = blocks.get(number)
+            if end != self._saved_blocks.get(number):
+                begin = max(number * BLOCK_IDS - first, 0)
+                value = None if end is None else _encode(queue.ids[begin : end - first])
+                states.append((_IDS + b"%d" % number, value))
+        mark = TrainingMark(
+            version=MARK_VERSION,
+            application=self._application,
+            position=self._log.applied,
+            newest_ms=self.newest_ms,
+            counters=dict(sorted(self.counters.items())),
+            trainer=msgspec.structs.replace(state, queue=msgspec.structs.replace(queue, waiting=[], ids=[])),
+        )
+        self._saving = (counts, blocks)
+        positions = {self.partition: self._log.applied}
+        return Changes(states, (MARK_KEY, _encode(mark)), list(self._outputs), positions)
+
+    def written(self) -> None:
+        """Note that the last `changes` are on their way; if they do not arrive, this must not be used again."""
+        self._saved_waiting, self._saved_blocks = self._saving
+        self._outputs.clear()
+        self._moved = False
+
+    def _count(self, name: str) -> None:
+        self.counters[name] = self.counters.get(name, 0) + 1
+
+
+def read_training_mark(raw: bytes, application: str) -> TrainingMark:
+    """Return the mark that was written.
+
+    Raises:
+        BrokenMarkError: it cannot be read, or belongs to another application or version.
+    """
+    try:
+        mark = msgspec.json.decode(raw, type=TrainingMark)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BrokenMarkError(f"the trainer's mark cannot be read: {error}") from error
+    if mark.version != MARK_VERSION:
+        raise BrokenMarkError(f"the trainer's mark has version {mark.version}, this program reads {MARK_VERSION}")
+    if mark.application != application:
+        raise BrokenMarkError(f"the mark is that of application {mark.application!r}, not of {application!r}")
+    return mark
+
+
+def read_example(record: Logged, partition: int) -> LabelledExample | DeadLetter:
+    """Return the example that a record holds, or the dead letter that says why it holds none.
+
+    An example from the future would move the trainer's time for good, so it is refused as an event from there is.
+    """
+    value = record.value or b""
+    if len(value) > VALUE_BYTES_MAX:
+        return _refused(record, partition, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
+    try:
+        message = _read_message(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _refused(record, partition, *why_undecodable(value, error))
+    example = LabelledExample(
+        example_id=message.example_id,
+        subscriber_id=message.subscriber_id,
+        snapshot_at_ms=_ms(message.snapshot_at),
+        features=message.features,
+        feature_table=message.feature_table,
+        label=message.label,
+        kind=message.kind,
+        knowable_at_ms=_ms(message.knowable_at),
+        closed_at_ms=_ms(message.closed_at),
+        probability=message.probability,
+        model_version=message.model_version,
+    )
+    if settled_ms(example) > record.timestamp + AHEAD_MS_MAX:
+        return _refused(record, partition, "future_time", "it was settled more than a day after it was written")
+    return example
+
+
+def settled_ms(example: LabelledExample) -> int:
+    """Return an event time that had come when the example was made: of the leaving, or of the end of the horizon."""
+    return example.knowable_at_ms if example.kind in _SETTLED_AT_ONCE else example.closed_at_ms
+
+
+def published(version: ModelVersion) -> Outgoing:
+    """Return the record of a model version: whole and plain, under a key that no other version has."""
+    return Outgoing(MODELS, version.served_as.encode(), _encode(version))
+
+
+def _refused(record: Logged, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:
+    redrives = redrives_of(record.headers)
+    value = record.value or b""
+    return DeadLetter(EXAMPLES, partition, record.offset, reason, detail, value, record.key, redrives)
+
+
+def _ids_ever(state: TrainerState) -> int:
+    """Return how many ids were ever remembered: every example that was taken, learned by now or not."""
+    return state.settled.examples + sum(tally.examples for _, tally in state.queue.ticks)
+
+
+def _blocks(ever: int, count: int) -> dict[int, int]:
+    """Return the blocks that the last `count` of all ids lie in, each with the number of the id at which it ends.
+
+    >>> _blocks(600, 300)
+    {1: 512, 2: 600}
+    """
+    first = ever - count
+    numbers = range(first // BLOCK_IDS, -(-ever // BLOCK_IDS))
+    return {number: min((number + 1) * BLOCK_IDS, ever) for number in numbers}
+
+
+def _ms(text: str) -> int:
+    return epoch_ms(datetime.fromisoformat(text))
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_read_waiting: Final = msgspec.json.Decoder(list[Waiting]).decode
+_read_ids: Final = msgspec.json.Decoder(list[int]).decode
+_read_message: Final = msgspec.json.Decoder(ExampleMessage).decode

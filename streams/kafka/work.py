@@ -1,0 +1,57 @@
+"""What a keeper needs of the work on one partition number, whatever is done with its records."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from streams.kafka.slot import Changes, Logged
+
+
+class Queued(Protocol):
+    """One source of a partition number: up to which offset it was queued, and up to which applied."""
+
+    queued: int
+    applied: int
+
+
+class Work(Protocol):
+    """Runs of records in, changes out, without any I/O: `slot.py` keeps subscribers, `training.py` learns.
+
+    `bad_run` counts the bad records one after the other, `bad_recent` those among the last `recent`.
+    """
+
+    partition: int
+    counters: dict[str, int]
+    bad_run: int
+    bad_recent: int
+    recent: int
+
+    @property
+    def lanes(self) -> Mapping[int, Queued]:
+        """Its sources by their numbers."""
+
+    @property
+    def held(self) -> str:
+        """What it holds, in words for people."""
+
+    def restore(self, states: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take in what was written.
+
+        Raises:
+            UnreadableStateError: a state is none, or of another version.
+            BrokenMarkError: the mark is missing among states, unreadable, or another application's.
+        """
+
+    def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
+        """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""
+
+    def waiting(self, source: int) -> int:
+        """Return how many records of a source wait."""
+
+    def advance(self, ended: Collection[int], limit: int) -> int:
+        """Apply up to `limit` records and wakes, return how many; `ended` are the sources without more."""
+
+    def changes(self) -> Changes | None:
+        """Return what has changed since `written` was last called, or None if nothing has."""
+
+    def written(self) -> None:
+        """Note that the last `changes` are on their way; if they do not arrive, this work must not be used again."""

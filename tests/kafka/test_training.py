@@ -1,0 +1,235 @@
+"""The trainer's work without a broker: any cut, any kill and any interleaving end in the same versions, bit for bit."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from streams.bootstrap import new_trainer
+from streams.core.outputs import DeadLetterMessage
+from streams.core.policy import Policy
+from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes
+from streams.kafka.training import BLOCK_IDS, PATIENCE_MS, Training, settled_ms
+from streams.runners.label_queue import TrainerSettings
+from streams.runners.trainer import Trainer, TrainerState
+from tests.kafka.learners import BAD, bodies, example, fast_policy, oracle, published, raw, restored
+from tests.kafka.test_slot import Written
+from tests.kafka.workers import Raw
+
+APPLICATION = "forewarn-trainer"
+COUNT = 1_500
+SEVERAL = 300
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    """Return a policy under which there is much to learn in few days."""
+    return fast_policy(tmp_path_factory.mktemp("policy"))[1]
+
+
+@pytest.fixture(scope="module")
+def log() -> list[bytes]:
+    """Return examples as one partition would settle them: leavers at once, stayers when their horizon has closed."""
+    examples = [example(number) for number in range(COUNT)]
+    return bodies(sorted(examples, key=lambda one: (settled_ms(one), one.example_id)))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(policy: Policy, log: list[bytes]) -> tuple[bytes, list[bytes]]:
+    """Return the trainer and the versions that come of the whole log in one go."""
+    trainer, versions = oracle(log, policy)
+    return trainer.snapshot(), [msgspec.json.encode(version) for version in versions]
+
+
+def training(policy: Policy, written: Written | None = None) -> Training:
+    made = Training(0, APPLICATION, lambda: new_trainer(policy))
+    if written is not None:
+        made.restore(written.states.items())
+    return made
+
+
+def save(made: Training, written: Written) -> None:
+    written.take(made.changes())
+    made.written()
+
+
+class Kept(Written):
+    """What would be in the log, with the model versions apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.published: list[bytes] = []
+
+    def take(self, changes: Changes | None) -> None:
+        super().take(changes)
+        self.published += published(changes.outputs) if changes is not None else []
+
+
+def run(made: Training, records: Sequence[Raw], written: Written) -> None:
+    assert made.queue(0, records[0].offset, records)
+    while made.advance(set(), 1_000):
+        pass
+    save(made, written)
+
+
+def test_what_is_published_is_what_a_trainer_gives_that_is_fed_in_the_order_of_the_log(
+    policy: Policy, log: list[bytes], undisturbed: tuple[bytes, list[bytes]]
+) -> None:
+    written = Kept()
+    run(training(policy), raw(log), written)
+    assert len(written.published) > 5
+    assert (restored(written.states.items(), APPLICATION).trainer.snapshot(), written.published) == undisturbed
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_kill_at_any_point_leaves_the_same_versions_and_the_same_trainer(
+    seed: int, policy: Policy, log: list[bytes], undisturbed: tuple[bytes, list[bytes]]
+) -> None:
+    draw, records, written = random.Random(seed), raw(log), Kept()
+    while (made := training(policy, written)).lanes[0].applied < len(records):
+        stands = made.lanes[0].applied
+        assert made.queue(0, stands, records[stands:])
+        for _ in range(draw.randint(1, 4)):
+            made.advance(set(), draw.randint(1, SEVERAL))
+            if draw.random() < 0.5:
+                save(made, written)
+        made.advance(set(), draw.randint(0, SEVERAL))  # Killed with this in memory.
+    made = training(policy, written)
+    assert (made.trainer.snapshot(), written.published) == undisturbed
+    assert (made.newest_ms, made.counters["examples"]) == (max(settled_ms(example(n)) for n in range(COUNT)), COUNT)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_partitions_less_than_a_day_apart_may_come_in_any_order(seed: int, policy: Policy) -> None:
+    draw = random.Random(seed)
+    examples = [example(number) for number in range(COUNT)]
+    one, other = (
+        bodies(sorted(examples, key=lambda e: settled_ms(e) + draw.randrange(ahead))) for ahead in (1, PATIENCE_MS // 2)
+    )
+    assert one != other
+    assert oracle(one, policy)[1] == oracle(other, policy)[1]
+
+
+def test_an_example_that_comes_later_than_that_is_learned_all_the_same(policy: Policy, log: list[bytes]) -> None:
+    late = [*log[300:900], *log[:300], *log[900:]]
+    trainer, versions = oracle(late, policy)
+    in_time, _ = oracle(log, policy)
+    assert versions
+    assert trainer.counts.learned == in_time.counts.learned
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_example_is_a_dead_letter_with_its_reason_and_changes_nothing(
+    what: str, policy: Policy, log: list[bytes]
+) -> None:
+    value, reason = BAD[what]
+    made, written = training(policy), Kept()
+    moment = 1_800_000_000_000
+    records = [Raw(0, moment, b"k", log[0]), Raw(1, moment, b"k", value), Raw(2, moment, None, log[1])]
+    run(made, records, written)
+    (letter,) = [msgspec.json.decode(body, type=DeadLetterMessage) for body in written.outputs]
+    assert (letter.topic, letter.partition, letter.offset, letter.reason) == ("examples", 0, 1, reason)
+    assert letter.value == (value or b"")
+    assert made.counters == {"examples": 2, f"dead:{reason}": 1}
+    assert known(made.trainer) == known(oracle(log[:2], policy)[0])
+
+
+def known(trainer: Trainer) -> TrainerState:
+    """Return all of a trainer but how much it has refused."""
+    state = trainer.state()
+    return msgspec.structs.replace(state, queue=msgspec.structs.replace(state.queue, refused={}))
+
+
+def test_bad_examples_one_after_the_other_are_counted_as_a_flood_is(policy: Policy, log: list[bytes]) -> None:
+    made = training(policy)
+    run(made, raw([b"{"] * 40), Kept())
+    assert (made.bad_run, made.bad_recent, made.recent) == (40, 40, 40)
+    run(made, raw(log[:1], 40), Kept())
+    assert (made.bad_run, made.bad_recent) == (0, 40)
+    of_another_table, _ = BAD["another feature table"]
+    run(made, raw([of_another_table] * 40, 41), Kept())
+    assert (made.bad_run, made.bad_recent, made.counters["dead:out_of_range"]) == (0, 40, 40)
+
+
+def test_an_example_that_finds_the_queue_full_is_a_dead_letter_too(log: list[bytes]) -> None:
+    small = TrainerSettings(waiting_max=5, keep_negatives=1.0)
+    made, written = Training(0, APPLICATION, lambda: fresh(small)), Kept()
+    run(made, raw(log[:9]), written)
+    assert made.counters["dead:out_of_range"] == 4
+    assert b"send it again later" in written.outputs[0]
+
+
+def fresh(trainer_settings: TrainerSettings) -> Trainer:
+    from streams.core.features import FEATURE_TABLE, NAMES
+
+    return Trainer(trainer_settings, NAMES, FEATURE_TABLE)
+
+
+def test_forgotten_ids_leave_the_changelog_and_what_is_restored_is_bounded(log: list[bytes]) -> None:
+    small = TrainerSettings(remembered_ids=2 * BLOCK_IDS)
+    made, written = Training(0, APPLICATION, lambda: fresh(small)), Kept()
+    for record in raw(log):
+        assert made.queue(0, record.offset, [record])
+        made.advance(set(), 1)
+        if not record.offset % 97:
+            save(made, written)
+    save(made, written)
+    assert sum(key.startswith(b"ids/") for key in written.states) <= 3
+    assert restored(written.states.items(), APPLICATION).trainer.snapshot() == made.trainer.snapshot()
+
+
+def test_an_example_that_comes_again_while_it_waits_and_is_forgotten_is_kept_twice(log: list[bytes]) -> None:
+    small = TrainerSettings(remembered_ids=1, keep_negatives=1.0)
+    made, written = Training(0, APPLICATION, lambda: fresh(small)), Kept()
+    run(made, raw([log[0], log[1], log[0]]), written)
+    assert made.trainer.counts.waiting == 3
+    assert restored(written.states.items(), APPLICATION).trainer.snapshot() == made.trainer.snapshot()
+
+
+def test_a_transaction_holds_what_has_changed_and_not_all_that_is_remembered(policy: Policy, log: list[bytes]) -> None:
+    made = training(policy)
+    run(made, raw(log), Kept())
+    assert made.queue(0, len(log), raw(bodies([example(COUNT)]), len(log)))
+    made.advance(set(), 1)
+    changes = made.changes()
+    assert changes is not None
+    assert len(changes.states) < 20
+    assert sum(len(value or b"") for _, value in changes.states) < 20_000
+
+
+def test_states_that_are_not_all_there_or_anothers_are_refused(policy: Policy, log: list[bytes]) -> None:
+    written = Kept()
+    run(training(policy), raw(log), written)
+    states = dict(written.states)
+    with pytest.raises(BrokenMarkError, match="no mark"):
+        training(policy).restore([(key, value) for key, value in states.items() if key != MARK_KEY])
+    with pytest.raises(BrokenMarkError, match="cannot be read"):
+        training(policy).restore([(MARK_KEY, b"{}")])
+    with pytest.raises(BrokenMarkError, match="not of 'another'"):
+        Training(0, "another", lambda: new_trainer(policy)).restore(states.items())
+    with pytest.raises(BrokenMarkError, match="ids, and they are not all there"):
+        training(policy).restore([(key, value) for key, value in states.items() if key != b"ids/0"])
+    mark = states[MARK_KEY].replace(made_of(policy), b"features-00000000")
+    with pytest.raises(BrokenMarkError, match="begins anew"):
+        training(policy).restore([*((k, v) for k, v in states.items() if k != MARK_KEY), (MARK_KEY, mark)])
+
+
+def made_of(policy: Policy) -> bytes:
+    return new_trainer(policy).feature_table.encode()
+
+
+def test_a_run_behind_a_lost_one_is_refused_and_one_that_overlaps_is_not_applied_twice(
+    policy: Policy, log: list[bytes]
+) -> None:
+    records, made = raw(log[:30]), training(policy)
+    assert made.queue(0, 0, records[:10])
+    assert not made.queue(0, 20, records[20:])
+    assert made.queue(0, 5, records[5:15])
+    assert made.advance(set(), 100) == 15
+    assert made.counters == {"examples": 15}
+
+
+def test_the_policy_of_the_tests_is_read_from_its_file(tmp_path: Path) -> None:
+    assert fast_policy(tmp_path)[1].training.publish_every_days == 1
