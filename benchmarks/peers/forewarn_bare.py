@@ -77,13 +77,12 @@ class Counting(Slot):
         if not self._changed:
             return None
         states: list[tuple[bytes, bytes | None]] = [(key, PAIR.pack(*pair)) for key, pair in self._changed.items()]
+        self._packed.update(states)  # type: ignore[arg-type]  # none of them is an erasure
         mark = (MARK_KEY, PAIR.pack(0, -1))
         return Changes(states, mark, [], {self.partition: self.lanes[self.partition].applied})
 
     def written(self) -> None:
         """Note that the last changes are safe."""
-        for key, pair in self._changed.items():
-            self._packed[key] = PAIR.pack(*pair)
         self._changed.clear()
 
 
@@ -103,7 +102,7 @@ def count(job: Job) -> None:
     asyncio.run(make_changelog(job))
     asyncio.set_event_loop(asyncio.new_event_loop())
     meter = Meter(job)
-    settings = WorkerSettings(application=job.application)
+    settings = WorkerSettings(application=job.application, write_behind_s=job.commit)
     app, keeping = make_app(settings, Wire(brokers=job.brokers), [job.topic], lambda n: Counting(n, meter))
 
     @app.task

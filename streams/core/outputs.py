@@ -6,7 +6,9 @@ no name of a person has a field here; the raw bytes in a dead letter are the one
 kept for 7 days only.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import isfinite
 from typing import Annotated, Final, Literal, get_args
 
@@ -45,6 +47,15 @@ TOPIC_CHARS_MAX: Final = 249
 TRUNCATED_BYTES: Final = 65_536
 RAW_BYTES_MAX: Final = 1_048_578
 """Just over 1 MiB: the most that 1,398,104 characters of base64 can hold, so that both limits are one."""
+
+TIMES_REMEMBERED: Final = 4_096
+"""Times as text that are kept at hand: most are those at which everybody is scored."""
+
+REDRIVES: Final = "redrives"
+"""The header with how often a record was sent again: whoever does so adds one, and its dead letter carries it."""
+REDRIVES_DIGITS_MAX: Final = 9
+KEY: Final = "key"
+"""The header of a dead letter with the key of its record; there is none where the record had none."""
 
 TIME_PATTERN: Final = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$"
 
@@ -187,11 +198,12 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Outgoing(Struct, frozen=True, gc=False):
-    """A message ready to be sent: its topic, its key (which chooses the partition) and its bytes."""
+    """A message ready to be sent: its topic, its key (which chooses the partition), its bytes and its headers."""
 
     topic: str
     key: bytes
     value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def outgoing(effect: AlertChanged | LabelledExample | DeadLetter) -> Outgoing:
@@ -209,7 +221,17 @@ def outgoing(effect: AlertChanged | LabelledExample | DeadLetter) -> Outgoing:
         return Outgoing("examples", effect.subscriber_id.encode(), encode(example_message(effect)))
     letter = dead_letter_message(effect)
     key = f"{letter.topic}/{letter.partition}/{letter.offset}"
-    return Outgoing("dead-letters", key.encode(), encode(letter))
+    return Outgoing("dead-letters", key.encode(), encode(letter), _headers(letter, effect))
+
+
+def redrives_of(headers: Iterable[tuple[str, bytes | None]]) -> int:
+    """Return how often a record was sent again after it had become a dead letter; 0 where its headers do not say.
+
+    >>> redrives_of((("trace", b"7"), ("redrives", b"2"))), redrives_of((("redrives", b"many"),)), redrives_of(())
+    (2, 0, 0)
+    """
+    text = dict(headers).get(REDRIVES) or b""
+    return int(text) if text.isdigit() and len(text) <= REDRIVES_DIGITS_MAX else 0
 
 
 def encode(message: Message) -> bytes:
@@ -222,7 +244,9 @@ def encode(message: Message) -> bytes:
     b'{"topic":"usage","partition":0,"offset":2,"reason":"empty","detail":"","value":""}'
     """
     body = _ENCODER.encode(message)
-    # Building a struct checks no bound; reading it back does.  Outputs are rare, so this costs nothing that counts.
+    if isinstance(message, ExampleMessage) and isfinite(sum(message.features) + message.probability):
+        return body  # There are many of these, and nothing else in them comes from data.
+    # Building a struct checks no bound; reading it back does.  The others are rare, so this costs nothing that counts.
     _DECODERS[type(message)].decode(body)
     return body
 
@@ -300,6 +324,7 @@ def dead_letter_message(letter: DeadLetter) -> DeadLetterMessage:
     )
 
 
+@lru_cache(TIMES_REMEMBERED)
 def rfc3339(at_ms: int) -> str:
     """Return milliseconds since 1970-01-01 UTC as RFC 3339 text; raises `OverflowError` outside years 1 to 9999.
 
@@ -335,6 +360,18 @@ def _evidence_message(evidence: Evidence) -> EvidenceMessage:
 def _position_message(source: int, offset: int) -> PositionMessage:
     number, partition = divmod(source, PARTITIONS_MAX)
     return PositionMessage(topic=_INPUT_TOPICS[number], partition=partition, offset=offset)
+
+
+def _headers(message: DeadLetterMessage, letter: DeadLetter) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers of a dead letter, by which it can be chosen and sent again without reading its bytes."""
+    place = (
+        ("topic", message.topic.encode()),
+        ("partition", b"%d" % message.partition),
+        ("offset", b"%d" % message.offset),
+        ("reason", message.reason.encode()),
+        (REDRIVES, b"%d" % letter.redrives),
+    )
+    return place if letter.key is None else (*place, (KEY, letter.key))
 
 
 def _check_times(*texts: str) -> None:

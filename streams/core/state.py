@@ -347,10 +347,11 @@ def _columns(rows: "array[int]", width: int) -> list[int]:
     """Return the rows column by column, the days as distances from the one before: one byte instead of three."""
     if not rows:
         return []
-    days = rows[::width].tolist()
+    values = rows.tolist()
+    days = values[::width]
     columns = [days[0], *map(sub, days[1:], days)]
     for i in range(1, width):
-        columns += rows[i::width].tolist()
+        columns += values[i::width]
     return columns
 
 

@@ -13,7 +13,7 @@ from aiokafka.admin.config_resource import (  # type: ignore[import-untyped]  # 
 )
 from msgspec import Struct
 
-from streams.errors import InputError
+from streams.errors import InputError, SettingsError
 from streams.kafka.wire import Wire, check_connection, client_options
 
 SETTINGS: Final = ("cleanup.policy", "retention.ms", "max.message.bytes", "min.insync.replicas", "compression.type")
@@ -57,6 +57,13 @@ def plain(error: BaseException) -> str:
     """Return a failure of Kafka in one line, without the names of classes where there are words."""
     words = " ".join(str(error).split()).removeprefix(f"{type(error).__name__}: ")
     return words or type(error).__name__
+
+
+def missing_topic(topic: str) -> SettingsError:
+    """Return what to say about a topic that is not there."""
+    return SettingsError(
+        f"kafka_prefix: there is no topic {topic}", hint="`forewarn topics create` makes the topics with that prefix"
+    )
 
 
 async def partitions_of(admin: AIOKafkaAdminClient) -> dict[str, list[dict[str, Any]]]:
@@ -108,10 +115,14 @@ async def record_counts(wire: Wire, partitions: Mapping[str, int]) -> dict[str, 
 
 
 @asynccontextmanager
-async def reader(wire: Wire) -> AsyncIterator[AIOKafkaConsumer]:
-    """Give a consumer that belongs to no group and commits nothing."""
+async def reader(wire: Wire, *, committed: bool = False) -> AsyncIterator[AIOKafkaConsumer]:
+    """Give a consumer that belongs to no group and commits nothing, and may see `committed` records only."""
     consumer = AIOKafkaConsumer(
-        **client_options(wire), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+        **client_options(wire),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed" if committed else "read_uncommitted",
     )
     await consumer.start()
     try:

@@ -15,7 +15,7 @@ Partitions are assigned by range, so that one number of all keyed topics goes to
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Protocol, cast
 
 import faust
@@ -39,6 +39,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from faust.types import Message as FaustMessage
 from msgspec import Struct
+
+from streams.kafka.health import Standing
+from streams.kafka.parsed import as_parsed
 
 RUN_RECORDS: Final = 20_000
 FETCH_WAIT_MS: Final = 250
@@ -93,10 +96,17 @@ class Keeper(Protocol):
 
 
 class KeyedApp(faust.App):
-    """A Faust app that knows who keeps its keyed partitions, and how aiokafka's clients connect."""
+    """A Faust app that knows who keeps its keyed partitions, how it stands, and how aiokafka's clients connect."""
 
     keeper: Keeper
     options: dict[str, Any]
+    standing: Callable[[], Standing]
+    watch: Callable[[], Coroutine[Any, Any, None]]
+
+    async def on_start(self) -> None:
+        """Begin to watch at once: Faust begins an app's tasks only when partitions were assigned for the first time."""
+        await super().on_start()
+        self.add_future(self.watch())
 
     async def on_stop(self) -> None:
         """Have the last states written and their offsets committed before Faust leaves the group."""
@@ -166,6 +176,7 @@ class Consumer(base.Consumer):
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
             max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
+            key_deserializer=as_parsed,
             **app.options,
         )
         await self._reader.start()
@@ -201,7 +212,7 @@ class Consumer(base.Consumer):
                 return
             if run.start < run.records[0].offset:
                 await self._refuse_expired(tp, run)
-            yield tp, self._run_message(tp, run)
+            yield tp, self._to_message(tp, run)
 
     def _runs(self, key: TopicPartition, records: Sequence[ConsumerRecord]) -> Iterator[tuple[TP, Run]]:
         """Cut a fetch into runs; nothing else may run between the fetch and this."""
@@ -220,12 +231,6 @@ class Consumer(base.Consumer):
         if first > run.start:
             self.keeper.expired(tp.topic, tp.partition, run.start, first)
 
-    def _run_message(self, tp: TP, run: Run) -> FaustMessage:
-        message = self._to_message(tp, run.records[0])
-        message.key = None
-        message.value = cast("bytes", run)  # Any value will do: the codec is `raw`.
-        return message
-
     async def perform_seek(self) -> None:
         """Go to where the states stand, as Faust does to the committed offsets after every assignment."""
         keys = sorted(self._reader.assignment())
@@ -243,22 +248,26 @@ class Consumer(base.Consumer):
         self._reader.seek(_kafka_tp(tp), position)
         self._stands[tp] = position
 
-    async def ended(self) -> dict[TP, int]:
+    async def progress(self) -> tuple[dict[TP, int], dict[int, int]]:
         """Return the partitions that were read to their end, with the offset up to which records were handed over.
 
         The log may end in a transaction's marker, which nobody is given: then the reader stands behind the last record.
-        An open transaction's records count when it is committed.
+        An open transaction's records count when it is committed.  The second value is how many records of each number
+        have not been read yet.
         """
-        found = {}
+        ended: dict[TP, int] = {}
+        lags: dict[int, int] = {}
         for tp, stands in list(self._stands.items()):
             key = _kafka_tp(tp)
             if key not in self._reader.assignment() or self._reader.highwater(key) is None:
                 continue
             stable = self._reader.last_stable_offset(key)
             end = self._reader.highwater(key) if stable is None or stable < 0 else stable
-            if await self._reader.position(key) >= end:
-                found[tp] = stands
-        return found
+            lag = end - await self._reader.position(key)
+            lags[tp.partition] = lags.get(tp.partition, 0) + max(0, lag)
+            if lag <= 0:
+                ended[tp] = stands
+        return ended, lags
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ANN401, ARG002 - Faust's own
         return iter(list(self._stands))
@@ -298,11 +307,26 @@ class Consumer(base.Consumer):
     def _new_topicpartition(self, topic: str, partition: int) -> TP:
         return TP(topic, partition)
 
-    def _to_message(self, tp: TP, record: ConsumerRecord) -> ConsumerMessage:
-        return driver.Consumer._to_message(cast("Any", self), tp, record)  # noqa: SLF001 - a record of the same client
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:  # noqa: ANN401 - a run here
+        first = record.records[0]
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            first.offset,
+            first.timestamp / 1000.0,
+            first.timestamp_type,
+            [],
+            None,
+            record,
+            first.checksum,
+            -1,
+            -1,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
 
     def _not_asked_for(self, *_: object, **__: object) -> Any:  # noqa: ANN401 - it returns nothing
-        raise NotImplementedError("an app of keyed topics has no tables, no replies and no topics of its own")
+        raise RuntimeError("an app of keyed topics has no tables, no replies and no topics of its own")
 
     create_topic = key_partition = topic_partitions = _not_asked_for
     position = highwater = highwaters = earliest_offsets = _not_asked_for

@@ -17,9 +17,12 @@ from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped]  # as above
 from msgspec import Struct
 
+from streams.kafka.parsed import as_parsed
 from streams.kafka.slot import Changes
 
 BATCH_BYTES: Final = 1 << 20
+LETTER_BYTES: Final = 2 << 20
+"""The most that a record may have: a dead letter with the largest bad record in base64."""
 FETCH_BYTES: Final = 64 << 20
 PARTITION_FETCH_BYTES: Final = 16 << 20
 CLOSE_S: Final = 5.0
@@ -59,7 +62,8 @@ class Changelog:
         producer = AIOKafkaProducer(
             transactional_id=f"{self._application}-{partition}",
             max_batch_size=BATCH_BYTES,
-            compression_type="lz4",
+            max_request_size=LETTER_BYTES,
+            compression_type=None,
             linger_ms=0,
             **self._options,
         )
@@ -82,7 +86,8 @@ class Changelog:
             sent = await self._send_states(producer, partition, changes)
             for output in changes.outputs:
                 topic = self._prefix + output.topic
-                sent.append(await producer.send(topic, key=output.key, value=output.value))
+                headers = list(output.headers)
+                sent.append(await producer.send(topic, key=output.key, value=output.value, headers=headers))
             await asyncio.gather(*sent)
             await producer.commit_transaction()
         except (KafkaError, OSError, TimeoutError) as error:
@@ -126,6 +131,7 @@ class Changelog:
             auto_offset_reset="earliest",
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            key_deserializer=as_parsed,
             **self._options,
         )
         await consumer.start()

@@ -9,22 +9,31 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Final, Protocol
 
-import msgspec
 from msgspec import Struct
 
 from streams.core.events import PARTITIONS_MAX
 from streams.core.state import UnreadableStateError
+from streams.kafka.admin import KafkaError
 from streams.kafka.batches import Reach, Run
 from streams.kafka.changelog import Changelog, WriteFailedError
-from streams.kafka.slot import RECENT_RECORDS, BrokenMarkError, Logged, Slot
+from streams.kafka.health import Standing
+from streams.kafka.kept import Kept, Sought, Writing
+from streams.kafka.slot import RECENT_RECORDS, BrokenMarkError, Logged
+from streams.kafka.stops import EXIT_FLOOD, EXIT_INVARIANT, EXIT_IO, StoppedError
+from streams.kafka.work import Work
 
 TURN_RECORDS: Final = 2_000
 """Records applied before others may have the loop: some 30 ms."""
-WRITE_RECORDS: Final = 20_000
+WRITE_RECORDS: Final = 100_000
+"""Records and wakes after which is written at once: their states take some tens of megabytes until they are sent."""
 WRITE_S: Final = 0.25
+WRITE_BEHIND_S: Final = 10.0
+"""How often is written while a backlog is worked off: a subscriber of whom much comes is written once for all of it."""
 SEEK_AGAIN_S: Final = 5.0
 LOST_S: Final = 2.0
 """For how long nothing may come before what was read and did not arrive counts as lost on the way."""
+BEHIND_RECORDS: Final = 5_000
+"""Records not applied yet from which on a partition number counts as being behind."""
 WAITING_MAX: Final = 60_000
 """Records of one source that may wait for the other sources before its partition is paused."""
 
@@ -49,45 +58,6 @@ class Flood(Struct, frozen=True):
     run: int = 500
 
 
-class Sought(Struct, frozen=True):
-    """That a source was gone back to: its position, and when (monotonic seconds)."""
-
-    position: int
-    at_s: float
-
-
-class Kept(Struct):
-    """One partition number that is ours: its slot, and how far what it has applied is safe (times: monotonic seconds).
-
-    `safe` has the next offset of each source that is not yet in the log, `ended` the sources that were read to their
-    end, `unwritten` the records that were applied since `written_s`, `moved_s` when something was applied last or
-    nothing waited.
-    """
-
-    slot: Slot
-    safe: dict[int, int]
-    written_s: float
-    moved_s: float
-    ended: set[int] = msgspec.field(default_factory=set)
-    unwritten: int = 0
-    unwritten_since_s: float | None = None
-
-
-class StoppedError(Exception):
-    """The worker has to end: the exit code, and the last line that it says."""
-
-    def __init__(self, exit_code: int, line: str) -> None:
-        """Keep both."""
-        super().__init__(line)
-        self.exit_code = exit_code
-
-
-EXIT_FLOOD: Final = 65
-EXIT_INVARIANT: Final = 70
-EXIT_IO: Final = 74
-EXIT_STALLED: Final = 75
-
-
 class Keeping:
     """The partitions of one worker; every method is called in the loop that the worker runs in."""
 
@@ -95,10 +65,11 @@ class Keeping:
         self,
         application: str,
         topics: Sequence[str],
-        new_slot: Callable[[int], Slot],
+        new_slot: Callable[[int], Work],
         changelog: Changelog,
         *,
         write_s: float = WRITE_S,
+        write_behind_s: float = WRITE_BEHIND_S,
         flood: Flood = Flood(),  # noqa: B008 - frozen
         accepts_expired: bool = False,
         say: Callable[[str], None] = print,
@@ -113,11 +84,14 @@ class Keeping:
         self._new_slot = new_slot
         self._changelog = changelog
         self._write_s = write_s
+        self._write_behind_s = max(write_s, write_behind_s)
         self._flood = flood
         self._accepts_expired = accepts_expired
         self._say = say
         self._lock = asyncio.Lock()
         self._accepted_s = monotonic()
+        self._assigned: tuple[int, ...] | None = None
+        self._write_ended_s: float | None = None
         self._kept: dict[int, Kept] = {}
         self._sought: dict[int, Sought] = {}
         self._paused: set[int] = set()
@@ -130,10 +104,21 @@ class Keeping:
         """Say whether any partition is ours."""
         return bool(self._kept)
 
+    def standing(self, unreached_s: float = 0.0) -> Standing:
+        """Return how this worker stands, of which brokers were last heard `unreached_s` seconds ago."""
+        return Standing(
+            partitions=self._assigned,
+            restored=tuple(sorted(self._kept)),
+            moved=tuple(sorted(number for number, kept in self._kept.items() if kept.has_moved)),
+            written_s=None if self._write_ended_s is None else monotonic() - self._write_ended_s,
+            unreached_s=unreached_s,
+        )
+
     def unwritten_s(self) -> float:
         """Return for how long the oldest record that was applied has waited to be written."""
         now_s = monotonic()
-        since = (kept.unwritten_since_s for kept in self._kept.values() if kept.unwritten_since_s is not None)
+        since = [kept.unwritten_since_s for kept in self._kept.values() if kept.unwritten_since_s is not None]
+        since += [kept.writing.since_s for kept in self._kept.values() if kept.writing is not None]
         return now_s - min(since, default=now_s)
 
     def unmoved_s(self) -> float:
@@ -149,7 +134,8 @@ class Keeping:
         """
         async with self._lock:
             self.joined = True
-            for partition in sorted({partition for _, partition in assigned}):
+            self._assigned = tuple(sorted({partition for _, partition in assigned}))
+            for partition in self._assigned:
                 missing = self.keyed - {topic for topic, number in assigned if number == partition}
                 if missing:
                     raise StoppedError(
@@ -161,7 +147,12 @@ class Keeping:
 
     async def _take(self, partition: int) -> None:
         slot = self._new_slot(partition)
-        restored = await self._changelog.take(partition)
+        try:
+            restored = await self._changelog.take(partition)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise StoppedError(
+                EXIT_IO, f"partition {partition} cannot be taken: {type(error).__name__}: {error}"
+            ) from error
         try:
             slot.restore(restored.states.items())
         except (UnreadableStateError, BrokenMarkError) as error:
@@ -170,16 +161,18 @@ class Keeping:
         self._kept[partition] = Kept(slot, safe, written_s=monotonic(), moved_s=monotonic())
         rate = restored.records / restored.seconds if restored.seconds else 0.0
         self._say(
-            f"partition {partition} restored: {len(slot.subscribers):,} subscribers from {restored.records:,} records "
+            f"partition {partition} restored: {slot.held} from {restored.records:,} records "
             f"in {restored.seconds:.2f} s ({rate:,.0f}/s)"
         )
 
     async def drop(self, revoked: Sequence[tuple[str, int]]) -> None:
         """Write what is left to write, then give up every partition number that was revoked."""
         async with self._lock:
+            self._assigned = None  # Until the group has said what is ours next.
             for partition in sorted({number for _, number in revoked}):
                 if partition in self._kept:
                     await self._write(self._kept[partition])
+                    await self._arrive(self._kept[partition])
                     del self._kept[partition]
                 await self._changelog.drop(partition)
 
@@ -192,6 +185,8 @@ class Keeping:
         async with self._lock:
             for kept in self._kept.values():
                 await self._write(kept)
+            for kept in self._kept.values():
+                await self._arrive(kept)
 
     async def close(self) -> None:
         """Write what is left to write and give everything up, before the worker ends.
@@ -271,16 +266,20 @@ class Keeping:
                 reader.pause(topic, partition, paused=True)
             await self._turn(kept)
 
-    async def tick(self, ended: Mapping[tuple[str, int], int], reader: Reader) -> None:
-        """Go on with every partition; `ended` are the sources read to their end, with where they stand then.
+    async def tick(self, ended: Mapping[tuple[str, int], int], lags: Mapping[int, int], reader: Reader) -> None:
+        """Go on with every partition.
+
+        `ended` are the sources read to their end, with where they stand then; `lags` how many records of each partition
+        number have not been read yet.
 
         Raises:
             StoppedError: as `accept` does.
         """
         async with self._lock:
             is_quiet = monotonic() - self._accepted_s > LOST_S
-            for kept in self._kept.values():
+            for partition, kept in self._kept.items():
                 kept.ended.clear()
+                kept.is_behind = lags.get(partition, 0) + sum(map(kept.slot.waiting, kept.slot.lanes)) > BEHIND_RECORDS
             for (topic, partition), position in ended.items():
                 found, source = self._kept.get(partition), self.source(topic, partition)
                 if found is None:
@@ -327,10 +326,14 @@ class Keeping:
                 await asyncio.sleep(0)
         if len(kept.ended) == len(slot.lanes):
             kept.moved_s = monotonic()  # Nothing is left to apply.
-        if kept.unwritten and monotonic() - kept.written_s >= self._write_s:
+            kept.has_moved = kept.has_moved or not (kept.unwritten or kept.writing)
+        if kept.writing is not None and kept.writing.task.done():
+            await self._arrive(kept)
+        write_s = self._write_behind_s if kept.is_behind else self._write_s
+        if kept.writing is None and kept.unwritten and monotonic() - kept.written_s >= write_s:
             await self._write(kept)
 
-    def _refuse_flood(self, slot: Slot) -> None:
+    def _refuse_flood(self, slot: Work) -> None:
         """Stop before a flood of bad records is written to the dead letters."""
         share = slot.bad_recent / slot.recent if slot.recent >= RECENT_RECORDS else 0.0
         if slot.bad_run >= self._flood.run or share >= self._flood.ratio:
@@ -342,14 +345,28 @@ class Keeping:
             )
 
     async def _write(self, kept: Kept) -> None:
+        """Begin to write what has changed, once what was begun before is in the log.
+
+        What goes on meanwhile changes nothing of it; if it fails the process ends, and its memory with it.
+        """
+        await self._arrive(kept)
         changes = kept.slot.changes()
         if changes is None:
             return
+        kept.slot.written()
+        writing = asyncio.ensure_future(self._changelog.write(kept.slot.partition, changes))
+        kept.writing = Writing(writing, changes.positions, kept.unwritten, kept.unwritten_since_s or monotonic())
+        kept.unwritten, kept.unwritten_since_s, kept.written_s = 0, None, monotonic()
+
+    async def _arrive(self, kept: Kept) -> None:
+        """Wait until what was begun to be written is in the log, and take note of it."""
+        if kept.writing is None:
+            return
         try:
-            await self._changelog.write(kept.slot.partition, changes)
+            await kept.writing.task
         except WriteFailedError as error:
             raise StoppedError(EXIT_IO, str(error)) from error
-        kept.slot.written()
-        kept.safe.update(changes.positions)
-        self.written_records += kept.unwritten
-        kept.unwritten, kept.unwritten_since_s, kept.written_s = 0, None, monotonic()
+        kept.safe.update(kept.writing.positions)
+        self.written_records += kept.writing.records
+        kept.writing, kept.has_moved = None, True
+        self._write_ended_s = monotonic()

@@ -17,7 +17,7 @@ from streams.core.effects import DeadLetter
 from streams.core.events import INPUTS, PARTITIONS_MAX, Event, Record
 from streams.core.state import DAY_MS
 from streams.errors import InputError, SettingsError
-from streams.kafka.admin import KafkaError, connected, partitions_of, plain, settings_of
+from streams.kafka.admin import KafkaError, connected, missing_topic, partitions_of, plain, settings_of
 from streams.kafka.batching import BATCH_BYTES, PATIENCE_S, Batches, Place
 from streams.kafka.partitioning import partition_of
 from streams.kafka.sampling import subscriber_of
@@ -159,7 +159,7 @@ class _Desk:
     def _topic(self, name: str) -> _Topic:
         topic = self._topics.get(name)
         if topic is None:
-            raise _missing(self._prefix + name)
+            raise missing_topic(self._prefix + name)
         return topic
 
     def _dated(self, line: _Line, topic: _Topic) -> int:
@@ -200,7 +200,7 @@ async def _topics(wire: Wire, prefix: str, named: set[str]) -> dict[str, _Topic]
         counts = {name: len(there[prefix + name]) for name in INPUTS if prefix + name in there}
         for name in INPUTS:
             if name in named and name not in counts:
-                raise _missing(prefix + name)
+                raise missing_topic(prefix + name)
         problems = uneven({prefix + name: count for name, count in counts.items()})
         if problems:
             raise SettingsError(
@@ -257,9 +257,3 @@ def _with_line(record: Record) -> Item:
     if isinstance(item, DeadLetter):
         return item
     return _Line(item.source, item.offset, item.at_ms, item.body, record.value)
-
-
-def _missing(topic: str) -> SettingsError:
-    return SettingsError(
-        f"kafka_prefix: there is no topic {topic}", hint="`forewarn topics create` makes the topics with that prefix"
-    )

@@ -17,9 +17,10 @@ from msgspec import Struct
 from streams.core.decode import decode
 from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent
 from streams.core.events import INPUTS, Event, Record, source_number
-from streams.core.outputs import Outgoing, outgoing
+from streams.core.outputs import Outgoing, outgoing, redrives_of
 from streams.core.step import Context
-from streams.runners.subscribers import Subscribers
+from streams.kafka.serving import Serving
+from streams.runners.subscribers import SNAPSHOT, Subscribers
 
 MARK_VERSION: Final = 1
 MARK_KEY: Final = b"mark"
@@ -28,6 +29,7 @@ MARK_KEY: Final = b"mark"
 RECENT_RECORDS: Final = 1_000
 
 _TOPICS: Final = tuple(INPUTS)
+_SNAPSHOT: Final = SNAPSHOT.encode()
 _ERASING: Final = "subscribers"
 """The topic on which a key without a value erases the subscriber."""
 
@@ -74,6 +76,10 @@ class Logged(Protocol):
     def value(self) -> bytes | None:
         """Its bytes."""
 
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """What was sent along with it; looked at only where it cannot be used."""
+
 
 class Erasure(Struct, frozen=True, gc=False):
     """A subscriber of whom nothing is to be left."""
@@ -90,6 +96,7 @@ class Lane(Struct, gc=False):
     queued: int = 0
     applied: int = 0
     clock_ms: int = 0
+    events: int = 0
     head: Event | DeadLetter | Erasure | None = None
     head_offset: int = 0
 
@@ -97,12 +104,15 @@ class Lane(Struct, gc=False):
 class Slot:
     """One partition number's subscribers and where its sources stand."""
 
-    def __init__(self, partition: int, application: str, context: Context) -> None:
-        """Begin with nobody, at the beginning of every source."""
+    def __init__(self, partition: int, application: str, serving: Serving | Context) -> None:
+        """Begin with nobody, at the beginning of every source; a context that is given serves for ever."""
         self.partition = partition
         self.stream_ms = 0
         self.counters: dict[str, int] = {}
-        self.subscribers = Subscribers(context)
+        self._serving = serving if isinstance(serving, Serving) else Serving(serving)
+        self._served_edition = -1
+        self._serves_until_ms = 0
+        self.subscribers = Subscribers(self._serving.at(0)[0])
         self.lanes = {
             source: Lane(source, topic, deque()) for topic in _TOPICS for source in (source_number(topic, partition),)
         }
@@ -111,6 +121,11 @@ class Slot:
         self._effects: list[AlertChanged | LabelledExample | DeadLetter] = []
         self._moved = False
         self.bad_run = self.bad_recent = self.recent = 0
+
+    @property
+    def held(self) -> str:
+        """Whom it keeps, in words."""
+        return f"{len(self.subscribers):,} subscribers"
 
     def restore(self, states: Iterable[tuple[bytes, bytes]]) -> None:
         """Take in what was written: states by key, and the mark.
@@ -121,7 +136,9 @@ class Slot:
         """
         mark: bytes | None = None
         for key, value in states:
-            if key == MARK_KEY:
+            if _SNAPSHOT in key:
+                self.subscribers.restore_snapshot(key, value)
+            elif key == MARK_KEY:
                 mark = value
             else:
                 self.subscribers.restore(key.decode(), value)
@@ -157,22 +174,24 @@ class Slot:
         return len(lane.waiting) + (lane.head is not None)
 
     def advance(self, ended: Collection[int], limit: int) -> int:
-        """Apply up to `limit` records in event time and return how many; `ended` are the sources without more."""
+        """Apply up to `limit` records and wakes in event time, return how many; `ended` have no more."""
+        if self._served_edition != self._serving.edition:
+            self._serve(self.stream_ms)
         heads, lanes, done = self._heads, self.lanes, 0
+        if any(lane.head is None and source not in ended for source, lane in lanes.items()):
+            return 0
         while heads and done < limit:
-            if len(heads) < len(lanes) and any(
-                lane.head is None and source not in ended for source, lane in lanes.items()
-            ):
-                break
             lane = lanes[heads[0][1]]
             item = lane.head
-            lane.applied = lane.head_offset + 1
-            done += 1
             if isinstance(item, Event):
                 if item.at_ms > self.stream_ms:
-                    self._pass(item.at_ms)
-                self._count(f"events:{lane.topic}")
-                self._take(self.subscribers.give(item.body.subscriber_id, item))
+                    done += self._pass(item.at_ms, limit - done)
+                    if self.stream_ms < item.at_ms:
+                        break  # More have to wake first.
+                lane.events += 1
+                effects = self.subscribers.give(item.body.subscriber_id, item)
+                if effects:
+                    self._take(effects)
             elif isinstance(item, Erasure):
                 self.subscribers.forget(item.subscriber_id)
                 self._count("erased")
@@ -180,8 +199,11 @@ class Slot:
                 self._effects.append(item)
                 self._count(f"dead:{item.reason}")
             self._judge(is_bad=isinstance(item, DeadLetter))
+            lane.applied = lane.head_offset + 1
             lane.head = None
-            self._draw(lane, replace=True)
+            done += 1
+            if not self._draw(lane, replace=True) and lane.source not in ended:
+                break  # What comes next of it may be older than what the others have.
         self._moved = self._moved or done > 0
         return done
 
@@ -198,25 +220,29 @@ class Slot:
         """Return what has changed since `written` was last called, or None if nothing has."""
         if not self._moved:
             return None
-        states = [(subscriber_id.encode(), packed) for subscriber_id, packed in self.subscribers.packed()]
+        states = list(self.subscribers.packed_apart())
         positions = {source: lane.applied for source, lane in self.lanes.items() if lane.applied}
         self._count("scored", self.subscribers.scored)
         self.subscribers.scored = 0
+        for lane in self.lanes.values():
+            if lane.events:
+                self._count(f"events:{lane.topic}", lane.events)
+                lane.events = 0
         mark = Mark(MARK_VERSION, self._application, positions, self.stream_ms, dict(sorted(self.counters.items())))
         return Changes(states, (MARK_KEY, _encode(mark)), [outgoing(effect) for effect in self._effects], positions)
 
     def written(self) -> None:
-        """Note that the last `changes` are safe."""
+        """Note that the last `changes` are on their way; if they do not arrive, this slot must not be used again."""
         self.subscribers.changed.clear()
         self._effects.clear()
         self._moved = False
 
-    def _draw(self, lane: Lane, *, replace: bool = False) -> None:
-        """Decode the next record of a lane to its head; what has no time of its own has that of the record before."""
+    def _draw(self, lane: Lane, *, replace: bool = False) -> bool:
+        """Decode the next record of a lane to its head, if there is one; without a time it has the last one's."""
         if not lane.waiting:
             if replace:
                 heappop(self._heads)
-            return
+            return False
         raw = lane.waiting.popleft()
         if raw.value is None and raw.key is not None and lane.topic == _ERASING:
             lane.head = Erasure(raw.key.decode(errors="replace"))
@@ -225,18 +251,38 @@ class Slot:
             lane.head = item = decode(record)
             if isinstance(item, Event):
                 lane.clock_ms = item.at_ms
+            else:
+                lane.head = msgspec.structs.replace(item, key=raw.key, redrives=redrives_of(raw.headers))
         lane.head_offset = raw.offset
         if replace:
             heapreplace(self._heads, (lane.clock_ms, lane.source))
         else:
             heappush(self._heads, (lane.clock_ms, lane.source))
+        return True
 
-    def _pass(self, stream_ms: int) -> None:
-        """Move the stream's time; every wake on the way has its turn."""
-        subscribers = self.subscribers
-        for at_ms, asking in subscribers.wakes.due(stream_ms):
+    def _pass(self, stream_ms: int, limit: int) -> int:
+        """Move the stream's time once every wake on the way has had its turn; return how many had one, `limit` at most.
+
+        If there are more, the time stays where it is: whoever has been woken does not ask again.
+        """
+        subscribers, woken = self.subscribers, 0
+        while (due := subscribers.wakes.take(stream_ms, limit - woken)) is not None:
+            at_ms, asking = due
+            woken += len(asking)
+            if at_ms > self._serves_until_ms:
+                self._serve(at_ms - 1)  # Whoever wakes at the very moment of a change wakes before it.
             self._take(subscribers.wake(at_ms, asking))
+            if woken >= limit:
+                return woken
+        if stream_ms >= self._serves_until_ms:
+            self._serve(stream_ms)
         self.stream_ms = stream_ms
+        return woken
+
+    def _serve(self, stream_ms: int) -> None:
+        """Take the context that is in force at a time, until the next one is."""
+        self._served_edition = self._serving.edition
+        self.subscribers.context, self._serves_until_ms = self._serving.at(stream_ms)
 
     def _take(self, effects: Iterable[Effect]) -> None:
         for effect in effects:

@@ -30,6 +30,15 @@ RECORD_BYTES_MAX: Final = 1_048_588
 Cleanup = Literal["delete", "compact"]
 
 
+def trainer_of(application: str) -> str:
+    """Return the name of the group of trainers that learns what an application's workers write.
+
+    >>> trainer_of(APPLICATION)
+    'forewarn-trainer'
+    """
+    return f"{application}-trainer"
+
+
 def changelog_of(application: str) -> str:
     """Return the name of the changelog of a group of workers, without the prefix.
 
@@ -74,6 +83,7 @@ class _TopicFile(Struct, frozen=True):
     retention_ms: int
     compression: str
     max_message_bytes: int
+    partitions: int | None = None
 
 
 def insync_of(replication: int) -> int:
@@ -111,7 +121,15 @@ def _internal(application: str) -> tuple[TopicSpec, ...]:
         max_message_bytes=8 * RECORD_BYTES_MAX,
         keyed=True,
     )
-    return (*broadcast, changelog)
+    trained = TopicSpec(
+        name=changelog_of(trainer_of(application)),
+        description="What the trainer has learned, what waits to be learned, and which examples it knows.",
+        cleanup="compact",
+        retention_ms=FOR_EVER_MS,
+        max_message_bytes=8 * RECORD_BYTES_MAX,
+        partitions=1,
+    )
+    return (*broadcast, changelog, trained)
 
 
 def _folder() -> Traversable:
@@ -134,5 +152,6 @@ def _read(path: Traversable, name: str) -> TopicSpec:
         retention_ms=declared.retention_ms,
         max_message_bytes=declared.max_message_bytes,
         compression=declared.compression,
+        partitions=declared.partitions,
         keyed=declared.co_partition_group == "subscriber",
     )

@@ -6,29 +6,38 @@ exit code of its own and a last line that says why, and a supervisor starts it a
 """
 
 import asyncio
+import gc
 import os
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any, Final, NoReturn, cast
 
+import faust
 from faust.types import TP
 from msgspec import Struct
 
 from streams.core.events import INPUTS
-from streams.core.step import Context
+from streams.kafka.admin import KafkaError, plain
 from streams.kafka.batches import Consumer, KeyedApp, Reach, Run
+from streams.kafka.broadcast import Broadcast
 from streams.kafka.changelog import Changelog
-from streams.kafka.keeping import EXIT_INVARIANT, EXIT_IO, EXIT_STALLED, Flood, Keeping, StoppedError
+from streams.kafka.health import HealthServer
+from streams.kafka.keeping import WRITE_BEHIND_S, Flood, Keeping
 from streams.kafka.slot import Slot
 from streams.kafka.specs import APPLICATION, changelog_of
+from streams.kafka.stops import EXIT_INVARIANT, EXIT_IO, EXIT_STALLED, StoppedError
 from streams.kafka.wire import Wire, client_options, faust_credentials
+from streams.kafka.work import Work
 
 TICK_S: Final = 0.05
 QUEUED_RUNS: Final = 16
 COMMIT_S: Final = 1.0
 WATCH_S: Final = 5.0
+GC_THRESHOLDS: Final = (50_000, 50, 1_000)
+"""States and records form no cycles: looking at all of them as often as Python does takes a quarter of the time."""
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -43,6 +52,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     lost_s: float = 120.0
     rebalance_s: float = 30.0
     shutdown_s: float = 30.0
+    write_behind_s: float = WRITE_BEHIND_S
     flood: Flood = Flood()
     accepts_expired: bool = False
 
@@ -153,7 +163,7 @@ async def guarded(work: Awaitable[None]) -> None:
 
 
 def make_app(
-    settings: WorkerSettings, wire: Wire, topics: Sequence[str], new_slot: Callable[[int], Slot]
+    settings: WorkerSettings, wire: Wire, topics: Sequence[str], new_slot: Callable[[int], Work]
 ) -> tuple[KeyedApp, Keeping]:
     """Return the Faust app of one worker over the keyed topics, and its keeper."""
     options = client_options(wire)
@@ -163,6 +173,7 @@ def make_app(
         topics,
         new_slot,
         changelog,
+        write_behind_s=settings.write_behind_s,
         flood=settings.flood,
         accepts_expired=settings.accepts_expired,
         say=say,
@@ -190,9 +201,10 @@ def make_app(
             is_held = keeping.joined and (app.rebalancing or not reader.consumer.flow_active)
             await guarded(watchdog.look(is_held=is_held))
 
+    app.standing = lambda: keeping.standing(watchdog.unreached_s())
     app.agent(topic, name="apply", concurrency=1)(apply)
     app.task(tick)
-    app.task(watch)
+    app.watch = watch
     return app, keeping
 
 
@@ -219,23 +231,54 @@ def _faust_app(settings: WorkerSettings, wire: Wire) -> KeyedApp:
     )
 
 
-def run_worker(settings: WorkerSettings, wire: Wire, context: Callable[[], Context]) -> NoReturn:
-    """Run one worker until it is told to stop, or something stops it."""
-    topics = [settings.prefix + topic for topic in INPUTS]
-    app, _ = make_app(settings, wire, topics, lambda partition: Slot(partition, settings.group, context()))
-    run_app(app)
+def run_worker(
+    settings: WorkerSettings, wire: Wire, broadcast: Broadcast, health: socket.socket | None = None
+) -> NoReturn:
+    """Run one worker until it is told to stop, or something stops it; at `health` it says how it stands.
+
+    It serves what `broadcast` has read, and goes on reading there.
+    """
+
+    async def follow() -> None:
+        await guarded(_followed(broadcast))
+
+    run_work(settings, wire, tuple(INPUTS), lambda n: Slot(n, settings.group, broadcast.serving), health, follow)
 
 
-def run_app(app: KeyedApp) -> NoReturn:
-    """Run a worker's app in this process."""
-    worker = app.Worker(loglevel="WARNING", quiet=True, redirect_stdouts=False)
+def run_work(
+    settings: WorkerSettings,
+    wire: Wire,
+    topics: Sequence[str],
+    new_slot: Callable[[int], Work],
+    health: socket.socket | None,
+    *tasks: Callable[[], Awaitable[None]],
+) -> NoReturn:
+    """Run any work on topics (named without the prefix) until it is told to stop, or something stops it."""
+    app, _ = make_app(settings, wire, [settings.prefix + topic for topic in topics], new_slot)
+    for task in tasks:
+        app.task(task)
+    run_app(app, *(() if health is None else (HealthServer(health, app.standing),)))
+
+
+def run_app(app: KeyedApp, *services: faust.Service) -> NoReturn:
+    """Run a worker's app in this process; the services begin before it and end after it."""
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    worker = faust.Worker(app, *services, loglevel="WARNING", quiet=True, redirect_stdouts=False)
     worker.spinner = None  # It draws on a terminal's last line, which is ours.
     worker.execute_from_commandline()
 
 
+async def _followed(broadcast: Broadcast) -> None:
+    try:
+        await broadcast.follow()
+    except KafkaError as error:
+        raise StoppedError(EXIT_IO, f"models and policies cannot be read: {plain(error)}") from error
+
+
 async def _tick(keeping: Keeping, reader: FaustReader) -> None:
-    ended = await reader.consumer.ended()
-    await keeping.tick({(tp.topic, tp.partition): position for tp, position in ended.items()}, reader)
+    ended, lags = await reader.consumer.progress()
+    await keeping.tick({(tp.topic, tp.partition): position for tp, position in ended.items()}, lags, reader)
 
 
 class Watchdog:
@@ -247,6 +290,10 @@ class Watchdog:
         self._keeping = keeping
         self._changelog = changelog
         self._begun_s = self._reached_s = self._flowed_s = monotonic()
+
+    def unreached_s(self) -> float:
+        """Return for how long no broker has answered."""
+        return monotonic() - self._reached_s
 
     async def look(self, *, is_held: bool) -> None:
         """Look once; `is_held` says that Faust lets nothing be fetched, as it does while partitions move.

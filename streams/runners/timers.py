@@ -40,3 +40,23 @@ class Wakes:
         while self._times and self._times[0] <= stream_ms:
             at_ms = heappop(self._times)
             yield at_ms, self._subscribers.pop(at_ms)
+
+    def take(self, stream_ms: int, limit: int) -> tuple[int, list[str]] | None:
+        """Take out up to `limit` of those who wait for the earliest time, None if that is later than `stream_ms`.
+
+        >>> wakes = Wakes()
+        >>> for who in "abc":
+        ...     wakes.ask(5, who)
+        >>> wakes.take(5, 2), wakes.take(5, 2), wakes.take(5, 2)
+        ((5, ['a', 'b']), (5, ['c']), None)
+        """
+        if not self._times or self._times[0] > stream_ms:
+            return None
+        at_ms = self._times[0]
+        waiting = self._subscribers[at_ms]
+        if len(waiting) > limit:
+            taken = waiting[:limit]
+            del waiting[:limit]
+            return at_ms, taken
+        heappop(self._times)
+        return at_ms, self._subscribers.pop(at_ms)

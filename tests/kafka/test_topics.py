@@ -73,7 +73,8 @@ async def sent(broker: Broker, topic: str, *records: tuple[bytes | None, bytes |
 
 def test_the_declared_topics_are_those_of_the_contracts_and_our_own() -> None:
     specs = {spec.name: spec for spec in topic_specs("app")}
-    assert set(specs) == {*INPUTS, *OUTPUTS, *BROADCAST, "app-state"}
+    assert set(specs) == {*INPUTS, *OUTPUTS, *BROADCAST, "app-state", "app-trainer-state"}
+    assert {name for name, spec in specs.items() if spec.partitions} == {*BROADCAST, "examples", "app-trainer-state"}
     assert {name for name, spec in specs.items() if spec.keyed} == {*INPUTS, "app-state"}
     for topic in (*INPUTS, *OUTPUTS):
         declared = topic_file(topic)

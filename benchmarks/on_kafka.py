@@ -1,0 +1,115 @@
+"""An operator's records on a real broker, with the states of subscribers who have lived through 75 days before."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafka comes without types
+from msgspec import Struct
+from step import WARM_DAYS, Stream
+
+from streams.core.events import Record
+from streams.core.state import pack, unpack
+from streams.core.step import Context
+from streams.kafka.changelog import Changelog
+from streams.kafka.partitioning import partition_of
+from streams.kafka.slot import MARK_KEY, Slot, read_mark
+from streams.kafka.specs import changelog_of
+from streams.kafka.topics import create
+from streams.kafka.wire import Wire
+from streams.kafka.worker import WorkerSettings
+
+BATCH_BYTES = 1 << 19
+TRANSACTION_STATES = 20_000
+
+
+class Operator(Struct, frozen=True, kw_only=True):
+    """Where the topics are, and for how many subscribers."""
+
+    brokers: str
+    prefix: str
+    subscribers: int
+    partitions: int
+
+    @property
+    def settings(self) -> WorkerSettings:
+        """What its workers are told."""
+        return WorkerSettings(prefix=self.prefix)
+
+    def records(self) -> Iterator[Record]:
+        """Yield what reaches the operator after the days that its subscribers have lived through, without end."""
+        stream, day = Stream(self.subscribers, seed=2), WARM_DAYS
+        while True:
+            yield from stream.day(day)
+            day += 1
+
+
+async def prepare(operator: Operator, context: Context, templates: Sequence[bytes]) -> int:
+    """Create the topics, and write each subscriber's state as a worker would; return their bytes in the changelog."""
+    await create(Wire(brokers=operator.brokers), operator.prefix, operator.partitions, 1)
+    group = operator.settings.group
+    changelog = Changelog(group, changelog_of(group), operator.prefix, {"bootstrap_servers": operator.brokers})
+    lived = [_at_home(packed) for packed in templates]
+    shares: list[list[tuple[str, bytes]]] = [[] for _ in range(operator.partitions)]
+    for number, sid in enumerate(Stream(operator.subscribers, seed=2).ids):
+        shares[partition_of(sid.encode(), operator.partitions)].append((sid, lived[number % len(lived)]))
+    size_bytes = 0
+    for partition, share in enumerate(shares):
+        await changelog.take(partition)
+        slot = Slot(partition, group, context)
+        for i in range(0, len(share), TRANSACTION_STATES):
+            for sid, packed in share[i : i + TRANSACTION_STATES]:
+                slot.subscribers._states[sid] = unpack(packed)  # noqa: SLF001 - as if they had come by events
+                slot.subscribers.changed.add(sid)
+            slot._moved = True  # noqa: SLF001 - as above
+            changes = slot.changes()
+            slot.written()
+            if changes is not None:
+                size_bytes += sum(len(key) + len(value or b"") for key, value in changes.states)
+                await changelog.write(partition, changes)
+        await changelog.drop(partition)
+    return size_bytes
+
+
+async def counted(operator: Operator) -> dict[str, int]:
+    """Return what the workers, which have ended, have counted: the sum of their marks in the changelog."""
+    group = operator.settings.group
+    changelog = Changelog(group, changelog_of(group), operator.prefix, {"bootstrap_servers": operator.brokers})
+    total: Counter[str] = Counter()
+    for partition in range(operator.partitions):
+        restored = await changelog.take(partition)
+        total.update(read_mark(restored.states[MARK_KEY], group).counters)
+        await changelog.drop(partition)
+    return dict(total)
+
+
+def _at_home(packed: bytes) -> bytes:
+    """Return the state as it would be in a new log: no offset of it is applied yet."""
+    state = unpack(packed)
+    state.facts.offsets.clear()
+    return pack(state)
+
+
+async def produce(operator: Operator, records: Iterator[Record], count: int, *, per_s: float = 0.0) -> None:
+    """Send the next `count` records, at a rate if one is given."""
+    producer = AIOKafkaProducer(bootstrap_servers=operator.brokers, acks="all", max_batch_size=BATCH_BYTES, linger_ms=5)
+    await producer.start()
+    loop = asyncio.get_running_loop()
+    try:
+        begun_s, waiting = loop.time(), []
+        for sent, record in enumerate(islice(records, count), start=1):
+            key = record.value[record.value.index(b'"s_') + 1 :][:34]
+            partition = partition_of(key, operator.partitions)
+            waiting.append(
+                await producer.send(operator.prefix + record.topic, key=key, value=record.value, partition=partition)
+            )
+            if sent % 500 == 0:
+                late_s = begun_s + sent / per_s - loop.time() if per_s else 0.0
+                await asyncio.sleep(max(0.0, late_s))
+            if len(waiting) >= 100_000:
+                await asyncio.gather(*waiting)
+                waiting.clear()
+        await asyncio.gather(*waiting)
+    finally:
+        await producer.stop()

@@ -1,0 +1,178 @@
+"""The full core on Kafka: events a second by workers, partitions and subscribers; restored states a second.
+
+    python benchmarks/workers.py [--cases 100000x4x1 ...] [--events 1000000] [--out FILE]
+
+A case is SUBSCRIBERS x PARTITIONS x WORKERS.  The subscribers have lived through 75 days before (two thousand did, the
+others are copies), their states are in the changelog; the next days' records are in the topics before a worker starts.
+The clock runs from when a tenth of the records is committed until all are; the processor time is that of all workers.
+What a case has committed and applied is read from the changelog's marks, so that a lost or doubled record shows.
+The broker is that of the tests, or the one that FOREWARN_TEST_KAFKA names; it takes processor time of its own.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+import uuid
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]  # aiokafka comes without types
+from engines import broker
+from on_kafka import Operator, counted, prepare, produce
+from step import warm_states
+from traffic import remove
+
+from streams.core.events import INPUTS
+from streams.core.policy import layered
+from streams.core.scoring import read_scorecard
+from streams.core.step import Context
+
+RESULT = Path(__file__).parent / "results" / "workers.json"
+CASES = ("100000x1x1", "100000x4x1", "100000x4x2", "100000x4x4", "10000x4x1", "1000000x4x1")
+WARM_SHARE = 0.1
+POLL_S = 0.1
+LIMIT_S = 900.0
+RESTORED = re.compile(r"restored: ([\d,]+) subscribers from ([\d,]+) records in ([\d.]+) s")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class Process:
+    """A worker, and what it costs."""
+
+    def __init__(self, operator: Operator, said: Path, *options: str) -> None:
+        """Start it."""
+        self.said = said
+        where = ["--kafka", operator.brokers, "--prefix", operator.prefix]
+        command = [sys.executable, "-m", "streams.cli", "worker", *where, *options]
+        with said.open("wb") as out:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+    def wait_for(self, text: str) -> None:
+        """Wait until it has said something."""
+        deadline_s = time.monotonic() + LIMIT_S
+        while text not in self.said.read_text():
+            if self.process.poll() is not None or time.monotonic() > deadline_s:
+                raise SystemExit(f"no result: {self.said.read_text()[-2000:]}")
+            time.sleep(POLL_S)
+
+    def cpu_s(self) -> float:
+        """Return the processor time that it has taken."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+    def peak_bytes(self) -> int:
+        """Return the most memory that it has had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+async def committed(operator: Operator) -> int:
+    """Return how many records the group has committed."""
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=operator.brokers, group_id=operator.settings.group, enable_auto_commit=False
+    )
+    await reader.start()
+    try:
+        tps = [TopicPartition(operator.prefix + topic, n) for topic in INPUTS for n in range(operator.partitions)]
+        return sum([offset or 0 for offset in await asyncio.gather(*map(reader.committed, tps))])
+    finally:
+        await reader.stop()
+
+
+async def until(operator: Operator, count: int, running: list[Process]) -> tuple[float, float]:
+    """Wait until so many are committed; return the time then, and the processor time of all workers."""
+    deadline_s = time.monotonic() + LIMIT_S
+    while await committed(operator) < count:
+        ended = [each for each in running if each.process.poll() is not None]
+        if ended or time.monotonic() > deadline_s:
+            raise SystemExit(f"no result: {(ended or running)[0].said.read_text()[-2000:]}")
+        await asyncio.sleep(POLL_S)
+    return time.monotonic(), sum(each.cpu_s() for each in running)
+
+
+def restored(running: list[Process]) -> dict[str, float]:
+    """Return what the workers say of their restores."""
+    found = [match for each in running for match in RESTORED.findall(each.said.read_text())]
+    records = sum(int(match[1].replace(",", "")) for match in found)
+    seconds = sum(float(match[2]) for match in found)
+    return {"records": records, "seconds": seconds, "records_per_s": records / seconds if seconds else 0.0}
+
+
+async def measure(
+    operator: Operator, context: Context, templates: list[bytes], events: int, workers: int
+) -> dict[str, Any]:
+    """Run one case."""
+    state_bytes = await prepare(operator, context, templates)
+    await produce(operator, operator.records(), events)
+    folder = Path(tempfile.mkdtemp(prefix="forewarn-workers-"))
+    running = [Process(operator, folder / f"{n}.txt") for n in range(workers)]
+    try:
+        begun_s, begun_cpu_s = await until(operator, int(events * WARM_SHARE), running)
+        first = await committed(operator)
+        done_s, done_cpu_s = await until(operator, events, running)
+        peaks = [each.peak_bytes() for each in running]
+    finally:
+        for each in running:
+            each.process.terminate()
+        for each in running:
+            each.process.wait(60)
+    counts = await counted(operator)
+    applied = sum(count for name, count in counts.items() if name.startswith(("events:", "dead:")))
+    if applied != events:
+        raise SystemExit(f"no result: {applied} records applied, {events} sent")
+    seconds, timed = done_s - begun_s, events - first
+    return {
+        "subscribers": operator.subscribers,
+        "partitions": operator.partitions,
+        "workers": workers,
+        "events": timed,
+        "seconds": seconds,
+        "events_per_s": timed / seconds,
+        "cpu_s_per_million": (done_cpu_s - begun_cpu_s) / timed * 1e6,
+        "peak_bytes_by_worker": peaks,
+        "changelog_bytes_by_subscriber": state_bytes / operator.subscribers,
+        "restored": restored(running),
+        "counted": counts,
+    }
+
+
+def main() -> None:
+    """Run the cases and write what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", nargs="+", default=list(CASES), metavar="SUBSCRIBERSxPARTITIONSxWORKERS")
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    defaults = files("streams") / "defaults"
+    context = Context(
+        read_scorecard((defaults / "scorecard.toml").read_text("utf-8")),
+        layered(tomllib.loads((defaults / "policy.toml").read_text("utf-8"))),
+    )
+    templates = warm_states(context)
+    cases = []
+    with broker() as address:
+        for case in options.cases:
+            subscribers, partitions, workers = map(int, case.split("x"))
+            prefix = f"bench-{uuid.uuid4().hex[:8]}."
+            operator = Operator(brokers=address, prefix=prefix, subscribers=subscribers, partitions=partitions)
+            try:
+                found = asyncio.run(measure(operator, context, templates, options.events, workers))
+            finally:
+                asyncio.run(remove(address, prefix))
+            cases.append(found)
+            print(case, json.dumps({k: v for k, v in found.items() if k != "counted"}), flush=True)
+    result = {"python": platform.python_version(), "machine": platform.machine(), "cases": cases}
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""A state and the snapshots that wait in it as records of their own: a snapshot never changes, its state does all day.
+
+A waiting snapshot is larger than the rest of its state.  Where states are written again and again it is written once,
+and its place in the state holds only when it was taken and the revenue that has come since.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from streams.core.state import Pending, SubscriberState, UnreadableStateError, pack
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Pending).decode
+
+
+def pack_apart(state: SubscriberState) -> bytes:
+    """Return the state as bytes, without what its snapshots hold; `joined` puts them back."""
+    watch = state.watch
+    if not watch.pending:
+        return pack(state)
+    whole = watch.pending
+    watch.pending = [Pending(p.at_ms, b"", "", 0.0, "", p.first_revenue_ms) for p in whole]
+    try:
+        return pack(state)
+    finally:
+        watch.pending = whole
+
+
+def pack_snapshot(snapshot: Pending) -> bytes:
+    """Return what a snapshot holds as bytes, the same as long as it waits."""
+    s = snapshot
+    return _encode(Pending(s.at_ms, s.features, s.feature_table, s.probability, s.model_version))
+
+
+def joined(state: SubscriberState, snapshots: Mapping[int, bytes]) -> SubscriberState:
+    """Return the state with its snapshots as `pack_snapshot` wrote them, by when they were taken; those it holds stay.
+
+    Raises:
+        UnreadableStateError: a snapshot is missing, or unreadable.
+    """
+    waiting = state.watch.pending
+    for i, hollow in enumerate(waiting):
+        if hollow.features:
+            continue
+        try:
+            waiting[i] = whole = _decode(snapshots[hollow.at_ms])
+        except KeyError:
+            raise UnreadableStateError(f"the snapshot of {hollow.at_ms} is missing") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UnreadableStateError(f"the snapshot of {hollow.at_ms} cannot be read: {error}") from error
+        whole.first_revenue_ms = hollow.first_revenue_ms
+    return state
