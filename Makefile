@@ -4,7 +4,7 @@
 #   make check         lint, types, layers and the fast tests: before every commit
 #   make test          all that must hold: the same, every test (killed runs too), every branch of the core
 #   make kafka         run a Kafka broker in the foreground until Ctrl-C (PORT=9092; SECURE=1: also with TLS and passwords)
-#   make bench         throughput, memory, real data, the simulator's ceiling and the model's share of it (an hour)
+#   make bench         throughput, memory, the engines compared, latency, real data, the model's share of the ceiling (two hours)
 #   make format        put the layout of the code right
 #   make clean         remove what the tools made, and .venv
 
@@ -76,8 +76,11 @@ kafka: $(DEV)
 broker: $(DEV)
 	@$(BIN)/python -m tests.kafka.broker fetch
 
-bench: $(DEV)
+bench: $(DEV) broker
 	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/workers.py
+	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/real_data.py
 	$(BIN)/python benchmarks/ceiling.py
 	$(BIN)/python benchmarks/quality.py

@@ -33,7 +33,7 @@ from workers import Process
 
 from streams.core.decode import decode
 from streams.core.effects import AlertChanged
-from streams.core.events import Event, Record
+from streams.core.events import Event, Record, Wake
 from streams.core.policy import layered
 from streams.core.scoring import read_scorecard
 from streams.core.state import DAY_MS, unpack
@@ -43,6 +43,8 @@ RESULT = Path(__file__).parent / "results" / "latency.json"
 PARTITIONS = 4
 COMPLAINTS_PER_S = 20
 SETTLE_S = 5.0
+WARM_S = 15
+"""Before the first complaint: the first event of the day has everybody scored."""
 NOON_MS = BEGIN_MS + WARM_DAYS * DAY_MS + DAY_MS // 2
 PROMPT = "[alerting.low]\nhold_hours = 0\n[alerting.mid]\nhold_hours = 0\n[alerting.high]\nhold_hours = 0\n"
 
@@ -65,19 +67,24 @@ def about_to_fire(context: Context, templates: list[bytes], ids: list[str]) -> l
         event = decode(complaint(ids[number], NOON_MS, number))
         if not isinstance(event, Event):
             raise SystemExit(f"no result: {event}")
-        _, effects = step(unpack(packed), event, context)
+        state, morning_ms = unpack(packed), unpack(packed).watch.next_wake_ms
+        if 0 < morning_ms <= NOON_MS:
+            step(state, Wake(ids[number], morning_ms), context)
+        _, effects = step(state, event, context)
         if any(isinstance(effect, AlertChanged) and effect.change == "fired" for effect in effects):
             firing.add(number)
     return [sid for number, sid in enumerate(ids) if number % TEMPLATES in firing]
 
 
 class Traffic:
-    """Top-ups of anybody, and now and then a complaint of who is about to fire; remembers when each was made."""
+    """Top-ups of anybody else, and now and then a complaint of who is about to fire; remembers when each was made."""
 
     def __init__(self, ids: list[str], firing: list[str], per_s: int) -> None:
         """Begin with nothing."""
         self.made_s: dict[str, float] = {}
-        self._ids, self._firing, self._per_s = ids, firing, per_s
+        at_risk = set(firing)  # Whoever tops up is at risk no more.
+        self._ids = [sid for sid in ids if sid not in at_risk]
+        self._firing, self._per_s = firing, per_s
 
     def records(self) -> Iterator[Record]:
         """Yield records whose event time passes as fast as the clock does at the rate that was given."""
@@ -85,7 +92,7 @@ class Traffic:
         number = 0
         while True:
             at_ms = NOON_MS + number * 1000 // self._per_s
-            if number % every == every - 1 and self._firing:
+            if number > WARM_S * self._per_s and number % every == every - 1 and self._firing:
                 sid = self._firing.pop()
                 self.made_s[sid] = time.monotonic()
                 yield complaint(sid, at_ms, number)
@@ -127,7 +134,7 @@ async def measure(operator: Operator, traffic: Traffic, worker: Process, rate: i
         await asyncio.to_thread(worker.wait_for, f"partition {operator.partitions - 1} restored")
         await ready.wait()
         await asyncio.sleep(SETTLE_S)
-        await produce(operator, traffic.records(), rate * seconds, per_s=rate)
+        await produce(operator, traffic.records(), rate * (WARM_S + seconds), per_s=rate)
         await asyncio.sleep(SETTLE_S)
     finally:
         reading.cancel()

@@ -6,7 +6,8 @@ A case is SUBSCRIBERS x PARTITIONS x WORKERS.  The subscribers have lived throug
 others are copies), their states are in the changelog; the next days' records are in the topics before a worker starts.
 The clock runs from when a tenth of the records is committed until all are; the processor time is that of all workers.
 What a case has committed and applied is read from the changelog's marks, so that a lost or doubled record shows.
-The broker is that of the tests, or the one that FOREWARN_TEST_KAFKA names; it takes processor time of its own.
+The result of a case replaces that of the same case before.  The broker is that of the tests, or the one that
+FOREWARN_TEST_KAFKA names; it takes processor time of its own.
 """
 
 import argparse
@@ -158,20 +159,19 @@ def main() -> None:
         layered(tomllib.loads((defaults / "policy.toml").read_text("utf-8"))),
     )
     templates = warm_states(context)
-    cases = []
+    cases = json.loads(options.out.read_text())["cases"] if options.out.exists() else {}
     with broker() as address:
         for case in options.cases:
             subscribers, partitions, workers = map(int, case.split("x"))
             prefix = f"bench-{uuid.uuid4().hex[:8]}."
             operator = Operator(brokers=address, prefix=prefix, subscribers=subscribers, partitions=partitions)
             try:
-                found = asyncio.run(measure(operator, context, templates, options.events, workers))
+                cases[case] = asyncio.run(measure(operator, context, templates, options.events, workers))
             finally:
                 asyncio.run(remove(address, prefix))
-            cases.append(found)
-            print(case, json.dumps({k: v for k, v in found.items() if k != "counted"}), flush=True)
-    result = {"python": platform.python_version(), "machine": platform.machine(), "cases": cases}
-    options.out.write_text(json.dumps(result, indent=2) + "\n")
+            print(case, json.dumps(cases[case]), flush=True)
+            result = {"python": platform.python_version(), "machine": platform.machine(), "cases": cases}
+            options.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -108,6 +108,9 @@ class KeyedApp(faust.App):
         await super().on_start()
         self.add_future(self.watch())
 
+    def _create_directories(self) -> None:
+        """Make none: nothing of ours is kept in files."""
+
     async def on_stop(self) -> None:
         """Have the last states written and their offsets committed before Faust leaves the group."""
         await self.keeper.write()
@@ -132,6 +135,7 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
         """Take partitions."""
         generation = self._consumer.generation
         self._consumer.app.consumer_generation_id = generation
+        self._consumer.stay_alive()
         await self._consumer.on_partitions_assigned(_faust_tps(assigned), generation)
 
 
@@ -156,6 +160,10 @@ class Consumer(base.Consumer):
     def generation(self) -> int:
         """The number of the group's present assignment."""
         return int(self._reader._coordinator.generation)  # noqa: SLF001 - aiokafka tells it nowhere else
+
+    def stay_alive(self) -> None:
+        """Begin with heartbeats now: aiokafka would after the restore, which may take longer than a session."""
+        self._reader._coordinator._start_heartbeat_task()  # noqa: SLF001 - aiokafka finds it running then
 
     async def on_start(self) -> None:
         """Connect."""

@@ -77,7 +77,7 @@ class Keeping:
         """Keep nothing yet; `topics` are the keyed ones as Kafka names them, in the order of their numbers."""
         self.keyed = frozenset(topics)
         self.written_records = 0
-        self.joined = False
+        self.joined = self.is_taking = False
         self._application = application
         self._topics = tuple(topics)
         self._bases = {topic: number * PARTITIONS_MAX for number, topic in enumerate(topics)}
@@ -133,7 +133,7 @@ class Keeping:
             StoppedError: not all topics of a number were assigned to us, or its states cannot be used.
         """
         async with self._lock:
-            self.joined = True
+            self.joined = self.is_taking = True
             self._assigned = tuple(sorted({partition for _, partition in assigned}))
             for partition in self._assigned:
                 missing = self.keyed - {topic for topic, number in assigned if number == partition}
@@ -144,6 +144,7 @@ class Keeping:
                         "all keyed topics need the same number of partitions",
                     )
                 await self._take(partition)
+            self.is_taking = False
 
     async def _take(self, partition: int) -> None:
         slot = self._new_slot(partition)

@@ -36,6 +36,8 @@ TICK_S: Final = 0.05
 QUEUED_RUNS: Final = 16
 COMMIT_S: Final = 1.0
 WATCH_S: Final = 5.0
+RESTORE_S: Final = 600.0
+"""How long the group waits for a member that restores, before it goes on without it."""
 GC_THRESHOLDS: Final = (50_000, 50, 1_000)
 """States and records form no cycles: looking at all of them as often as Python does takes a quarter of the time."""
 
@@ -198,7 +200,9 @@ def make_app(
     async def watch() -> None:
         while not app.should_stop:
             await asyncio.sleep(WATCH_S)
-            is_held = keeping.joined and (app.rebalancing or not reader.consumer.flow_active)
+            is_moving = app.rebalancing or not reader.consumer.flow_active
+            # A large restore takes minutes, and the changelog itself says when it gets no further.
+            is_held = keeping.joined and not keeping.is_taking and is_moving
             await guarded(watchdog.look(is_held=is_held))
 
     app.standing = lambda: keeping.standing(watchdog.unreached_s())
@@ -227,6 +231,7 @@ def _faust_app(settings: WorkerSettings, wire: Wire) -> KeyedApp:
         broker_heartbeat_interval=settings.session_s / 10,
         broker_request_timeout=max(2 * settings.session_s, 40.0),
         broker_max_poll_interval=1000.0,
+        broker_rebalance_timeout=RESTORE_S,
         table_standby_replicas=0,
     )
 

@@ -11,7 +11,7 @@ from streams.kafka.worker import Watchdog, WorkerSettings
 from tests.kafka.benches import Clock, FakeChangelog
 from tests.kafka.broker import Broker
 from tests.kafka.test_protections import scripted
-from tests.kafka.workers import Worker, prepare
+from tests.kafka.workers import Fed, Worker, prepare, send, wait_until_applied
 
 HEARS_NOTHING = """
 import msgspec
@@ -24,6 +24,21 @@ def impatient(self, settings, *others):
     told(self, msgspec.structs.replace(settings, unassigned_s=3.0), *others)
 worker.Watchdog.__init__ = impatient
 worker.WATCH_S = 1.0
+"""
+
+RESTORES_SLOWLY = """
+import asyncio, msgspec
+from streams.kafka import changelog, worker
+take = changelog.Changelog.take
+async def slowly(self, partition):
+    await asyncio.sleep(2.0)
+    return await take(self, partition)
+changelog.Changelog.take = slowly
+told = worker.Watchdog.__init__
+def impatient(self, settings, *others):
+    told(self, msgspec.structs.replace(settings, rebalance_s=4.0), *others)
+worker.Watchdog.__init__ = impatient
+worker.WATCH_S = 0.5
 """
 
 
@@ -93,3 +108,14 @@ def test_a_worker_that_the_group_never_answers_ends(broker: Broker, prefix: str,
     with Worker(broker.address, prefix, tmp_path, script=scripted(HEARS_NOTHING)) as unheard:
         assert unheard.process.wait(30) == 75
         assert unheard.words.splitlines()[-1] == "stopped: the group gave no answer for 3 s"
+
+
+def test_a_restore_may_take_longer_than_a_session_and_than_partitions_may_move(
+    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+) -> None:
+    asyncio.run(prepare(broker.address, prefix))
+    asyncio.run(send(broker.address, prefix, fed[:500]))
+    with Worker(broker.address, prefix, tmp_path, script=scripted(RESTORES_SLOWLY)) as worker:
+        wait_until_applied(broker.address, prefix, 500)
+        assert worker.words.count("partition 3 restored") == 1
+        assert worker.stop() == 0, worker.words

@@ -50,6 +50,7 @@ def test_a_worker_leaves_exactly_what_an_offline_fold_of_the_log_gives(
     states = {key: packed for slot in slots for key, packed in changed(slot)}
     assert left.states == states
     assert left.alerts
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()], "a worker keeps nothing in files"
     assert_exact(broker.address, prefix, left, len(fed))
 
 

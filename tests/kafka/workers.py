@@ -75,7 +75,7 @@ class Worker:
         arguments = ["worker", "--kafka", address, "--prefix", prefix, "--session", str(SESSION_S), *options]
         with self.said.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, *begin, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out
+                [sys.executable, *begin, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder
             )
 
     def __enter__(self) -> Self:
