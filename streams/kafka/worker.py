@@ -52,7 +52,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     uncommitted_s: float = 60.0
     unmoved_s: float = 120.0
     lost_s: float = 120.0
-    rebalance_s: float = 30.0
+    rebalance_s: float = 300.0
     shutdown_s: float = 30.0
     write_behind_s: float = WRITE_BEHIND_S
     flood: Flood = Flood()
