@@ -22,9 +22,26 @@ from tests.kafka.workers import (
 
 RUN = "import sys; from streams.cli import main; sys.argv[0] = 'forewarn'; main()"
 
-SLOW_TO_WRITE = """
-from streams.kafka import keeping
-keeping.Keeping.__init__.__kwdefaults__["write_s"] = 3.0
+FREEZES_BEFORE_A_WRITE = """
+import os
+import signal
+from streams.kafka import changelog
+write = changelog.Changelog.write
+begun = under_way = 0
+async def frozen_once_when_no_other_is_under_way(self, partition, changes):
+    global begun, under_way
+    begun += 1
+    if begun > 4 and not under_way and len(changes.states) > 20:
+        begun = -1_000_000
+        print("freezes with states that are not written", flush=True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        await write(self, partition, changes)
+        print("wrote them", flush=True)
+        return
+    under_way += 1
+    await write(self, partition, changes)
+    under_way -= 1
+changelog.Changelog.write = frozen_once_when_no_other_is_under_way
 """
 WITHOUT_FENCING = """
 import uuid
@@ -100,12 +117,12 @@ def test_a_frozen_worker_that_wakes_writes_nothing(
 ) -> None:
     """Frozen past its session with states that it has not written: the other one takes over, and they stay out."""
     parts = in_parts(fed, 24)
-    script = scripted(SLOW_TO_WRITE) if fenced else scripted(SLOW_TO_WRITE, WITHOUT_FENCING)
+    script = scripted(FREEZES_BEFORE_A_WRITE) if fenced else scripted(FREEZES_BEFORE_A_WRITE, WITHOUT_FENCING)
     asyncio.run(prepare(broker.address, prefix))
     with Worker(broker.address, prefix, tmp_path, script=script, name="frozen") as frozen:
         frozen.wait_for("partition 3 restored")
         feed(broker.address, prefix, parts[:10])
-        frozen.freeze()
+        frozen.wait_for("freezes with states that are not written")
         heir_script = scripted() if fenced else scripted(WITHOUT_FENCING)
         with Worker(broker.address, prefix, tmp_path, script=heir_script, name="heir") as heir:
             heir.wait_for("partition 3 restored", 4 * SESSION_S + 20)
@@ -113,10 +130,12 @@ def test_a_frozen_worker_that_wakes_writes_nothing(
             wait_until_applied(broker.address, prefix, len(fed))
             heir.freeze()
             frozen.thaw()
-            time.sleep(5.0)
             if fenced:
-                assert frozen.process.poll() == 74, frozen.words
+                assert frozen.process.wait(30) == 74, frozen.words
                 assert "stopped: partition" in frozen.words.splitlines()[-1]
+                assert "wrote them" not in frozen.words
+            else:
+                frozen.wait_for("wrote them")
             frozen.kill()
     check(broker.address, prefix, len(fed), holds=fenced)
 
