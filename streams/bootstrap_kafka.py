@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
+
+from msgspec import Struct
 
 from streams.bootstrap import Progress, Tell, cold_scorer, new_trainer, read_policy_for
 from streams.core.policy import Policy
@@ -33,6 +36,7 @@ __all__ = [
     "Problem",
     "Produced",
     "Redriven",
+    "Running",
     "TopicState",
     "Wanted",
     "check_topics",
@@ -98,45 +102,46 @@ def redrive(
     return asyncio.run(letters.redrive(wire, prefix, wanted, redrives_max=redrives_max, limit=limit, dry_run=dry_run))
 
 
-def work(
-    settings: Settings,
-    *,
-    application: str,
-    session_s: float,
-    flood: tuple[float, int],
-    accepts_expired: bool,
-    health: tuple[str, int] | None = None,
-) -> NoReturn:
-    """Run one worker until it is told to stop, or bad records (a ratio, a run) are too many.
+class Running(Struct, frozen=True, kw_only=True):
+    """What a command that runs until it is told to stop was told; `health` is host and port, None for nowhere."""
+
+    application: str
+    session_s: float
+    flood_run: int
+    flood_ratio: float
+    accept_expired: bool
+    health: tuple[str, int] | None
+
+    def settings(self, prefix: str, application: str) -> WorkerSettings:
+        """Return the settings of the process, in the group of an application."""
+        return WorkerSettings(
+            application=application,
+            prefix=prefix,
+            session_s=self.session_s,
+            flood=Flood(self.flood_ratio, self.flood_run),
+            accepts_expired=self.accept_expired,
+        )
+
+    def listening(self) -> socket.socket | None:
+        """Return where it says how it stands, bound; raises `SettingsError` if the address is taken."""
+        return None if self.health is None else listen(*self.health)
+
+
+def work(settings: Settings, running: Running) -> NoReturn:
+    """Run one worker until it is told to stop, or bad records are too many.
 
     Raises:
         SettingsError: the cluster cannot be reached, its topics are not there or do not fit together, or the address
-            at which to say how it stands (`health`, host and port) is taken.
+            at which to say how it stands is taken.
     """
     wire = wire_from(settings)
-    broadcast = _broadcast(settings, wire)
-    asyncio.run(_ready(wire, settings.kafka_prefix, application, broadcast))
+    broadcast = _ready(settings, wire, running.application)
     context = broadcast.serving.newest()
     say(f"the newest versions are {context.scorer.version} and {context.policy.version}")
-    told = WorkerSettings(
-        application=application,
-        prefix=settings.kafka_prefix,
-        session_s=session_s,
-        flood=Flood(*flood),
-        accepts_expired=accepts_expired,
-    )
-    run_worker(told, wire, broadcast, None if health is None else listen(*health))
+    run_worker(running.settings(settings.kafka_prefix, running.application), wire, broadcast, running.listening())
 
 
-def train(
-    settings: Settings,
-    *,
-    application: str,
-    session_s: float,
-    flood: tuple[float, int],
-    accepts_expired: bool,
-    health: tuple[str, int] | None = None,
-) -> NoReturn:
+def train(settings: Settings, running: Running) -> NoReturn:
     """Run the trainer of an application's examples until it is told to stop; while there is one, this one is a spare.
 
     Raises:
@@ -145,21 +150,13 @@ def train(
     from streams.kafka.training import EXAMPLES, Training  # noqa: PLC0415 - importing River takes a second
 
     wire = wire_from(settings)
-    broadcast = _broadcast(settings, wire)
-    asyncio.run(_ready(wire, settings.kafka_prefix, application, broadcast))
-    told = WorkerSettings(
-        application=trainer_of(application),
-        prefix=settings.kafka_prefix,
-        session_s=session_s,
-        flood=Flood(*flood),
-        accepts_expired=accepts_expired,
-    )
-    policy = broadcast.serving.newest().policy
+    policy = _ready(settings, wire, running.application).serving.newest().policy
+    told = running.settings(settings.kafka_prefix, trainer_of(running.application))
 
     def new_training(partition: int) -> Training:
         return Training(partition, told.group, lambda: new_trainer(policy))
 
-    run_work(told, wire, (EXAMPLES,), new_training, None if health is None else listen(*health))
+    run_work(told, wire, (EXAMPLES,), new_training, running.listening())
 
 
 def publish_policy(settings: Settings, path: Path, from_ms: int | None) -> Policy:
@@ -175,15 +172,20 @@ def publish_policy(settings: Settings, path: Path, from_ms: int | None) -> Polic
     return policy
 
 
-def _broadcast(settings: Settings, wire: Wire) -> Broadcast:
-    """Return what will serve: nothing of it was read yet, and a policy that was given by hand stays."""
+def _ready(settings: Settings, wire: Wire, application: str) -> Broadcast:
+    """Return what serves, read whole; a policy that was given by hand stays.
+
+    Raises:
+        SettingsError: a topic is missing, or has not as many partitions as it needs.
+    """
     cold = Context(cold_scorer(), read_policy_for("-", settings.policy))
     serving = Serving(cold, takes_policies=settings.policy is None)
-    return Broadcast(wire, settings.kafka_prefix, serving, say)
+    broadcast = Broadcast(wire, settings.kafka_prefix, serving, say)
+    asyncio.run(_checked_and_read(wire, settings.kafka_prefix, application, broadcast))
+    return broadcast
 
 
-async def _ready(wire: Wire, prefix: str, application: str, broadcast: Broadcast) -> None:
-    """Raise `SettingsError` unless the topics are there with as many partitions as they need; read what serves."""
+async def _checked_and_read(wire: Wire, prefix: str, application: str, broadcast: Broadcast) -> None:
     problems = await topics.check(wire, prefix, application=application, sample=0)
     fatal = [problem for problem in problems if problem.found == "missing" or "number of partitions" in problem.what]
     if fatal:

@@ -1,6 +1,7 @@
 """`forewarn trainer`: the one learner of the distributed engine."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,16 +19,11 @@ from streams.cli.shared import settings_of
 @click.pass_context
 def trainer(
     context: click.Context,
+    /,
     kafka: str | None,
     prefix: str | None,
-    application: str,
     policy: Path | None,
-    session_s: float,
-    flood_run: int,
-    flood_ratio: float,
-    health: tuple[str, int] | None,
-    *,
-    accept_expired: bool,
+    **running: Any,  # noqa: ANN401 - what the shared options add; `Running` has their types
 ) -> None:
     """Read the examples that the workers write, learn from them in their order, and publish model versions.
 
@@ -38,11 +34,4 @@ def trainer(
     from streams import bootstrap_kafka
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix, policy=policy)
-    bootstrap_kafka.train(
-        settings,
-        application=application,
-        session_s=session_s,
-        flood=(flood_ratio, flood_run),
-        accepts_expired=accept_expired,
-        health=health,
-    )
+    bootstrap_kafka.train(settings, bootstrap_kafka.Running(**running))

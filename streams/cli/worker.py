@@ -1,6 +1,7 @@
 """`forewarn worker`: one worker of the distributed engine."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,16 +23,11 @@ from streams.cli.shared import settings_of
 @click.pass_context
 def worker(
     context: click.Context,
+    /,
     kafka: str | None,
     prefix: str | None,
-    application: str,
     policy: Path | None,
-    session_s: float,
-    flood_run: int,
-    flood_ratio: float,
-    health: tuple[str, int] | None,
-    *,
-    accept_expired: bool,
+    **running: Any,  # noqa: ANN401 - what the shared options add; `Running` has their types
 ) -> None:
     """Read the input topics, keep the state of every subscriber, and write alerts, examples and dead letters.
 
@@ -43,11 +39,4 @@ def worker(
     from streams import bootstrap_kafka
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix, policy=policy)
-    bootstrap_kafka.work(
-        settings,
-        application=application,
-        session_s=session_s,
-        flood=(flood_ratio, flood_run),
-        accepts_expired=accept_expired,
-        health=health,
-    )
+    bootstrap_kafka.work(settings, bootstrap_kafka.Running(**running))

@@ -1,10 +1,15 @@
 """What a Kafka cluster says about its topics, as values; the requests that ask for it and make topics."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]  # aiokafka comes without types
+from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without types
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+    TopicPartition,
+)
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]  # as above
 from aiokafka.admin.config_resource import (  # type: ignore[import-untyped]  # as above
@@ -18,6 +23,8 @@ from streams.kafka.wire import Wire, check_connection, client_options
 
 SETTINGS: Final = ("cleanup.policy", "retention.ms", "max.message.bytes", "min.insync.replicas", "compression.type")
 """The settings of a topic that matter here."""
+
+STOPS_S: Final = 2.0
 
 KafkaError: Final[type[Exception]] = kafka_errors.KafkaError
 """What every failure of aiokafka is."""
@@ -124,11 +131,20 @@ async def reader(wire: Wire, *, committed: bool = False) -> AsyncIterator[AIOKaf
         auto_offset_reset="earliest",
         isolation_level="read_committed" if committed else "read_uncommitted",
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         await consumer.stop()
+
+
+async def stop(producer: AIOKafkaProducer) -> None:
+    """Stop a producer; one whose records nobody takes would wait for ever, and is given up."""
+    try:
+        async with asyncio.timeout(STOPS_S):
+            await producer.stop()
+    except (KafkaError, TimeoutError):
+        await producer.client.close()
 
 
 async def create_topics(

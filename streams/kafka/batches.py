@@ -353,9 +353,6 @@ class _ReadOffsets(dict[TP, int | None]):
     def __getitem__(self, _: TP) -> int | None:
         return None
 
-    def __missing__(self, _: TP) -> None:
-        return None
-
 
 def _kafka_tp(tp: TP) -> TopicPartition:
     return TopicPartition(tp.topic, tp.partition)

@@ -7,13 +7,12 @@ from time import monotonic
 from typing import Any, Final
 
 from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without types
-    AIOKafkaConsumer,
     AIOKafkaProducer,
     TopicPartition,
 )
 
 from streams.errors import InputError, SettingsError
-from streams.kafka.admin import KafkaError, connected, partitions_of, plain
+from streams.kafka.admin import KafkaError, connected, partitions_of, plain, reader, stop
 from streams.kafka.serving import MODELS, POLICIES, Serving
 from streams.kafka.wire import Wire, client_options
 
@@ -83,22 +82,12 @@ class Broadcast:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Any]:
-        consumer = AIOKafkaConsumer(
-            **client_options(self._wire),
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-        )
-        try:
-            await consumer.start()
+        async with reader(self._wire, committed=True) as consumer:
             consumer.assign(list(self._next))
             for tp, offset in self._next.items():
                 if offset:
                     consumer.seek(tp, offset)
             yield consumer
-        finally:
-            await consumer.stop()
 
 
 async def publish(wire: Wire, topic: str, records: Sequence[tuple[bytes, bytes | None]]) -> None:
@@ -118,4 +107,4 @@ async def publish(wire: Wire, topic: str, records: Sequence[tuple[bytes, bytes |
     except (KafkaError, TimeoutError) as error:
         raise InputError(f"topic {topic} takes nothing: {plain(error)}") from error
     finally:
-        await producer.stop()
+        await stop(producer)

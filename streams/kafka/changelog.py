@@ -134,11 +134,11 @@ class Changelog:
             key_deserializer=as_parsed,
             **self._options,
         )
-        await consumer.start()
         states: dict[bytes, bytes] = {}
-        begun_s = moved_s = perf_counter()
         records = 0
         try:
+            await consumer.start()
+            begun_s = moved_s = perf_counter()
             tp = TopicPartition(self._topic, partition)
             consumer.assign([tp])
             end = (await consumer.end_offsets([tp]))[tp]

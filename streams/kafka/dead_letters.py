@@ -27,7 +27,7 @@ from streams.core.effects import DeadLetterReason
 from streams.core.events import INPUTS
 from streams.core.outputs import KEY, REDRIVES, DeadLetterMessage, redrives_of, rfc3339
 from streams.errors import InputError
-from streams.kafka.admin import KafkaError, connected, missing_topic, partitions_of, plain, reader
+from streams.kafka.admin import STOPS_S, KafkaError, connected, missing_topic, partitions_of, plain, reader, stop
 from streams.kafka.wire import Wire, client_options
 
 TOPIC: Final = "dead-letters"
@@ -38,7 +38,6 @@ TRANSACTION_MS: Final = 30_000
 STALLED_S: Final = 30.0
 PATIENCE_S: Final = 60.0
 """How long Kafka may take to confirm a transaction: an idempotent producer of aiokafka never gives up by itself."""
-STOPS_S: Final = 2.0
 _WAIT_MS: Final = 500
 _REQUEST_BYTES: Final = 2 << 20
 _WHOLE_BYTES: Final = VALUE_BYTES_MAX - 1024
@@ -219,11 +218,7 @@ async def _stopped(producer: AIOKafkaProducer) -> None:
         async with asyncio.timeout(STOPS_S):
             if producer._txn_manager.is_in_transaction():  # noqa: SLF001 - told nowhere else
                 await producer.abort_transaction()
-    try:
-        async with asyncio.timeout(STOPS_S):
-            await producer.stop()
-    except (KafkaError, TimeoutError):
-        await producer.client.close()
+    await stop(producer)
 
 
 def _heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

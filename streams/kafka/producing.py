@@ -17,7 +17,7 @@ from streams.core.effects import DeadLetter
 from streams.core.events import INPUTS, PARTITIONS_MAX, Event, Record
 from streams.core.state import DAY_MS
 from streams.errors import InputError, SettingsError
-from streams.kafka.admin import KafkaError, connected, missing_topic, partitions_of, plain, settings_of
+from streams.kafka.admin import KafkaError, connected, missing_topic, partitions_of, plain, settings_of, stop
 from streams.kafka.batching import BATCH_BYTES, PATIENCE_S, Batches, Place
 from streams.kafka.partitioning import partition_of
 from streams.kafka.sampling import subscriber_of
@@ -32,7 +32,6 @@ Tell = Callable[[int, int, int], None]
 TELL_RECORDS: Final = 5_000
 FLUSH_MS: Final = DAY_MS // 4
 """Event time after which all batches are sent, full or not: a topic with few records must not fall days behind."""
-STOPS_S: Final = 2.0
 PACE_S: Final = 0.05
 """With a rate, what is due is sent this often."""
 
@@ -102,7 +101,7 @@ async def produce(
         ) from error
     finally:
         reading.close()
-        await _stopped(producer)
+        await stop(producer)
     elapsed_s = monotonic() - begun_s
     return Produced(
         records=desk.records,
@@ -211,15 +210,6 @@ async def _topics(wire: Wire, prefix: str, named: set[str]) -> dict[str, _Topic]
         name: _Topic(prefix + name, count, int(settings[prefix + name].get("retention.ms", "-1")))
         for name, count in counts.items()
     }
-
-
-async def _stopped(producer: AIOKafkaProducer) -> None:
-    """Stop a producer; one whose records nobody takes would wait for ever, and is given up."""
-    try:
-        async with asyncio.timeout(STOPS_S):
-            await producer.stop()
-    except TimeoutError:
-        await producer.client.close()
 
 
 async def _send_all(reading: Merged, desk: _Desk, batches: Batches, rate: float | None, tell: Tell | None) -> None:

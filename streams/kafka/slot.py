@@ -101,14 +101,35 @@ class Lane(Struct, gc=False):
     head_offset: int = 0
 
 
-class Slot:
+class Counts:
+    """What is counted of the records of one partition number: by name for the mark, and bad ones against a flood."""
+
+    def __init__(self) -> None:
+        """Begin with nothing counted."""
+        self.counters: dict[str, int] = {}
+        self.bad_run = self.bad_recent = self.recent = 0
+
+    def _judge(self, *, is_bad: bool) -> None:
+        """Count bad records: one after the other, and in the last `RECENT_RECORDS` to `2 * RECENT_RECORDS`."""
+        self.bad_run = self.bad_run + 1 if is_bad else 0
+        self.bad_recent += is_bad
+        self.recent += 1
+        if self.recent >= 2 * RECENT_RECORDS:
+            self.recent //= 2
+            self.bad_recent //= 2
+
+    def _count(self, name: str, by: int = 1) -> None:
+        self.counters[name] = self.counters.get(name, 0) + by
+
+
+class Slot(Counts):
     """One partition number's subscribers and where its sources stand."""
 
     def __init__(self, partition: int, application: str, serving: Serving | Context) -> None:
         """Begin with nobody, at the beginning of every source; a context that is given serves for ever."""
+        super().__init__()
         self.partition = partition
         self.stream_ms = 0
-        self.counters: dict[str, int] = {}
         self._serving = serving if isinstance(serving, Serving) else Serving(serving)
         self._served_edition = -1
         self._serves_until_ms = 0
@@ -120,7 +141,6 @@ class Slot:
         self._heads: list[tuple[int, int]] = []
         self._effects: list[AlertChanged | LabelledExample | DeadLetter] = []
         self._moved = False
-        self.bad_run = self.bad_recent = self.recent = 0
 
     @property
     def held(self) -> str:
@@ -207,15 +227,6 @@ class Slot:
         self._moved = self._moved or done > 0
         return done
 
-    def _judge(self, *, is_bad: bool) -> None:
-        """Count bad records: one after the other, and in the last `RECENT_RECORDS` to `2 * RECENT_RECORDS`."""
-        self.bad_run = self.bad_run + 1 if is_bad else 0
-        self.bad_recent += is_bad
-        self.recent += 1
-        if self.recent >= 2 * RECENT_RECORDS:
-            self.recent //= 2
-            self.bad_recent //= 2
-
     def changes(self) -> Changes | None:
         """Return what has changed since `written` was last called, or None if nothing has."""
         if not self._moved:
@@ -296,9 +307,6 @@ class Slot:
                 self._count("late")
             else:
                 self._count("repeated")
-
-    def _count(self, name: str, by: int = 1) -> None:
-        self.counters[name] = self.counters.get(name, 0) + by
 
 
 def read_mark(raw: bytes, application: str) -> Mark:

@@ -23,7 +23,7 @@ from streams.core.features import FEATURE_TABLE
 from streams.core.outputs import ExampleMessage, Outgoing, outgoing, redrives_of
 from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
-from streams.kafka.slot import MARK_KEY, RECENT_RECORDS, BrokenMarkError, Changes, Logged
+from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Counts, Logged
 from streams.runners.label_queue import FEATURE_MAX, Refusal, Waiting
 from streams.runners.trainer import Trainer, TrainerError, TrainerState
 
@@ -71,14 +71,13 @@ class Log(Struct):
     applied: int = 0
 
 
-class Training:
+class Training(Counts):
     """The work on one partition of examples, in the shape of `Work`."""
 
     def __init__(self, partition: int, application: str, new_trainer: Callable[[], Trainer]) -> None:
         """Begin at the beginning; `new_trainer` is asked unless there is something to restore."""
+        super().__init__()
         self.partition = partition
-        self.counters: dict[str, int] = {}
-        self.bad_run = self.bad_recent = self.recent = 0
         self.newest_ms = 0
         self.lanes = {partition: Log(deque())}
         self._log = self.lanes[partition]
@@ -195,15 +194,6 @@ class Training:
         self._outputs.append(outgoing(letter))
         self._count(f"dead:{letter.reason}")
 
-    def _judge(self, *, is_bad: bool) -> None:
-        """Count bad records: one after the other, and in the last `RECENT_RECORDS` to `2 * RECENT_RECORDS`."""
-        self.bad_run = self.bad_run + 1 if is_bad else 0
-        self.bad_recent += is_bad
-        self.recent += 1
-        if self.recent >= 2 * RECENT_RECORDS:
-            self.recent //= 2
-            self.bad_recent //= 2
-
     def changes(self) -> Changes | None:
         """Return what has changed since `written` was last called, or None if nothing has."""
         if not self._moved:
@@ -245,9 +235,6 @@ class Training:
         self._saved_waiting, self._saved_blocks = self._saving
         self._outputs.clear()
         self._moved = False
-
-    def _count(self, name: str) -> None:
-        self.counters[name] = self.counters.get(name, 0) + 1
 
 
 def read_training_mark(raw: bytes, application: str) -> TrainingMark:

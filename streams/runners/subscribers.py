@@ -126,11 +126,11 @@ class Subscribers:
     def _opened(self, subscriber_id: str, packed: bytes) -> SubscriberState:
         """Unpack a state and keep it so, with the snapshots that were written apart from it."""
         state = self._states[subscriber_id] = unpack(packed)
-        if state.watch.pending and self._snapshots:
-            times = tuple([snapshot.at_ms for snapshot in state.watch.pending])
-            keys = {at_ms: snapshot_key(subscriber_id, at_ms) for at_ms in times}
+        apart = tuple([snapshot.at_ms for snapshot in state.watch.pending if not snapshot.features])
+        if apart:
+            keys = {at_ms: snapshot_key(subscriber_id, at_ms) for at_ms in apart}
             joined(state, {at_ms: self._snapshots.pop(key) for at_ms, key in keys.items() if key in self._snapshots})
-            self._apart[subscriber_id] = times
+            self._apart[subscriber_id] = apart
         return state
 
 

@@ -6,6 +6,8 @@ from typing import Final
 
 NEVER_MS: Final = 2**62
 """Later than any event."""
+EVERYBODY: Final = 2**62
+"""More than can wait."""
 
 
 class Wakes:
@@ -37,9 +39,8 @@ class Wakes:
 
     def due(self, stream_ms: int) -> Iterator[tuple[int, list[str]]]:
         """Take out, in the order of time, whoever waits for `stream_ms` or earlier; those of one time as they asked."""
-        while self._times and self._times[0] <= stream_ms:
-            at_ms = heappop(self._times)
-            yield at_ms, self._subscribers.pop(at_ms)
+        while (taken := self.take(stream_ms, EVERYBODY)) is not None:
+            yield taken
 
     def take(self, stream_ms: int, limit: int) -> tuple[int, list[str]] | None:
         """Take out up to `limit` of those who wait for the earliest time, None if that is later than `stream_ms`.

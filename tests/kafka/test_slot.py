@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.events import INPUTS, source_number
+from streams.core.state import UnreadableStateError
 from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Slot
 from tests.kafka.workers import Fed, Raw, cold_context, facts_of
 
@@ -152,6 +153,15 @@ def test_states_without_their_mark_or_with_another_applications_are_refused(in_o
     other = Slot(PARTITION, "another", cold_context())
     with pytest.raises(BrokenMarkError, match="'forewarn', not of 'another'"):
         other.restore(in_one_go.states.items())
+
+
+def test_states_whose_snapshots_are_all_gone_are_refused_when_they_are_opened(in_one_go: Written) -> None:
+    states = {key: value for key, value in in_one_go.states.items() if b"@" not in key}
+    with_snapshot = next(key.partition(b"@")[0] for key in in_one_go.states if b"@" in key)
+    slot = new_slot()
+    slot.restore(states.items())
+    with pytest.raises(UnreadableStateError, match="is missing"):
+        slot.subscribers.forget(with_snapshot.decode())
 
 
 def test_a_key_without_a_value_erases_the_subscriber_in_its_turn(in_one_go: Written) -> None:
