@@ -1,12 +1,13 @@
 """How many events a second one core decodes, folds, scores when due and alerts on, and what a subscriber costs.
 
-    python benchmarks/step.py [--subscribers 10000 100000 1000000] [--events 1000000] [--out FILE]
+    python benchmarks/step.py [--subscribers 10000 100000 1000000] [--events 1000000] [--rounds 3] [--out FILE]
 
 The stream has the rates of the simulated operator: each day one usage summary a subscriber, a failed call every
 nineteenth day (half of them dropped), a top-up every fourteenth, a complaint every third year.  Two thousand
 subscribers live through 75 days first, outside the clock; their states are copied to as many as are asked for, and the
 days that follow are timed: JSON bytes in, alerts and settled examples out, wakes included.  The hops are then timed
-alone, on the same records and states.
+alone, on the same records and states.  What else runs on the machine only takes away, so the best of the rounds counts,
+as in `timeit`; all of them are kept.
 """
 
 import argparse
@@ -18,9 +19,12 @@ import resource
 import statistics
 import tomllib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.resources import files
+from multiprocessing import get_context
+from operator import itemgetter
 from pathlib import Path
 from time import perf_counter
 
@@ -156,6 +160,15 @@ class Loop:
                 self.effects += len(effects)
 
 
+def served() -> Context:
+    """Return the scorecard and the policy that the package brings."""
+    defaults = files("streams") / "defaults"
+    return Context(
+        read_scorecard((defaults / "scorecard.toml").read_text("utf-8")),
+        layered(tomllib.loads((defaults / "policy.toml").read_text("utf-8"))),
+    )
+
+
 def rss_bytes() -> int:
     """Return the resident memory of this process in bytes."""
     pages = Path("/proc/self/statm").read_text().split()[1]
@@ -170,9 +183,9 @@ def warm_states(context: Context) -> list[bytes]:
     return [pack(loop.states[sid]) for sid in stream.ids]
 
 
-def at_scale(context: Context, templates: list[bytes], subscribers: int, events: int) -> dict[str, float]:
+def at_scale(templates: list[bytes], subscribers: int, events: int) -> dict[str, float]:
     """Time whole days for so many subscribers until `events` are reached, two days at least."""
-    gc.collect()
+    context = served()
     before_bytes = rss_bytes()
     loop, stream = Loop(context), Stream(subscribers, seed=2)
     stream._offset = 1 << 40  # noqa: SLF001 - beyond the offsets of the warm-up, which the states remember
@@ -190,16 +203,23 @@ def at_scale(context: Context, templates: list[bytes], subscribers: int, events:
             elapsed_s += perf_counter() - begun
             done += len(records)
         day += 1
-    gc.enable()
-    gc.unfreeze()
     return {
-        "subscribers": subscribers,
         "events": done,
         "wakes": loop.wakes_given,
         "effects": loop.effects,
         "events_per_s": done / elapsed_s,
         "bytes_per_subscriber": state_bytes,
     }
+
+
+def in_rounds(templates: list[bytes], subscribers: int, events: int, rounds: int) -> dict[str, object]:
+    """Return the best round of a scale, and the events a second of each; every round has a process of its own."""
+    found = []
+    for _ in range(rounds):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            found.append(process.submit(at_scale, templates, subscribers, events).result())
+    best = max(found, key=itemgetter("events_per_s"))
+    return {"subscribers": subscribers, **best, "rounds": [each["events_per_s"] for each in found]}
 
 
 def in_pieces(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
@@ -272,20 +292,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subscribers", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    defaults = files("streams") / "defaults"
-    context = Context(
-        read_scorecard((defaults / "scorecard.toml").read_text("utf-8")),
-        layered(tomllib.loads((defaults / "policy.toml").read_text("utf-8"))),
-    )
+    context = served()
     templates = warm_states(context)
     result = {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "packed_bytes_without_pending": packed_sizes(templates),
         "hops": hops(context, templates),
-        "scales": [at_scale(context, templates, count, options.events) for count in options.subscribers],
+        "scales": [in_rounds(templates, count, options.events, options.rounds) for count in options.subscribers],
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n")
