@@ -56,7 +56,7 @@ async def prepare(operator: Operator, context: Context, templates: Sequence[byte
         shares[partition_of(sid.encode(), operator.partitions)].append((sid, lived[number % len(lived)]))
     size_bytes = 0
     for partition, share in enumerate(shares):
-        await changelog.take(partition)
+        await changelog.fence(partition)
         slot = Slot(partition, group, context)
         for i in range(0, len(share), TRANSACTION_STATES):
             for sid, packed in share[i : i + TRANSACTION_STATES]:
@@ -78,8 +78,8 @@ async def counted(operator: Operator) -> dict[str, int]:
     changelog = Changelog(group, changelog_of(group), operator.prefix, {"bootstrap_servers": operator.brokers})
     total: Counter[str] = Counter()
     for partition in range(operator.partitions):
-        restored = await changelog.take(partition)
-        total.update(read_mark(restored.states[MARK_KEY], group).counters)
+        await changelog.read(partition, states := dict[bytes, bytes]())
+        total.update(read_mark(states[MARK_KEY], group).counters)
         await changelog.drop(partition)
     return dict(total)
 

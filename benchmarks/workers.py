@@ -1,12 +1,13 @@
 """The full core on Kafka: events a second by workers, partitions and subscribers; restored states a second.
 
-    python benchmarks/workers.py [--cases 100000x4x1 ...] [--events 1000000] [--out FILE]
+    python benchmarks/workers.py [--cases 100000x4x1 ...] [--events 1000000] [--store FOLDER] [--out FILE]
 
 A case is SUBSCRIBERS x PARTITIONS x WORKERS.  The subscribers have lived through 75 days before (two thousand did, the
 others are copies), their states are in the changelog; the next days' records are in the topics before a worker starts.
 The clock runs from when a tenth of the records is committed until all are; the processor time is that of all workers.
 What a case has committed and applied is read from the changelog's marks, so that a lost or doubled record shows.
-The result of a case replaces that of the same case before.  The broker is that of the tests, or the one that
+The result of a case replaces that of the same case before; with `--store` packed states lie on a disk, and the case is
+called so.  The broker is that of the tests, or the one that
 FOREWARN_TEST_KAFKA names; it takes processor time of its own.
 """
 
@@ -20,21 +21,17 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 import uuid
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]  # aiokafka comes without types
 from engines import broker
 from on_kafka import Operator, counted, prepare, produce
-from step import warm_states
+from step import served, warm_states
 from traffic import remove
 
 from streams.core.events import INPUTS
-from streams.core.policy import layered
-from streams.core.scoring import read_scorecard
 from streams.core.step import Context
 
 RESULT = Path(__file__).parent / "results" / "workers.json"
@@ -71,9 +68,16 @@ class Process:
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
     def peak_bytes(self) -> int:
-        """Return the most memory that it has had."""
+        """Return the most memory that it has had, pages of files that lay in memory included."""
+        return self._status("VmHWM")
+
+    def own_bytes(self) -> int:
+        """Return the memory that is its own now, without pages of files."""
+        return self._status("RssAnon")
+
+    def _status(self, field: str) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+        return int(status.split(f"{field}:")[1].split()[0]) * 1024
 
 
 async def committed(operator: Operator) -> int:
@@ -109,18 +113,19 @@ def restored(running: list[Process]) -> dict[str, float]:
 
 
 async def measure(
-    operator: Operator, context: Context, templates: list[bytes], events: int, workers: int
+    operator: Operator, context: Context, templates: list[bytes], events: int, workers: int, *, store: Path | None
 ) -> dict[str, Any]:
     """Run one case."""
     state_bytes = await prepare(operator, context, templates)
     await produce(operator, operator.records(), events)
     folder = Path(tempfile.mkdtemp(prefix="forewarn-workers-"))
-    running = [Process(operator, folder / f"{n}.txt") for n in range(workers)]
+    options = () if store is None else ("--store", str(store))
+    running = [Process(operator, folder / f"{n}.txt", *options) for n in range(workers)]
     try:
         begun_s, begun_cpu_s = await until(operator, int(events * WARM_SHARE), running)
         first = await committed(operator)
         done_s, done_cpu_s = await until(operator, events, running)
-        peaks = [each.peak_bytes() for each in running]
+        peaks, own = [each.peak_bytes() for each in running], [each.own_bytes() for each in running]
     finally:
         for each in running:
             each.process.terminate()
@@ -140,6 +145,7 @@ async def measure(
         "events_per_s": timed / seconds,
         "cpu_s_per_million": (done_cpu_s - begun_cpu_s) / timed * 1e6,
         "peak_bytes_by_worker": peaks,
+        "own_bytes_by_worker": own,
         "changelog_bytes_by_subscriber": state_bytes / operator.subscribers,
         "restored": restored(running),
         "counted": counts,
@@ -151,13 +157,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", default=list(CASES), metavar="SUBSCRIBERSxPARTITIONSxWORKERS")
     parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--store", type=Path)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    defaults = files("streams") / "defaults"
-    context = Context(
-        read_scorecard((defaults / "scorecard.toml").read_text("utf-8")),
-        layered(tomllib.loads((defaults / "policy.toml").read_text("utf-8"))),
-    )
+    context = served()
     templates = warm_states(context)
     cases = json.loads(options.out.read_text())["cases"] if options.out.exists() else {}
     with broker() as address:
@@ -166,10 +169,14 @@ def main() -> None:
             prefix = f"bench-{uuid.uuid4().hex[:8]}."
             operator = Operator(brokers=address, prefix=prefix, subscribers=subscribers, partitions=partitions)
             try:
-                cases[case] = asyncio.run(measure(operator, context, templates, options.events, workers))
+                measured = asyncio.run(
+                    measure(operator, context, templates, options.events, workers, store=options.store)
+                )
             finally:
                 asyncio.run(remove(address, prefix))
-            print(case, json.dumps(cases[case]), flush=True)
+            name = case if options.store is None else f"{case} on disk"
+            cases[name] = measured
+            print(name, json.dumps(measured), flush=True)
             result = {"python": platform.python_version(), "machine": platform.machine(), "cases": cases}
             options.out.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -20,6 +20,7 @@ from streams.kafka.broadcast import Broadcast, publish
 from streams.kafka.dead_letters import Letter, Redriven, Wanted
 from streams.kafka.health import listen
 from streams.kafka.keeping import Flood
+from streams.kafka.local_store import checked
 from streams.kafka.producing import Produced, Stamp
 from streams.kafka.serving import POLICIES, Serving, policy_message
 from streams.kafka.specs import APPLICATION, trainer_of
@@ -49,6 +50,9 @@ __all__ = [
     "train",
     "work",
 ]
+
+OPEN_MAX = 50_000
+"""States of a partition that are open where the others lie on a disk: some 400 MB."""
 
 # What goes wrong comes back as an error, in one line; aiokafka would write it to standard error as well, in many.
 logging.getLogger("aiokafka").addHandler(logging.NullHandler())
@@ -103,7 +107,10 @@ def redrive(
 
 
 class Running(Struct, frozen=True, kw_only=True):
-    """What a command that runs until it is told to stop was told; `health` is host and port, None for nowhere."""
+    """What a command that runs until it is told to stop was told; `health` is host and port, None for nowhere.
+
+    `open_max` states are open, None for all of them or, where the others lie in a `store`, for `OPEN_MAX`.
+    """
 
     application: str
     session_s: float
@@ -111,6 +118,8 @@ class Running(Struct, frozen=True, kw_only=True):
     flood_ratio: float
     accept_expired: bool
     health: tuple[str, int] | None
+    store: Path | None = None
+    open_max: int | None = None
 
     def settings(self, prefix: str, application: str) -> WorkerSettings:
         """Return the settings of the process, in the group of an application."""
@@ -120,6 +129,8 @@ class Running(Struct, frozen=True, kw_only=True):
             session_s=self.session_s,
             flood=Flood(self.flood_ratio, self.flood_run),
             accepts_expired=self.accept_expired,
+            store=None if self.store is None else checked(self.store),
+            open_max=OPEN_MAX if self.open_max is None and self.store is not None else self.open_max,
         )
 
     def listening(self) -> socket.socket | None:
@@ -137,7 +148,8 @@ def work(settings: Settings, running: Running) -> NoReturn:
     wire = wire_from(settings)
     broadcast = _ready(settings, wire, running.application)
     context = broadcast.serving.newest()
-    say(f"the newest versions are {context.scorer.version} and {context.policy.version}")
+    market = f", the market's is {context.signals.version}" if context.signals.version else ""
+    say(f"the newest versions are {context.scorer.version} and {context.policy.version}{market}")
     run_worker(running.settings(settings.kafka_prefix, running.application), wire, broadcast, running.listening())
 
 

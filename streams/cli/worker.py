@@ -15,11 +15,24 @@ from streams.cli.shared import settings_of
         "forewarn worker --kafka 127.0.0.1:9092",
         "forewarn worker --prefix staging. --policy cautious.toml",
         "forewarn worker --health 0.0.0.0:8080",
+        "forewarn worker --store /var/lib/forewarn",
     ),
 )
 @workers_options
 @policy_option
 @running_options
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where states that are not open lie packed, if memory is too small for them.",
+)
+@click.option(
+    "--open-max",
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many states of a partition are open; 50,000 where there is a store, else all.",
+)
 @click.pass_context
 def worker(
     context: click.Context,

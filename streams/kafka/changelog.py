@@ -6,6 +6,8 @@ States, their mark and what is published go into one transaction: all of it is i
 """
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from time import perf_counter
 from typing import Any, Final
 
@@ -18,7 +20,8 @@ from aiokafka.errors import KafkaError  # type: ignore[import-untyped]  # as abo
 from msgspec import Struct
 
 from streams.kafka.parsed import as_parsed
-from streams.kafka.slot import Changes
+from streams.kafka.slot import MARK_KEY, Changes
+from streams.runners.subscribers import Packed
 
 BATCH_BYTES: Final = 1 << 20
 LETTER_BYTES: Final = 2 << 20
@@ -34,11 +37,19 @@ class WriteFailedError(RuntimeError):
 
 
 class Restored(Struct, frozen=True):
-    """What the changelog of one partition holds, and how long it took to read."""
+    """How many records the changelog of one partition had, and how long it took to read them."""
 
-    states: dict[bytes, bytes]
     records: int
     seconds: float
+
+    def words(self) -> str:
+        """Return it in words.
+
+        >>> Restored(6_000, 0.02).words()
+        '6,000 records in 0.02 s (300,000/s)'
+        """
+        rate = self.records / self.seconds if self.seconds else 0.0
+        return f"{self.records:,} records in {self.seconds:.2f} s ({rate:,.0f}/s)"
 
 
 class Changelog:
@@ -51,9 +62,10 @@ class Changelog:
         self._prefix = prefix
         self._options = options
         self._producers: dict[int, Any] = {}
+        self._marks: dict[int, int] = {}
 
-    async def take(self, partition: int) -> Restored:
-        """Fence the former owner of a partition, then read its states to the present end.
+    async def fence(self, partition: int) -> None:
+        """Take a partition: from here on its former owner cannot write to it.
 
         Raises:
             KafkaError: the broker cannot be reached, or refuses.
@@ -69,7 +81,40 @@ class Changelog:
         )
         await producer.start()
         self._producers[partition] = producer
-        return await self._read(partition)
+
+    async def read(self, partition: int, states: Packed) -> Restored:
+        """Read a partition's states into `states`, to the present end.
+
+        Raises:
+            KafkaError: the broker cannot be reached, or the log cannot be read to its end.
+        """
+        self._marks.pop(partition, None)
+        begun_s, records = perf_counter(), 0
+        async with aclosing(self._runs(partition, 0)) as runs:
+            async for run in runs:
+                records += len(run)
+                for record in run:
+                    if record.value is None:
+                        states.pop(record.key, None)
+                    else:
+                        states[record.key] = record.value
+                if run[-1].key == MARK_KEY:  # It ends every transaction.
+                    self._marks[partition] = run[-1].offset
+        return Restored(records, perf_counter() - begun_s)
+
+    def mark(self, partition: int) -> int | None:
+        """Return where in the log the newest mark of a partition stands that was read or written here."""
+        return self._marks.get(partition)
+
+    async def ends_with(self, partition: int, mark: int) -> bool:
+        """Say whether nothing was committed to a partition after the mark that stands at an offset.
+
+        Raises:
+            KafkaError: as `read`.
+        """
+        async with aclosing(self._runs(partition, mark)) as runs:
+            found = [record.offset async for run in runs for record in run]
+        return found == [mark]
 
     async def write(self, partition: int, changes: Changes) -> None:
         """Write all changes of a partition, or nothing of them.
@@ -84,12 +129,14 @@ class Changelog:
         try:
             await producer.begin_transaction()
             sent = await self._send_states(producer, partition, changes)
+            marked = sent[-1]
             for output in changes.outputs:
                 topic = self._prefix + output.topic
                 headers = list(output.headers)
                 sent.append(await producer.send(topic, key=output.key, value=output.value, headers=headers))
             await asyncio.gather(*sent)
             await producer.commit_transaction()
+            self._marks[partition] = (await marked).offset
         except (KafkaError, OSError, TimeoutError) as error:
             raise WriteFailedError(
                 f"partition {partition} could not be written: {type(error).__name__}: {error}"
@@ -111,20 +158,27 @@ class Changelog:
                 return  # It is closed as well as it can be; the next owner fences it.
 
     async def _send_states(self, producer: Any, partition: int, changes: Changes) -> list[Any]:  # noqa: ANN401 - untyped
-        """Append the states and then the mark to batches of their own, and return the futures of the sent ones."""
+        """Append the states to batches, the mark to one of its own, and return the futures, that of the mark last."""
         sent, batch = [], producer.create_batch()
-        for key, value in (*changes.states, changes.mark):
+        for key, value in changes.states:
             if batch.append(key=key, value=value, timestamp=None) is None:
                 batch.close()
                 sent.append(await producer.send_batch(batch, self._topic, partition=partition))
                 batch = producer.create_batch()
                 if batch.append(key=key, value=value, timestamp=None) is None:
                     raise WriteFailedError(f"a state of {len(value or b'')} bytes is larger than a batch may be")
+        if batch.record_count():
+            batch.close()
+            sent.append(await producer.send_batch(batch, self._topic, partition=partition))
+        batch = producer.create_batch()
+        key, value = changes.mark
+        batch.append(key=key, value=value, timestamp=None)
         batch.close()
         sent.append(await producer.send_batch(batch, self._topic, partition=partition))
         return sent
 
-    async def _read(self, partition: int) -> Restored:
+    async def _runs(self, partition: int, first: int) -> AsyncGenerator[Sequence[Any], None]:
+        """Yield what is committed from an offset to the present end."""
         consumer = AIOKafkaConsumer(
             isolation_level="read_committed",
             enable_auto_commit=False,
@@ -134,26 +188,18 @@ class Changelog:
             key_deserializer=as_parsed,
             **self._options,
         )
-        states: dict[bytes, bytes] = {}
-        records = 0
         try:
             await consumer.start()
-            begun_s = moved_s = perf_counter()
             tp = TopicPartition(self._topic, partition)
             consumer.assign([tp])
-            end = (await consumer.end_offsets([tp]))[tp]
+            consumer.seek(tp, first)
+            end, moved_s = (await consumer.end_offsets([tp]))[tp], perf_counter()
             # To a position, not to "the last offset": the log may end in a transaction's marker, which nobody is given.
             while await consumer.position(tp) < end:
                 for run in (await consumer.getmany(tp, timeout_ms=1000)).values():
                     moved_s = perf_counter()
-                    records += len(run)
-                    for record in run:
-                        if record.value is None:
-                            states.pop(record.key, None)
-                        else:
-                            states[record.key] = record.value
+                    yield run
                 if perf_counter() - moved_s > STALLED_S:
                     raise KafkaError(f"the changelog of partition {partition} cannot be read to its end at {end}")
         finally:
             await consumer.stop()
-        return Restored(states, records, perf_counter() - begun_s)

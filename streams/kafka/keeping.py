@@ -17,17 +17,18 @@ from streams.kafka.admin import KafkaError
 from streams.kafka.batches import Reach, Run
 from streams.kafka.changelog import Changelog, WriteFailedError
 from streams.kafka.health import Standing
-from streams.kafka.kept import Kept, Sought, Writing
+from streams.kafka.kept import Kept, Parking, Sought, Writing
+from streams.kafka.local_store import InMemory, Store
 from streams.kafka.slot import RECENT_RECORDS, BrokenMarkError, Logged
 from streams.kafka.stops import EXIT_FLOOD, EXIT_INVARIANT, EXIT_IO, StoppedError
 from streams.kafka.work import Work
 
 TURN_RECORDS: Final = 2_000
 """Records applied before others may have the loop: some 30 ms."""
-WRITE_RECORDS: Final = 100_000
+WRITE_RECORDS: Final = 200_000
 """Records and wakes after which is written at once: their states take some tens of megabytes until they are sent."""
 WRITE_S: Final = 0.25
-WRITE_BEHIND_S: Final = 10.0
+WRITE_BEHIND_S: Final = 20.0
 """How often is written while a backlog is worked off: a subscriber of whom much comes is written once for all of it."""
 SEEK_AGAIN_S: Final = 5.0
 LOST_S: Final = 2.0
@@ -70,8 +71,10 @@ class Keeping:
         *,
         write_s: float = WRITE_S,
         write_behind_s: float = WRITE_BEHIND_S,
+        write_records: int = WRITE_RECORDS,
         flood: Flood = Flood(),  # noqa: B008 - frozen
         accepts_expired: bool = False,
+        new_store: Callable[[], Store] = InMemory,
         say: Callable[[str], None] = print,
     ) -> None:
         """Keep nothing yet; `topics` are the keyed ones as Kafka names them, in the order of their numbers."""
@@ -85,14 +88,17 @@ class Keeping:
         self._changelog = changelog
         self._write_s = write_s
         self._write_behind_s = max(write_s, write_behind_s)
+        self._write_records = write_records
         self._flood = flood
         self._accepts_expired = accepts_expired
+        self._new_store = new_store
         self._say = say
         self._lock = asyncio.Lock()
         self._accepted_s = monotonic()
         self._assigned: tuple[int, ...] | None = None
         self._write_ended_s: float | None = None
         self._kept: dict[int, Kept] = {}
+        self._parking = Parking()
         self._sought: dict[int, Sought] = {}
         self._paused: set[int] = set()
 
@@ -122,9 +128,9 @@ class Keeping:
         return now_s - min(since, default=now_s)
 
     def unmoved_s(self) -> float:
-        """Return for how long a partition with records to apply has applied none."""
+        """Return for how long a partition with records to apply has applied none; nobody does while one is taken."""
         now_s = monotonic()
-        return now_s - min((kept.moved_s for kept in self._kept.values()), default=now_s)
+        return 0.0 if self.is_taking else now_s - min((kept.moved_s for kept in self._kept.values()), default=now_s)
 
     async def take(self, assigned: Sequence[tuple[str, int]]) -> None:
         """Fence and restore every partition number that was assigned.
@@ -144,37 +150,56 @@ class Keeping:
                         "all keyed topics need the same number of partitions",
                     )
                 await self._take(partition)
+            for kept in self._kept.values():
+                kept.moved_s = monotonic()  # The first of them have waited for the last.
+            self._parking.clear()
             self.is_taking = False
 
     async def _take(self, partition: int) -> None:
-        slot = self._new_slot(partition)
         try:
-            restored = await self._changelog.take(partition)
+            await self._changelog.fence(partition)
+            slot, store = await self._as_it_was(partition) or await self._restored(partition)
         except (KafkaError, OSError, TimeoutError) as error:
             raise StoppedError(
                 EXIT_IO, f"partition {partition} cannot be taken: {type(error).__name__}: {error}"
             ) from error
-        try:
-            slot.restore(restored.states.items())
         except (UnreadableStateError, BrokenMarkError) as error:
             raise StoppedError(EXIT_INVARIANT, f"partition {partition} cannot be restored: {error}") from error
         safe = {source: lane.applied for source, lane in slot.lanes.items()}
-        self._kept[partition] = Kept(slot, safe, written_s=monotonic(), moved_s=monotonic())
-        rate = restored.records / restored.seconds if restored.seconds else 0.0
-        self._say(
-            f"partition {partition} restored: {slot.held} from {restored.records:,} records "
-            f"in {restored.seconds:.2f} s ({rate:,.0f}/s)"
-        )
+        self._kept[partition] = Kept(slot, store, safe, written_s=monotonic(), moved_s=monotonic())
+
+    async def _as_it_was(self, partition: int) -> tuple[Work, Store] | None:
+        """Return what was ours until a moment ago, if nobody has written to it since; None if it has to be restored."""
+        parked = self._parking.take(partition)
+        if parked is None:
+            return None
+        if not await self._changelog.ends_with(partition, parked.mark):
+            parked.store.close()
+            return None
+        parked.slot.rewind()
+        self._say(f"partition {partition} restored: {parked.slot.held} as they were, since nobody has changed them")
+        return parked.slot, parked.store
+
+    async def _restored(self, partition: int) -> tuple[Work, Store]:
+        """Return what the changelog holds."""
+        slot, store = self._new_slot(partition), self._new_store()
+        restored = await self._changelog.read(partition, store)
+        slot.restore(store)
+        self._say(f"partition {partition} restored: {slot.held} from {restored.words()}")
+        return slot, store
 
     async def drop(self, revoked: Sequence[tuple[str, int]]) -> None:
-        """Write what is left to write, then give up every partition number that was revoked."""
+        """Write what is left to write, then give up every partition number that was revoked.
+
+        What they hold is parked until the group has said what is ours next: it may well be the same.
+        """
         async with self._lock:
             self._assigned = None  # Until the group has said what is ours next.
             for partition in sorted({number for _, number in revoked}):
                 if partition in self._kept:
                     await self._write(self._kept[partition])
                     await self._arrive(self._kept[partition])
-                    del self._kept[partition]
+                    self._parking.put(self._kept.pop(partition), self._changelog.mark(partition))
                 await self._changelog.drop(partition)
 
     async def write(self) -> None:
@@ -196,6 +221,7 @@ class Keeping:
             StoppedError: a write failed.
         """
         await self.drop([(topic, partition) for partition in self._kept for topic in self.keyed])
+        self._parking.clear()
 
     def begin(self, topic: str, partition: int, reach: Reach) -> int | None:
         """Return from where a source has to be read: from where its states stand; None if it is not ours.
@@ -321,7 +347,7 @@ class Keeping:
             kept.unwritten += done
             if kept.unwritten_since_s is None:
                 kept.unwritten_since_s = kept.moved_s
-            if kept.unwritten >= WRITE_RECORDS:
+            if kept.unwritten >= self._write_records:
                 await self._write(kept)
             else:
                 await asyncio.sleep(0)

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 from msgspec import Struct
 
+from streams.kafka.local_store import Store
 from streams.kafka.work import Work
 
 
@@ -25,14 +26,15 @@ class Writing(Struct, frozen=True):
 
 
 class Kept(Struct):
-    """One partition number that is ours: its slot, and how far what it has applied is safe (times: monotonic seconds).
+    """One partition number that is ours: its slot, the store of its packed states, and how far it is safe.
 
     `safe` has the next offset of each source that is not yet in the log, `ended` the sources that were read to their
-    end, `unwritten` the records that were applied since `written_s`, `moved_s` when something was applied last or
-    nothing waited, `has_moved` that since it is ours something was written or nothing waited.
+    end, `unwritten` the records that were applied since `written_s`, `moved_s` when (monotonic seconds) something was
+    applied last or nothing waited, `has_moved` that since it is ours something was written or nothing waited.
     """
 
     slot: Work
+    store: Store
     safe: dict[int, int]
     written_s: float
     moved_s: float
@@ -42,3 +44,36 @@ class Kept(Struct):
     has_moved: bool = False
     writing: Writing | None = None
     is_behind: bool = False
+
+
+class Parked(Struct, frozen=True):
+    """A partition number that was given up, with all of it written: the mark at that offset of the log is its own."""
+
+    slot: Work
+    store: Store
+    mark: int
+
+
+class Parking:
+    """What was given up a moment ago, until the group has said what is ours next: it may well be the same."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._parked: dict[int, Parked] = {}
+
+    def put(self, kept: Kept, mark: int | None) -> None:
+        """Park what was kept; without a mark in the log there is nothing to know it again by."""
+        if mark is None:
+            kept.store.close()
+        else:
+            self._parked[kept.slot.partition] = Parked(kept.slot, kept.store, mark)
+
+    def take(self, partition: int) -> Parked | None:
+        """Return a partition number, and forget it here."""
+        return self._parked.pop(partition, None)
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        for parked in self._parked.values():
+            parked.store.close()
+        self._parked.clear()

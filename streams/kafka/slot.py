@@ -6,6 +6,7 @@ others back, and one that has been read to its end does not.  So a backlog is wo
 happened, and a wake comes after the events before it and before those after it.
 """
 
+import re
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from heapq import heappop, heappush, heapreplace
@@ -20,7 +21,7 @@ from streams.core.events import INPUTS, Event, Record, source_number
 from streams.core.outputs import Outgoing, outgoing, redrives_of
 from streams.core.step import Context
 from streams.kafka.serving import Serving
-from streams.runners.subscribers import SNAPSHOT, Subscribers
+from streams.runners.subscribers import Packed, Subscribers
 
 MARK_VERSION: Final = 1
 MARK_KEY: Final = b"mark"
@@ -29,9 +30,10 @@ MARK_KEY: Final = b"mark"
 RECENT_RECORDS: Final = 1_000
 
 _TOPICS: Final = tuple(INPUTS)
-_SNAPSHOT: Final = SNAPSHOT.encode()
 _ERASING: Final = "subscribers"
 """The topic on which a key without a value erases the subscriber."""
+_is_subscriber: Final = re.compile(rb"s_[0-9a-f]{32}").fullmatch
+"""Any other key could be that of something else in the changelog."""
 
 
 class Mark(Struct, array_like=True, frozen=True):
@@ -125,15 +127,20 @@ class Counts:
 class Slot(Counts):
     """One partition number's subscribers and where its sources stand."""
 
-    def __init__(self, partition: int, application: str, serving: Serving | Context) -> None:
-        """Begin with nobody, at the beginning of every source; a context that is given serves for ever."""
+    def __init__(
+        self, partition: int, application: str, serving: Serving | Context, *, open_max: int | None = None
+    ) -> None:
+        """Begin with nobody, at the beginning of every source; a context that is given serves for ever.
+
+        Beyond `open_max` states the others are packed as soon as they are written.
+        """
         super().__init__()
         self.partition = partition
         self.stream_ms = 0
         self._serving = serving if isinstance(serving, Serving) else Serving(serving)
         self._served_edition = -1
         self._serves_until_ms = 0
-        self.subscribers = Subscribers(self._serving.at(0)[0])
+        self.subscribers = Subscribers(self._serving.at(0)[0], open_max)
         self.lanes = {
             source: Lane(source, topic, deque()) for topic in _TOPICS for source in (source_number(topic, partition),)
         }
@@ -147,21 +154,15 @@ class Slot(Counts):
         """Whom it keeps, in words."""
         return f"{len(self.subscribers):,} subscribers"
 
-    def restore(self, states: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take in what was written: states by key, and the mark.
+    def restore(self, states: Packed) -> None:
+        """Take over what was written: states by key, and the mark.
 
         Raises:
             UnreadableStateError: a state is none, or of another version.
             BrokenMarkError: the mark is missing among states, unreadable, or another application's.
         """
-        mark: bytes | None = None
-        for key, value in states:
-            if _SNAPSHOT in key:
-                self.subscribers.restore_snapshot(key, value)
-            elif key == MARK_KEY:
-                mark = value
-            else:
-                self.subscribers.restore(key.decode(), value)
+        mark = states.pop(MARK_KEY, None)
+        self.subscribers.restore(states)
         if mark is None:
             if len(self.subscribers):
                 raise BrokenMarkError(f"partition {self.partition} has states but no mark: they are not all there")
@@ -171,6 +172,13 @@ class Slot(Counts):
         for source, position in stands.positions.items():
             lane = self.lanes[source]
             lane.queued = lane.applied = position
+
+    def rewind(self) -> None:
+        """Forget what was queued and not applied; what was applied has to be written."""
+        self._heads.clear()
+        self.bad_run = self.bad_recent = self.recent = 0
+        for source, lane in self.lanes.items():
+            self.lanes[source] = Lane(source, lane.topic, deque(), queued=lane.applied, applied=lane.applied)
 
     def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
         """Queue a run that begins where the reader stood at `start`.
@@ -244,6 +252,7 @@ class Slot(Counts):
 
     def written(self) -> None:
         """Note that the last `changes` are on their way; if they do not arrive, this slot must not be used again."""
+        self.subscribers.rest()
         self.subscribers.changed.clear()
         self._effects.clear()
         self._moved = False
@@ -255,8 +264,8 @@ class Slot(Counts):
                 heappop(self._heads)
             return False
         raw = lane.waiting.popleft()
-        if raw.value is None and raw.key is not None and lane.topic == _ERASING:
-            lane.head = Erasure(raw.key.decode(errors="replace"))
+        if raw.value is None and lane.topic == _ERASING and _is_subscriber(raw.key or b""):
+            lane.head = Erasure((raw.key or b"").decode())
         else:
             record = Record(lane.topic, self.partition, raw.offset, raw.value or b"", raw.timestamp)
             lane.head = item = decode(record)

@@ -1,9 +1,10 @@
 """What a keeper needs of the work on one partition number, whatever is done with its records."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from streams.kafka.slot import Changes, Logged
+from streams.runners.subscribers import Packed
 
 
 class Queued(Protocol):
@@ -33,13 +34,16 @@ class Work(Protocol):
     def held(self) -> str:
         """What it holds, in words for people."""
 
-    def restore(self, states: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take in what was written.
+    def restore(self, states: Packed) -> None:
+        """Take over what was written, by its keys.
 
         Raises:
             UnreadableStateError: a state is none, or of another version.
             BrokenMarkError: the mark is missing among states, unreadable, or another application's.
         """
+
+    def rewind(self) -> None:
+        """Forget what was queued and not applied; what was applied has to be written."""
 
     def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
         """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""

@@ -12,6 +12,8 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NoReturn, cast
 
@@ -25,7 +27,8 @@ from streams.kafka.batches import Consumer, KeyedApp, Reach, Run
 from streams.kafka.broadcast import Broadcast
 from streams.kafka.changelog import Changelog
 from streams.kafka.health import HealthServer
-from streams.kafka.keeping import WRITE_BEHIND_S, Flood, Keeping
+from streams.kafka.keeping import WRITE_BEHIND_S, WRITE_RECORDS, Flood, Keeping
+from streams.kafka.local_store import InMemory, OnDisk
 from streams.kafka.slot import Slot
 from streams.kafka.specs import APPLICATION, changelog_of
 from streams.kafka.stops import EXIT_INVARIANT, EXIT_IO, EXIT_STALLED, StoppedError
@@ -43,7 +46,10 @@ GC_THRESHOLDS: Final = (50_000, 50, 1_000)
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
-    """What one worker is told: names, and the deadlines of its watchdogs in seconds."""
+    """What one worker is told: names, and the deadlines of its watchdogs in seconds.
+
+    Of each partition it has `open_max` states open (None: all), and the others lie packed in a `store` (None: memory).
+    """
 
     application: str = APPLICATION
     prefix: str = ""
@@ -57,6 +63,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     write_behind_s: float = WRITE_BEHIND_S
     flood: Flood = Flood()
     accepts_expired: bool = False
+    store: Path | None = None
+    open_max: int | None = None
 
     @property
     def group(self) -> str:
@@ -176,8 +184,11 @@ def make_app(
         new_slot,
         changelog,
         write_behind_s=settings.write_behind_s,
+        # What is not written stays open.
+        write_records=min(WRITE_RECORDS, settings.open_max or WRITE_RECORDS),
         flood=settings.flood,
         accepts_expired=settings.accepts_expired,
+        new_store=InMemory if settings.store is None else partial(OnDisk, settings.store),
         say=say,
     )
     app = _faust_app(settings, wire)
@@ -247,7 +258,10 @@ def run_worker(
     async def follow() -> None:
         await guarded(_followed(broadcast))
 
-    run_work(settings, wire, tuple(INPUTS), lambda n: Slot(n, settings.group, broadcast.serving), health, follow)
+    def new_slot(partition: int) -> Slot:
+        return Slot(partition, settings.group, broadcast.serving, open_max=settings.open_max)
+
+    run_work(settings, wire, tuple(INPUTS), new_slot, health, follow)
 
 
 def run_work(

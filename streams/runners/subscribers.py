@@ -1,8 +1,9 @@
 """The subscribers of one runner: their states, who waits for which wake, and who changed since the last write."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from operator import itemgetter
-from typing import Final
+from typing import Final, Protocol
 
 from streams.core.effects import Effect
 from streams.core.events import Event, Wake
@@ -13,58 +14,84 @@ from streams.runners.timers import Wakes
 
 SNAPSHOT: Final = "@"
 """What stands in the key of a waiting snapshot between its subscriber and when it was taken."""
+_SNAPSHOT: Final = SNAPSHOT.encode()
+
+
+class Packed(Protocol):
+    """Where packed states and snapshots lie by their keys: a dictionary, or a store on a disk."""
+
+    def __setitem__(self, key: bytes, packed: bytes, /) -> None:
+        """Put one there, in place of what was there before."""
+
+    def pop(self, key: bytes, default: None, /) -> bytes | None:
+        """Take one away and return it, or `default` where there is none."""
+
+    def items(self) -> Iterable[tuple[bytes, bytes]]:
+        """Yield all of them in any order; snapshots may be left out."""
 
 
 class Subscribers:
     """What `step` is applied to; `context` holds from the next call on and may be replaced between two.
 
-    A state that was restored stays packed until somebody asks for it: most are not touched for hours.
+    A state is open, which is fast, or packed, which is small: one that was restored stays packed until somebody asks
+    for it, and `rest` packs those again that nobody has asked for, beyond `open_max`.
     """
 
-    __slots__ = ("_apart", "_snapshots", "_states", "changed", "context", "scored", "wakes")
+    __slots__ = ("_apart", "_open_max", "_packed", "_packed_count", "_states", "changed", "context", "scored", "wakes")
 
-    def __init__(self, context: Context) -> None:
-        """Begin with nobody."""
+    def __init__(self, context: Context, open_max: int | None = None) -> None:
+        """Begin with nobody; None lets all be open."""
         self.context = context
         self.wakes = Wakes()
         self.changed: set[str] = set()
         self.scored = 0
-        self._states: dict[str, SubscriberState | bytes] = {}
-        self._snapshots: dict[bytes, bytes] = {}
+        self._open_max = open_max
+        self._states: dict[str, SubscriberState] = {}
+        self._packed: Packed = dict[bytes, bytes]()
+        self._packed_count = 0
         self._apart: dict[str, tuple[int, ...]] = {}
 
     def __len__(self) -> int:
         """Return how many subscribers are known."""
-        return len(self._states)
+        return len(self._states) + self._packed_count
 
-    def restore(self, subscriber_id: str, packed: bytes) -> None:
-        """Take in a state as it was written.
+    def restore(self, packed: Packed) -> None:
+        """Take over the states, and the snapshots apart from them, that were written: theirs is the place now.
 
         Raises:
-            UnreadableStateError: it is no state, or of another version.
+            UnreadableStateError: one is no state, or of another version.
         """
-        self._states[subscriber_id] = packed
-        wake_ms = next_wake_ms(packed)
-        if wake_ms:
-            self.wakes.ask(wake_ms, subscriber_id)
+        self._packed = packed
+        for key, state in packed.items():
+            if _SNAPSHOT in key:
+                continue
+            self._packed_count += 1
+            wake_ms = next_wake_ms(state)
+            if wake_ms:
+                self.wakes.ask(wake_ms, key.decode())
 
-    def restore_snapshot(self, key: bytes, packed: bytes) -> None:
-        """Take in a waiting snapshot that was written apart from its state."""
-        self._snapshots[key] = packed
+    def rest(self) -> None:
+        """Pack those who were not changed for longest, where too many are open; all changes have to be written."""
+        if self._open_max is None or len(self._states) <= self._open_max // 2:
+            return
+        states = self._states
+        for subscriber_id in self.changed:
+            if (state := states.pop(subscriber_id, None)) is not None:
+                states[subscriber_id] = state  # The order is that of the last change.
+        for subscriber_id in list(islice(states, max(0, len(states) - self._open_max))):
+            self._packed[subscriber_id.encode()] = pack(states.pop(subscriber_id))
+            self._packed_count += 1
+            self._apart.pop(subscriber_id, None)
 
     def forget(self, subscriber_id: str) -> None:
         """Erase a subscriber; the change is that nothing is left."""
-        state = self._states.get(subscriber_id)
-        if isinstance(state, bytes):
-            self._opened(subscriber_id, state)
+        self._opened(subscriber_id)
         self._states.pop(subscriber_id, None)
         self.changed.add(subscriber_id)
 
     def give(self, subscriber_id: str, given: Event | Wake) -> tuple[Effect, ...]:
         """Apply one event or wake and return what follows."""
-        state = self._states.get(subscriber_id)
-        if isinstance(state, bytes):
-            state = self._opened(subscriber_id, state)
+        state = self._states.get(subscriber_id) or self._opened(subscriber_id)
         asked_ms = 0 if state is None else state.watch.next_wake_ms
         after, effects = step(state, given, self.context)
         if state is None:
@@ -82,9 +109,7 @@ class Subscribers:
         """
         made: list[tuple[str, tuple[Effect, ...]]] = []
         for subscriber_id in subscriber_ids:
-            state = self._states.get(subscriber_id)
-            if isinstance(state, bytes):
-                state = self._opened(subscriber_id, state)
+            state = self._states.get(subscriber_id) or self._opened(subscriber_id)
             if state is None or state.watch.next_wake_ms != at_ms:
                 continue  # No longer wanted, and after a restart it would not be here.
             effects = self.give(subscriber_id, Wake(subscriber_id, at_ms))
@@ -120,17 +145,21 @@ class Subscribers:
 
     def _changes(self) -> Iterator[tuple[str, SubscriberState | None]]:
         for subscriber_id in sorted(self.changed):
-            state = self._states.get(subscriber_id)
-            yield subscriber_id, self._opened(subscriber_id, state) if isinstance(state, bytes) else state
+            yield subscriber_id, self._states.get(subscriber_id)
 
-    def _opened(self, subscriber_id: str, packed: bytes) -> SubscriberState:
-        """Unpack a state and keep it so, with the snapshots that were written apart from it."""
+    def _opened(self, subscriber_id: str) -> SubscriberState | None:
+        """Unpack a state and keep it so, with the snapshots that were written apart from it; None if it is unknown."""
+        packed = self._packed.pop(subscriber_id.encode(), None)
+        if packed is None:
+            return None
+        self._packed_count -= 1
         state = self._states[subscriber_id] = unpack(packed)
-        apart = tuple([snapshot.at_ms for snapshot in state.watch.pending if not snapshot.features])
-        if apart:
-            keys = {at_ms: snapshot_key(subscriber_id, at_ms) for at_ms in apart}
-            joined(state, {at_ms: self._snapshots.pop(key) for at_ms, key in keys.items() if key in self._snapshots})
-            self._apart[subscriber_id] = apart
+        waiting = tuple([snapshot.at_ms for snapshot in state.watch.pending])
+        if waiting:
+            self._apart[subscriber_id] = waiting
+            hollow = [snapshot.at_ms for snapshot in state.watch.pending if not snapshot.features]
+            apart = {at_ms: self._packed.pop(snapshot_key(subscriber_id, at_ms), None) for at_ms in hollow}
+            joined(state, {at_ms: snapshot for at_ms, snapshot in apart.items() if snapshot is not None})
         return state
 
 

@@ -9,6 +9,7 @@ from streams.kafka.batches import Reach, Run
 from streams.kafka.changelog import Restored
 from streams.kafka.keeping import Flood, Keeping
 from streams.kafka.slot import Changes, Slot
+from streams.runners.subscribers import Packed
 from tests.kafka.workers import Fed, Raw, cold_context
 
 PREFIX = "p."
@@ -33,13 +34,31 @@ class FakeChangelog:
         self.failure: Exception | None = None
         self.outputs: list[Outgoing] = []
         self.dropped: list[int] = []
+        self.fenced: list[int] = []
+        self.writes: dict[int, int] = defaultdict(int)
+        self.reads = 0
         self.answers = True
 
-    async def take(self, partition: int) -> Restored:
-        """Return what was written."""
+    async def fence(self, partition: int) -> None:
+        """Take note of it."""
+        self.fenced.append(partition)
+
+    def mark(self, partition: int) -> int | None:
+        """Return how often was written: as good as an offset."""
+        return self.writes[partition] or None
+
+    async def ends_with(self, partition: int, mark: int) -> bool:
+        """Say whether nobody has written since."""
+        return self.writes[partition] == mark
+
+    async def read(self, partition: int, states: Packed) -> Restored:
+        """Give what was written."""
+        self.reads += 1
         if self.failure is not None:
             raise self.failure
-        return Restored(dict(self.states[partition]), len(self.states[partition]), 0.0)
+        for key, value in self.states[partition].items():
+            states[key] = value
+        return Restored(len(self.states[partition]), 0.0)
 
     async def write(self, partition: int, changes: Changes) -> None:
         """Write, or fail."""
@@ -47,6 +66,7 @@ class FakeChangelog:
             raise self.failure
         self.states[partition] |= {key: value for key, value in (*changes.states, changes.mark) if value is not None}
         self.outputs += changes.outputs
+        self.writes[partition] += 1
 
     async def drop(self, partition: int) -> None:
         """Take note of it."""
@@ -115,6 +135,21 @@ class Bench:
             await self.accept(topic)
         await self.tick()
         await self.keeping.write()
+
+    async def worked_off(self) -> None:
+        """Be given the partition and everything there is."""
+        await self.take()
+        await self.work_off()
+
+    async def given_up_and_given_back(self, *, another: bool) -> None:
+        """Lose the partition in the middle of the work, to another that writes the same states again, or nothing."""
+        await self.take()
+        await self.tick({topic: 0 for topic in TOPICS if topic not in self.log})
+        for topic, run in self.log.items():
+            await self.accept(topic, 0, len(run) // 2)
+        await self.keeping.drop([(topic, 0) for topic in TOPICS])
+        self.changelog.writes[0] += another
+        await self.worked_off()
 
     def reach(self, *, committed: int | None = None, first: int = 0, end: int = 1_000_000) -> Reach:
         """Return what there is of a partition."""

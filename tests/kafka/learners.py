@@ -122,7 +122,7 @@ def published(outputs: Iterable[Outgoing]) -> list[bytes]:
     return [output.value for output in outputs if output.topic == "models"]
 
 
-def restored(states: Iterable[tuple[bytes, bytes]], application: str) -> Training:
+def restored(states: dict[bytes, bytes], application: str) -> Training:
     """Return the training that a changelog holds."""
     training = Training(0, application, _none)
     training.restore(states)
@@ -151,7 +151,7 @@ async def values_of(address: str, topic: str) -> list[bytes]:
 def trained(address: str, prefix: str) -> int:
     """Return up to which offset the examples are learned."""
     states = asyncio.run(states_of(address, prefix))
-    return restored(states.items(), prefix + GROUP).lanes[0].applied if states else 0
+    return restored(states, prefix + GROUP).lanes[0].applied if states else 0
 
 
 def wait_until_trained(address: str, prefix: str, position: int, timeout_s: float = 60.0) -> None:

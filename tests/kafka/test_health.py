@@ -25,11 +25,11 @@ from tests.kafka.workers import PARTITIONS, Fed, Worker, prepare, send, until, w
 RESTORES_SLOWLY = """
 import asyncio
 from streams.kafka import changelog
-read = changelog.Changelog._read
-async def slowly(self, partition):
+read = changelog.Changelog.read
+async def slowly(self, partition, states):
     await asyncio.sleep(3.0 if partition == 2 else 0.0)
-    return await read(self, partition)
-changelog.Changelog._read = slowly
+    return await read(self, partition, states)
+changelog.Changelog.read = slowly
 """
 WRITES_LATE = """
 from streams.kafka import keeping

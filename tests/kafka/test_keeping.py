@@ -302,3 +302,29 @@ def test_only_a_partition_with_records_to_apply_stalls(clock: Clock, records: li
         return found
 
     assert asyncio.run(run()) == [0.0, 50.0, 100.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["nobody has written", "another has written"])
+def test_a_partition_that_comes_back_is_restored_only_if_another_has_written_to_it(
+    records: list[Fed], *, another: bool
+) -> None:
+    bench, disturbed = Bench(records), Bench(records)
+    asyncio.run(disturbed.given_up_and_given_back(another=another))
+    asyncio.run(bench.worked_off())
+    assert disturbed.changelog.reads == 1 + another
+    assert disturbed.changelog.fenced == [0, 0]
+    assert disturbed.changelog.states == bench.changelog.states
+    assert sorted(disturbed.changelog.outputs, key=repr) == sorted(bench.changelog.outputs, key=repr)
+
+
+def test_what_was_given_up_and_does_not_come_back_is_let_go(records: list[Fed]) -> None:
+    bench = Bench(records)
+
+    async def run() -> None:
+        await bench.worked_off()
+        await bench.keeping.drop([(topic, 0) for topic in TOPICS])
+        await bench.keeping.take([])
+        await bench.take()
+
+    asyncio.run(run())
+    assert bench.changelog.reads == 2

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from streams.core.events import INPUTS, source_number
 from streams.core.state import UnreadableStateError
+from streams.kafka.local_store import InMemory, OnDisk, Store
 from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Slot
 from tests.kafka.workers import Fed, Raw, cold_context, facts_of
 
@@ -38,10 +39,12 @@ class Written:
         self.outputs += [output.value for output in changes.outputs]
 
 
-def new_slot(written: Written | None = None) -> Slot:
-    slot = Slot(PARTITION, APPLICATION, cold_context())
-    if written is not None:
-        slot.restore(written.states.items())
+def new_slot(written: Written | None = None, open_max: int | None = None, store: Store | None = None) -> Slot:
+    slot = Slot(PARTITION, APPLICATION, cold_context(), open_max=open_max)
+    states: Store = InMemory() if store is None else store
+    for key, value in ({} if written is None else written.states).items():
+        states[key] = value
+    slot.restore(states)
     return slot
 
 
@@ -78,9 +81,11 @@ def in_one_go(log: Log) -> Written:
 
 
 @settings(max_examples=15)
-@given(data=st.data())
-def test_any_cut_into_runs_and_turns_ends_in_the_same_bytes(data: st.DataObject, log: Log, in_one_go: Written) -> None:
-    slot, written, stands = new_slot(), Written(), dict.fromkeys(log, 0)
+@given(data=st.data(), open_max=st.sampled_from([None, 0, 3, 20]))
+def test_any_cut_into_runs_and_turns_ends_in_the_same_bytes(
+    data: st.DataObject, log: Log, in_one_go: Written, open_max: int | None
+) -> None:
+    slot, written, stands = new_slot(open_max=open_max), Written(), dict.fromkeys(log, 0)
     while open_sources := [source for source, records in log.items() if stands[source] < len(records)]:
         source = data.draw(st.sampled_from(open_sources))
         count = data.draw(st.integers(100, 900))
@@ -97,13 +102,20 @@ def test_any_cut_into_runs_and_turns_ends_in_the_same_bytes(data: st.DataObject,
 
 
 @settings(max_examples=15)
-@given(data=st.data())
+@given(data=st.data(), open_max=st.sampled_from([None, 0, 3, 20]), is_on_disk=st.booleans())
 def test_a_kill_at_any_point_between_two_writes_changes_nothing(
-    data: st.DataObject, log: Log, in_one_go: Written
+    data: st.DataObject,
+    log: Log,
+    in_one_go: Written,
+    tmp_path_factory: pytest.TempPathFactory,
+    open_max: int | None,
+    *,
+    is_on_disk: bool,
 ) -> None:
     written = Written()
     for _ in range(BATCHES):
-        slot = new_slot(written)
+        store = OnDisk(tmp_path_factory.getbasetemp()) if is_on_disk else InMemory()
+        slot = new_slot(written, open_max, store)
         for source, records in log.items():
             assert slot.queue(source, 0, records)
         slot.advance(set(slot.lanes), data.draw(st.integers(0, 400)))
@@ -111,6 +123,7 @@ def test_a_kill_at_any_point_between_two_writes_changes_nothing(
             written.take(slot.changes())
             slot.written()
         slot.advance(set(slot.lanes), data.draw(st.integers(0, 400)))  # Killed with this in memory.
+        store.close()
     finish(new_slot(written), log, written)
     assert written.states == in_one_go.states
     assert sorted(written.outputs) == sorted(in_one_go.outputs)
@@ -147,21 +160,27 @@ def test_what_is_restored_is_what_was_written(log: Log, in_one_go: Written) -> N
 def test_states_without_their_mark_or_with_another_applications_are_refused(in_one_go: Written) -> None:
     states = {key: value for key, value in in_one_go.states.items() if key != MARK_KEY}
     with pytest.raises(BrokenMarkError, match="no mark"):
-        new_slot().restore(states.items())
+        new_slot().restore(dict(states))
     with pytest.raises(BrokenMarkError, match="cannot be read"):
-        new_slot().restore([(MARK_KEY, b"\xc1")])
+        new_slot().restore({MARK_KEY: b"\xc1"})
     other = Slot(PARTITION, "another", cold_context())
     with pytest.raises(BrokenMarkError, match="'forewarn', not of 'another'"):
-        other.restore(in_one_go.states.items())
+        other.restore(dict(in_one_go.states))
 
 
 def test_states_whose_snapshots_are_all_gone_are_refused_when_they_are_opened(in_one_go: Written) -> None:
     states = {key: value for key, value in in_one_go.states.items() if b"@" not in key}
     with_snapshot = next(key.partition(b"@")[0] for key in in_one_go.states if b"@" in key)
     slot = new_slot()
-    slot.restore(states.items())
+    slot.restore(dict(states))
     with pytest.raises(UnreadableStateError, match="is missing"):
         slot.subscribers.forget(with_snapshot.decode())
+
+
+def test_no_more_states_stay_open_than_may(log: Log) -> None:
+    slot = new_slot(open_max=5)
+    finish(slot, log, Written())
+    assert len(slot.subscribers._states) == 5 < len(slot.subscribers)
 
 
 def test_a_key_without_a_value_erases_the_subscriber_in_its_turn(in_one_go: Written) -> None:
@@ -175,3 +194,20 @@ def test_a_key_without_a_value_erases_the_subscriber_in_its_turn(in_one_go: Writ
     assert not [key for key in written.states if key.startswith(erased)]
     assert new_slot(written).counters["erased"] == 1
     assert set(INPUTS) == {lane.topic for lane in slot.lanes.values()}
+
+
+@pytest.mark.parametrize("of", ["a snapshot", "the mark", "nobody", "nothing"])
+def test_a_key_that_is_no_subscriber_erases_nothing_and_is_a_dead_letter(of: str, in_one_go: Written) -> None:
+    source = source_number("subscribers", PARTITION)
+    snapshot = next(key for key in in_one_go.states if b"@" in key)
+    key = {"a snapshot": snapshot, "the mark": MARK_KEY, "nobody": b"s_" + bytes(600), "nothing": None}[of]
+    slot, written = new_slot(in_one_go), Written()
+    written.states |= in_one_go.states
+    stands = slot.lanes[source].queued
+    assert slot.queue(source, stands, [Raw(stands, 2**62, key, None)])
+    finish(slot, {}, written)
+    assert {k: v for k, v in written.states.items() if k != MARK_KEY} == {
+        k: v for k, v in in_one_go.states.items() if k != MARK_KEY
+    }
+    assert new_slot(written).counters["dead:empty"] == new_slot(in_one_go).counters.get("dead:empty", 0) + 1
+    assert len(written.outputs) == 1

@@ -29,14 +29,14 @@ worker.WATCH_S = 1.0
 RESTORES_SLOWLY = """
 import asyncio, msgspec
 from streams.kafka import changelog, worker
-take = changelog.Changelog.take
-async def slowly(self, partition):
+read = changelog.Changelog.read
+async def slowly(self, partition, states):
     await asyncio.sleep(2.0)
-    return await take(self, partition)
-changelog.Changelog.take = slowly
+    return await read(self, partition, states)
+changelog.Changelog.read = slowly
 told = worker.Watchdog.__init__
 def impatient(self, settings, *others):
-    told(self, msgspec.structs.replace(settings, rebalance_s=4.0), *others)
+    told(self, msgspec.structs.replace(settings, rebalance_s=4.0, unmoved_s=4.0), *others)
 worker.Watchdog.__init__ = impatient
 worker.WATCH_S = 0.5
 """

@@ -8,6 +8,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from streams import bootstrap
 from streams.core.events import INPUTS
 from streams.core.outputs import rfc3339
@@ -54,14 +56,18 @@ def test_a_worker_leaves_exactly_what_an_offline_fold_of_the_log_gives(
     assert_exact(broker.address, prefix, left, len(fed))
 
 
+@pytest.mark.parametrize("store", ["memory", "disk"])
 def test_twenty_kills_of_two_workers_lose_nothing_and_double_nothing(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path, store: str
 ) -> None:
     """Each worker in its turn is killed at a random moment while records keep coming; one seed decides when."""
+    states = tmp_path / "states"
+    states.mkdir()
+    options = ["--store", str(states), "--open-max", "5"] if store == "disk" else []
     draw = random.Random(20)
     asyncio.run(prepare(broker.address, prefix))
     parts = in_parts(fed, KILLS + 1)
-    workers = [Supervised(broker.address, prefix, tmp_path, name=f"w{n}") for n in range(2)]
+    workers = [Supervised(broker.address, prefix, tmp_path, name=f"w{n}", options=options) for n in range(2)]
     try:
         for each in workers:
             each.worker.wait_for("restored")
@@ -75,6 +81,7 @@ def test_twenty_kills_of_two_workers_lose_nothing_and_double_nothing(
         for each in workers:
             each.worker.kill()
     assert_exact(broker.address, prefix, left, len(fed))
+    assert not list(states.iterdir())
 
 
 def test_a_flood_of_bad_records_stops_the_worker_before_it_drains_the_topic(
@@ -143,6 +150,7 @@ def test_a_third_worker_joins_and_one_leaves_and_nothing_is_lost(
             feed(broker.address, prefix, parts[8:])
             left = wait_until_applied(broker.address, prefix, len(fed))
             assert [two.process.poll(), three.process.poll()] == [None, None], (two.words, three.words)
+            assert "as they were" in two.words, "what stays with a worker is not read anew"
     assert_exact(broker.address, prefix, left, len(fed))
 
 

@@ -119,9 +119,9 @@ class Worker:
 class Supervised:
     """A worker that is started again when it has ended for a reason that a restart mends."""
 
-    def __init__(self, address: str, prefix: str, folder: Path, *, name: str) -> None:
+    def __init__(self, address: str, prefix: str, folder: Path, *, name: str, options: Sequence[str] = ()) -> None:
         """Start it."""
-        self._start = partial(Worker, address, prefix, folder, name=name)
+        self._start = partial(Worker, address, prefix, folder, name=name, options=options)
         self.worker = self._start()
         self.ends: list[str] = []
 
