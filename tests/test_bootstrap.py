@@ -16,7 +16,7 @@ from streams.errors import InputError, SettingsError, StoreError
 from streams.runners.sources import discover
 from streams.store.database import Store
 from tests.core import makers
-from tests.runners.operators import CLEAN, LIVELY, contents, differing, run, write_operator
+from tests.runners.operators import CLEAN, LIVELY, checkpoint_of, contents, differing, run, write_operator
 
 START_MS = makers.START_MS
 
@@ -289,6 +289,26 @@ def test_a_damaged_archive_is_named_and_read_on_once_it_is_whole(
     file.write_bytes(whole)
     run(events, db)
     assert differing(undamaged, contents(db)) == []
+
+
+def test_lines_that_were_committed_before_their_checksum_proved_them_wrong_are_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stored and not compressed, so that a wrong byte is a wrong line and nothing else until the checksum."""
+    monkeypatch.setattr("streams.runners.embedded.PROGRESS_RECORDS", 50)
+    events, db = copy_of(folder, tmp_path / "events"), tmp_path / "run.db"
+    lines = (events / "usage.jsonl").read_bytes().splitlines(keepends=True)
+    (events / "usage.jsonl").unlink()
+    sound, rest = gzip.compress(b"".join(lines[:500])), gzip.compress(b"".join(lines[500:]), compresslevel=0)
+    place = rest.index(b'"voice_s":')
+    (events / "usage.jsonl.gz").write_bytes(sound + rest[:place] + b'"voice_z":' + rest[place + 10 :])
+    with pytest.raises(InputError) as told:
+        run(events, db, commit_records=100)
+    committed = checkpoint_of(db).positions["usage/0"].next_offset
+    assert 500 < committed < len(lines)
+    assert re.search(r"usage.jsonl.gz: the gzip data are damaged after line [\d,]+; its lines 501 to", str(told.value))
+    assert f"to {committed:,} were committed before that showed, and may be wrong; replace" in str(told.value)
+    assert "begin a new database" in str(told.value)
 
 
 # A bad policy

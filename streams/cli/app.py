@@ -24,7 +24,8 @@ from streams.cli import (
     trainer,
     worker,
 )
-from streams.cli.errors import BROKEN_PIPE, EXIT_CODES, INTERRUPTED, Failure, instead, report, stop_writing
+from streams.cli.errors import BROKEN_PIPE, EXIT_CODES, Failure, instead, report, stop_writing
+from streams.cli.interrupts import INTERRUPTED, WORD
 from streams.cli.options import examples
 
 COMMANDS: Final = (
@@ -105,7 +106,7 @@ class Forewarn(click.Group):
         except click.ClickException as error:
             answer = report(error)
         except (click.Abort, KeyboardInterrupt):
-            click.echo("interrupted", err=True)
+            click.echo(WORD, err=True)
             answer = INTERRUPTED
         if not standalone_mode:
             return answer
@@ -135,8 +136,3 @@ def forewarn(debug: bool, settings: Path | None) -> None:
 
 for _command in COMMANDS:
     forewarn.add_command(_command)
-
-
-def main() -> None:
-    """Run the command line: the entry point of the installed `forewarn`."""
-    forewarn.main(prog_name="forewarn")

@@ -9,7 +9,7 @@ from streams.cli.output import new_table, note, show, show_facts, write_lines
 from streams.cli.shared import settings_of
 from streams.cli.summary import counts
 from streams.core.effects import DeadLetterReason
-from streams.core.events import INPUTS
+from streams.core.outputs import REDRIVEN
 
 if TYPE_CHECKING:
     from streams.bootstrap_kafka import Wanted
@@ -29,7 +29,7 @@ def which_options(command: F) -> F:
     command = click.option(
         "--topic",
         "topics",
-        type=click.Choice(list(INPUTS)),
+        type=click.Choice(REDRIVEN),
         multiple=True,
         metavar="NAME",
         help="Only records of this topic.  May be repeated.",

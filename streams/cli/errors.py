@@ -12,11 +12,11 @@ from typing import Final
 
 import click
 
+from streams.cli.interrupts import INTERRUPTED
 from streams.errors import ForewarnError, InputError
 
 UNEXPECTED: Final = 1
 USAGE: Final = 2
-INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
 EXIT_CODES: Final = (

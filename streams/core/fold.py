@@ -111,6 +111,7 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
         facts.recent_ids[number] = at_ms // DAY_MS
         if len(facts.recent_ids) > IDS_MAX:
             del facts.recent_ids[min(facts.recent_ids, key=lambda n: (facts.recent_ids[n], n))]
+    is_news = True
     if at_ms > newest_ms:
         facts.newest_ms = at_ms
         turn = at_ms // FORGETTING_MS
@@ -118,9 +119,13 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
             _forget(facts, turn * FORGETTING_DAYS, lateness_ms)
     elif at_ms < facts.first_ms:
         facts.first_ms = at_ms
+    else:
+        is_news = False
     if isinstance(body, Usage):
-        return _fold_usage(facts, body, at_ms)
+        return _fold_usage(facts, body, at_ms, is_news=is_news)
     _FOLDS[type(body)](facts, body, at_ms)
+    if type(body) is Complaint and facts.tickets:
+        _forget_tickets(facts, lateness_ms)
     return _APPLIED
 
 
@@ -140,7 +145,8 @@ def is_revenue(body: Body) -> bool:
     return type(body) is TopUp and body.status == "completed"
 
 
-def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
+def _fold_usage(facts: Facts, body: Usage, at_ms: int, *, is_news: bool) -> Folded:
+    """Take in a day's summary; `is_news` says that its time alone has changed the facts."""
     day = (at_ms - HALF_DAY_MS) // DAY_MS
     ahead = day - facts.usage_day
     if ahead > 0:
@@ -151,12 +157,14 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
     if new & ACTIVE_MASK:
         if at_ms > facts.last_active_ms:  # Two summaries of one day may end at different hours: either may come first.
             facts.last_active_ms = at_ms
+            is_news = True
         if not old & ACTIVE_MASK:
             facts.usage_days_total += 1
             if not facts.first_usage_day or day < facts.first_usage_day:
                 facts.first_usage_day = day
     if old or body.revision or facts.revisions:
-        return _replace_usage_day(facts, new, body.revision, day)
+        says_it_again = _replace_usage_day(facts, new, body.revision, day)
+        return _REPEATED if says_it_again and not is_news else _APPLIED
     days[index] = new
     facts.voice_s_total += voice_s
     facts.answered_total += answered
@@ -164,17 +172,18 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int) -> Folded:
     return _APPLIED
 
 
-def _replace_usage_day(facts: Facts, new: int, revision: int, day: int) -> Folded:
-    """Take a day's summary in place of the known one if it is the greater: by revision, then by content.
+def _replace_usage_day(facts: Facts, new: int, revision: int, day: int) -> bool:
+    """Take a day's summary in place of the known one if it is the greater; say whether it tells nothing new.
 
-    That there was activity stays known whichever of them said so.
+    The greater one is that of the higher revision, then of the greater content.  That there was activity stays known
+    whichever of them said so.
     """
     index = day % USAGE_DAYS
     old, old_revision = facts.days[index], facts.revisions.get(day, 0)
     told, known = (revision, new >> LEVEL_SHIFT), (old_revision, old >> LEVEL_SHIFT)
     if told <= known:
         facts.days[index] = old | new & ACTIVE_MASK
-        return _REPEATED if told == known and old == new and any(told) else _APPLIED
+        return told == known and old == new and any(told)
     facts.days[index] = new | old & ACTIVE_MASK
     new_s, new_answered, new_level, _ = parted(new)
     old_s, old_answered, old_level, _ = parted(old)
@@ -183,7 +192,7 @@ def _replace_usage_day(facts: Facts, new: int, revision: int, day: int) -> Folde
     facts.data_level_total += new_level - old_level
     if revision:
         facts.revisions[day] = revision
-    return _APPLIED
+    return False
 
 
 def _open_usage_days(facts: Facts, day: int, ahead: int) -> None:
@@ -259,6 +268,20 @@ def _fold_complaint(facts: Facts, body: Complaint, at_ms: int) -> None:
             del facts.tickets[min(facts.tickets, key=lambda n: (*_ticket_rank(facts.tickets[n]), n))]
 
 
+def _forget_tickets(facts: Facts, lateness_ms: int) -> None:
+    """Drop the settled tickets of which every older snapshot would be late, up to the first one that is open.
+
+    A settled ticket that was heard of after an open one stays, since it counts: were it dropped, there would be room
+    for a late ticket whose early arrival had cost the open one its place.
+    """
+    from_ms = facts.newest_ms // FORGETTING_MS * FORGETTING_MS - (lateness_ms // DAY_MS + 1) * DAY_MS
+    for ticket in facts.tickets.values():
+        if ticket.is_open and ticket.at_ms < from_ms:
+            from_ms = ticket.at_ms
+    for number in [n for n, t in facts.tickets.items() if t.at_ms < from_ms]:
+        del facts.tickets[number]
+
+
 def _ticket_rank(ticket: Ticket) -> tuple[int, bool, int, int, int]:
     return ticket.at_ms, not ticket.is_open, ticket.reopened, ticket.created_ms, ticket.due_ms
 
@@ -326,9 +349,7 @@ def _forget(facts: Facts, day: int, lateness_ms: int) -> None:
     if ids and min(ids.values()) < horizon:
         facts.recent_ids = {number: d for number, d in ids.items() if d >= horizon}
     if facts.tickets:
-        settled = [n for n, t in facts.tickets.items() if not t.is_open and t.at_ms // DAY_MS < horizon]
-        for number in settled:
-            del facts.tickets[number]
+        _forget_tickets(facts, lateness_ms)
 
 
 def _drop_rows(rows: "array[int]", oldest: int, width: int) -> None:

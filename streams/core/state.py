@@ -33,6 +33,10 @@ events come in does not decide what is kept."""
 
 IDS_MAX: Final = 512
 TICKETS_MAX: Final = 16
+"""Of more tickets, open or settled, those are kept of which the newest snapshot is the newest, whatever the order of
+arrival.  A rule that let an open ticket go before a settled one could not be kept in any order: what settles later
+makes room for what was forgotten before."""
+
 PENDING_MAX: Final = 64
 
 PLANES_MAX: Final = 255
@@ -138,7 +142,11 @@ class Facts(Struct, gc=False):
 
 
 class AlertState(Struct, array_like=True, gc=False, frozen=True):
-    """Where the subscriber's alert stands; times are event times in ms, 0 where nothing happened yet."""
+    """Where the subscriber's alert stands; times are event times in ms, 0 where nothing happened yet.
+
+    A firing one has been in lower bands than its `band` since `lower_since_ms`, the highest of them `lower_band`.  The
+    last two are new: an alert that was packed without them has not been in a lower band.
+    """
 
     state: AlertStateName = "inactive"
     episode: int = 0
@@ -147,6 +155,8 @@ class AlertState(Struct, array_like=True, gc=False, frozen=True):
     opened_at_ms: int = 0
     below_since_ms: int = 0
     cool_until_ms: int = 0
+    lower_since_ms: int = 0
+    lower_band: RiskBand = "low"
 
 
 class Pending(Struct, array_like=True, gc=False):
@@ -297,7 +307,8 @@ def unpack(packed: bytes) -> SubscriberState:
 
 
 def _sorted(values: dict[int, V]) -> dict[int, V]:
-    return dict(sorted(values.items())) if len(values) > 1 else values
+    in_order = sorted(values)
+    return values if in_order == list(values) else {number: values[number] for number in in_order}
 
 
 def next_wake_ms(packed: bytes) -> int:

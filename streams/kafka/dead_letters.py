@@ -24,8 +24,7 @@ from msgspec import Struct
 
 from streams.core.decode import VALUE_BYTES_MAX
 from streams.core.effects import DeadLetterReason
-from streams.core.events import INPUTS
-from streams.core.outputs import KEY, REDRIVES, DeadLetterMessage, redrives_of, rfc3339
+from streams.core.outputs import KEY, REDRIVEN, REDRIVES, DeadLetterMessage, redrives_of, rfc3339
 from streams.errors import InputError
 from streams.kafka.admin import STOPS_S, KafkaError, connected, missing_topic, partitions_of, plain, reader, stop
 from streams.kafka.wire import Wire, client_options
@@ -41,7 +40,7 @@ PATIENCE_S: Final = 60.0
 _WAIT_MS: Final = 500
 _REQUEST_BYTES: Final = 2 << 20
 _WHOLE_BYTES: Final = VALUE_BYTES_MAX - 1024
-"""What fits into an input topic again with one more header."""
+"""What fits into a topic again with one more header."""
 
 Refusal = Literal["too_often", "too_large", "no_such_partition"]
 
@@ -228,13 +227,13 @@ def _heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 async def _places(wire: Wire, prefix: str) -> tuple[list[TopicPartition], dict[str, int]]:
-    """Return the partitions of the dead letters, and how many each input topic has."""
+    """Return the partitions of the dead letters, and how many each topic has that they are of."""
     async with connected(wire) as admin:
         there = await partitions_of(admin)
     topic = prefix + TOPIC
     if topic not in there:
         raise missing_topic(topic)
-    counts = {name: len(there[prefix + name]) for name in INPUTS if prefix + name in there}
+    counts = {name: len(there[prefix + name]) for name in REDRIVEN if prefix + name in there}
     return [TopicPartition(topic, number) for number in range(len(there[topic]))], counts
 
 

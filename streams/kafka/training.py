@@ -10,7 +10,7 @@ versions.  What comes later still is learned at the next tick.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -25,6 +25,7 @@ from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
 from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Counts, Logged
 from streams.runners.label_queue import FEATURE_MAX, Refusal, Waiting
+from streams.runners.subscribers import Packed
 from streams.runners.trainer import Trainer, TrainerError, TrainerState
 
 EXAMPLES: Final = "examples"
@@ -103,7 +104,7 @@ class Training(Counts):
         counts = self.trainer.counts
         return f"model version {counts.version}, {counts.learned:,} examples learned, {counts.waiting:,} waiting"
 
-    def restore(self, states: Iterable[tuple[bytes, bytes]]) -> None:
+    def restore(self, states: Packed) -> None:
         """Take in what was written: the mark, what waits, the remembered ids.
 
         Raises:
@@ -113,7 +114,7 @@ class Training(Counts):
         waiting: list[Waiting] = []
         blocks: dict[int, list[int]] = {}
         try:
-            for key, value in states:
+            for key, value in states.items():
                 if key == MARK_KEY:
                     mark = value
                 elif key.startswith(_WAITING):
@@ -149,6 +150,12 @@ class Training(Counts):
         self._saved_waiting = Counter(entry[3] for entry in waiting)
         self._saved_blocks = _blocks(_ids_ever(state), count)
 
+    def rewind(self) -> None:
+        """Forget what was queued and not applied; what was applied has to be written."""
+        self.bad_run = self.bad_recent = self.recent = 0
+        self._log.waiting.clear()
+        self._log.queued = self._log.applied
+
     def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
         """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""
         log = self.lanes[source]
@@ -163,13 +170,18 @@ class Training(Counts):
         return len(self.lanes[source].waiting)
 
     def advance(self, ended: Collection[int], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
-        """Apply up to `limit` records in the order of the log, learn what is due, and return how many they were."""
-        log, done = self._log, 0
+        """Learn what is due and apply the records in the order of the log; return how many examples and records.
+
+        `limit` is how many they may be together.  A record waits until all is learned that was due before it: so the
+        order of learning is the same wherever this stops.
+        """
+        log, done = self._log, self._learn(limit)
         while log.waiting and done < limit:
             record = log.waiting.popleft()
             self._judge(is_bad=self._apply(record))
             log.applied = record.offset + 1
             done += 1
+            done += self._learn(limit - done)
         self._moved = self._moved or done > 0
         return done
 
@@ -185,10 +197,16 @@ class Training(Counts):
             return why not in _NOBODYS_FAULT
         self._count("examples")
         self.newest_ms = max(self.newest_ms, settled_ms(example))
-        for version in self.trainer.advance(self.newest_ms - PATIENCE_MS):
+        return False
+
+    def _learn(self, most: int) -> int:
+        """Learn up to so many of the examples that are due, and return how many they were."""
+        trainer = self.trainer
+        before = trainer.learned
+        for version in trainer.advance(self.newest_ms - PATIENCE_MS, most):
             self._outputs.append(published(version))
             self._count("versions")
-        return False
+        return trainer.learned - before
 
     def _bury(self, letter: DeadLetter) -> None:
         self._outputs.append(outgoing(letter))

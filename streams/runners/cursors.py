@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.core.effects import DeadLetter, DeadLetterReason
-from streams.core.events import INPUTS, PARTITIONS_MAX, Event, Record
+from streams.core.events import INPUTS, PARTITIONS_MAX, Event, Notice, Record
 from streams.core.state import DAY_MS
 from streams.errors import InputError
 from streams.runners.lines import BLOCK_BYTES, KEPT_BYTES, LINE_BYTES_MAX, Block, Lines
@@ -30,7 +30,7 @@ ENVELOPE_TOPIC: Final = "-"
 _LEAP_MS: Final = LEAP_DAYS * DAY_MS
 _TOPICS: Final = tuple(INPUTS)
 
-Item = Event | DeadLetter
+Item = Event | Notice | DeadLetter
 Decode = Callable[[Record], Item]
 
 

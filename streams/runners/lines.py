@@ -32,7 +32,27 @@ _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
 class DamagedInputError(InputError):
-    """Compressed data are not what was compressed: where that begins to be so cannot be told, only where it shows."""
+    """Compressed data are not what was compressed: where that begins to be so cannot be told, only where it shows.
+
+    `sound_lines` were handed out before the gzip member or zstd frame began in which it shows; only at the end of one
+    does its checksum prove the lines in it.  `source` names the source, once that is known.
+    """
+
+    def __init__(self, what: str, sound_lines: int, source: str = "") -> None:
+        super().__init__(what, hint="replace the file by a whole copy and run again")
+        self.what = what
+        self.sound_lines = sound_lines
+        self.source = source
+
+    def after(self, committed_lines: int) -> InputError:
+        """Return what to tell somebody who has committed so many lines of the source."""
+        if committed_lines <= self.sound_lines:
+            return self
+        return InputError(
+            f"{self.what}; its lines {self.sound_lines + 1:,} to {committed_lines:,} were committed before that "
+            "showed, and may be wrong",
+            hint="replace the file by a whole copy and begin a new database",
+        )
 
 
 class Block(Struct, frozen=True, gc=False):
@@ -82,7 +102,7 @@ class Lines:
     the message names the file and its last whole line, and all whole lines have been handed out before.
     """
 
-    __slots__ = ("_block_bytes", "_path", "bytes_read", "lines_read", "name")
+    __slots__ = ("_block_bytes", "_path", "_sound_lines", "bytes_read", "lines_read", "name")
 
     def __init__(self, path: Path | None, block_bytes: int = BLOCK_BYTES) -> None:
         if not 0 < block_bytes <= BLOCK_BYTES_MAX:
@@ -92,6 +112,7 @@ class Lines:
         self.name = "standard input" if path is None else str(path)
         self.bytes_read = 0
         self.lines_read = 0
+        self._sound_lines = 0
 
     def blocks(self) -> Iterator[Block]:
         """Hand out all lines, without their line feeds; a last line that lacks one counts as well."""
@@ -170,15 +191,14 @@ class Lines:
                 try:
                     piece = decompressor.decompress(left)
                 except (zlib.error, zstandard.ZstdError) as error:
-                    raise DamagedInputError(
-                        f"{self.name}: the {packing.name} data are damaged{self._where()}",
-                        hint="replace the file by a whole copy and run again",
-                    ) from error
+                    what = f"{self.name}: the {packing.name} data are damaged{self._where()}"
+                    raise DamagedInputError(what, self._sound_lines) from error
                 begun, left = True, b""
                 yield piece
                 if decompressor.eof:
                     left = decompressor.unused_data
                     decompressor, begun = packing.decompressor(), False
+                    self._sound_lines = self.lines_read
         if begun:
             raise InputError(
                 f"{self.name}: the {packing.name} data end too early{self._where()}",

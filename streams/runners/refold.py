@@ -1,7 +1,8 @@
 """Looking back: fold a run's records again, to score everybody at a past moment or to prove an alert's numbers.
 
 What a state adds up to depends only on its subscriber's records, so nothing of the run's own path (wakes, learning,
-alerts) is repeated: fold the records up to the moment, compute the features, and score with the version of the time.
+alerts) is repeated: fold the records up to the moment, compute the features with what was known of the market, and
+score with the version of the time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,15 +11,17 @@ from msgspec import Struct
 
 from streams.core.alerting import Move
 from streams.core.announcing import Scored, announce
-from streams.core.effects import AlertChanged, DeadLetter
+from streams.core.effects import AlertChanged
 from streams.core.events import Event
 from streams.core.features import vector
 from streams.core.fold import Life, fold
 from streams.core.policy import Policy
 from streams.core.reasons import reasons
 from streams.core.scoring import Scorer, probability
+from streams.core.signals import NO_SIGNALS, Signals
 from streams.core.state import AlertState, Facts, new_state
 from streams.core.windows import measure
+from streams.runners.cursors import Item
 
 Tell = Callable[[int, int], None]
 """Told now and then how many records were read and up to which event time (ms)."""
@@ -35,7 +38,7 @@ class Score(Struct, frozen=True, gc=False):
     model_version: str
 
 
-def facts_at(items: Iterable[Event | DeadLetter], at_ms: int, policy: Policy, tell: Tell | None) -> dict[str, Facts]:
+def facts_at(items: Iterable[Item], at_ms: int, policy: Policy, tell: Tell | None) -> dict[str, Facts]:
     """Return every subscriber's facts once the stream has reached `at_ms`."""
     found: dict[str, Facts] = {}
     stream_ms = 0
@@ -56,18 +59,18 @@ def facts_at(items: Iterable[Event | DeadLetter], at_ms: int, policy: Policy, te
     return found
 
 
-def scores(found: Iterable[tuple[str, Facts]], at_ms: int, scorer: Scorer, policy: Policy) -> Iterator[Score]:
+def scores(
+    found: Iterable[tuple[str, Facts]], at_ms: int, scorer: Scorer, policy: Policy, signals: Signals = NO_SIGNALS
+) -> Iterator[Score]:
     """Score everybody who has not left, as they are at `at_ms`."""
     bands = policy.value.mid_from_minor, policy.value.high_from_minor
     for subscriber_id, facts in found:
         if facts.life == Life.HERE and facts.first_ms <= at_ms:
-            features = vector(facts, at_ms, measure(facts, at_ms, bands))
+            features = vector(facts, at_ms, measure(facts, at_ms, bands, signals))
             yield Score(subscriber_id, at_ms, probability(scorer.logit(features)), scorer.version)
 
 
-def alert_facts(
-    items: Iterable[Event | DeadLetter], change: AlertChanged, policy: Policy, tell: Tell | None
-) -> Facts | None:
+def alert_facts(items: Iterable[Item], change: AlertChanged, policy: Policy, tell: Tell | None) -> Facts | None:
     """Fold one subscriber's records up to an alert's offsets; None if some of them are not there."""
     facts: Facts | None = None
     missing = {source for source, offset in change.offsets.items() if offset >= 0}
@@ -93,24 +96,29 @@ def alert_facts(
     return None
 
 
-def recompute(change: AlertChanged, facts: Facts, scorer: Scorer, policy: Policy) -> AlertChanged:
-    """Return the transition as facts, scorer and policy give it; equal to the stored one, or one is wrong."""
+def recompute(
+    change: AlertChanged, facts: Facts, scorer: Scorer, policy: Policy, signals: Signals = NO_SIGNALS
+) -> AlertChanged:
+    """Return the transition as facts, scorer, policy and signals give it; equal to the stored one, or one is wrong."""
     at_ms = change.at_ms
-    measures = measure(facts, at_ms, (policy.value.mid_from_minor, policy.value.high_from_minor))
+    measures = measure(facts, at_ms, (policy.value.mid_from_minor, policy.value.high_from_minor), signals)
     features = vector(facts, at_ms, measures)
     logit = scorer.logit(features)
     why = reasons(scorer, features, facts, at_ms, measures)
     episode = change.episode - (change.change == "dropped")
     alert = AlertState(change.state, episode, change.kind, change.band, change.opened_at_ms)
     move = Move(change.state, change.change, change.why)
-    scored = Scored(at_ms, logit, probability(logit), measures, why)
+    scored = Scored(at_ms, logit, probability(logit), measures, why, signals)
     return announce(change.subscriber_id, facts, alert, move, scored, scorer, policy)
 
 
 def in_force(at_ms: int, cold: Scorer, published: Sequence[tuple[int, Scorer]]) -> Scorer:
-    """Return the scorer that served at `at_ms`: the last one published by then, or the scorecard."""
+    """Return the scorer that served at `at_ms`: the last one published before it, or the scorecard.
+
+    Whoever is scored at the very moment of a change is scored before it.
+    """
     scorer = cold
     for published_ms, version in published:
-        if published_ms <= at_ms:
+        if published_ms < at_ms:
             scorer = version
     return scorer

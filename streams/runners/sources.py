@@ -12,13 +12,24 @@ from typing import Final
 
 from msgspec import Struct
 
-from streams.core.events import INPUTS
+from streams.core.events import BROADCASTS, INPUTS
 from streams.errors import InputError
 from streams.runners.cursors import Cursor, Decode, Item
-from streams.runners.lines import BLOCK_BYTES, PACKINGS
+from streams.runners.lines import BLOCK_BYTES, PACKINGS, DamagedInputError
 from streams.store.batch import Position
 
-__all__ = ["Decode", "Item", "Merged", "Position", "Source", "discover", "ignored", "merged", "total_bytes"]
+__all__ = [
+    "Decode",
+    "Item",
+    "Merged",
+    "Position",
+    "Source",
+    "bulletins",
+    "discover",
+    "ignored",
+    "merged",
+    "total_bytes",
+]
 
 STANDARD_INPUT: Final = "-"
 SOURCES_MAX: Final = 512
@@ -49,28 +60,29 @@ class Source(Struct, frozen=True):
         return f"{self.topic or STANDARD_INPUT}/{self.partition}"
 
 
-def discover(place: str, topic: str | None = None) -> tuple[Source, ...]:
+def discover(place: str, topic: str | None = None, topics: Sequence[str] = tuple(INPUTS)) -> tuple[Source, ...]:
     """Find what there is to read at a folder, a file or `-` (standard input), in the order of topics and partitions.
 
     A folder holds `<topic>.jsonl` (or .ndjson, .json), or a folder `<topic>` whose files, sorted by name, are
     partitions 0, 1, …; each may end in .gz or .zst.  `topic` narrows a folder to one topic, and says what a
     single file or standard input holds; without it a file is what it is called after, and anything else is
-    read as lines that name their topic themselves.  Raises `InputError` if there is nothing to read.
+    read as lines that name their topic themselves.  `topics` are those that are looked for.  Raises `InputError` if
+    there is nothing to read.
     """
-    if topic is not None and topic not in INPUTS:
-        raise InputError(f"there is no topic {topic}", hint=f"the topics are {_listed(INPUTS)}")
+    if topic is not None and topic not in topics:
+        raise InputError(f"there is no topic {topic}", hint=f"the topics are {_listed(topics)}")
     if place == STANDARD_INPUT:
         return (Source(topic, 0, None),)
     path = Path(place)
     if not path.exists():
         raise InputError(f"there is no file or folder {path}", hint="check the path, or write - for standard input")
     if not path.is_dir():
-        return (Source(topic or _topic_of(path.name), 0, path),)
-    found = tuple(source for one in INPUTS if topic in {None, one} for source in _sources_of(path, one))
+        return (Source(topic or _topic_of(path.name, topics), 0, path),)
+    found = tuple(source for one in topics if topic in {None, one} for source in _sources_of(path, one))
     if not found:
         raise InputError(
             f"no topic was found in {path}, which holds {_listed(entry.name for entry in _entries(path))}",
-            hint=f"name the files <topic>.jsonl, where the topics are {_listed([topic] if topic else INPUTS)}",
+            hint=f"name the files <topic>.jsonl, where the topics are {_listed([topic] if topic else topics)}",
         )
     if len(found) > SOURCES_MAX:
         raise InputError(
@@ -80,14 +92,23 @@ def discover(place: str, topic: str | None = None) -> tuple[Source, ...]:
     return found
 
 
+def bulletins(place: str) -> tuple[Source, ...]:
+    """Return what a folder holds about the whole market; nothing for a file, standard input or a folder without it."""
+    path = Path(place)
+    if place == STANDARD_INPUT or not path.is_dir():
+        return ()
+    return tuple(source for topic in BROADCASTS for source in _sources_of(path, topic))
+
+
 def ignored(place: str) -> tuple[Path, ...]:
     """Return the files and folders in a folder that belong to no topic, and so are not read; none for a file or `-`."""
     path = Path(place)
     if place == STANDARD_INPUT or not path.is_dir():
         return ()
-    used = {source.path for topic in INPUTS for source in _sources_of(path, topic)}
-    beside = [entry for entry in _entries(path) if entry not in used and entry.name not in INPUTS]
-    inside = [entry for topic in INPUTS if (path / topic).is_dir() for entry in _entries(path / topic)]
+    topics = (*INPUTS, *BROADCASTS)
+    used = {source.path for topic in topics for source in _sources_of(path, topic)}
+    beside = [entry for entry in _entries(path) if entry not in used and entry.name not in topics]
+    inside = [entry for topic in topics if (path / topic).is_dir() for entry in _entries(path / topic)]
     return tuple(beside + [entry for entry in inside if entry not in used])
 
 
@@ -187,7 +208,7 @@ class Merged:
         try:
             while live:
                 for cursor in live:
-                    cursor.fill()
+                    self._fill(cursor)
                 live = [cursor for cursor in live if cursor.start < len(cursor.items)]
                 items, keys = self._share_out(live)
                 # Stable, so that of equal keys the earlier source and in it the earlier record stays first.
@@ -201,6 +222,13 @@ class Merged:
         finally:
             for cursor in self._cursors.values():
                 cursor.close()
+
+    def _fill(self, cursor: Cursor) -> None:
+        try:
+            cursor.fill()
+        except DamagedInputError as error:
+            error.source = next(name for name, one in self._cursors.items() if one is cursor)
+            raise
 
     def _share_out(self, live: Sequence[Cursor]) -> tuple[list[Item], list[int]]:
         """Take from each cursor what surely comes before anything that is not read yet."""
@@ -222,7 +250,7 @@ class Merged:
 
 def _sources_of(folder: Path, topic: str) -> list[Source]:
     """Return a topic's partitions in a folder; it is in doubt which to read where there are two of the same."""
-    files = [entry for entry in _entries(folder) if _topic_of(entry.name) == topic and not entry.is_dir()]
+    files = [entry for entry in _entries(folder) if _stem_of(entry.name) == topic and not entry.is_dir()]
     partitions = folder / topic
     if not partitions.is_dir():
         _refuse_doubles(topic, files)
@@ -266,9 +294,9 @@ def _stem_of(name: str) -> str | None:
     return None
 
 
-def _topic_of(name: str) -> str | None:
+def _topic_of(name: str, topics: Sequence[str]) -> str | None:
     stem = _stem_of(name)
-    return stem if stem in INPUTS else None
+    return stem if stem in topics else None
 
 
 def _listed(names: Iterable[str], most: int = 8) -> str:

@@ -5,10 +5,11 @@ is written out again.  A window of n days holds the n whole days before today an
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import exp, log, log1p, log2
 
-from streams.core.events import Body, CallDrop, Complaint, Outcome, Subscriber, TopUp, Usage
+from streams.core.events import Body, CallDrop, Complaint, MarketEvent, Outcome, Subscriber, TopUp, Usage
 
 DAY = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -149,8 +150,8 @@ def against(now: float, before: float, prior: float) -> float:
     return (now - before) / (now + before + 2 * prior)
 
 
-def features(h: History, at_ms: int, bands: tuple[int, int]) -> dict[str, float]:
-    """Every feature by the words of its definition."""
+def features(h: History, at_ms: int, bands: tuple[int, int], market: Sequence[MarketEvent] = ()) -> dict[str, float]:
+    """Every feature by the words of its definition; `market` holds what counts of each entry."""
     w = windows(h, at_ms, bands)
     drop_ratio = w["drops_30"] / (w["answered_30"] + 20)
     found = _top_up_features(h, w) | _usage_features(h, w, at_ms) | _complaint_features(h, at_ms, drop_ratio)
@@ -182,7 +183,7 @@ def features(h: History, at_ms: int, bands: tuple[int, int]) -> dict[str, float]
         "usage_fall_and_less_money": voice_fall * poorer,
         "overdue_while_new": late / (1 + w["age_days"] / 90),
     }
-    return found
+    return found | _market_features(h, at_ms, market, (found["contract_ending"], late, voice_fall))
 
 
 RHYTHM = (
@@ -273,6 +274,49 @@ def _contract_features(h: History, at_ms: int, drop_ratio: float, voice_fall: fl
         "contract_ending": near,
         "contract_ending_and_drops": near * log1p(100 * drop_ratio),
         "contract_ending_and_usage_fall": near * voice_fall,
+    }
+
+
+SURE = {"confirmed": 1.0, "reported": 0.75, "rumour": 0.25}
+
+
+def _market_features(
+    h: History, at_ms: int, market: Sequence[MarketEvent], signs: tuple[float, float, float]
+) -> dict[str, float]:
+    ending, late, voice_fall = signs
+    area, segment = (h.profile.area_id, h.profile.segment) if h.profile else (None, None)
+    near = [
+        entry
+        for entry in market
+        if not entry.cancelled
+        and (not entry.area_ids or area in entry.area_ids)
+        and (not entry.segments or segment in entry.segments)
+    ]
+
+    def days(kind: str, unsaid: int) -> list[tuple[float, float, float]]:
+        """Days since the beginning and since the end of each entry of a kind, and how sure it is."""
+        found = []
+        for entry in near:
+            if entry.entry_type == kind:
+                since = (at_ms - ms(entry.valid_from)) / DAY
+                over = since - unsaid if entry.valid_to is None else (at_ms - ms(entry.valid_to)) / DAY
+                found.append((since, over, SURE[entry.confidence]))
+        return found
+
+    offers = [sure * max(0.0, 1 - since / 90) for since, over, sure in days("competitor_promotion", 90)
+              if since >= 0 > over]  # fmt: skip
+    outages = [sure * max(0.0, 1 - max(over, 0.0) / 30) for since, over, sure in days("outage", 7) if since >= 0]
+    terms = [(since, over) for since, over, _ in days("school_term", 200) if over < 120]
+    in_term = any(since >= 0 > over for since, over in terms)
+    on_holiday = any(since >= 0 > over for since, over, _ in days("public_holiday", 60))
+    school_out = segment == "youth" and (on_holiday or (bool(terms) and not in_term))
+    offer = max(offers, default=0.0)
+    return {
+        "outage_near": max(outages, default=0.0),
+        "competitor_offer": offer,
+        "competitor_offer_and_contract_ending": offer * ending,
+        "competitor_offer_and_overdue": offer * late,
+        "school_out_and_usage_fall": school_out * voice_fall,
     }
 
 

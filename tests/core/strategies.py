@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streams.core.events import Body, Event
 from streams.core.fold import fold
 from streams.core.policy import Policy
-from streams.core.state import DAY_MS, Facts
+from streams.core.state import DAY_MS, TICKETS_MAX, Facts
 from tests.core.makers import (
     HOUR_MS,
     LATENESS_MS,
@@ -149,6 +149,19 @@ def histories(draw: st.DrawFn, days: int = SPAN_DAYS, min_size: int = 1, max_siz
     bodies = draw(st.lists(any_body, min_size=min_size, max_size=max_size))
     named: list[Body] = [changed(body, event_id=f"event-{i}") for i, body in enumerate(bodies)]
     return sorted(named, key=at_ms_of)
+
+
+@st.composite
+def queues(draw: st.DrawFn) -> list[Body]:
+    """Many complaints of one subscriber, more than are kept, each opened, perhaps settled, and things to pass time."""
+    days = draw(st.sampled_from([6, 24, 40]))
+    tickets = draw(st.integers(TICKETS_MAX - 2, TICKETS_MAX + 6))
+    bodies: list[Body] = [usage(START_MS + day * DAY_MS) for day in range(7, days, 7)]
+    for number in range(tickets):
+        for place, at_ms in enumerate(sorted(draw(st.lists(times(days), min_size=1, max_size=2)))):
+            status = draw(st.sampled_from(["inProgress", "closed"]))
+            bodies.append(complaint(at_ms, ticket_id=f"ticket-{number}", event_id=f"{number}-{place}", status=status))
+    return sorted(bodies, key=at_ms_of)
 
 
 def delays(count: int, most_ms: int = LATENESS_MS) -> st.SearchStrategy[list[int]]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from streams.core.alerting import (
+    BANDS,
     MOVES,
     Circumstances,
     Move,
@@ -22,7 +23,7 @@ from streams.core.alerting import (
 from streams.core.effects import AlertStateName, ChurnKind, RiskBand
 from streams.core.policy import HOUR_MS, Rule
 from streams.core.state import DAY_MS, INACTIVE, AlertState
-from tests.core.makers import SUBSCRIBER, at
+from tests.core.makers import SUBSCRIBER, at, changed
 from tests.core.strategies import modest
 
 RULE = Rule(open_at=0.2, close_at=0.1, hold_hours=24, clear_hours=72, cool_down_days=14)
@@ -30,6 +31,8 @@ NO_HOLD = Rule(open_at=0.2, close_at=0.1, hold_hours=0, clear_hours=0, cool_down
 PENDING = AlertState("pending", 1, "natural", "medium", at(0))
 FIRING = AlertState("firing", 1, "natural", "medium", at(0))
 EASING = AlertState("firing", 1, "natural", "medium", at(0), below_since_ms=at(5))
+CRITICAL = AlertState("firing", 1, "natural", "critical", at(0))
+LOWER = AlertState("firing", 1, "natural", "critical", at(0), lower_since_ms=at(5), lower_band="medium")
 RESOLVED = AlertState("resolved", 1, "natural", "medium", at(0), cool_until_ms=at(14))
 
 
@@ -52,6 +55,12 @@ SIGNALS: list[tuple[str, AlertState, Circumstances, Rule, Signal]] = [
     ("a firing alert in its own band is just above", FIRING, now(0.3, at(1)), RULE, "above"),
     ("a firing alert in a higher band is worse", FIRING, now(0.3, at(1), band="high"), RULE, "worse"),
     ("a firing alert in a lower band is no better", FIRING, now(0.3, at(1), band="low"), RULE, "above"),
+    ("nor in the clear time after that", LOWER, now(0.3, at(7, 23)), RULE, "above"),
+    ("it is easier after the clear time in lower bands", LOWER, now(0.3, at(8), band="high"), RULE, "easier"),
+    ("also between the thresholds", LOWER, now(0.15, at(8)), RULE, "easier"),
+    ("but not below: that it is clear says more", LOWER, now(0.05, at(8), band="low"), RULE, "below"),
+    ("a risk that is back in its band is no easier", LOWER, now(0.9, at(8), band="critical"), RULE, "above"),
+    ("without a clear time it is easier at once", CRITICAL, now(0.3, at(1)), NO_HOLD, "easier"),
     ("a firing alert begins to clear", FIRING, now(0.05, at(1)), RULE, "below"),
     ("it is not clear before the clear time", EASING, now(0.05, at(7, 23)), RULE, "below"),
     ("it is clear at the clear time", EASING, now(0.05, at(8)), RULE, "cleared"),
@@ -79,7 +88,7 @@ PAIRS = list(product(get_args(AlertStateName), get_args(Signal)))
 @pytest.mark.parametrize(("state", "sign"), [pair for pair in PAIRS if pair not in MOVES], ids="-".join)
 def test_a_pair_that_is_not_in_the_table_leaves_the_alert_as_it_is(state: AlertStateName, sign: Signal) -> None:
     alert = AlertState(state, 3, "competitive", "high", at(0), 0, at(9))
-    after = stayed(alert, now(0.05, at(1)), sign)
+    after = stayed(alert, now(0.05, at(1), band="high"), sign)
     if (state, sign) == ("firing", "below"):
         assert after == AlertState(state, 3, "competitive", "high", at(0), at(1), at(9))
     else:
@@ -89,10 +98,10 @@ def test_a_pair_that_is_not_in_the_table_leaves_the_alert_as_it_is(state: AlertS
 @pytest.mark.parametrize(
     ("pair", "move"), MOVES.items(), ids=lambda item: "-".join(item) if type(item) is tuple else ""
 )
-def test_every_move_is_to_another_state_or_to_a_worse_one_and_says_why(
+def test_every_move_is_to_another_state_or_to_another_band_and_says_why(
     pair: tuple[AlertStateName, Signal], move: Move
 ) -> None:
-    assert move.to != pair[0] or move.change == "worsened"
+    assert move.to != pair[0] or move.change in {"worsened", "eased"}
     assert len(move.why) > 15
     assert move.why.split()[0] in {"the", "profiling"}
 
@@ -108,6 +117,12 @@ CHANGES: list[tuple[str, AlertState, tuple[AlertStateName, Signal], AlertState]]
      AlertState("inactive", 0, "natural", "medium", at(0))),
     ("a worse risk is the same episode and no longer clears", EASING, ("firing", "worse"),
      AlertState("firing", 1, "natural", "high", at(0))),
+    ("a worse risk is no longer in a lower band", LOWER, ("firing", "worse"),
+     AlertState("firing", 1, "natural", "high", at(0))),
+    ("an easier risk falls to the highest of the lower bands", LOWER, ("firing", "easier"),
+     AlertState("firing", 1, "natural", "high", at(0))),
+    ("a resolved alert is in no band any more", LOWER, ("firing", "cleared"),
+     AlertState("resolved", 1, "natural", "critical", at(0), 0, at(54))),
     ("a resolved alert cools down from now", EASING, ("firing", "cleared"),
      AlertState("resolved", 1, "natural", "medium", at(0), 0, at(54))),
 ]  # fmt: skip
@@ -123,6 +138,26 @@ def test_what_a_move_makes_of_an_alert(
 def test_a_risk_that_comes_back_stops_the_clearing() -> None:
     assert stayed(EASING, now(0.15, at(6)), "between").below_since_ms == 0
     assert stayed(EASING, now(0.05, at(6)), "below") is EASING
+
+
+def test_a_risk_in_a_lower_band_remembers_since_when_and_the_highest_of_those_until_it_is_back() -> None:
+    days: list[tuple[int, RiskBand, int, RiskBand]] = [
+        (at(1), "high", at(1), "high"), (at(2), "low", at(1), "high"), (at(3), "critical", 0, "low"),
+        (at(4), "low", at(4), "low"), (at(5), "medium", at(4), "medium"),
+    ]  # fmt: skip
+    alert = CRITICAL
+    for at_ms, band, since_ms, highest in days:
+        alert = stayed(alert, now(0.3, at_ms, band=band), "above")
+        assert (alert.lower_since_ms, alert.lower_band, alert.band) == (since_ms, highest, "critical")
+    assert stayed(LOWER, now(0.3, at(6)), "above") is LOWER
+
+
+def test_an_alert_falls_no_further_than_the_highest_of_the_lower_bands_and_then_counts_anew() -> None:
+    falling = changed(LOWER, lower_band="high")
+    after = moved(falling, MOVES["firing", "easier"], now(0.15, at(8), band="low"), RULE, "natural")
+    assert (after.band, after.lower_since_ms, after.lower_band) == ("high", at(8), "low")
+    again = moved(LOWER, MOVES["firing", "easier"], now(0.3, at(8)), RULE, "natural")
+    assert (again.band, again.lower_since_ms, again.lower_band) == ("medium", 0, "low")
 
 
 class Moment(Struct, frozen=True):
@@ -172,7 +207,7 @@ def test_between_the_thresholds_a_pending_alert_is_dropped_and_no_other_moves(ri
             if m.before.state == "pending":
                 assert (m.after.state, m.move and m.move.change) == ("inactive", "dropped")
             else:
-                assert m.move is None
+                assert m.move is None or m.move.change == "eased"
                 assert m.after.state == m.before.state
 
 
@@ -201,6 +236,38 @@ def test_an_alert_resolves_only_after_the_clear_time_below_or_for_want_of_consen
             )
             assert below[i]
             assert last_above <= from_ms or rule.clear_hours == 0
+
+
+@modest(150)
+@given(series, rules)
+def test_an_alert_eases_only_after_the_clear_time_in_lower_bands_and_to_the_highest_of_them(
+    risks: Any, rule: Rule
+) -> None:
+    moments = driven(risks, rule)
+    for i, m in enumerate(moments):
+        if m.move is not None and m.move.change == "eased":
+            lower: list[Moment] = []
+            for p in reversed(moments[: i + 1]):
+                if p.before.state != "firing" or BANDS.index(p.circumstances.band) >= BANDS.index(m.before.band):
+                    break
+                lower.append(p)
+                if p.circumstances.at_ms < m.circumstances.at_ms and p.move is not None:
+                    break
+            assert m.circumstances.at_ms - lower[-1].circumstances.at_ms >= rule.clear_hours * HOUR_MS
+            seen = {p.circumstances.band for p in lower}
+            assert m.after.band == max(seen, key=BANDS.index) != m.before.band
+
+
+@modest(150)
+@given(series, rules)
+def test_a_risk_that_swings_between_bands_says_so_once_in_a_clear_time(risks: Any, rule: Rule) -> None:
+    said_ms = 0
+    for m in driven(risks, rule):
+        at_ms = m.circumstances.at_ms
+        if m.move is not None and m.move.change == "eased":
+            assert at_ms - said_ms >= rule.clear_hours * HOUR_MS
+        if m.move is not None and m.move.change in {"fired", "worsened", "eased"}:
+            said_ms = at_ms
 
 
 @modest(150)

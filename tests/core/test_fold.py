@@ -2,6 +2,7 @@
 
 from array import array
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -29,7 +30,7 @@ from tests.core.makers import (
     top_up,
     usage,
 )
-from tests.core.strategies import arrivals, crowds, histories, interleavings, modest
+from tests.core.strategies import arrivals, crowds, histories, interleavings, modest, queues
 
 
 def rows_of(rows: "array[int]", width: int) -> dict[int, list[int]]:
@@ -160,8 +161,9 @@ def test_what_is_kept_is_exactly_what_the_windows_can_still_reach(data: st.DataO
     horizon = turn - LATENESS_MS // DAY_MS - 1
     remembered = [b for b in bodies if type(b) is not Usage and naive.at(b) // DAY_MS >= horizon]
     assert len(facts.recent_ids) == len(remembered)
-    kept = [t for t in h.tickets.values() if h.is_open(t) or naive.at(t) // DAY_MS >= horizon]
-    assert sorted(t.at_ms for t in facts.tickets.values()) == sorted(map(naive.at, kept))
+    oldest_open_ms = min((naive.at(t) for t in h.tickets.values() if h.is_open(t)), default=facts.newest_ms)
+    kept = [naive.at(t) for t in h.tickets.values() if naive.at(t) >= min(oldest_open_ms, horizon * DAY_MS)]
+    assert sorted(t.at_ms for t in facts.tickets.values()) == sorted(kept)
 
 
 @modest(35)
@@ -223,6 +225,33 @@ def test_a_summary_that_says_the_same_again_is_a_repeat_though_usage_ids_are_not
     assert (facts.recent_ids, facts.voice_s_total) == ({}, 301)
 
 
+@modest(60)
+@given(st.data())
+def test_what_counts_as_a_repeat_has_changed_nothing_but_the_offset(data: st.DataObject) -> None:
+    bodies: list[Body] = data.draw(histories())
+    hours = st.sampled_from([-11, -1, 0, 1, 11])
+    bodies += [usage_again(body, data.draw(hours)) for body in bodies if type(body) is Usage]
+    events = numbered(data.draw(arrivals(sorted(bodies, key=at_ms_of))))
+    facts = Facts(events[0].at_ms, events[0].at_ms)
+    for e in events:
+        before = packed(changed(facts, offsets={}))
+        if fold(facts, e, LATENESS_MS) is Folded.REPEATED:
+            assert packed(changed(facts, offsets={})) == before
+
+
+def usage_again(summary: Usage, hours: int) -> Usage:
+    """Return a summary that says the same and ends so many hours later."""
+    later: Usage = changed(summary, event_time=summary.event_time + timedelta(hours=hours))
+    return later
+
+
+def test_the_same_summary_that_ends_at_a_later_hour_is_no_repeat_since_it_moves_the_last_activity() -> None:
+    facts, became = folded(numbered([top_up(at(4)), usage(at(3)), usage(at(3, 1)), usage(at(3))]))
+    assert became == [Folded.APPLIED, Folded.APPLIED, Folded.APPLIED, Folded.REPEATED]
+    assert facts.last_active_ms == at(3, 1)
+    assert folded(numbered([usage(at(3)), usage(at(3, -1))]))[1][-1] is Folded.APPLIED
+
+
 def test_two_summaries_of_one_day_that_end_at_different_hours_agree_in_any_order() -> None:
     early, late = usage(at(3), event_id="a"), usage(at(3, 1), event_id="b", revision=1)
     assert facts_of(early, late) == facts_of(late, early)
@@ -259,10 +288,10 @@ def test_a_request_for_service_is_no_complaint() -> None:
     assert (facts.tickets, facts.complaints.tolist(), facts.complaints_total) == ({}, [], 0)
 
 
-def test_an_open_complaint_is_kept_and_a_settled_one_forgotten_after_the_horizon() -> None:
+def test_an_open_complaint_is_kept_and_one_settled_before_it_forgotten_after_the_horizon() -> None:
     facts = facts_of(
-        complaint(at(0), ticket_id="open"),
-        complaint(at(0, 1), ticket_id="settled", change="resolved", status="closed"),
+        complaint(at(0), ticket_id="settled", change="resolved", status="closed"),
+        complaint(at(0, 1), ticket_id="open"),
         usage(at(60)),
     )
     assert [t.is_open for t in facts.tickets.values()] == [True]
@@ -296,6 +325,49 @@ def test_a_flood_within_one_day_keeps_no_more_event_ids_than_the_bound(count: in
 def test_no_more_complaints_than_the_bound_are_kept_and_the_oldest_give_way() -> None:
     facts = facts_of(*(complaint(at(0, i), ticket_id=f"t{i}") for i in range(TICKETS_MAX + 5)))
     assert sorted(t.at_ms for t in facts.tickets.values()) == [at(0, i) for i in range(5, TICKETS_MAX + 5)]
+
+
+@modest(60)
+@given(st.data())
+def test_which_of_many_complaints_are_kept_does_not_depend_on_the_order_of_arrival(data: st.DataObject) -> None:
+    bodies = data.draw(queues())
+    one, other = (folded(numbered(data.draw(arrivals(bodies))))[0] for _ in range(2))
+    assert packed(one) == packed(other)
+    assert len(one.tickets) <= TICKETS_MAX
+    h = naive.History(bodies)
+    newest = sorted((h.rank(t) for t in h.tickets.values()), reverse=True)[:TICKETS_MAX]
+    due = {rank[0] for rank in newest if not rank[1]}
+    assert {t.at_ms for t in one.tickets.values() if t.is_open} == due
+
+
+def test_a_settled_complaint_that_cost_an_older_open_one_its_place_does_so_in_any_order() -> None:
+    old = complaint(at(0), ticket_id="old")
+    settled = complaint(at(1), ticket_id="settled", change="resolved", status="closed")
+    others: list[Body] = [complaint(at(10, i), ticket_id=f"t{i}") for i in range(TICKETS_MAX - 1)]
+    later = usage(at(10 + FORGETTING_DAYS))
+    last_in_time, last_and_late = (
+        facts_of(old, settled, *bodies) for bodies in ([*others, later], [*others[:-1], later, others[-1]])
+    )
+    assert min(t.at_ms for t in last_in_time.tickets.values()) == at(10)
+    assert packed(last_and_late) == packed(last_in_time)
+
+
+def test_an_open_complaint_that_is_settled_late_lets_go_of_those_settled_before_it_in_any_order() -> None:
+    bodies = [
+        complaint(at(0), ticket_id="open"),
+        complaint(at(1), ticket_id="settled", change="resolved", status="closed"),
+    ]
+    answer, later = complaint(at(18), ticket_id="open", change="resolved", status="closed"), usage(at(20))
+    one, other = facts_of(*bodies, answer, later), facts_of(*bodies, later, answer)
+    assert packed(one) == packed(other)
+    assert [t.at_ms for t in one.tickets.values()] == [at(18)]
+
+
+def test_an_older_snapshot_of_a_forgotten_complaint_does_not_bring_it_back() -> None:
+    reopened = complaint(at(0, 1), ticket_id="old", change="status_changed", status="inProgress")
+    others = [complaint(at(1, i), ticket_id=f"t{i}") for i in range(TICKETS_MAX)]
+    facts = facts_of(reopened, *others, complaint(at(0), ticket_id="old"))
+    assert min(t.at_ms for t in facts.tickets.values()) == at(1)
 
 
 def test_rows_and_ids_stay_bounded_over_years_of_daily_events() -> None:

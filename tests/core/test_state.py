@@ -111,6 +111,15 @@ def test_the_cheap_test_for_no_alert_still_works_after_unpacking() -> None:
     assert unpack(pack(new_state(5))).watch.alert is INACTIVE
 
 
+def test_an_alert_that_was_packed_before_alerts_could_ease_is_read_as_one_in_no_lower_band() -> None:
+    alert = AlertState("firing", 2, "natural", "high", 5, 6, 7)
+    state = SubscriberState(new_state(5).facts, Watch(alert=alert))
+    raw = msgspec.msgpack.decode(pack(state))
+    (place,) = [i for i, value in enumerate(raw) if isinstance(value, list) and "firing" in value]
+    raw[place] = raw[place][:7]
+    assert unpack(msgspec.msgpack.encode(raw)) == state
+
+
 @pytest.mark.parametrize("version", [0, STATE_VERSION + 1, 255])
 def test_a_state_of_another_version_is_refused_by_its_number(version: int) -> None:
     raw = msgspec.msgpack.decode(pack(new_state(5)))

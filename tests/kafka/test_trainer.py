@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafk
 
 from streams.core.decode import epoch_ms
 from streams.core.scoring import ModelVersion, read_version
-from tests.cli.calling import call
+from tests.cli.calling import call, lines
 from tests.kafka.broker import Broker
 from tests.kafka.learners import (
     BAD,
@@ -35,6 +35,13 @@ from tests.kafka.workers import Fed, Left, Worker, prepare, send, until, wait_un
 
 KILLS = 20
 EXAMPLES = 4_200
+HAS_ROOM_FOR_FEW = """
+from streams.runners import label_queue
+put = label_queue.LabelQueue.put
+def while_there_is_room(self, example):
+    return "queue_full" if len(self) >= 30 else put(self, example)
+label_queue.LabelQueue.put = while_there_is_room
+"""
 
 
 async def write(address: str, prefix: str, values: list[bytes | None]) -> None:
@@ -89,7 +96,7 @@ def test_twenty_kills_of_the_trainer_leave_the_versions_of_one_that_was_left_alo
     expected, versions = oracle((body for body in log if body is not None and body not in bad), policy)
     assert len(versions) > 20
     assert asyncio.run(values_of(broker.address, f"{prefix}models")) == list(map(msgspec.json.encode, versions))
-    training = restored(asyncio.run(states_of(broker.address, prefix)).items(), prefix + GROUP)
+    training = restored(asyncio.run(states_of(broker.address, prefix)), prefix + GROUP)
     assert training.trainer.model.state() == expected.model.state()
     assert training.trainer.counts.learned == expected.counts.learned
     assert training.trainer.counts.repeated == expected.counts.repeated > 0
@@ -127,6 +134,36 @@ def test_a_flood_of_bad_examples_stops_the_trainer(broker: Broker, prefix: str, 
     with Worker(broker.address, prefix, tmp_path, script=TRAINER) as trainer:
         assert trainer.process.wait(60) == 65
         assert trainer.words.splitlines()[-1].startswith("stopped: a flood of bad records in partition 0: ")
+
+
+def test_examples_that_found_no_room_are_learned_once_they_were_sent_again_and_those_that_stay_bad_are_not(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    path, policy = fast_policy(tmp_path)
+    log: list[bytes | None] = list(bodies(example(number) for number in range(120)))
+    options, where = ["--policy", str(path)], ("--kafka", broker.address, "--prefix", prefix)
+    asyncio.run(prepare(broker.address, prefix))
+    asyncio.run(write(broker.address, prefix, [*log, b"{", log[0]]))
+    with Worker(broker.address, prefix, tmp_path, script=HAS_ROOM_FOR_FEW + TRAINER, options=options) as small:
+        wait_until_trained(broker.address, prefix, len(log) + 2)
+        assert small.stop() == 0, small.words
+    before = restored(asyncio.run(states_of(broker.address, prefix)), prefix + GROUP)
+    refused = before.counters["dead:out_of_range"]
+    assert refused > 10
+    (planned,) = lines(call("dead-letters", "redrive", "--topic", "examples", "--dry-run", "--json", *where))
+    (done,) = lines(call("dead-letters", "redrive", "--topic", "examples", "--json", *where))
+    (twice,) = lines(call("dead-letters", "redrive", "--topic", "examples", "--json", *where))
+    assert [answer["sent"] for answer in (planned, done, twice)] == [{"examples": refused + 1}] * 2 + [{}]
+    assert done["refused"] == {}
+    with Worker(broker.address, prefix, tmp_path, script=TRAINER, options=options) as roomy:
+        wait_until_trained(broker.address, prefix, len(log) + 2 + refused + 1)
+        assert roomy.stop() == 0, roomy.words
+    after = restored(asyncio.run(states_of(broker.address, prefix)), prefix + GROUP)
+    expected = oracle((body for body in log if body is not None), policy)[0].counts
+    assert (after.trainer.counts.settled, after.trainer.counts.waiting) == (expected.settled, expected.waiting)
+    assert (after.trainer.counts.repeated, after.counters["dead:not_json"]) == (1, 2)
+    again = lines(call("dead-letters", "list", "--topic", "examples", "--json", *where))
+    assert [(letter["reason"], letter["redrives"]) for letter in again] == [("not_json", 1)]
 
 
 def test_workers_follow_what_the_trainer_learns_of_them_and_a_later_one_begins_with_it(

@@ -2,18 +2,24 @@
 
 import random
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.bootstrap import new_trainer
+from streams.core.effects import LabelledExample
 from streams.core.outputs import DeadLetterMessage
 from streams.core.policy import Policy
+from streams.core.state import DAY_MS
 from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes
 from streams.kafka.training import BLOCK_IDS, PATIENCE_MS, Training, settled_ms
 from streams.runners.label_queue import TrainerSettings
 from streams.runners.trainer import Trainer, TrainerState
+from tests.core.strategies import modest
 from tests.kafka.learners import BAD, bodies, example, fast_policy, oracle, published, raw, restored
 from tests.kafka.test_slot import Written
 from tests.kafka.workers import Raw
@@ -46,7 +52,7 @@ def undisturbed(policy: Policy, log: list[bytes]) -> tuple[bytes, list[bytes]]:
 def training(policy: Policy, written: Written | None = None) -> Training:
     made = Training(0, APPLICATION, lambda: new_trainer(policy))
     if written is not None:
-        made.restore(written.states.items())
+        made.restore(dict(written.states))
     return made
 
 
@@ -80,7 +86,7 @@ def test_what_is_published_is_what_a_trainer_gives_that_is_fed_in_the_order_of_t
     written = Kept()
     run(training(policy), raw(log), written)
     assert len(written.published) > 5
-    assert (restored(written.states.items(), APPLICATION).trainer.snapshot(), written.published) == undisturbed
+    assert (restored(written.states, APPLICATION).trainer.snapshot(), written.published) == undisturbed
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -99,6 +105,74 @@ def test_a_kill_at_any_point_leaves_the_same_versions_and_the_same_trainer(
     made = training(policy, written)
     assert (made.trainer.snapshot(), written.published) == undisturbed
     assert (made.newest_ms, made.counters["examples"]) == (max(settled_ms(example(n)) for n in range(COUNT)), COUNT)
+
+
+def by_the_day(number: int) -> LabelledExample:
+    """Return one of many examples, hundreds of which fall due in the same hour of a day."""
+    one = example(number)
+    late_ms = one.snapshot_at_ms % DAY_MS
+    times = {name: getattr(one, name) - late_ms for name in ("snapshot_at_ms", "knowable_at_ms", "closed_at_ms")}
+    return msgspec.structs.replace(one, **times)
+
+
+@pytest.fixture(scope="module")
+def heaped(policy: Policy) -> tuple[list[bytes], Trainer, list[bytes]]:
+    """Return examples of which many fall due at once, and the trainer and the versions that come of them in one go."""
+    log = bodies(sorted(map(by_the_day, range(COUNT)), key=lambda one: (settled_ms(one), one.example_id)))
+    trainer, versions = oracle(log, policy)
+    return log, trainer, [msgspec.json.encode(version) for version in versions]
+
+
+@modest(20)
+@given(st.lists(st.tuples(st.integers(5, 400), st.sampled_from(["goes on", "saves", "dies"])), min_size=1, max_size=12))
+def test_wherever_the_learning_of_one_hour_pauses_or_is_killed_the_versions_are_the_same(
+    policy: Policy, heaped: tuple[list[bytes], Trainer, list[bytes]], plan: list[tuple[int, str]]
+) -> None:
+    log, undisturbed, versions = heaped
+    records, written, deaths = raw(log), Kept(), 0
+    made, turns = training(policy), cycle(plan)
+    while True:
+        limit, then = next(turns)
+        if not take_a_turn(made, records, limit):
+            break
+        if then == "saves":
+            save(made, written)
+        elif then == "dies" and deaths < 20:
+            deaths += 1
+            made = training(policy, written)  # What was not saved is lost, and done again.
+    save(made, written)
+    assert restored(written.states, APPLICATION).trainer.snapshot() == undisturbed.snapshot()
+    assert written.published == versions
+
+
+def take_a_turn(made: Training, records: Sequence[Raw], limit: int) -> int:
+    """Hand over what is missing and let it work once; it may do no more than it was allowed to."""
+    queued, before = made.lanes[0].queued, made.trainer.learned
+    applied = made.lanes[0].applied
+    if queued < len(records):
+        assert made.queue(0, queued, records[queued:])
+    done = made.advance(set(), limit)
+    assert done == made.trainer.learned - before + made.lanes[0].applied - applied <= limit
+    return done
+
+
+def test_a_paused_trainer_that_is_restored_goes_on_without_another_record(
+    policy: Policy, heaped: tuple[list[bytes], Trainer, list[bytes]]
+) -> None:
+    log, undisturbed, versions = heaped
+    made, written = training(policy), Kept()
+    assert made.queue(0, 0, raw(log))
+    while made.waiting(0):
+        made.advance(set(), 1)
+        if made.trainer.learned % 40 == 39:
+            save(made, written)
+            assert made.changes() is None
+    save(made, written)
+    heir = training(policy, written)
+    while heir.advance(set(), 1):
+        save(heir, written)
+    assert heir.trainer.snapshot() == undisturbed.snapshot()
+    assert written.published == versions
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -177,7 +251,7 @@ def test_forgotten_ids_leave_the_changelog_and_what_is_restored_is_bounded(log: 
             save(made, written)
     save(made, written)
     assert sum(key.startswith(b"ids/") for key in written.states) <= 3
-    assert restored(written.states.items(), APPLICATION).trainer.snapshot() == made.trainer.snapshot()
+    assert restored(written.states, APPLICATION).trainer.snapshot() == made.trainer.snapshot()
 
 
 def test_an_example_that_comes_again_while_it_waits_and_is_forgotten_is_kept_twice(log: list[bytes]) -> None:
@@ -185,7 +259,7 @@ def test_an_example_that_comes_again_while_it_waits_and_is_forgotten_is_kept_twi
     made, written = Training(0, APPLICATION, lambda: fresh(small)), Kept()
     run(made, raw([log[0], log[1], log[0]]), written)
     assert made.trainer.counts.waiting == 3
-    assert restored(written.states.items(), APPLICATION).trainer.snapshot() == made.trainer.snapshot()
+    assert restored(written.states, APPLICATION).trainer.snapshot() == made.trainer.snapshot()
 
 
 def test_a_transaction_holds_what_has_changed_and_not_all_that_is_remembered(policy: Policy, log: list[bytes]) -> None:
@@ -204,16 +278,16 @@ def test_states_that_are_not_all_there_or_anothers_are_refused(policy: Policy, l
     run(training(policy), raw(log), written)
     states = dict(written.states)
     with pytest.raises(BrokenMarkError, match="no mark"):
-        training(policy).restore([(key, value) for key, value in states.items() if key != MARK_KEY])
+        training(policy).restore({key: value for key, value in states.items() if key != MARK_KEY})
     with pytest.raises(BrokenMarkError, match="cannot be read"):
-        training(policy).restore([(MARK_KEY, b"{}")])
+        training(policy).restore({MARK_KEY: b"{}"})
     with pytest.raises(BrokenMarkError, match="not of 'another'"):
-        Training(0, "another", lambda: new_trainer(policy)).restore(states.items())
+        Training(0, "another", lambda: new_trainer(policy)).restore(dict(states))
     with pytest.raises(BrokenMarkError, match="ids, and they are not all there"):
-        training(policy).restore([(key, value) for key, value in states.items() if key != b"ids/0"])
+        training(policy).restore({key: value for key, value in states.items() if key != b"ids/0"})
     mark = states[MARK_KEY].replace(made_of(policy), b"features-00000000")
     with pytest.raises(BrokenMarkError, match="begins anew"):
-        training(policy).restore([*((k, v) for k, v in states.items() if k != MARK_KEY), (MARK_KEY, mark)])
+        training(policy).restore(states | {MARK_KEY: mark})
 
 
 def made_of(policy: Policy) -> bytes:

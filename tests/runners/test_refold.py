@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from streams import bootstrap
 from streams.core.decode import decode
+from streams.core.effects import AlertChange
 from streams.core.events import Body, Event, TopUp
+from streams.core.market import Market
 from streams.core.policy import policy_from
 from streams.core.scoring import scorer_from
 from streams.core.state import DAY_MS, unpack
@@ -55,12 +57,17 @@ def unexplained(db: Path, folder: Path) -> list[str]:
     cold = bootstrap.cold_scorer()
     items = list(merged(discover(str(folder)), {}, checkpoint.run.received_ms, decode))
     found = contents(db)
+    market = Market()
+    for known in found["market events"]:
+        market.take(known.event, known.known_ms)
     scorers = {scorer.version: scorer for scorer in (cold, *map(scorer_from, found["models"]))}
     wrong = []
     for change in (change for alert in found["transitions"] for change in alert):
         own = [item for item in items if isinstance(item, Event) and item.body.subscriber_id == change.subscriber_id]
         facts = refold.alert_facts(own, change, policy, None)
-        if facts is None or refold.recompute(change, facts, scorers[change.model_version], policy) != change:
+        signals = market.of_version(change.signals_version, change.at_ms)
+        scorer = scorers[change.model_version]
+        if facts is None or signals is None or refold.recompute(change, facts, scorer, policy, signals) != change:
             wrong.append(change.transition_id)
     return wrong
 
@@ -69,7 +76,36 @@ def test_every_transition_of_a_run_is_computed_again_to_the_last_bit(ran: Ran) -
     transitions = [change for alert in ran.found["transitions"] for change in alert]
     assert len(transitions) > 100
     assert len({change.model_version for change in transitions}) > 2
+    assert len({change.signals_version for change in transitions}) > 2
+    assert {change.change for change in transitions} == set(get_args(AlertChange))
     assert unexplained(ran.db, ran.folder) == []
+
+
+SPARSE = """
+[policy.scoring]
+at_hour = {at_hour}
+quiet_every_hours = 240
+
+[policy.training]
+publish_every_days = 1
+positives_min = 1
+keep_negatives = 0.1
+"""
+"""Few examples, settled days late, and versions as often as can be."""
+
+
+@pytest.mark.parametrize("at_hour", [0, 5])
+def test_the_version_that_served_at_a_time_is_the_one_that_looking_back_takes(tmp_path: Path, at_hour: int) -> None:
+    policy = LIVELY.replace("positives_min = 2", "").replace("[policy.training]", "") + SPARSE.format(at_hour=at_hour)
+    run(write_operator(tmp_path / "events", subscribers=80, days=100, seed=5, policy=policy), tmp_path / "run.db")
+    found = contents(tmp_path / "run.db")
+    published = [(version.published_at_ms, scorer_from(version)) for version in found["models"]]
+    served = [(one.snapshot_at_ms, one.model_version) for one in found["predictions"]]
+    served += [(change.at_ms, change.model_version) for alert in found["transitions"] for change in alert]
+    cold = bootstrap.cold_scorer()
+    assert len({name for _, name in served}) > 5
+    wrong = [(at_ms, name) for at_ms, name in served if refold.in_force(at_ms, cold, published).version != name]
+    assert wrong == []
 
 
 @pytest.mark.slow

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from streams.core import decode as decoding
 from streams.core.effects import DeadLetter
-from streams.core.events import Event, Record, source_number
+from streams.core.events import MARKET, Event, Record, source_number
 from streams.errors import InputError
 from streams.runners.lines import KEPT_BYTES, LINE_BYTES_MAX
-from streams.runners.sources import Item, Position, Source, discover, ignored, merged, total_bytes
+from streams.runners.sources import Item, Position, Source, bulletins, discover, ignored, merged, total_bytes
 from streams.store import NO_TIME_MS
 
 DAY_MS = 86_400_000
@@ -54,9 +54,9 @@ def read(
 def told(items: Iterable[Item]) -> list[tuple[str, int, object]]:
     """Topic, offset and either the day or the reason."""
     return [
-        (TOPICS[item.source // 65_536], item.offset, item.at_ms // DAY_MS)
-        if isinstance(item, Event)
-        else (item.topic, item.offset, item.reason)
+        (item.topic, item.offset, item.reason)
+        if isinstance(item, DeadLetter)
+        else (TOPICS[item.source // 65_536] if isinstance(item, Event) else MARKET, item.offset, item.at_ms // DAY_MS)
         for item in items
     ]
 
@@ -99,6 +99,16 @@ def test_a_folder_gives_its_topics_in_the_order_of_the_contracts(tmp_path: Path)
         Source("top-ups", 0, tmp_path / "top-ups.json"),
     )
     assert [path.name for path in ignored(str(tmp_path))] == ["README", "forewarn.toml", "truth.jsonl"]
+
+
+def test_what_a_folder_says_about_the_market_is_read_apart_and_is_not_ignored(tmp_path: Path) -> None:
+    write(tmp_path, {"usage.jsonl": [1], "market-events.jsonl": [1]})
+    assert [source.name for source in discover(str(tmp_path))] == ["usage/0"]
+    assert [source.name for source in bulletins(str(tmp_path))] == ["market-events/0"]
+    assert ignored(str(tmp_path)) == ()
+    assert bulletins("-") == bulletins(str(tmp_path / "usage.jsonl")) == ()
+    found = discover(str(tmp_path), None, ("usage", "market-events"))
+    assert [source.topic for source in found] == ["usage", "market-events"]
 
 
 def test_a_folder_of_a_topic_holds_its_partitions_by_name(tmp_path: Path) -> None:
