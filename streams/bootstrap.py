@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
-from streams.core.decode import decode
-from streams.core.effects import AlertChanged
+from streams.core.decode import decode, decode_any, decode_notice
+from streams.core.effects import AlertChanged, DeadLetter
+from streams.core.events import Event, Notice, Record
 from streams.core.features import FEATURE_TABLE, NAMES
+from streams.core.market import Market
 from streams.core.policy import HOUR_MS, Policy, PolicyError, layered, policy_from
-from streams.core.scoring import Scorer, read_scorecard, read_warm_start, scorer_from
+from streams.core.scoring import Scorer, read_least_scales, read_scorecard, read_warm_start, scorer_from
 from streams.core.state import DAY_MS, UnreadableStateError, unpack
 from streams.errors import InputError, SettingsError, StoreError
 from streams.imports.importing import ImportReport, import_file
@@ -24,7 +26,7 @@ from streams.pseudonyms import pseudonym
 from streams.runners import judging, refold
 from streams.runners.embedded import COMMIT_RECORDS, Embedded, Tick
 from streams.runners.label_queue import TrainerSettings
-from streams.runners.sources import Merged, Source, discover, merged, total_bytes
+from streams.runners.sources import Merged, Source, bulletins, discover, merged, total_bytes
 from streams.runners.summary import RunSummary, summarise
 from streams.simulate.simulation import Compression, Simulation, SimulationReport
 from streams.store.batch import AlertRow, Checkpoint, Run
@@ -96,8 +98,10 @@ def run(
         trainer = _trainer(checkpoint, policy)
         try:
             runner = Embedded(store, trainer, policy, cold_scorer(), checkpoint, commit_records=commit_records)
-            with closing(merged(sources, checkpoint.positions, checkpoint.run.received_ms, decode)) as merge:
-                runner.run(merge, until_ms, _telling(progress, merge, sources))
+            at, received_ms = checkpoint.positions, checkpoint.run.received_ms
+            published = merged(bulletins(input) if topic is None else (), at, received_ms, decode_notice)
+            with closing(merged(sources, at, received_ms, _decoder(sources))) as merge, closing(published):
+                runner.run(merge, until_ms, _telling(progress, merge, sources), published)
         except UnreadableStateError as error:
             raise StoreError(f"database {store.name} cannot be resumed: {error}", hint="run into a new one") from error
         return summarise(store, runner, checkpoint, monotonic() - begun_s)
@@ -162,16 +166,17 @@ def scores(db: str, at_ms: int, progress: Tell | None = None) -> Iterator[refold
     with Store.open(db, create=False) as store:
         checkpoint = _loaded(store)
         policy = policy_from(checkpoint.run.policy)
+        signals, _ = _market(store).at(at_ms)
         scorer = refold.in_force(at_ms, cold_scorer(), [(v.published_at_ms, scorer_from(v)) for v in store.models()])
         if at_ms >= checkpoint.stream_ms:
             found = ((subscriber_id, unpack(packed).facts) for subscriber_id, packed in store.states())
-            yield from refold.scores(found, at_ms, scorer, policy)
+            yield from refold.scores(found, at_ms, scorer, policy, signals)
             return
     sources, merge = _again(checkpoint.run, None)
     tell = _telling(progress, merge, sources)
     facts = refold.facts_at(merge, at_ms, policy, None if tell is None else lambda n, ms: tell(Tick(n, ms, 0)))
     merge.close()
-    yield from refold.scores(sorted(facts.items()), at_ms, scorer, policy)
+    yield from refold.scores(sorted(facts.items()), at_ms, scorer, policy, signals)
 
 
 def explain(db: str, alert_id: str, input: str | None = None, progress: Tell | None = None) -> Explanation:  # noqa: A002
@@ -179,6 +184,7 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: Tell | N
     with Store.open(db, create=False) as store:
         checkpoint = _loaded(store)
         stored = _one_alert(store, alert_id)
+        signals = _market(store).of_version(stored.signals_version, stored.at_ms)
         scorers = {scorer.version: scorer for scorer in map(scorer_from, store.models())}
     cold = cold_scorer()
     scorers[cold.version] = cold
@@ -193,9 +199,9 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: Tell | N
     tell = _telling(progress, merge, sources)
     facts = refold.alert_facts(merge, stored, policy, None if tell is None else lambda n, ms: tell(Tick(n, ms, 0)))
     merge.close()
-    if facts is None or scorer is None:
+    if facts is None or scorer is None or signals is None:
         return Explanation(stored, None, equal=False)
-    recomputed = refold.recompute(stored, facts, scorer, policy)
+    recomputed = refold.recompute(stored, facts, scorer, policy, signals)
     return Explanation(stored, recomputed, equal=recomputed == stored)
 
 
@@ -299,7 +305,7 @@ def new_trainer(policy: Policy) -> "Trainer":
     """Return a trainer that has learned nothing yet, with the policy's settings."""
     from streams.runners.trainer import Trainer  # noqa: PLC0415 - as above
 
-    training = policy.training
+    training, card = policy.training, (_DEFAULTS / "scorecard.toml").read_text("utf-8")
     settings = TrainerSettings(
         learn_at=policy.label.learn_at,
         step=training.step,
@@ -308,7 +314,8 @@ def new_trainer(policy: Policy) -> "Trainer":
         positives_min=training.positives_min,
         tick_ms=HOUR_MS,
         publish_every_ms=training.publish_every_days * DAY_MS,
-        warm_start=read_warm_start((_DEFAULTS / "scorecard.toml").read_text("utf-8")),
+        warm_start=read_warm_start(card),
+        least_scales=read_least_scales(card),
     )
     return Trainer(settings, NAMES, FEATURE_TABLE)
 
@@ -318,7 +325,20 @@ def _again(began: Run, place: str | None) -> tuple[tuple[Source, ...], Merged]:
     if place is None and began.input == "-":
         raise InputError("the run read standard input, which is gone", hint="name where the records are with --input")
     sources = discover(place or began.input, began.settings.get("topic"))
-    return sources, merged(sources, {}, began.received_ms, decode)
+    return sources, merged(sources, {}, began.received_ms, _decoder(sources))
+
+
+def _decoder(sources: Iterable[Source]) -> Callable[[Record], Event | Notice | DeadLetter]:
+    """Return what decodes the records of sources; only where lines name their topic can they be about the market."""
+    return decode_any if any(source.topic is None for source in sources) else decode
+
+
+def _market(store: Store) -> Market:
+    """Return what a run knows of the market, and from when it did."""
+    market = Market()
+    for known in store.market_events():
+        market.take(known.event, known.known_ms)
+    return market
 
 
 def _one_alert(store: Store, alert_id: str) -> AlertChanged:

@@ -16,7 +16,7 @@ import pytest
 from streams.cli.app import forewarn
 from streams.core import effects, reasons
 from streams.core.decode import decode
-from streams.core.events import INPUTS, Event, Record
+from streams.core.events import BROADCASTS, INPUTS, Event, Record
 from streams.core.features import FEATURES, THEMES
 from streams.core.policy import Policy
 from streams.core.state import DAY_MS
@@ -119,7 +119,7 @@ def script(path: Path) -> types.ModuleType:
 def names_of_the_program() -> list[tuple[str, str]]:
     kinds: dict[str, tuple[str, ...]] = {
         "setting": (*(PREFIX + name.upper() for name in Settings.__struct_fields__ if name != "origins"),),
-        "topic": (*INPUTS, *OUTPUT_TOPICS),
+        "topic": (*INPUTS, *BROADCASTS, *OUTPUT_TOPICS),
         "feature": tuple(feature.name for feature in FEATURES),
         "dead-letter reason": get_args(effects.DeadLetterReason),
         "alert state": get_args(effects.AlertStateName),

@@ -10,16 +10,19 @@ SHARE_SHOWN: Final = 0.1
 """Of the heaviest reason: what adds less than this is left to `explain`."""
 
 CODES: Final = {
+    "competitor_offer": "a rival's offer",
     "complaint_open": "open complaint",
     "complaint_recent": "recent complaint",
     "complaint_repeat": "repeated complaints",
     "complaint_unresolved_sla": "complaint past its due date",
     "contract_ending": "contract",
+    "outage": "outage in the area",
     "port_out_query": "asked to leave",
     "customer_profile": "kind of customer",
     "drop_rate_up": "dropped calls",
     "new_subscriber": "new customer",
     "several_signs": "several signs at once",
+    "school_out": "school holiday",
     "setup_failures_up": "calls not set up",
     "suspended": "suspended",
     "topup_amount_down": "money spent",
@@ -30,7 +33,7 @@ CODES: Final = {
     "value_loss": "fall in value",
 }
 
-SELF_EVIDENT: Final = frozenset({"suspended"})
+SELF_EVIDENT: Final = frozenset({"outage", "suspended"})
 """Codes that the theme's first measurement does not speak about."""
 
 Phrase = Callable[[Evidence, str], str]
@@ -129,6 +132,8 @@ _PHRASES: Final[dict[tuple[str, str], Phrase]] = {
     ("complaint_overdue", "0 or 1"): lambda e, _: "past its due date" if e.value else "not past its due date",
     ("complaints", "complaints"): lambda e, _: _counted(e, "complaints"),
     ("days_since_activity", "days"): lambda e, _: f"inactive for {_days(e.value)}",
+    ("days_since_competitor_offer", "days"): lambda e, _: f"for {_days(e.value)}",
+    ("days_since_outage", "days"): lambda e, _: f"outage over for {_days(e.value)}" if e.value else "outage not over",
     ("days_since_top_up", "days"): _since_top_up,
     ("days_to_contract_end", "days"): _contract_end,
     ("dropped_calls", "calls"): lambda e, _: _counted(e, "dropped calls"),

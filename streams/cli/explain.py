@@ -79,7 +79,8 @@ def _show_alert(change: AlertChanged) -> None:
         f"[bold]{escape(change.action)}[/], by {moment(change.due_at_ms)} UTC",
         "",
         _reason_table(change),
-        f"[dim]{change.model_version}, {change.feature_table}, {change.policy_version}, {change.schema_version}[/]",
+        f"[dim]{change.model_version}, {change.feature_table}, {change.policy_version}, {change.schema_version}, "
+        f"{change.signals_version or 'no signals'}[/]",
     )
 
 

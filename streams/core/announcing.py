@@ -10,6 +10,7 @@ from streams.core.features import FEATURE_TABLE
 from streams.core.outputs import SCHEMA_VERSION
 from streams.core.policy import HOUR_MS, Policy
 from streams.core.scoring import Scorer
+from streams.core.signals import Signals
 from streams.core.state import AlertState, Facts
 from streams.core.windows import Measures
 
@@ -17,13 +18,14 @@ YEAR_MONTHS: Final = 12
 
 
 class Scored(Struct, frozen=True, gc=False):
-    """A score with what it was made of: when (ms), the logit, the probability, the windows and the reasons."""
+    """A score with what it was made of: when (ms), the logit, the probability, windows, reasons and signals."""
 
     at_ms: int
     logit: float
     probability: float
     measures: Measures
     reasons: tuple[Reason, ...]
+    signals: Signals
 
 
 def announce(  # noqa: PLR0917 - all that an alert says, from the one place that knows it
@@ -31,14 +33,14 @@ def announce(  # noqa: PLR0917 - all that an alert says, from the one place that
 ) -> AlertChanged:
     """Return the transition that `move` made: `alert` is the state after it.
 
-    An alert that has ended keeps the band that it had.  What is at risk is a year's revenue at the rate of the last
-    30 days or the 30 before, whichever was more; the due time runs from the last time that the alert opened, fired or
-    worsened.
+    An alert that has ended keeps the band that it had, and one that has eased has the band that it fell to: the highest
+    of the clear time.  What is at risk is a year's revenue at the rate of the last 30 days or the 30 before, whichever
+    was more; the due time runs from the last time that the alert opened, fired, worsened or eased.
     """
     profile = facts.profile
     identity = alert_id(subscriber_id, alert.kind, alert.opened_at_ms)
     is_open = move.to in {"pending", "firing"}
-    band = policy.risk_band(scored.probability) if is_open else alert.band
+    band = policy.risk_band(scored.probability) if is_open and move.change != "eased" else alert.band
     revenue_minor = max(scored.measures.revenue_30, scored.measures.revenue_30_before)
     value_band = policy.value_band(revenue_minor)
     rule, play = policy.rule(value_band), policy.plays[alert.kind]
@@ -72,4 +74,5 @@ def announce(  # noqa: PLR0917 - all that an alert says, from the one place that
         account_manager_id=profile.account_manager_id if profile is not None else None,
         group_id=profile.group_id if profile is not None else None,
         area_id=profile.area_id if profile is not None else None,
+        signals_version=scored.signals.version or None,
     )

@@ -1,8 +1,8 @@
 """Hop 2: bytes to an event, or to a dead letter that says why not.
 
-Beyond what the schemas can say, three rules hold: an event may not lie more than a day ahead of the moment
+Beyond what the schemas can say, four rules hold: an event may not lie more than a day ahead of the moment
 it was received, a usage summary covers one day (23 to 25 hours, for the change of clocks) and is dated by
-its end, and a record holds at most `VALUE_BYTES_MAX`.
+its end, nothing in a market ends before it begins, and a record holds at most `VALUE_BYTES_MAX`.
 """
 
 import re
@@ -13,7 +13,17 @@ from typing import Final
 import msgspec
 
 from streams.core.effects import DeadLetter, DeadLetterReason
-from streams.core.events import INPUTS, Body, Event, Record, Usage, source_number
+from streams.core.events import (
+    BROADCASTS,
+    INPUTS,
+    Body,
+    Event,
+    MarketEvent,
+    Notice,
+    Record,
+    Usage,
+    source_number,
+)
 from streams.core.state import DAY_MS
 
 AHEAD_MS_MAX: Final = DAY_MS
@@ -27,6 +37,9 @@ _READERS: Final[dict[str, tuple[Callable[[bytes], Body], int]]] = {
     topic: (msgspec.json.Decoder(struct).decode, source_number(topic, 0)) for topic, struct in INPUTS.items()
 }
 """For each topic what reads a value, and the number of its partition 0 as a source."""
+_NOTICE_READERS: Final[dict[str, Callable[[bytes], MarketEvent]]] = {
+    topic: msgspec.json.Decoder(struct).decode for topic, struct in BROADCASTS.items()
+}
 _any_json: Final = msgspec.json.Decoder().decode
 _REASON_BY_TEXT: Final[tuple[tuple[str, DeadLetterReason], ...]] = (
     ("Object contains unknown field", "unknown_field"),
@@ -79,6 +92,38 @@ def decode(record: Record) -> Event | DeadLetter:
     if type(body) is Usage and (problem := _period_problem(body)):
         return _refuse(record, "bad_period", problem)
     return Event(reader[1] + record.partition, record.offset, at_ms, body)
+
+
+def decode_notice(record: Record) -> Notice | DeadLetter:
+    """Turn one record of a broadcast topic into a `Notice`, or into a `DeadLetter` with its reason; as `decode`.
+
+    >>> decode_notice(Record(topic="market-events", partition=0, offset=2, value=b"", received_ms=0)).reason
+    'empty'
+    """
+    value = record.value
+    if len(value) > VALUE_BYTES_MAX:
+        return _refuse(record, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
+    try:
+        body = _NOTICE_READERS[record.topic](value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _refuse(record, *why_undecodable(value, error))
+    at_ms = epoch_ms(body.event_time)
+    if at_ms > record.received_ms + AHEAD_MS_MAX:
+        return _refuse(record, "future_time", "event_time is more than a day ahead of the time of receipt")
+    if at_ms < 0:
+        return _refuse(record, "bad_time", "event_time is before 1970")
+    if body.valid_to is not None and body.valid_to < body.valid_from:
+        return _refuse(record, "bad_period", "valid_to is before valid_from")
+    return Notice(record.partition, record.offset, at_ms, body)
+
+
+def decode_any(record: Record) -> Event | Notice | DeadLetter:
+    """Turn a record of any topic that is read into what it says, or into a `DeadLetter`.
+
+    >>> decode_any(Record(topic="weather", partition=0, offset=0, value=b"{}", received_ms=0)).reason
+    'unknown_topic'
+    """
+    return decode_notice(record) if record.topic in BROADCASTS else decode(record)
 
 
 def why_undecodable(value: bytes, error: Exception) -> tuple[DeadLetterReason, str]:

@@ -96,6 +96,7 @@ class AlertChanged(Struct, frozen=True, gc=False):
     account_manager_id: str | None
     group_id: str | None
     area_id: str | None
+    signals_version: str | None = None
 
 
 class LabelledExample(Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""What arrives: the six input contracts as frozen values, field for field the files in `schemas/json/`.
+"""What arrives: the input contracts as frozen values, field for field the files in `schemas/json/`.
 
 Each struct accepts and refuses exactly what its schema does (`tests/contracts/` proves it).  A field's
 name, unit and enumeration are the standard's own (`x-std` in the schema names the clause), durations
@@ -28,7 +28,11 @@ SignedMinor = Annotated[int, Meta(ge=-INT32_MAX, le=INT32_MAX)]
 Bytes = Annotated[int, Meta(ge=0, le=INT53_MAX)]
 Revision = Annotated[int, Meta(ge=0, le=255)]
 
+Percent = Annotated[int, Meta(ge=0, le=100)]
+Places = Annotated[tuple[Reference, ...], Meta(max_length=256)]
+
 Provenance = Literal["observed", "reconstructed"]
+Segment = Literal["consumer", "youth", "sme", "enterprise", "government", "iot"]
 Reason = Literal[
     "price", "competitor_offer", "coverage", "call_quality", "data_quality", "customer_service", "billing", "moved",
     "deceased", "end_of_contract", "non_payment", "fraud", "business_closure", "prepaid_inactivity", "unknown",
@@ -169,7 +173,7 @@ class Subscriber(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_o
     product_status: ProductStatus
     status_reason: Code | None = None
     payment_type: Literal["prepaid", "postpaid", "hybrid"]
-    segment: Literal["consumer", "youth", "sme", "enterprise", "government", "iot"]
+    segment: Segment
     plan_id: Reference
     plan_name: Name | None = None
     monthly_fee_minor: Minor
@@ -221,6 +225,34 @@ class Outcome(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only
     holdout: bool = False
 
 
+class MarketEvent(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """What is known of something that happens to a whole market: about everybody, so its key is `entry_id`.
+
+    It is known from `event_time` on, when it was published, and may speak of the future.  The highest `revision` of an
+    entry counts; one that is `cancelled` withdraws the entry.  No area or segment means all of them.
+    """
+
+    event_id: EventId
+    event_time: Timestamp
+    entry_id: Reference
+    entry_type: Literal[
+        "competitor_promotion", "own_promotion", "price_change", "outage", "public_holiday", "school_term",
+        "regulation", "event",
+    ]  # fmt: skip
+    operator: Code | None = None
+    area_ids: Places = ()
+    segments: Annotated[tuple[Segment, ...], Meta(max_length=6)] = ()
+    valid_from: Timestamp
+    valid_to: Timestamp | None = None
+    headline_price_minor: Minor | None = None
+    discount_pct: Percent | None = None
+    switching_bonus_minor: Minor | None = None
+    confidence: Literal["confirmed", "reported", "rumour"] = "reported"
+    source: Code
+    revision: Revision = 0
+    cancelled: bool = False
+
+
 Body = CallDrop | Usage | TopUp | Complaint | Subscriber | Outcome
 
 INPUTS: Final[dict[str, type[Body]]] = {
@@ -232,6 +264,10 @@ INPUTS: Final[dict[str, type[Body]]] = {
     "outcomes": Outcome,
 }
 """Topic to contract; the order is each topic's number in a source number and must never change."""
+
+MARKET: Final = "market-events"
+BROADCASTS: Final[dict[str, type[MarketEvent]]] = {MARKET: MarketEvent}
+"""Topic to contract of what is about no subscriber: every worker reads it whole."""
 
 TOPIC_NUMBERS: Final = {topic: number for number, topic in enumerate(INPUTS)}
 PARTITIONS_MAX: Final = 65_536
@@ -263,6 +299,15 @@ class Event(Struct, frozen=True, gc=False):
     offset: int
     at_ms: int
     body: Body
+
+
+class Notice(Struct, frozen=True, gc=False):
+    """A decoded record about a whole market: where it stood, when it was published (ms, UTC), what it says."""
+
+    partition: int
+    offset: int
+    at_ms: int
+    body: MarketEvent
 
 
 class Wake(Struct, frozen=True, gc=False):

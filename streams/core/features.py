@@ -10,11 +10,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from streams.core.signals import NO_SIGNALS, Signals
 from streams.core.state import Facts
 from streams.core.themes import (
     complaints,
     contract,
     fading,
+    market,
     payment,
     rhythm,
     service,
@@ -136,6 +138,12 @@ THEMES: Final = (
             ),
             Feature("drop_ratio_rise", "-1..1", "dropped per answered call in 7 days against 30"),
             Feature("drop_ratio_over_habit", "-1..1", "dropped per answered call in 30 days against the lifetime"),
+            Feature(
+                "outage_near",
+                "0..1",
+                "1 while an outage lasts in the subscriber's area, falling to 0 over 30 days after it; times 0.75 "
+                "if reported, 0.25 if a rumour",
+            ),
         ),
     ),
     Theme(
@@ -213,6 +221,29 @@ THEMES: Final = (
             Feature("overdue_while_new", "own gaps", "top-up lateness in own gaps (at most 4) / (1 + days known / 90)"),
         ),
     ),
+    Theme(
+        "market",
+        market,
+        (
+            Feature(
+                "competitor_offer",
+                "0..1",
+                "the strongest competitor promotion that runs in the subscriber's area and segment: 1 when it begins, "
+                "falling to 0 over 90 days; times 0.75 if reported, 0.25 if a rumour",
+            ),
+            Feature("competitor_offer_and_contract_ending", "0..1", "competitor_offer x contract_ending"),
+            Feature(
+                "competitor_offer_and_overdue",
+                "own gaps",
+                "competitor_offer x top-up lateness in own gaps (at most 4)",
+            ),
+            Feature(
+                "school_out_and_usage_fall",
+                "-1..1",
+                "fall of voice_trend_14d, youth segment, while a public holiday runs or no known school term does",
+            ),
+        ),
+    ),
 )
 """The feature table: every theme, every feature, in the order of the vector."""
 
@@ -247,14 +278,15 @@ def vector(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
         *payment(f, at_ms, m),
         *tenure(f, at_ms, m),
         *fading(f, at_ms, m),
+        *market(f, at_ms, m),
     )
 
 
-def feature_vector(f: Facts, at_ms: int, bands: tuple[int, int]) -> tuple[float, ...]:
+def feature_vector(f: Facts, at_ms: int, bands: tuple[int, int], signals: Signals = NO_SIGNALS) -> tuple[float, ...]:
     """Return the features of the facts seen from `at_ms`; `bands` are where the mid and the high value band begin.
 
     >>> from streams.core.state import new_state
     >>> len(feature_vector(new_state(0).facts, 0, (2000, 6000))) == len(NAMES)
     True
     """
-    return vector(f, at_ms, measure(f, at_ms, bands))
+    return vector(f, at_ms, measure(f, at_ms, bands, signals))

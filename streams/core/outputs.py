@@ -29,6 +29,7 @@ from streams.core.effects import (
     ValueBand,
 )
 from streams.core.events import (
+    INPUTS,
     INT32_MAX,
     INT53_MAX,
     PARTITIONS_MAX,
@@ -39,7 +40,7 @@ from streams.core.events import (
     SubscriberId,
 )
 
-SCHEMA_VERSION: Final = "contracts-f50aa33c"
+SCHEMA_VERSION: Final = "contracts-6a8d21b1"
 """Names the released contracts, inputs and outputs: the start of the SHA-256 of `schemas/history/LOCK`."""
 
 DETAIL_CHARS_MAX: Final = 512
@@ -147,6 +148,7 @@ class AlertMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
     account_manager_id: Reference | None = None
     group_id: Reference | None = None
     area_id: Reference | None = None
+    signals_version: VersionName | None = None
 
     def __post_init__(self) -> None:
         _check_times(self.event_time, self.opened_at, self.due_at)
@@ -190,6 +192,9 @@ OUTPUTS: Final[dict[str, type[Message]]] = {
     "dead-letters": DeadLetterMessage,
 }
 """Topic to contract, as `INPUTS` is for what arrives."""
+
+REDRIVEN: Final = (*INPUTS, "examples")
+"""The topics to which dead letters are sent again: whoever reads them buries what is bad, and knows a repeat."""
 
 _DECODERS: Final[dict[type[Message], msgspec.json.Decoder[Message]]] = {
     struct: msgspec.json.Decoder(struct) for struct in OUTPUTS.values()
@@ -287,6 +292,7 @@ def alert_message(change: AlertChanged) -> AlertMessage:
         account_manager_id=change.account_manager_id,
         group_id=change.group_id,
         area_id=change.area_id,
+        signals_version=change.signals_version,
     )
 
 

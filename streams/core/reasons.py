@@ -18,7 +18,7 @@ from streams.core.windows import Measures, complaints_70
 CODES: Final = {
     "rhythm": "topup_gap", "value": "topup_amount_down", "usage": "usage_down", "service": "drop_rate_up",
     "complaints": "complaint_recent", "contract": "contract_ending", "payment": "topup_failed",
-    "tenure": "customer_profile", "fading": "several_signs",
+    "tenure": "customer_profile", "fading": "several_signs", "market": "competitor_offer",
 }  # fmt: skip
 CODES_BY_FEATURE: Final = {
     "top_ups_trend_7d": "topup_frequency_down", "top_ups_trend_14d": "topup_frequency_down",
@@ -28,6 +28,7 @@ CODES_BY_FEATURE: Final = {
     "complaint_overdue": "complaint_unresolved_sla", "complaint_overdue_and_drops": "complaint_unresolved_sla",
     "complaint_repeated": "complaint_repeat", "complaint_rate": "complaint_repeat",
     "asked_to_leave": "port_out_query", "tenure_new": "new_subscriber", "suspended": "suspended",
+    "outage_near": "outage", "school_out_and_usage_fall": "school_out",
 }  # fmt: skip
 
 
@@ -92,14 +93,18 @@ def _usage(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
 
 
 def _service(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
+    outage: tuple[Evidence, ...] = ()
+    if m.seen.outage:
+        outage = (Evidence("days_since_outage", "days", round(m.seen.outage_days, 6), None, None),)
     if not m.answered_30 and not m.drops_30:
-        return ()
+        return outage
     calls = max(m.answered_30, m.drops_30)
     usual = round(100.0 * f.dropped_total / max(f.answered_total, f.dropped_total), 6) if f.dropped_total else 0.0
     return (
         Evidence("dropped_calls", "percent of answered", round(100.0 * m.drops_30 / calls, 6), usual, 30),
         Evidence("dropped_calls", "calls", m.drops_30, None, 30),
         Evidence("answered_calls", "calls", m.answered_30, None, 30),
+        *outage,
     )
 
 
@@ -143,7 +148,19 @@ def _fading(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
     return (*_rhythm(f, at_ms, m)[:1], *_usage(f, at_ms, m)[1:2])
 
 
+def _market(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
+    found: tuple[Evidence, ...] = ()
+    if m.seen.offer:
+        found = (
+            Evidence("days_since_competitor_offer", "days", round(m.seen.offer_days, 6), None, None),
+            *_contract(f, at_ms, m)[-1:],
+        )
+    if m.seen.school_out:
+        found += _usage(f, at_ms, m)[1:2]
+    return found
+
+
 _EVIDENCE: Final[dict[str, Callable[[Facts, int, Measures], tuple[Evidence, ...]]]] = {
     "rhythm": _rhythm, "value": _value, "usage": _usage, "service": _service, "complaints": _complaints,
-    "contract": _contract, "payment": _payment, "tenure": _tenure, "fading": _fading,
+    "contract": _contract, "payment": _payment, "tenure": _tenure, "fading": _fading, "market": _market,
 }  # fmt: skip

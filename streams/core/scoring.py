@@ -24,6 +24,17 @@ class ModelError(ValueError):
     """A model version or a scorecard cannot be served; the text says why."""
 
 
+class ForeignTableError(ModelError):
+    """A model version was learned on another feature table than this program computes."""
+
+    def __init__(self, version: "ModelVersion") -> None:
+        super().__init__(
+            f"{version.name} version {version.version} was learned on {version.feature_table}, this program computes "
+            f"{FEATURE_TABLE}"
+        )
+        self.version = version
+
+
 class ModelVersion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One published version of a linear model, whole and plain: its JSON is all that a scorer needs.
 
@@ -116,13 +127,11 @@ def scorer_from(version: ModelVersion) -> Scorer:
     """Return the scorer that serves a model version.
 
     Raises:
-        ModelError: the version was learned on another feature table.
+        ForeignTableError: the version was learned on another feature table.
+        ModelError: it holds a number that is not finite.
     """
     if version.feature_table != FEATURE_TABLE or version.features != NAMES:
-        raise ModelError(
-            f"{version.name} version {version.version} was learned on {version.feature_table}, this program computes "
-            f"{FEATURE_TABLE}"
-        )
+        raise ForeignTableError(version)
     slopes = tuple(w / s if s else 0.0 for w, s in zip(version.weights, version.scales, strict=True))
     return _scorer(version.served_as, version.intercept, slopes, version.means)
 
@@ -135,13 +144,17 @@ def _scorer(name: str, intercept: float, slopes: tuple[float, ...], usual: tuple
 
 
 class Weight(Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of the scorecard: logit per unit of the feature above its usual value, the feature's spread, and why."""
+    """One line of the scorecard: logit per unit of the feature above its usual value, the feature's spread, and why.
+
+    What happens `seldom` is the same for everybody for months, so that what was seen of it says nothing of its spread.
+    """
 
     feature: str
     weight: Finite
     usual: Finite
     spread: Annotated[float, Meta(gt=0.0, le=1e6)]
     reason: Annotated[str, Meta(min_length=10)]
+    seldom: bool = False
 
 
 class Scorecard(Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,6 +185,15 @@ def read_warm_start(text: str) -> dict[str, float]:
         ModelError: as `read_scorecard` does.
     """
     return {row.feature: row.weight * row.spread for row in _read_card(text).weights}
+
+
+def read_least_scales(text: str) -> dict[str, float]:
+    """Return the least that a model divides a feature by that moves seldom: until it has, the scorecard's weight holds.
+
+    Raises:
+        ModelError: as `read_scorecard` does.
+    """
+    return {row.feature: row.spread for row in _read_card(text).weights if row.seldom}
 
 
 def _read_card(text: str) -> Scorecard:

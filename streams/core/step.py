@@ -29,6 +29,7 @@ from streams.core.learning import (
 from streams.core.policy import HOUR_MS, Policy, Rule
 from streams.core.reasons import reasons
 from streams.core.scoring import Scorer, probability
+from streams.core.signals import NO_SIGNALS, Signals
 from streams.core.state import DAY_MS, INACTIVE, Facts, SubscriberState, new_state
 from streams.core.windows import measure
 
@@ -40,7 +41,7 @@ _HERE: Final = 0
 
 
 class Context(Struct, frozen=True):
-    """What holds while a record is processed: the frozen scorer and policy, each with its version.
+    """What holds while a record is processed: the frozen scorer, policy and signals, each with its version.
 
     The rest is the policy's, laid out for the hot path: `bands` are where the mid and the high value band begin (minor
     units of 30 days), `rules` the alerting rules of the low, mid and high band, `wait_ms_max` the longest that anybody
@@ -49,6 +50,7 @@ class Context(Struct, frozen=True):
 
     scorer: Scorer
     policy: Policy
+    signals: Signals = NO_SIGNALS
     bands: tuple[int, int] = (0, 0)
     rules: tuple[Rule, ...] = ()
     wait_ms_max: int = 0
@@ -137,7 +139,7 @@ def _on_wake(state: SubscriberState, subscriber_id: str, at_ms: int, context: Co
 def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[Effect, ...]:
     """Compute features, score, move the alert, and take a snapshot if one is due."""
     facts, watch, policy, scorer = state.facts, state.watch, context.policy, context.scorer
-    measures = measure(facts, at_ms, context.bands)
+    measures = measure(facts, at_ms, context.bands, context.signals)
     features = vector(facts, at_ms, measures)
     logit = scorer.logit(features)
     watch.scored_at_ms = at_ms
@@ -155,7 +157,7 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
         else:
             why = reasons(scorer, features, facts, at_ms, measures)
             watch.alert = moved(watch.alert, move, now, rule, _kind(why, policy))
-            scored = Scored(at_ms, logit, chance, measures, why)
+            scored = Scored(at_ms, logit, chance, measures, why, context.signals)
             effects = (announce(subscriber_id, facts, watch.alert, move, scored, scorer, policy),)
     if _snapshot_is_due(state, subscriber_id, at_ms, context):
         take_snapshot(watch, at_ms, features, FEATURE_TABLE, scorer.version)

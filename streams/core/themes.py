@@ -8,6 +8,7 @@ that everybody has write `change` out, since a call costs as much as what it doe
 from math import exp, log, log1p
 from typing import Final
 
+from streams.core.signals import UNSEEN
 from streams.core.state import DAY_MS, Facts
 from streams.core.windows import PREPAID, Measures, complaints_70
 
@@ -22,6 +23,9 @@ CONTRACT_DAYS: Final = 45.0
 NEW_DAYS: Final = 90.0
 CALLS_PRIOR: Final = 20
 """Answered calls without a drop that everybody is credited with, so that one drop in one call is no catastrophe."""
+
+
+_QUIET_MARKET: Final = (0.0,) * 4
 
 
 def change(now: float, before: float, prior: float) -> float:
@@ -117,6 +121,7 @@ def service(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: AR
         log1p(100.0 * unset / (calls + unset)) if unset else 0.0,
         change(m.drops_7 / (m.answered_7 + CALLS_PRIOR), ratio, 0.01),
         change(ratio, habit, 0.01),
+        m.seen.outage,
     )
 
 
@@ -197,3 +202,20 @@ def fading(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
     if m.minor_30 < m.minor_30_before:
         poorer = -change(m.minor_30, m.minor_30_before, usual_minor(f))
     return (late * fall, late * poorer, fall * poorer, late / (1.0 + m.age_days / NEW_DAYS))
+
+
+def market(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
+    """Compute the market theme: a competitor's offer alone and with what makes it matter; zeros if all is quiet."""
+    seen = m.seen
+    if seen is UNSEEN:
+        return _QUIET_MARKET
+    near = late = fall = 0.0
+    offer, profile = seen.offer, f.profile
+    if offer:
+        if profile is not None and profile.contract_end_ms:
+            near = max(0.0, 1.0 - abs(profile.contract_end_ms - at_ms) / DAY_MS / CONTRACT_DAYS)
+        if f.top_ups_total:
+            late = min(m.overdue, 4.0)
+    if seen.school_out and m.voice_14 < m.voice_14_before:
+        fall = -change(m.voice_14, m.voice_14_before, 600.0)
+    return (offer, offer * near, offer * late, fall)

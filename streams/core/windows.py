@@ -1,4 +1,4 @@
-"""The sums over windows of days that features are made of.
+"""The sums over windows of days that features are made of, and what is noticed of the market.
 
 Windows end at the moment of scoring: "the last n days" are the n whole days before today and today so far; "before"
 is the window of the same length that ends where it begins.
@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from streams.core.signals import NO_SIGNALS, UNSEEN, Seen, Signals
 from streams.core.state import DAY_MS, RARE_DAYS, USAGE_DAYS, Facts
 from streams.core.usage_days import (
     ACTIVE_MASK,
@@ -27,7 +28,7 @@ _NO_USAGE: Final = (0,) * 10
 
 
 class Measures(Struct, gc=False):
-    """The sums over windows that several themes need; days and milliseconds as in the state."""
+    """The sums over windows that several themes need, and what is `seen` of the market; days and ms as in the state."""
 
     day: int
     age_days: float
@@ -67,9 +68,10 @@ class Measures(Struct, gc=False):
     band_before: int
     complaint_open_since_ms: int
     complaint_overdue: bool
+    seen: Seen
 
 
-def measure(f: Facts, at_ms: int, bands: tuple[int, int]) -> Measures:
+def measure(f: Facts, at_ms: int, bands: tuple[int, int], signals: Signals = NO_SIGNALS) -> Measures:
     """Return the window sums of the facts seen from `at_ms`; `bands` are where the mid and high value band begin."""
     day = at_ms // DAY_MS
     n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed = _top_up_windows(f.top_ups, day)
@@ -91,6 +93,7 @@ def measure(f: Facts, at_ms: int, bands: tuple[int, int]) -> Measures:
         n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed,
         v7, v7b, v7 + v7b, v14b, v30, a7, a14, a30, active, d7, d7b, drops_7, drops_30, unset_30,
         now_minor, before_minor, band_of(now_minor, bands), band_of(before_minor, bands), since, overdue,
+        UNSEEN if signals is NO_SIGNALS else signals.seen(profile, at_ms),
     )  # fmt: skip
 
 

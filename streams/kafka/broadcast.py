@@ -1,4 +1,4 @@
-"""What every worker reads whole before it takes partitions, and follows from then on: models and policies."""
+"""What every worker reads whole before it takes partitions, and follows from then on: models, policies, the market."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,12 +11,14 @@ from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without
     TopicPartition,
 )
 
+from streams.core.events import MARKET
 from streams.errors import InputError, SettingsError
 from streams.kafka.admin import KafkaError, connected, partitions_of, plain, reader, stop
 from streams.kafka.serving import MODELS, POLICIES, Serving
 from streams.kafka.wire import Wire, client_options
 
-TOPICS: Final = (MODELS, POLICIES)
+TOPICS: Final = (MODELS, POLICIES, MARKET)
+NAMED: Final = "models, policies and market-events"
 STALLED_S: Final = 30.0
 _WAIT_MS: Final = 500
 
@@ -47,9 +49,11 @@ class Broadcast:
                     if await self._take(consumer):
                         moved_s = monotonic()
                     if monotonic() - moved_s > STALLED_S:
-                        raise InputError(f"the topics {' and '.join(TOPICS)} cannot be read to their ends")
+                        raise InputError(f"the topics {NAMED} cannot be read to their ends")
         except (KafkaError, TimeoutError) as error:
-            raise InputError(f"the topics {' and '.join(TOPICS)} cannot be read: {plain(error)}") from error
+            raise InputError(f"the topics {NAMED} cannot be read: {plain(error)}") from error
+        if self.serving.foreign:
+            self._say(f"{MODELS} refused, what serves stays: {self.serving.foreign_ones()}")
 
     async def follow(self) -> None:
         """Go on reading from where `read` came to, for ever.
@@ -73,8 +77,10 @@ class Broadcast:
 
     def _offer(self, topic: str, record: Any, *, is_new: bool) -> None:  # noqa: ANN401 - as above
         key = (record.key or b"").decode("utf-8", "replace")
-        before = self.serving.edition
-        why = self.serving.take(topic, record.key or b"", record.value)
+        before, foreign = self.serving.edition, self.serving.foreign
+        why = self.serving.take(topic, record.key or b"", record.value, record.timestamp)
+        if self.serving.foreign > foreign and not is_new:
+            return  # There may be years of them, and `read` says so in one line.
         if why is not None:
             self._say(f"{topic} at offset {record.offset} refused, what serves stays: {' '.join(why.split())}")
         elif is_new and self.serving.edition != before:

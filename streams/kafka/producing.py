@@ -1,7 +1,8 @@
 """Records from files to their topics: keyed by subscriber, in the order of event time over all topics.
 
-A line is sent as it stands.  It is looked at only for whom it is about and when it happened; whether it is good is for
-the worker to say, so that bad lines become dead letters there as they do in `forewarn run`.
+What is about the whole market is keyed by its entry and goes first, since workers read it before all else.  A line is
+sent as it stands.  It is looked at only for whom it is about and when it happened; whether it is good is for the worker
+to say, so that bad lines become dead letters there as they do in `forewarn run`.
 """
 
 import asyncio
@@ -12,15 +13,15 @@ from typing import Final, Literal
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafka comes without types
 from msgspec import Struct
 
-from streams.core.decode import decode
+from streams.core.decode import decode_any
 from streams.core.effects import DeadLetter
-from streams.core.events import INPUTS, PARTITIONS_MAX, Event, Record
+from streams.core.events import BROADCASTS, INPUTS, MARKET, PARTITIONS_MAX, Event, Notice, Record
 from streams.core.state import DAY_MS
 from streams.errors import InputError, SettingsError
 from streams.kafka.admin import KafkaError, connected, missing_topic, partitions_of, plain, settings_of, stop
 from streams.kafka.batching import BATCH_BYTES, PATIENCE_S, Batches, Place
 from streams.kafka.partitioning import partition_of
-from streams.kafka.sampling import subscriber_of
+from streams.kafka.sampling import entry_of, subscriber_of
 from streams.kafka.topics import uneven
 from streams.kafka.wire import Wire, client_options
 from streams.runners.sources import SOURCES_MAX, Item, Merged, Source, discover, merged
@@ -34,6 +35,9 @@ FLUSH_MS: Final = DAY_MS // 4
 """Event time after which all batches are sent, full or not: a topic with few records must not fall days behind."""
 PACE_S: Final = 0.05
 """With a rate, what is due is sent this often."""
+
+SENT: Final = (*INPUTS, *BROADCASTS)
+"""The topics that files are sent to."""
 
 _TOPICS: Final = tuple(INPUTS)
 
@@ -55,13 +59,19 @@ class _Line(Event, frozen=True, gc=False):
     value: bytes
 
 
+class _NoticeLine(Notice, frozen=True, gc=False):
+    """A market event with the line that it was read from."""
+
+    value: bytes
+
+
 def sources_of(places: Sequence[str], topic: str | None = None) -> tuple[Source, ...]:
     """Return what there is to read at several places, each numbered by its position here.
 
     Raises:
         InputError: a place does not exist, holds no topic, or there are more files than can be open at once.
     """
-    found = [source for place in places for source in discover(place, topic)]
+    found = [source for place in places for source in discover(place, topic, SENT)]
     if len(found) > SOURCES_MAX:
         raise InputError(f"there are {len(found)} files, and at most {SOURCES_MAX} can be merged", hint="send fewer")
     return tuple(Source(source.topic, number, source.path) for number, source in enumerate(found))
@@ -147,6 +157,10 @@ class _Desk:
             name = _TOPICS[item.source // PARTITIONS_MAX]
             topic, key = self._topic(name), item.body.subscriber_id.encode()
             at_ms = self._dated(item, topic)
+        elif isinstance(item, _NoticeLine):
+            name = MARKET
+            topic, key = self._topic(name), item.body.entry_id.encode("utf-8", "replace")
+            at_ms = int(time() * 1000) if self._stamp == "sending" else min(item.at_ms, self.now_ms)
         else:
             raise TypeError("an event without its line")
         self.records[name] = self.records.get(name, 0) + 1
@@ -175,10 +189,12 @@ class _Desk:
 
     def _bad(self, letter: DeadLetter) -> tuple[_Topic, bytes | None]:
         place = self._place(letter.partition, letter.offset)
-        if letter.topic not in INPUTS:
+        if letter.topic not in SENT:
             raise InputError(f"{place} names no topic that there is", hint="each line needs a topic and a value")
         if letter.reason == "too_large":
             raise InputError(f"{place} is too large to be sent: {letter.detail}")
+        if letter.topic == MARKET:
+            return self._topic(MARKET), self._entry_key(letter, place)
         subscriber = subscriber_of(letter.value)
         if subscriber is None and not self._keep_bad:
             raise InputError(
@@ -187,20 +203,30 @@ class _Desk:
             )
         return self._topic(letter.topic), None if subscriber is None else subscriber.encode("utf-8", "replace")
 
+    @staticmethod
+    def _entry_key(letter: DeadLetter, place: str) -> bytes:
+        """Return the key of a bad market event; a compacted topic takes nothing without one."""
+        entry = entry_of(letter.value)
+        if entry is None:
+            raise InputError(
+                f"{place} has no entry_id that can be read ({letter.reason})", hint="take the line out, or mend it"
+            )
+        return entry.encode("utf-8", "replace")
+
     def _place(self, number: int, offset: int) -> str:
         path = self._sources[number].path
         return f"{path or 'standard input'}:{offset + 1}"
 
 
 async def _topics(wire: Wire, prefix: str, named: set[str]) -> dict[str, _Topic]:
-    """Return the input topics that there are; all that are named must be, and all must have the same partitions."""
+    """Return the topics that there are; all that are named must be, and those with one key have the same partitions."""
     async with connected(wire) as admin:
         there = await partitions_of(admin)
-        counts = {name: len(there[prefix + name]) for name in INPUTS if prefix + name in there}
-        for name in INPUTS:
+        counts = {name: len(there[prefix + name]) for name in SENT if prefix + name in there}
+        for name in SENT:
             if name in named and name not in counts:
                 raise missing_topic(prefix + name)
-        problems = uneven({prefix + name: count for name, count in counts.items()})
+        problems = uneven({prefix + name: count for name, count in counts.items() if name in INPUTS})
         if problems:
             raise SettingsError(
                 f"kafka_prefix: topic {problems[0].words()}", hint="`forewarn topics check` lists all that is wrong"
@@ -243,7 +269,9 @@ async def _send_each(reading: Merged, desk: _Desk, batches: Batches, rate: float
 
 
 def _with_line(record: Record) -> Item:
-    item = decode(record)
+    item = decode_any(record)
     if isinstance(item, DeadLetter):
         return item
+    if isinstance(item, Notice):
+        return _NoticeLine(item.partition, item.offset, item.at_ms, item.body, record.value)
     return _Line(item.source, item.offset, item.at_ms, item.body, record.value)

@@ -44,6 +44,25 @@ def subscriber_of(value: bytes) -> str | None:
         return None
 
 
+class _Entered(Struct, frozen=True, gc=False):
+    entry_id: str
+
+
+_ENTERED: Final = msgspec.json.Decoder(_Entered)
+
+
+def entry_of(value: bytes) -> str | None:
+    """Return which entry a market event is about, None if it does not say; the rest of it may be as it likes.
+
+    >>> entry_of(b'{"entry_id": "p-1", "operator": 7}'), entry_of(b"{}")
+    ('p-1', None)
+    """
+    try:
+        return _ENTERED.decode(value).entry_id or None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 async def sampled(wire: Wire, partitions: Mapping[str, int], newest: int = SAMPLE_RECORDS) -> dict[str, Sample]:
     """Look at the newest records of each partition of these topics; gives up after 20 s with what it has seen."""
     samples = {topic: Sample() for topic in partitions}

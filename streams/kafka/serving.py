@@ -1,9 +1,9 @@
-"""What is in force when: model versions and policies by the event time from which each serves.
+"""What is in force when: model versions, policies and market signals by the event time from which each serves.
 
-Pure: records of the topics `models` and `policies` in, contexts out.  At an event time the version serves that is dated
-latest by then, so that whoever works off old records does not score them with what was learned later; and the policy
-that was published last among those that are to serve by then.  What cannot be used is refused in words, and changes
-nothing.
+Pure: records of the topics `models`, `policies` and `market-events` in, contexts out.  At an event time the version
+serves that is dated latest by then, so that whoever works off old records does not score them with what was learned
+later; the policy that was published last among those that are to serve by then; and of the market what was published by
+then.  What cannot be used is refused in words, and changes nothing.
 """
 
 from bisect import bisect_right
@@ -14,10 +14,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from streams.core.decode import epoch_ms
+from streams.core.decode import decode_notice, epoch_ms
+from streams.core.effects import DeadLetter
+from streams.core.events import MARKET, Record
+from streams.core.features import FEATURE_TABLE
+from streams.core.market import Market
 from streams.core.outputs import TimeText, rfc3339
 from streams.core.policy import Policy, PolicyError, policy_from
-from streams.core.scoring import ModelError, Scorer, read_version, scorer_from
+from streams.core.scoring import ForeignTableError, ModelError, ModelVersion, Scorer, read_version, scorer_from
 from streams.core.step import Context
 from streams.runners.timers import NEVER_MS
 
@@ -51,6 +55,8 @@ class Serving:
         self._takes_policies = takes_policies
         self._models: dict[bytes, _Dated] = {}
         self._policies: dict[bytes, _Dated] = {}
+        self._foreign: list[ModelVersion] = []
+        self._market = Market()
         self._published = 0
         self._laid_out = 0
         self._begins: list[int] = []
@@ -60,13 +66,20 @@ class Serving:
         """Return the context in force at an event time, and the event time (ms) at which the next one is."""
         self._lay_out()
         number = bisect_right(self._begins, stream_ms)
-        return self._contexts[number], self._begins[number] if number < len(self._begins) else NEVER_MS
+        context, until_ms = self._contexts[number], self._begins[number] if number < len(self._begins) else NEVER_MS
+        signals, known_until_ms = self._market.at(stream_ms)
+        if signals is not context.signals:
+            context = Context(context.scorer, context.policy, signals)
+        return context, min(until_ms, known_until_ms)
 
-    def take(self, topic: str, key: bytes, value: bytes | None) -> str | None:
+    def take(self, topic: str, key: bytes, value: bytes | None, received_ms: int = NEVER_MS) -> str | None:
         """Take a record of a topic, named without its prefix; return why it was refused.
 
-        A key without a value withdraws what was published under it.
+        A key without a value withdraws what was published under it.  `received_ms` bounds how far in the future a
+        market event may have been published.
         """
+        if topic == MARKET:
+            return self._take_notice(key, value, received_ms)
         if topic == POLICIES and not self._takes_policies:
             return None
         taken = self._models if topic == MODELS else self._policies
@@ -75,6 +88,9 @@ class Serving:
             return None
         try:
             from_ms, what = _READERS[topic](value)
+        except ForeignTableError as error:
+            self._foreign.append(error.version)
+            return str(error)
         except (ModelError, PolicyError) as error:
             return str(error)
         self._published += 1
@@ -84,8 +100,35 @@ class Serving:
 
     def newest(self) -> Context:
         """Return what serves when all that was published does."""
-        self._lay_out()
-        return self._contexts[-1]
+        return self.at(NEVER_MS)[0]
+
+    @property
+    def foreign(self) -> int:
+        """How many versions of other feature tables were refused: a new table leaves all that were before it behind."""
+        return len(self._foreign)
+
+    def foreign_ones(self) -> str:
+        """Return in one line how many those are, the oldest and the newest of them, and why they cannot serve."""
+        ones = sorted(self._foreign, key=lambda version: (version.published_at_ms, version.version))
+        tables = sorted({version.feature_table for version in ones} - {FEATURE_TABLE}) or [FEATURE_TABLE]
+        told = [f"{version.served_as} of {rfc3339(version.published_at_ms)[:10]}" for version in (ones[0], ones[-1])]
+        others = " and others" if len(tables) > 1 else ""
+        count = f"{len(ones):,} versions, {told[0]} to {told[1]}" if len(ones) > 1 else f"1 version, {told[0]}"
+        return f"{count}: learned on {tables[-1]}{others}, this program computes {FEATURE_TABLE}"
+
+    def _take_notice(self, key: bytes, value: bytes | None, received_ms: int) -> str | None:
+        before = self._market.edition
+        if value is None:
+            self._market.forget(key.decode("utf-8", "replace"))
+        else:
+            notice = decode_notice(Record(MARKET, 0, 0, value, received_ms))
+            if isinstance(notice, DeadLetter):
+                return f"{notice.reason}: {notice.detail}"
+            if notice.body.entry_id.encode("utf-8", "replace") != key:
+                return "its key is not its entry_id, by which the topic is compacted"
+            self._market.take(notice.body, notice.at_ms)
+        self.edition += self._market.edition != before
+        return None
 
     def _lay_out(self) -> None:
         """Find the context of each time between two changes, if anything was published since that was done."""

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from streams.core.events import INPUTS
+from streams.core.events import BROADCASTS, INPUTS
 from streams.errors import ContractError
 
 APPLICATION: Final = "forewarn"
@@ -21,9 +21,8 @@ APPLICATION: Final = "forewarn"
 BROADCAST: Final = {
     "models": "Model versions, each whole. Every worker reads them before it takes partitions.",
     "policies": "Policies in force, each whole. Every worker reads them before it takes partitions.",
-    "market-events": "What happens to a whole market: a rival's promotion, an outage, a campus calendar.",
 }
-"""Topics that every worker reads from their beginning, so one partition, compacted."""
+"""Topics of Forewarn's own that every worker reads from their beginning, so one partition, compacted."""
 
 FOR_EVER_MS: Final = -1
 RECORD_BYTES_MAX: Final = 1_048_588
@@ -103,7 +102,8 @@ def topic_specs(application: str = APPLICATION) -> tuple[TopicSpec, ...]:
     """
     folder = _folder()
     names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    ordered = [*INPUTS, *(name for name in names if name not in INPUTS)]
+    first = (*INPUTS, *BROADCASTS)
+    ordered = [*first, *(name for name in names if name not in first)]
     return (*(_read(folder / f"{name}.yaml", name) for name in ordered), *_internal(application))
 
 

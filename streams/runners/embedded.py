@@ -1,8 +1,9 @@
 """The whole system in one process: sources, `step`, the trainer and the store, without a broker.
 
-Records come merged in event time; before the stream moves past a wake, the wake is given to its subscriber.  All that
-follows since the last commit (states, alerts, examples, versions, positions) is written in one transaction, so a run
-that is killed at any point goes on from its last commit and ends with the same alerts.
+Records come merged in event time; before the stream moves past a wake, the wake is given to its subscriber.  What was
+published about the market is read whole beforehand, and is in force from its event time on.  All that follows since
+the last commit (states, alerts, examples, versions, positions) is written in one transaction, so a run that is killed
+at any point goes on from its last commit and ends with the same alerts.
 """
 
 import gc
@@ -14,7 +15,8 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent
-from streams.core.events import INPUTS, PARTITIONS_MAX, Event
+from streams.core.events import INPUTS, MARKET, PARTITIONS_MAX, Event, Notice
+from streams.core.market import NEVER_MS, Market
 from streams.core.policy import Policy
 from streams.core.scoring import ModelVersion, Scorer, scorer_from
 from streams.core.step import Context
@@ -22,7 +24,7 @@ from streams.errors import InputError
 from streams.runners.lines import DamagedInputError
 from streams.runners.sources import Item
 from streams.runners.subscribers import Subscribers
-from streams.store.batch import NO_TIME_MS, Batch, Checkpoint, Position
+from streams.store.batch import NO_TIME_MS, Announced, Batch, Checkpoint, Position
 from streams.store.database import Store
 
 COMMIT_RECORDS: Final = 1_000_000
@@ -40,8 +42,8 @@ class Trainer(Protocol):
 
     next_due_ms: int
 
-    def receive(self, example: LabelledExample) -> object:
-        """Queue a settled example."""
+    def receive(self, example: LabelledExample, past_ms: int) -> object:
+        """Queue a settled example; up to `past_ms` everything that was due is learned, and nothing is served anew."""
 
     def advance(self, stream_ms: int) -> list[ModelVersion]:
         """Learn all that is due by `stream_ms` and return the versions published on the way."""
@@ -95,12 +97,19 @@ class Embedded:
         self._late: list[LateEvent] = []
         self._dead: list[DeadLetter] = []
         self._models: list[ModelVersion] = []
+        self._announced: list[Announced] = []
+        self._market = Market()
+        self._market_ms = NEVER_MS
+        self._bulletins: dict[str, Position] = {}
+        self._committed_lines = {name: at.next_offset for name, at in checkpoint.positions.items()}
         self.stream_ms = checkpoint.stream_ms
         self.counters: dict[str, int] = dict(checkpoint.counters)
+        for known in store.market_events():
+            self._market.take(known.event, known.known_ms)
         for version in store.models():
-            self._subscribers.context = Context(scorer_from(version), policy)
-        for subscriber_id, packed in store.states():
-            self._subscribers.restore(subscriber_id, packed)
+            scorer = scorer_from(version)
+        self._serve(scorer, self.stream_ms)
+        self._subscribers.restore({subscriber_id.encode(): packed for subscriber_id, packed in store.states()})
 
     @property
     def model_version(self) -> str:
@@ -112,23 +121,54 @@ class Embedded:
         """How many subscribers are known."""
         return len(self._subscribers)
 
-    def run(self, merge: Merge, until_ms: int | None, progress: Callable[[Tick], None] | None) -> None:
-        """Process every record before `until_ms` (all, if None), then commit.
+    def run(
+        self,
+        merge: Merge,
+        until_ms: int | None,
+        progress: Callable[[Tick], None] | None,
+        bulletins: Merge | None = None,
+    ) -> None:
+        """Process every record before `until_ms` (all, if None), then commit; of the market all is read, and first.
 
         The garbage collector rests meanwhile: nothing here makes cycles, and its passes over millions of states
         would take longer than the work itself.
         """
         with _no_collection():
+            if bulletins is not None:
+                self._read(bulletins)
             try:
                 self._process(merge, until_ms, progress)
-            except DamagedInputError:
-                raise  # What came out of the archive just before may be wrong, and only a whole copy can tell.
+            except DamagedInputError as error:
+                # What came out of the archive just before may be wrong, and only a whole copy can tell.
+                raise error.after(self._committed_lines.get(error.source, 0)) from error
             except InputError:
-                self._commit(merge.positions())  # What came before the place that cannot be read is not lost.
+                self._commit(merge)  # What came before the place that cannot be read is not lost.
                 raise
             if until_ms is not None and until_ms > self.stream_ms > NO_TIME_MS:
                 self._advance(until_ms)
-            self._commit(merge.positions())
+            self._commit(merge)
+
+    def _read(self, bulletins: Merge) -> None:
+        """Take in all that was published about the market, which is known from its event time on, and not before."""
+        for item in bulletins:
+            if isinstance(item, Notice):
+                self._announce(item)
+            elif isinstance(item, DeadLetter):
+                self._bury(item)
+        self._bulletins = bulletins.positions()
+        self._serve(self._subscribers.context.scorer, self.stream_ms)
+
+    def _announce(self, notice: Notice) -> None:
+        """Take in a message about the market: what comes late is known from now on."""
+        self._count(f"events:{MARKET}")
+        known_ms = max(notice.at_ms, self.stream_ms)
+        if self._market.take(notice.body, known_ms):
+            self._announced.append(Announced(known_ms, notice.body))
+
+    def _serve(self, scorer: Scorer, stream_ms: int) -> None:
+        """Let a scorer serve, with what is known of the market at an event time, until more is."""
+        signals, self._market_ms = self._market.at(stream_ms)
+        self._subscribers.context = Context(scorer, self._policy, signals)
 
     def _process(self, merge: Merge, until_ms: int | None, progress: Callable[[Tick], None] | None) -> None:
         begun_s, since_commit, records = monotonic(), 0, 0
@@ -144,7 +184,10 @@ class Embedded:
                     read[item.source // PARTITIONS_MAX] += 1
                     effects = self._subscribers.give(item.body.subscriber_id, item)
                     if effects:
-                        self._take(effects)
+                        self._take(effects, self.stream_ms)
+                elif isinstance(item, Notice):
+                    self._announce(item)
+                    self._serve(self._subscribers.context.scorer, self.stream_ms)
                 else:
                     self._bury(item)
                 since_commit += 1
@@ -153,7 +196,7 @@ class Embedded:
                         progress(Tick(records + since_commit, self.stream_ms, self.counters.get("alerts", 0)))
                     if since_commit >= self._commit_records or monotonic() - begun_s > COMMIT_S:
                         self._count_read(read)
-                        self._commit(merge.positions())
+                        self._commit(merge)
                         records += since_commit
                         begun_s, since_commit = monotonic(), 0
         finally:
@@ -162,28 +205,31 @@ class Embedded:
     def _advance(self, stream_ms: int) -> None:
         """Move the stream's time; every wake and all learning on the way has its turn, at its own time.
 
-        A version is in force from the moment that it is dated to, whether or not anybody wakes then: so a run that
-        stops there serves what one that goes on has served.
+        A version, or a signal, is in force from the moment that it is dated to, whether or not anybody wakes then: so a
+        run that stops there serves what one that goes on has served.  Who wakes at that moment wakes before it.
         """
         subscribers, trainer = self._subscribers, self._trainer
         wakes = subscribers.wakes
-        if trainer.next_due_ms <= self.stream_ms:
-            self._learn(self.stream_ms)  # An event settled what should have been learned by now.
         while (next_ms := min(wakes.next_ms, trainer.next_due_ms)) <= stream_ms:
+            if self._market_ms < next_ms:
+                self._serve(subscribers.context.scorer, next_ms - 1)
             for at_ms, asking in wakes.due(next_ms):
-                self._take(subscribers.wake(at_ms, asking))
+                self._take(subscribers.wake(at_ms, asking), at_ms - 1)
             self._learn(next_ms)
+        if self._market_ms <= stream_ms:
+            self._serve(subscribers.context.scorer, stream_ms)
         self.stream_ms = stream_ms
 
     def _learn(self, stream_ms: int) -> None:
         for version in self._trainer.advance(stream_ms):
             self._models.append(version)
-            self._subscribers.context = Context(scorer_from(version), self._policy)
+            context = self._subscribers.context
+            self._subscribers.context = Context(scorer_from(version), self._policy, context.signals)
 
-    def _take(self, effects: Iterable[Effect]) -> None:
+    def _take(self, effects: Iterable[Effect], past_ms: int) -> None:
         for effect in effects:
             if isinstance(effect, LabelledExample):
-                self._trainer.receive(effect)
+                self._trainer.receive(effect, past_ms)
                 self._examples.append(effect)
                 self._count("examples")
             elif isinstance(effect, AlertChanged):
@@ -208,12 +254,12 @@ class Embedded:
                 self._count(f"events:{_TOPICS[number]}", count)
             read[number] = 0
 
-    def _commit(self, positions: dict[str, Position]) -> None:
+    def _commit(self, merge: Merge) -> None:
         """Write all that happened since the last commit, or nothing of it."""
         self._count("scored", self._subscribers.scored)
         self._subscribers.scored = 0
         batch = Batch(
-            positions=positions,
+            positions=merge.positions() | self._bulletins,
             stream_ms=self.stream_ms,
             counters=self.counters,
             states=[(subscriber_id, packed) for subscriber_id, packed in self._subscribers.packed() if packed],
@@ -221,12 +267,16 @@ class Embedded:
             examples=self._examples,
             late=self._late,
             dead=self._dead,
+            announced=self._announced,
             models=self._models,
             trainer=self._trainer.snapshot(),
         )
         self._store.commit(batch)
+        self._committed_lines = {name: at.next_offset for name, at in batch.positions.items()}
         self._subscribers.changed.clear()
-        for written in (self._transitions, self._examples, self._late, self._dead, self._models):
+        for written in (
+            self._transitions, self._examples, self._late, self._dead, self._models, self._announced,
+        ):  # fmt: skip
             written.clear()
 
 

@@ -5,7 +5,6 @@ arrival.  Nothing here depends on a clock, on a random number or on Python's own
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from hashlib import blake2b
 from heapq import heappop, heappush
 from math import isfinite, log
@@ -40,7 +39,8 @@ class TrainerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     moves, and an unbounded step of 0.01 would then throw the logit by a hundred.  `keep_negatives` is the share of
     negatives that are learned; take 1.0 where leaving is not rare.  `tick_ms` is the grain of event time in which
     learning proceeds, `publish_every_ms` a multiple of it.  `warm_start` gives first weights by feature in standardised
-    space.
+    space, `least_scales` by feature what no scale is below: a feature that was zero for everybody for months would have
+    one of next to nothing when it first moves, and a weight over that would outweigh all others.
     """
 
     name: str = "champion"
@@ -55,6 +55,7 @@ class TrainerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     remembered_ids: Annotated[int, Meta(ge=1)] = 100_000
     waiting_max: Annotated[int, Meta(ge=1)] = 1_000_000
     warm_start: dict[str, float] = {}
+    least_scales: dict[str, float] = {}
 
 
 class Tally(Struct, gc=False):
@@ -199,11 +200,13 @@ class LabelQueue:
         """Return the first tick (ms) at which something is to be learned or counted; `NEVER_MS` when there is none."""
         return min(self._ticks, default=NEVER_MS)
 
-    def due(self, until_ms: int) -> Iterator[Waiting]:
-        """Hand out, in order, and forget what is to be learned at or before a time (ms)."""
-        heap = self._heap
-        while heap and heap[0][0] <= until_ms:
-            yield heappop(heap)
+    def is_due(self, until_ms: int) -> bool:
+        """Say whether anything is to be learned at or before a time (ms)."""
+        return bool(self._heap) and self._heap[0][0] <= until_ms
+
+    def take(self) -> Waiting:
+        """Hand out and forget what is to be learned first."""
+        return heappop(self._heap)
 
     def settled(self, until_ms: int) -> Tally:
         """Return and forget the tally of all examples, kept or not, whose tick is at or before a time (ms)."""

@@ -95,10 +95,12 @@ class OnlineModel:
     """River's scaler and regression for a fixed list of features, with the bounded step."""
 
     def __init__(self, settings: TrainerSettings, features: tuple[str, ...]) -> None:
-        unknown = sorted(settings.warm_start.keys() - set(features))
-        if unknown:
-            raise TrainerError(f"warm_start names {unknown[0]!r}, which is no feature")
+        for setting, named in (("warm_start", settings.warm_start), ("least_scales", settings.least_scales)):
+            unknown = sorted(named.keys() - set(features))
+            if unknown:
+                raise TrainerError(f"{setting} names {unknown[0]!r}, which is no feature")
         self._features = features
+        self._least_scales = settings.least_scales
         self._step = settings.step
         self._step_max = settings.step_max
         # Any, because the methods of both carry no types.
@@ -119,7 +121,7 @@ class OnlineModel:
         """Take one step on one example; its features in the table's order."""
         named = dict(zip(self._features, values, strict=True))
         self.scaler.learn_one(named)
-        standard = self.scaler.transform_one(named)
+        standard = self._standard(named)
         # fsum, because the plain sum's last bit depends on the version of Python.
         reach = self._step * (1.0 + fsum([z * z for z in standard.values()]))
         self.regression.learn_one(standard, label, 1.0 if reach <= self._step_max else self._step_max / reach)
@@ -127,7 +129,20 @@ class OnlineModel:
     def predict(self, values: tuple[float, ...]) -> float:
         """Return River's own probability, before the correction for sampling."""
         named = dict(zip(self._features, values, strict=True))
-        return float(self.regression.predict_proba_one(self.scaler.transform_one(named))[True])
+        return float(self.regression.predict_proba_one(self._standard(named))[True])
+
+    def _standard(self, named: dict[str, float]) -> dict[str, float]:
+        standard: dict[str, float] = self.scaler.transform_one(named)
+        for name, least in self._least_scales.items():
+            if self.scaler.vars[name] < least * least:
+                standard[name] = (named[name] - self.scaler.means[name]) / least
+        return standard
+
+    def scales(self, variances: list[float]) -> tuple[float, ...]:
+        """Return what the features are divided by, in their order; 0 if it never moved and has no least scale."""
+        least = (self._least_scales.get(name, 0.0) for name in self._features)
+        found = [variance**0.5 if variance > 0.0 else 0.0 for variance in variances]
+        return tuple(map(max, found, least))
 
     def state(self) -> ModelState:
         """Return the pipeline's numbers."""
@@ -155,6 +170,7 @@ class Trainer:
 
     Two runs end with the same versions if both call `advance` when the stream's time first reaches `next_due_ms`, after
     the wakes up to there and before anything later; a call before that time does nothing, so further calls are free.
+    `learned` counts the examples that were learned.
     """
 
     def __init__(self, settings: TrainerSettings, features: tuple[str, ...], feature_table: str) -> None:
@@ -169,31 +185,39 @@ class Trainer:
         self._clock_ms = 0
         self._period_ms = 0
         self._fresh = 0
-        self._learned = 0
+        self.learned = 0
         self._positives = 0
         self._version = 0
         self._withheld = 0
         self._settled = Tally()
         self._published = Tally()
 
-    def receive(self, example: LabelledExample) -> Refusal | None:
+    def receive(self, example: LabelledExample, past_ms: int | None = None) -> Refusal | None:
         """Queue an example until its time to be learned, and return why not if it was refused.
 
-        Repeats and refused ones are counted.
+        Repeats and refused ones are counted.  `past_ms` is the stream's time up to which all is over, and everything
+        that was due learned: what is settled late is learned after it, so that no version is dated before it serves.
         """
         tick = self._queue.put(example)
         if isinstance(tick, str):
             return tick
         if tick is not None:
+            if past_ms is not None:
+                self._clock_ms = max(self._clock_ms, past_ms // self.settings.tick_ms * self.settings.tick_ms)
             after = self._clock_ms + self.settings.tick_ms
             self.next_due_ms = min(self.next_due_ms, max(tick, after))
         return None
 
-    def advance(self, stream_ms: int) -> list[ModelVersion]:
-        """Learn what is due at stream time (ms), to the last whole tick; return the versions published on the way."""
+    def advance(self, stream_ms: int, most: int | None = None) -> list[ModelVersion]:
+        """Learn what is due at stream time (ms), to the last whole tick; return the versions published on the way.
+
+        After `most` examples it stops, and `next_due_ms` stays at or before the stream's time.  Whoever goes on with
+        the same time, and receives nothing before that, learns in the same order as if it had not stopped.
+        """
         versions: list[ModelVersion] = []
         if stream_ms < self.next_due_ms:
             return versions
+        stops_at = None if most is None else self.learned + most
         now = stream_ms // self.settings.tick_ms * self.settings.tick_ms
         while True:
             tick = self._queue.next_tick()
@@ -205,19 +229,25 @@ class Trainer:
             if not more:
                 break
             self._period_ms = self._period_ms or ceiling(begins, self.settings.publish_every_ms)
-            self._learn(min(self._period_ms, now))
+            if not self._learn(min(self._period_ms, now), stops_at):
+                return versions
         self._clock_ms = now
         self._set_next_due()
         return versions
 
-    def _learn(self, until_ms: int) -> None:
-        for _, _, _, _, label, values in self._queue.due(until_ms):
+    def _learn(self, until_ms: int, stops_at: int | None) -> bool:
+        """Learn what is due until a time (ms), and say whether that was all; the clock stands still until it is."""
+        while self._queue.is_due(until_ms):
+            if self.learned == stops_at:
+                return False
+            _, _, _, _, label, values = self._queue.take()
             self.model.learn(values, label)
-            self._learned += 1
+            self.learned += 1
             self._fresh += 1
             self._positives += label
         self._settled.add(self._queue.settled(until_ms))
         self._clock_ms = until_ms
+        return True
 
     def _set_next_due(self) -> None:
         tick = max(self._queue.next_tick(), self._clock_ms + self.settings.tick_ms)
@@ -243,9 +273,9 @@ class Trainer:
             intercept=state.intercept + log(self.settings.keep_negatives),
             weights=tuple(state.weights),
             means=tuple(state.means),
-            scales=tuple(variance**0.5 if variance > 0.0 else 0.0 for variance in state.variances),
+            scales=self.model.scales(state.variances),
             published_at_ms=at_ms,
-            examples=self._learned,
+            examples=self.learned,
             positives=self._positives,
             source_position=self._settled.examples,
             metrics=self._metrics(),
@@ -275,7 +305,7 @@ class Trainer:
             settled_positives=settled.positives,
             served_log_loss=settled.loss_micro / MICRO / settled.examples if settled.examples else None,
             served_expected=settled.probability_micro / MICRO,
-            learned=self._learned,
+            learned=self.learned,
             learned_positives=self._positives,
             waiting=len(self._queue),
             repeated=self._queue.repeated,
@@ -295,7 +325,7 @@ class Trainer:
             clock_ms=self._clock_ms,
             period_ms=self._period_ms,
             fresh=self._fresh,
-            learned=self._learned,
+            learned=self.learned,
             positives=self._positives,
             version=self._version,
             withheld=self._withheld,
@@ -340,7 +370,7 @@ class Trainer:
         trainer._clock_ms = state.clock_ms
         trainer._period_ms = state.period_ms
         trainer._fresh = state.fresh
-        trainer._learned = state.learned
+        trainer.learned = state.learned
         trainer._positives = state.positives
         trainer._version = state.version
         trainer._withheld = state.withheld

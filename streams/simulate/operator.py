@@ -13,10 +13,11 @@ import msgspec
 import numpy as np
 import zstandard
 
-from streams.core.events import INPUTS, TOPIC_NUMBERS, Event, source_number
+from streams.core.events import INPUTS, MARKET, TOPIC_NUMBERS, Event, source_number
 from streams.errors import InputError
 from streams.simulate.chunk import CHUNK_SUBSCRIBERS, Chunk
 from streams.simulate.faults import Faults, Road
+from streams.simulate.market import market_events
 from streams.simulate.messages import PLAIN, WIRE, Cast, messages
 from streams.simulate.simulation import Compression, Simulation, SimulationReport
 from streams.simulate.truth import INVOLUNTARY, KINDS, TrueProbability, moment
@@ -35,6 +36,8 @@ _encode = msgspec.json.Encoder().encode
 
 def simulate(settings: Simulation, out: Path, progress: Progress | None = None) -> SimulationReport:
     """Write OUT/<topic>.jsonl for each topic, ordered by arrival, and the truth, and return what was written.
+
+    What the operator knows of its market is in `market-events.jsonl`, if `drift` lets anything happen.
 
     `truth.jsonl` has a line a subscriber (`Truth`), `truth-probabilities.jsonl` one a subscriber and week
     (`TrueProbability`).  An earlier simulation in `out` is replaced.
@@ -71,12 +74,17 @@ def simulate(settings: Simulation, out: Path, progress: Progress | None = None) 
                 _write_lines(files[topic], arrived)
             if progress is not None:
                 progress(day + 1, settings.days)
+    published = market_events(world)
+    if published:
+        with _writer(out, MARKET, settings.compression) as file:
+            _write_lines(file, list(map(_encode, published)))
     left, voluntary = _write_truth(out, chunks)
     return SimulationReport(
         subscribers=settings.subscribers,
         days=settings.days,
         events={topic: counts[topic] for topic in INPUTS},
         records=records,
+        market_events=len(published),
         faults=dict(sorted(faults.counts.items())),
         left=left,
         voluntary=voluntary,
@@ -126,7 +134,7 @@ def _make_room(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {out}: {error.strerror}", hint="name another one") from error
-    old = [path for topic in INPUTS for path in sorted(out.glob(f"{topic}.jsonl*"))]
+    old = [path for topic in (*INPUTS, MARKET) for path in sorted(out.glob(f"{topic}.jsonl*"))]
     if old and not (out / TRUTH).exists():
         raise InputError(f"{out} holds {old[0].name}, which no simulation wrote", hint="name an empty folder")
     for path in old:

@@ -18,7 +18,8 @@ class Simulation(Struct, frozen=True, kw_only=True):
 
     `days` are event-time days of 24 h from `start` at 00:00 UTC; rates are shares of all records, each record
     having at most one fault.  `drift` switches the outage, the competitor's promotion and the school calendar.
-    The same settings give the same bytes.  Raises `SettingsError` for a value out of range.
+    What an operator would know of these is published as well.  The same settings give the same bytes.  Raises
+    `SettingsError` for a value out of range.
 
     >>> Simulation(subscribers=100, days=30).seed
     7
@@ -60,14 +61,16 @@ class Simulation(Struct, frozen=True, kw_only=True):
 class SimulationReport(Struct, frozen=True, kw_only=True):
     """What was written: good events by topic, faults by kind, who left how, and how fast it went.
 
-    `events` counts each event once, whatever happened to it on the way; `records` counts lines.  `left` is by churn
-    kind; `voluntary` the number among them that a model can learn; `wall_s` is measured, everything else repeats.
+    `events` counts each event once, whatever happened to it on the way; `records` counts their lines, and
+    `market_events` what was published about the market.  `left` is by churn kind; `voluntary` the number among them
+    that a model can learn; `wall_s` is measured, everything else repeats.
     """
 
     subscribers: int
     days: int
     events: dict[str, int]
     records: int
+    market_events: int
     faults: dict[str, int]
     left: dict[str, int]
     voluntary: int

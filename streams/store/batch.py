@@ -6,6 +6,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from streams.core.effects import AlertChanged, DeadLetter, LabelKind, LabelledExample, LateEvent
+from streams.core.events import MarketEvent
 from streams.core.scoring import ModelVersion
 
 NO_TIME_MS: Final = -(2**62)
@@ -40,6 +41,13 @@ class Run(Struct, frozen=True, kw_only=True):
     started_ms: int
 
 
+class Announced(Struct, frozen=True, gc=False):
+    """A message about the market, and from when on the run knew it (ms since 1970 UTC)."""
+
+    known_ms: int
+    event: MarketEvent
+
+
 class Batch(Struct, frozen=True, kw_only=True):
     """Everything that one commit writes, or does not write at all.
 
@@ -57,6 +65,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     examples: Sequence[LabelledExample] = ()
     late: Sequence[LateEvent] = ()
     dead: Sequence[DeadLetter] = ()
+    announced: Sequence[Announced] = ()
     models: Sequence[ModelVersion] = ()
     trainer: bytes | None = None
 

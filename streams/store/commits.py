@@ -5,6 +5,7 @@ its subscribers stand is overwritten.  Nothing here reads a clock or depends on 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
 from operator import itemgetter
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from streams.core.effects import AlertChange, AlertChanged
 from streams.core.scoring import ModelVersion
 from streams.errors import StoreError
 from streams.store import tables
-from streams.store.batch import Batch
+from streams.store.batch import Announced, Batch
 from streams.store.tables import THE_ROW
 
 Row = Mapping[str, Any]
@@ -51,6 +52,7 @@ def write_batch(connection: Connection, batch: Batch, *, commits: int) -> None:
     _add(connection, tables.predictions, _columns_of(tables.predictions, batch.examples))
     _add(connection, tables.late_events, _columns_of(tables.late_events, batch.late))
     _add(connection, tables.dead_letters, _columns_of(tables.dead_letters, batch.dead))
+    _add(connection, tables.market_events, map(_market_event, batch.announced))
     _add_models(connection, batch.models)
     if batch.trainer is not None:
         _replace(connection, tables.trainer, [{"id": THE_ROW, "body": batch.trainer}])
@@ -144,6 +146,18 @@ def _alert(changed: AlertChanged) -> Row:
         "latest_at_ms": changed.at_ms,
         "latest_rank": CHANGE_RANK[changed.change],
         "latest_transition_id": changed.transition_id,
+    }
+
+
+def _market_event(announced: Announced) -> Row:
+    """Return the row of a message, which is known by the hash of all that it says."""
+    event = announced.event
+    return {
+        "digest": sha256(msgspec.json.encode(event)).hexdigest(),
+        "entry_id": event.entry_id,
+        "revision": event.revision,
+        "known_ms": announced.known_ms,
+        "body": event,
     }
 
 

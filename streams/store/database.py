@@ -13,7 +13,7 @@ from streams.core.effects import AlertChanged, DeadLetter, LateEvent
 from streams.core.scoring import ModelVersion
 from streams.errors import StoreError
 from streams.store import queries, tables
-from streams.store.batch import NO_TIME_MS, AlertRow, Batch, Checkpoint, Prediction, Run
+from streams.store.batch import NO_TIME_MS, AlertRow, Announced, Batch, Checkpoint, Prediction, Run
 from streams.store.commits import write_batch
 from streams.store.engine import name_of, open_engine, reporting, url_of
 
@@ -112,6 +112,11 @@ class Store:
         """Return every published model version, by name and number."""
         with self._failures(), self._engine.connect() as connection:
             return queries.models(connection)
+
+    def market_events(self) -> list[Announced]:
+        """Return every message about the market, with the time from which the run knew it."""
+        with self._failures(), self._engine.connect() as connection:
+            return queries.market_events(connection)
 
     def predictions(
         self, *, model_version: str | None = None, from_ms: int | None = None, until_ms: int | None = None

@@ -7,9 +7,10 @@ import msgspec
 from sqlalchemy import Connection, Result, Row, Select, Table, func, select
 
 from streams.core.effects import AlertChanged, DeadLetter, LateEvent
+from streams.core.events import MarketEvent
 from streams.core.scoring import ModelVersion
 from streams.store import tables
-from streams.store.batch import AlertRow, Checkpoint, Position, Prediction, Run
+from streams.store.batch import AlertRow, Announced, Checkpoint, Position, Prediction, Run
 from streams.store.tables import THE_ROW
 
 AnyColumns = tuple[Any, ...]
@@ -97,6 +98,13 @@ def models(connection: Connection) -> list[ModelVersion]:
     columns = tables.models.c
     bodies = connection.scalars(select(columns.body).order_by(columns.name, columns.version))
     return [msgspec.convert(body, ModelVersion) for body in bodies]
+
+
+def market_events(connection: Connection) -> list[Announced]:
+    """Return all messages about the market."""
+    columns = tables.market_events.c
+    rows = connection.execute(select(columns.known_ms, columns.body).order_by(columns.known_ms, columns.digest))
+    return [Announced(known_ms, msgspec.convert(body, MarketEvent)) for known_ms, body in rows]
 
 
 def predictions(

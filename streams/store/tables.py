@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Goes up with every change to the tables; a database of another version is refused."""
 
 THE_ROW: Final = 1
@@ -127,6 +127,7 @@ transitions: Final = Table(
     Column("account_manager_id", Text),
     Column("group_id", Text),
     Column("area_id", Text),
+    Column("signals_version", Text),
     Index("transitions_by_alert", "alert_id", "at_ms"),
 )
 
@@ -137,6 +138,17 @@ models: Final = Table(
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("hash", Text, nullable=False),
     Column("published_at_ms", BigInteger, nullable=False),
+    Column("body", JSON, nullable=False),
+)
+
+market_events: Final = Table(
+    # What was published about the market, and from when this run knew it.
+    "market_events",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("entry_id", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("known_ms", BigInteger, nullable=False),
     Column("body", JSON, nullable=False),
 )
 

@@ -2,6 +2,9 @@
 
 import json
 import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -160,24 +163,94 @@ def test_a_reader_that_stops_reading_hears_nothing() -> None:
 
 
 def test_an_interrupted_command_ends_with_130_and_one_word(operator: Operator) -> None:
+    """The database is there while modules are still imported: where exactly the signal comes in must not matter."""
     process = started("run", "--input", "-", "--db", operator.db.with_name("interrupted.db"))
     assert process.stdin is not None
     process.stdin.write(b"\n")
     process.stdin.flush()
-    deadline_read_until_open(operator.db.with_name("interrupted.db"))
+    wait_for(operator.db.with_name("interrupted.db"))
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert (output, errors.strip()) == (b"", b"interrupted")
 
 
-def deadline_read_until_open(path: Path) -> None:
-    """Wait until the run has made its database, so that it stands in the reading of its input."""
-    import time
-
-    for _ in range(600):
+def wait_for(path: Path) -> None:
+    """Wait until the run has made its database."""
+    for _ in range(1_200):
         if path.exists():
-            time.sleep(0.5)
             return
-        time.sleep(0.1)
+        time.sleep(0.05)
     pytest.fail("the run did not begin within a minute")
+
+
+INTERRUPT = (
+    "import os, signal, sys, time\nfrom streams import cli\nstop = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+)
+AT = {
+    "the import of the commands": """
+class Finder:
+    def find_spec(name, *_):
+        if name == "streams.cli.app":
+            stop()
+            time.sleep(10)
+sys.meta_path.insert(0, Finder)
+""",
+    "code that is made from text while a library is imported": """
+class Finder:
+    def find_spec(name, *_):
+        if name == "sqlalchemy":
+            exec("stop(); time.sleep(10)", globals())
+sys.meta_path.insert(0, Finder)
+""",
+    "a library that takes any exception for its own": """
+class Finder:
+    def find_spec(name, *_):
+        if name == "sqlalchemy":
+            try:
+                stop()
+                time.sleep(10)
+            except BaseException:
+                raise ImportError("no such library")
+sys.meta_path.insert(0, Finder)
+""",
+    "a destructor": """
+from streams import bootstrap
+class Last:
+    def __del__(self):
+        stop()
+        time.sleep(0.01)
+def run(*_, **__):
+    Last()
+    time.sleep(10)
+bootstrap.run = run
+""",
+    "the end, for the second time": """
+import atexit
+from streams import bootstrap
+def run(*_, **__):
+    stop()
+    time.sleep(10)
+bootstrap.run = run
+atexit.register(stop)
+""",
+}
+
+
+@pytest.mark.parametrize("where", AT)
+def test_an_interrupt_ends_a_command_with_130_and_one_word_wherever_it_comes_in(where: str, tmp_path: Path) -> None:
+    words = ["run", "--input", str(tmp_path), "--db", str(tmp_path / "a.db")]
+    (tmp_path / "usage.jsonl").touch()
+    (tmp_path / "begun.py").write_text(INTERRUPT + AT[where] + "cli.main()\n", "utf-8")
+    # As a module: only then does Python look, at its end, for an interrupt that it believes nobody has caught.
+    command = [sys.executable, "-m", "begun", *words]
+    ended = subprocess.run(command, capture_output=True, timeout=60, check=False, cwd=tmp_path)
+    assert (ended.stdout, ended.stderr.strip()) == (b"", b"interrupted")
+    assert ended.returncode == 130
+
+
+def test_whoever_starts_a_command_with_interrupts_ignored_is_not_interrupted(tmp_path: Path) -> None:
+    (tmp_path / "usage.jsonl").touch()
+    script = "signal.signal(signal.SIGINT, signal.SIG_IGN)\nstop()\ncli.main()"
+    command = [sys.executable, "-c", INTERRUPT + script, "version", "--json"]
+    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0

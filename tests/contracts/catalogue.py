@@ -13,11 +13,11 @@ import jsonschema
 import msgspec
 import yaml
 
-from streams.core.events import INPUTS
+from streams.core.events import BROADCASTS, INPUTS
 from streams.core.outputs import OUTPUTS
 
 SCHEMAS: Final = Path(__file__).parents[2] / "schemas"
-STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {**INPUTS, **OUTPUTS}
+STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {**INPUTS, **BROADCASTS, **OUTPUTS}
 TOPICS: Final = tuple(STRUCTS)
 
 _TIME: Final = re.compile(

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.core.decode import decode, epoch_ms
+from streams.core.decode import decode_any, epoch_ms
 from streams.core.effects import DeadLetter
-from streams.core.events import INPUTS, Event, Record
+from streams.core.events import BROADCASTS, INPUTS, Event, Notice, Record
 from tests.contracts.catalogue import (
     SCHEMAS,
     STRUCTS,
@@ -42,6 +42,9 @@ REASON_BY_KEYWORD = {
 }
 
 
+READ = {**INPUTS, **BROADCASTS}
+
+
 def reasons_by_schema(topic: str, value: object) -> set[str]:
     """Return the reasons that the schema has against a message, one for each place in it."""
     errors = list(validator(schema_of(topic)).iter_errors(value))
@@ -56,8 +59,8 @@ def reasons_by_schema(topic: str, value: object) -> set[str]:
     return reasons
 
 
-def decoded(topic: str, value: bytes) -> Event | DeadLetter:
-    return decode(Record(topic=topic, partition=0, offset=0, value=value, received_ms=RECEIVED_MS))
+def decoded(topic: str, value: bytes) -> Event | Notice | DeadLetter:
+    return decode_any(Record(topic=topic, partition=0, offset=0, value=value, received_ms=RECEIVED_MS))
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -77,9 +80,9 @@ def test_an_accepted_example_is_read_by_schema_struct_and_decoder(file: Path) ->
     topic, body = topic_of(file), file.read_bytes()
     assert reasons_by_schema(topic, json.loads(body)) == set()
     message = msgspec.json.decode(body, type=STRUCTS[topic])
-    if topic in INPUTS:
+    if topic in READ:
         event = decoded(topic, body)
-        assert isinstance(event, Event), event
+        assert isinstance(event, Event | Notice), event
         assert event.body == message
 
 
@@ -100,7 +103,7 @@ def test_a_refused_example_is_refused_for_its_reason(file: Path) -> None:
     assert struct_accepts(topic, body) == beyond_schema
     if "value" in refused:
         assert reasons_by_schema(topic, refused["value"]) == (set() if beyond_schema else {refused["reason"]})
-    if topic in INPUTS:
+    if topic in READ:
         letter = decoded(topic, body)
         assert isinstance(letter, DeadLetter), letter
         assert letter.reason == refused["reason"]
@@ -130,7 +133,7 @@ def test_the_examples_show_every_reason_that_a_message_alone_can_have() -> None:
     }
 
 
-INPUT_FILES = [file for file in example_files("refused") if topic_of(file) in INPUTS]
+INPUT_FILES = [file for file in example_files("refused") if topic_of(file) in READ]
 
 
 @pytest.mark.parametrize("file", INPUT_FILES, ids=example_name)

@@ -66,7 +66,9 @@ def _outline_of_told(told: dict[str, Any], named: dict[str, Any]) -> Outline:
     if "properties" in told:
         outline["closed"] = told["additionalProperties"] is False
         outline["required"] = set(told["required"])
-        outline["defaults"] = {name: inner["default"] for name, inner in _optional(told)}
+        # msgspec gives the default of a list as a tuple.
+        defaults = {name: inner["default"] for name, inner in _optional(told)}
+        outline["defaults"] = {name: [] if default == () else default for name, default in defaults.items()}
         outline["properties"] = {name: _outline_of_told(inner, named) for name, inner in told["properties"].items()}
     return outline
 

@@ -10,7 +10,15 @@ import pytest
 from tests.contracts.catalogue import SCHEMAS, TOPICS, schema_of, subschemas, types_of
 from tests.contracts.compatibility import KNOWN
 
-SUFFIX_BY_UNIT = {"s": "_s", "minor": "_minor", "bytes": "_bytes", "days": "_days", "1": None, "unit": None}
+SUFFIX_BY_UNIT = {
+    "s": "_s",
+    "minor": "_minor",
+    "bytes": "_bytes",
+    "days": "_days",
+    "pct": "_pct",
+    "1": None,
+    "unit": None,
+}
 STANDARD = re.compile(
     r"3GPP TS \d\d\.\d{3}(?: |$)|IETF RFC \d+|ITU-T [A-Z]\.\d+|ISO \d+$|CloudEvents 1\.0 |TMF\d{3}(?: |$)"
 )

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from streams.core.decode import VALUE_BYTES_MAX
-from streams.core.events import INPUTS
+from streams.core.events import BROADCASTS, INPUTS
 from tests.contracts.catalogue import SCHEMAS, TOPICS, topic_file
 
 DAY_MS = 86_400_000
@@ -37,7 +37,7 @@ TOPIC_FILE: dict[str, Any] = {
     ],
     "properties": {
         "description": {"type": "string", "minLength": 20},
-        "key": {"enum": ["subscriber_id", "topic/partition/offset"]},
+        "key": {"enum": ["subscriber_id", "entry_id", "topic/partition/offset"]},
         "partitioner": {"const": "murmur2"},
         "partitions": {"const": 1},
         "co_partition_group": {"enum": ["subscriber", "none"]},
@@ -97,6 +97,12 @@ def test_inputs_share_key_partitioner_and_group_and_have_dead_letters(topic: str
     assert declared["partitioner"] == "murmur2"
     assert declared["co_partition_group"] == "subscriber"
     assert declared["dead_letters"] == "dead-letters"
+
+
+@pytest.mark.parametrize("topic", BROADCASTS)
+def test_what_every_worker_reads_whole_is_compacted_and_has_one_partition(topic: str) -> None:
+    declared = topic_file(topic)
+    assert (declared["cleanup"], declared["partitions"], declared["co_partition_group"]) == ("compact", 1, "none")
 
 
 def test_a_dead_letter_has_room_for_the_largest_record_in_base64() -> None:

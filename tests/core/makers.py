@@ -14,6 +14,7 @@ from streams.core.events import (
     CallDrop,
     Complaint,
     Event,
+    MarketEvent,
     Outcome,
     Subscriber,
     TopUp,
@@ -22,6 +23,7 @@ from streams.core.events import (
 )
 from streams.core.features import NAMES
 from streams.core.fold import Folded, fold
+from streams.core.market import Market
 from streams.core.policy import Policy, layered
 from streams.core.scoring import Scorer, read_scorecard
 from streams.core.state import DAY_MS, Facts, SubscriberState, Watch, pack
@@ -60,7 +62,7 @@ def moment(at_ms: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
 
 
-def at_ms_of(body: Body) -> int:
+def at_ms_of(body: Body | MarketEvent) -> int:
     return (body.event_time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
@@ -116,6 +118,23 @@ def profile(at_ms: int, **changes: Any) -> Subscriber:
 def outcome(at_ms: int, change: str, **changes: Any) -> Outcome:
     dull: dict[str, Any] = {"order_id": "o", "change": change}
     return Outcome(**dull | _common("outcome", at_ms, changes))
+
+
+def entry(at_ms: int, entry_type: str = "competitor_promotion", **changes: Any) -> MarketEvent:
+    """What is published about the market at `at_ms`: a confirmed promotion for everybody, from then on."""
+    dull: dict[str, Any] = {
+        "event_id": f"{entry_type}-{at_ms}", "event_time": moment(at_ms), "entry_id": "entry-1",
+        "entry_type": entry_type, "valid_from": moment(at_ms), "confidence": "confirmed", "source": "watch",
+    }  # fmt: skip
+    return MarketEvent(**dull | changes)
+
+
+def market_of(*events: MarketEvent) -> Market:
+    """A market to which all of it was published, each from its event time on."""
+    market = Market()
+    for one in events:
+        market.take(one, at_ms_of(one))
+    return market
 
 
 def event(body: Body, offset: int, partition: int = 0) -> Event:

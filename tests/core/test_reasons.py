@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.effects import Reason
-from streams.core.events import Body
+from streams.core.events import Body, MarketEvent
 from streams.core.features import NAMES, THEME_OF, THEMES, vector
 from streams.core.reasons import CODES, CODES_BY_FEATURE, reasons
 from streams.core.scoring import Scorer
+from streams.core.signals import NO_SIGNALS, Signals
 from streams.core.state import DAY_MS, Facts
 from streams.core.windows import measure
 from tests.core.makers import (
@@ -18,7 +19,9 @@ from tests.core.makers import (
     at,
     call_drop,
     complaint,
+    entry,
     facts_of,
+    market_of,
     moment,
     profile,
     scorecard,
@@ -31,14 +34,17 @@ from tests.core.strategies import modest, reached
 EVERY_FEATURE = scorer_of(-1.0, **{name: (-1) ** i * (i % 5 + 1) / 10 for i, name in enumerate(NAMES)})
 
 
-def explained(facts: Facts, at_ms: int, scorer: Scorer) -> tuple[tuple[Reason, ...], float]:
-    measures = measure(facts, at_ms, BANDS)
+def explained(
+    facts: Facts, at_ms: int, scorer: Scorer, signals: Signals = NO_SIGNALS
+) -> tuple[tuple[Reason, ...], float]:
+    measures = measure(facts, at_ms, BANDS, signals)
     features = vector(facts, at_ms, measures)
     return reasons(scorer, features, facts, at_ms, measures), scorer.logit(features)
 
 
-def by_theme(facts: Facts, at_ms: int, scorer: Scorer = EVERY_FEATURE) -> dict[str, Reason]:
-    return {reason.theme: reason for reason in explained(facts, at_ms, scorer)[0]}
+def by_theme(facts: Facts, at_ms: int, scorer: Scorer = EVERY_FEATURE, *events: MarketEvent) -> dict[str, Reason]:
+    signals = market_of(*events).at(at_ms)[0]
+    return {reason.theme: reason for reason in explained(facts, at_ms, scorer, signals)[0]}
 
 
 def evidence(reason: Reason) -> dict[tuple[str, int | None], tuple[float, float | None]]:
@@ -46,11 +52,13 @@ def evidence(reason: Reason) -> dict[tuple[str, int | None], tuple[float, float 
 
 
 @modest(45)
-@given(reached(), st.integers(0, 100 * DAY_MS), st.sampled_from([scorecard(), EVERY_FEATURE]))
+@given(reached(), st.integers(0, 100 * DAY_MS), st.sampled_from([scorecard(), EVERY_FEATURE]), st.booleans())
 def test_the_reasons_and_the_intercept_add_up_to_the_logit(
-    story: tuple[list[Body], Facts], wait_ms: int, scorer: Scorer
+    story: tuple[list[Body], Facts], wait_ms: int, scorer: Scorer, is_loud: bool
 ) -> None:
-    why, logit = explained(story[1], story[1].newest_ms + wait_ms, scorer)
+    at_ms = story[1].newest_ms + wait_ms
+    published = (entry(at_ms), entry(at_ms, "outage", entry_id="outage")) if is_loud else ()
+    why, logit = explained(story[1], at_ms, scorer, market_of(*published).at(at_ms)[0])
     assert abs(scorer.intercept + fsum(reason.contribution for reason in why) - logit) <= 1e-12
     for reason in why:
         assert abs(fsum(reason.features.values()) - reason.contribution) <= 1e-12
@@ -161,6 +169,35 @@ def test_a_contract_shows_the_days_that_are_left() -> None:
     facts = facts_of(profile(at(0), contract_end_date=moment(at(10))))
     assert evidence(by_theme(facts, at(3))["contract"]) == {("days_to_contract_end", None): (7.0, None)}
     assert by_theme(facts_of(profile(at(0))), at(3))["contract"].evidence == ()
+
+
+def test_a_competitors_offer_is_shown_with_its_age_and_the_contract_that_it_finds_ending() -> None:
+    drawn = by_theme(facts_of(profile(at(0), contract_end_date=moment(at(10)))), at(7), scorecard(), entry(at(3)))
+    assert drawn["market"].code == "competitor_offer"
+    assert evidence(drawn["market"]) == {
+        ("days_since_competitor_offer", None): (4.0, None), ("days_to_contract_end", None): (3.0, None),
+    }  # fmt: skip
+    alone = by_theme(facts_of(top_up(at(0))), at(7), scorecard(), entry(at(3)))["market"]
+    assert list(evidence(alone)) == [("days_since_competitor_offer", None)]
+    assert by_theme(facts_of(top_up(at(0))), at(7))["market"].evidence == ()
+
+
+def test_an_outage_is_evidence_of_the_service_with_and_without_calls() -> None:
+    outage = entry(at(1), "outage", valid_to=moment(at(2)))
+    only_outage = scorer_of(0.0, outage_near=1.0)
+    silent = by_theme(facts_of(top_up(at(0))), at(5), only_outage, outage)["service"]
+    assert (silent.code, evidence(silent)) == ("outage", {("days_since_outage", None): (3.0, None)})
+    calling = by_theme(facts_of(usage(at(1))), at(5), only_outage, outage)["service"].evidence
+    assert [e.measure for e in calling] == ["dropped_calls", "dropped_calls", "answered_calls", "days_since_outage"]
+
+
+def test_a_school_holiday_explains_a_fall_with_the_calls_that_are_left() -> None:
+    calls = [usage(at(day), voice_s=600 if day < 30 else 60) for day in range(1, 45)]
+    pupil = facts_of(profile(at(0), segment="youth"), *calls)
+    found = by_theme(pupil, at(44), scorecard(), entry(at(20), "public_holiday"))["market"]
+    assert found.code == "school_out"
+    assert found.contribution < 0
+    assert [e.measure for e in found.evidence] == ["voice_time"]
 
 
 def test_failed_top_ups_are_shown_per_attempt() -> None:

@@ -14,6 +14,7 @@ from streams.core.scoring import (
     ModelVersion,
     content_hash,
     probability,
+    read_least_scales,
     read_scorecard,
     read_version,
     read_warm_start,
@@ -193,6 +194,11 @@ def test_a_model_that_starts_from_a_scorecard_has_its_weights_per_standard_devia
     assert read_warm_start(card()) == {"complaint_open": 0.5 * 0.2}
     with pytest.raises(ModelError, match="shoe_size"):
         read_warm_start(card(feature="shoe_size"))
+
+
+def test_what_happens_seldom_is_never_divided_by_less_than_its_spread() -> None:
+    assert read_least_scales(card()) == {}
+    assert read_least_scales(card() + "seldom = true\n") == {"complaint_open": 0.2}
 
 
 def test_a_scorecard_weighs_the_features_that_it_names_and_no_other() -> None:

@@ -17,12 +17,15 @@ from streams.core.scoring import Scorer, probability
 from streams.core.state import DAY_MS, INACTIVE, PENDING_MAX, SubscriberState, pack, unpack
 from streams.core.step import Context, step
 from tests.core.makers import (
+    BANDS,
     HOUR_MS,
     SUBSCRIBER,
     at,
     call_drop,
     complaint,
+    entry,
     event,
+    market_of,
     moment,
     numbered,
     outcome,
@@ -368,6 +371,26 @@ def test_a_whole_story_from_the_first_top_up_to_the_second_alert() -> None:
     assert fired.due_at_ms == at(42, 4) + policy().plays["service_fault"].due_hours["high"] * HOUR_MS
     assert len(fired.offsets) == 4
     assert {e.kind for e in tale.examples()} == {"stayed"}
+
+
+def test_an_offer_of_a_competitor_is_named_first_and_makes_the_churn_competitive() -> None:
+    scorer = scorer_of(-3.0, complaint_open=1.0, competitor_offer=1.5)
+    signals = market_of(entry(at(20), area_ids=("a-2",))).at(at(20))[0]
+    drawn, spared = Tale(scorer), Tale(scorer)
+    for tale, area in ((drawn, "a-2"), (spared, "a-3")):
+        tale.tell(profile(at(0), area_id=area)).days(1, 19)
+        tale.context = msgspec.structs.replace(tale.context, signals=signals)
+        tale.tell(complaint(at(20, 1)))
+    (change,) = (e for e in drawn.effects if isinstance(e, AlertChanged))
+    assert (change.kind, change.reasons[0].code) == ("competitive", "competitor_offer")
+    assert change.signals_version == signals.version
+    assert change.logit == scorer.logit(feature_vector(drawn.known.facts, change.at_ms, BANDS, signals))
+    assert spared.changes() == []
+
+
+def test_an_alert_that_knows_nothing_of_the_market_says_so() -> None:
+    tale = Tale().days(1, 20).tell(complaint(at(20, 1)))
+    assert [e.signals_version for e in tale.effects if isinstance(e, AlertChanged)] == [None]
 
 
 def test_what_a_transition_says_is_what_was_computed() -> None:

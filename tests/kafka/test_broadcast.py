@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from streams.core.features import FEATURE_TABLE
+from streams.core.state import DAY_MS
 from streams.errors import InputError, SettingsError
 from streams.kafka.broadcast import Broadcast, publish
 from streams.kafka.serving import MODELS, POLICIES, Serving, policy_message
 from streams.kafka.wire import Wire
 from tests.cli.calling import call
 from tests.kafka.broker import Broker, free_ports
+from tests.kafka.learners import TRAINER
 from tests.kafka.test_serving import COLD, another_policy, body, version
 from tests.kafka.workers import Fed, Worker, prepare, read_topic, send, wait_until_applied
 
@@ -48,6 +51,24 @@ def test_a_running_worker_takes_a_good_version_refuses_broken_ones_and_a_later_w
         assert second.words.count("refused") == 4
         published(broker, prefix, MODELS, (good.served_as.encode(), None))
         second.wait_for(f"models: {good.served_as} withdrawn")
+
+
+def test_old_versions_that_a_new_feature_table_left_behind_are_one_line_for_workers_and_trainers(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    old = [version(number, number * DAY_MS, table="features-00000000") for number in range(1, 8)]
+    asyncio.run(prepare(broker.address, prefix))
+    published(broker, prefix, MODELS, *((one.served_as.encode(), body(one)) for one in old), (b"8", b"{"))
+    for name, script in (("worker", None), ("trainer", TRAINER)):
+        with Worker(broker.address, prefix, tmp_path, name=name, script=script) as started:
+            started.wait_for("partition 0 restored")
+            refused = [line for line in started.words.splitlines() if "refused" in line]
+        one_by_one, together = refused
+        assert one_by_one == "models at offset 7 refused, what serves stays: no model version: Input data was truncated"
+        assert together == (
+            f"models refused, what serves stays: 7 versions, {old[0].served_as} of 1970-01-02 to {old[-1].served_as} "
+            f"of 1970-01-08: learned on features-00000000, this program computes {FEATURE_TABLE}"
+        )
 
 
 def test_what_was_published_by_the_command_is_read_back_and_followed(
@@ -106,5 +127,5 @@ def test_a_topic_that_is_missing_is_named(broker: Broker, prefix: str) -> None:
 
 def test_brokers_that_cannot_be_reached_are_an_error_and_nothing_serves() -> None:
     nowhere = Broadcast(Wire(brokers=f"127.0.0.1:{free_ports(1)[0]}"), "", Serving(COLD), print)
-    with pytest.raises(InputError, match="models and policies cannot be read"):
+    with pytest.raises(InputError, match="models, policies and market-events cannot be read"):
         asyncio.run(nowhere.read())

@@ -98,6 +98,24 @@ def test_of_two_versions_with_one_date_the_one_serves_that_was_published_last() 
     assert served_at(serving_of(other, one), 100) == one.served_as
 
 
+def test_versions_of_another_feature_table_are_told_in_one_line_however_many_they_are() -> None:
+    serving = Serving(COLD)
+    old = [version(number, number * DAY_MS, table="features-00000000") for number in range(1, 60)]
+    for one in old:
+        assert serving.take(MODELS, one.served_as.encode(), body(one)) is not None
+    assert serving.foreign == 59
+    assert serving.foreign_ones() == (
+        f"59 versions, {old[0].served_as} of 1970-01-02 to {old[-1].served_as} of 1970-03-01: "
+        f"learned on features-00000000, this program computes {FEATURE_TABLE}"
+    )
+    single = Serving(COLD)
+    single.take(MODELS, b"1", body(old[0]))
+    assert single.foreign_ones().startswith(f"1 version, {old[0].served_as} of 1970-01-02: learned on features-0")
+    older = version(1, 0, table="features-0000000f")
+    serving.take(MODELS, b"older", body(older))
+    assert "learned on features-0000000f and others, this" in serving.foreign_ones()
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [

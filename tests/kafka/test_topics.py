@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafk
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]  # as above
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]  # as above
 
-from streams.core.events import INPUTS
+from streams.core.events import BROADCASTS, INPUTS
 from streams.core.outputs import OUTPUTS
 from streams.errors import SettingsError
 from streams.kafka import topics
@@ -73,8 +73,13 @@ async def sent(broker: Broker, topic: str, *records: tuple[bytes | None, bytes |
 
 def test_the_declared_topics_are_those_of_the_contracts_and_our_own() -> None:
     specs = {spec.name: spec for spec in topic_specs("app")}
-    assert set(specs) == {*INPUTS, *OUTPUTS, *BROADCAST, "app-state", "app-trainer-state"}
-    assert {name for name, spec in specs.items() if spec.partitions} == {*BROADCAST, "examples", "app-trainer-state"}
+    assert set(specs) == {*INPUTS, *BROADCASTS, *OUTPUTS, *BROADCAST, "app-state", "app-trainer-state"}
+    assert {name for name, spec in specs.items() if spec.partitions} == {
+        *BROADCASTS,
+        *BROADCAST,
+        "examples",
+        "app-trainer-state",
+    }
     assert {name for name, spec in specs.items() if spec.keyed} == {*INPUTS, "app-state"}
     for topic in (*INPUTS, *OUTPUTS):
         declared = topic_file(topic)

@@ -15,13 +15,14 @@ import zstandard
 
 from streams import bootstrap
 from streams.core.decode import decode
-from streams.core.events import INPUTS, PARTITIONS_MAX, Event
+from streams.core.events import INPUTS, MARKET, PARTITIONS_MAX, Event, MarketEvent
 from streams.core.state import DAY_MS, unpack
 from streams.runners.sources import discover, merged
+from tests.core import makers
 from tests.runners.operators import LIVELY, checkpoint_of, contents, differing, run, write_operator
 
 START_MS = 1_704_067_200_000
-TOPICS = list(INPUTS)
+TOPICS = [*INPUTS, MARKET]
 
 
 def day(number: float) -> int:
@@ -131,6 +132,8 @@ def test_files_that_grew_are_read_on_from_where_they_ended(
         assert source.topic is not None
         first[source.topic] = merge.positions()[source.name].next_offset
     merge.close()
+    published = [msgspec.json.decode(line, type=MarketEvent) for line in whole[MARKET]]
+    first[MARKET] = sum(makers.at_ms_of(one) < day(at_day) for one in published)
 
     growing, db = tmp_path / "growing", tmp_path / "run.db"
     copy_of(folder, growing, {topic: whole[topic][: first[topic]] for topic in TOPICS})
@@ -213,9 +216,9 @@ def without_places(found: dict[str, Any]) -> list[list[Any]]:
 
 
 def envelopes(folder: Path) -> bytes:
-    """All good records of a folder in the order in which the folder is read, each naming its topic."""
+    """All good records of a folder in the order in which the folder is read, the market first, each with its topic."""
     lines, merge = lines_of(folder), merged(discover(str(folder)), {}, day(4_000), decode)
-    written = []
+    written = [b'{"topic":"market-events","value":%s}\n' % line.strip() for line in lines[MARKET]]
     for item in merge:
         if isinstance(item, Event):
             topic = TOPICS[item.source // PARTITIONS_MAX]

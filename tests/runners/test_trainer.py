@@ -20,6 +20,7 @@ from streams.core.scoring import ModelVersion, content_hash, probability, read_v
 from streams.core.state import DAY_MS
 from streams.runners.label_queue import FEATURE_MAX, HOUR_MS, TrainerSettings
 from streams.runners.trainer import OnlineModel, Trainer, TrainerError
+from tests.core.strategies import modest
 
 NAMES = ("silence", "decline", "rare")
 TABLE = "table-1"
@@ -334,6 +335,36 @@ def test_an_example_that_comes_after_its_time_is_learned_at_the_next_tick() -> N
     assert late[0].published_at_ms > versions[-1].published_at_ms
 
 
+@modest(60)
+@given(
+    st.lists(st.tuples(st.integers(0, 9 * 24), st.integers(0, 20), st.booleans()), min_size=1, max_size=60),
+    st.sampled_from([0, 5 * HOUR_MS, 5 * HOUR_MS + 1]),
+)
+def test_no_version_is_dated_before_the_time_at_which_it_serves(steps: list[tuple[int, int, bool]], slot: int) -> None:
+    """Examples settle up to weeks late, at events and at daily wakes; the trainer is called as the runner calls it."""
+    settings = msgspec.structs.replace(SOON, publish_every_ms=DAY_MS, positives_min=1, keep_negatives=1.0)
+    trainer, stream_ms, count = Trainer(settings, NAMES, TABLE), 40 * DAY_MS, 0
+
+    def learn(to_ms: int) -> None:
+        while (due_ms := trainer.next_due_ms) <= to_ms:
+            assert due_ms >= stream_ms
+            assert [version.published_at_ms for version in trainer.advance(due_ms)] in ([], [due_ms])
+
+    for hours, late_days, at_a_wake in steps:
+        at_ms = stream_ms + hours * HOUR_MS
+        if at_a_wake:
+            at_ms = at_ms // DAY_MS * DAY_MS + DAY_MS + slot
+            learn(at_ms - 1)
+        else:
+            learn(at_ms)
+        stream_ms, count = at_ms, count + 1
+        closed_ms = at_ms - late_days * DAY_MS
+        one = example(count, closed_at_ms=closed_ms, snapshot_at_ms=closed_ms - 30 * DAY_MS, knowable_at_ms=closed_ms)
+        assert trainer.receive(one, at_ms - 1 if at_a_wake else at_ms) is None
+    learn(stream_ms + 3 * DAY_MS)
+    assert trainer.counts.learned == count
+
+
 def test_the_served_probabilities_are_judged_whether_their_examples_are_learned_or_not() -> None:
     trainer, versions = trained(count=400)
     labels = [example(n).label for n in range(400)]
@@ -353,6 +384,25 @@ def test_a_warm_start_gives_first_weights_by_feature() -> None:
     assert OnlineModel(settings, NAMES).state().weights == [0.0, 0.7, 0.0]
     with pytest.raises(TrainerError, match="'colour', which is no feature"):
         Trainer(msgspec.structs.replace(SOON, warm_start={"colour": 1.0}), NAMES, TABLE)
+
+
+def test_a_feature_that_has_not_moved_yet_keeps_its_first_weight_for_whoever_it_moves_first() -> None:
+    """Without a least scale it weighs nothing while it stands still, and ten times too much when it first moves."""
+    settings = msgspec.structs.replace(SOON, warm_start={"rare": 0.1}, least_scales={"rare": 0.05})
+    _, versions = trained(settings, 190)  # In these it never moves.
+    still = versions[-1]
+    assert still.weights[2] / still.scales[2] == 0.1 / 0.05
+    trainer, moved = trained(settings)
+    first = next(v for v in moved if v.means[2])
+    assert first.scales[2] >= 0.05
+    calm, odd = (0.0, 2.0, 0.0), (0.0, 2.0, 1.0)
+    for version, values in ((moved[-1], calm), (moved[-1], odd)):
+        raw = trainer.model.predict(values)
+        assert abs(served(version, values) - raw / (raw + (1.0 - raw) / 0.5)) < 1e-12
+    again = Trainer.restore(trainer.snapshot())
+    assert again.model.predict(odd) == trainer.model.predict(odd)
+    with pytest.raises(TrainerError, match="least_scales names 'colour'"):
+        Trainer(msgspec.structs.replace(SOON, least_scales={"colour": 1.0}), NAMES, TABLE)
 
 
 def test_settings_that_contradict_themselves_are_refused() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from streams.core.events import Body
+from streams.core.events import Body, MarketEvent
 from tests.core import makers
 from tests.core.makers import at
 
@@ -32,6 +32,7 @@ class Story(Struct):
     bodies: list[Body]
     expectations: list[Expectation]
     policy: str = ""
+    market: list[MarketEvent] = []
 
     @property
     def end_day(self) -> int:
@@ -50,6 +51,9 @@ def told(text: str) -> Story:
             continue
         if found := re.fullmatch(r"policy (\S+)\.(\w+) is (\S+)", line):
             story.policy += f"[policy.{found[1]}]\n{found[2]} = {found[3]}\n"
+            continue
+        if found := re.fullmatch(MARKET_LINE, line):
+            story.market.append(offer(found.groupdict()))
             continue
         for pattern, tell in LINES:
             if found := re.fullmatch(pattern, line):
@@ -81,6 +85,7 @@ def customer(said: dict[str, str], profile: dict[str, Any]) -> list[Body]:
     profile.update(
         payment_type=said["payment"],
         segment=said["segment"],
+        area_id=said["area"],
         monthly_fee_minor=minor(said["fee"] or "0"),
         start_date=makers.moment(at(-30 * int(said["months"]))),
         contract_end_date=makers.moment(at(int(said["ends"]))) if said["ends"] else None,
@@ -125,6 +130,12 @@ def ticket(said: dict[str, str]) -> dict[str, str]:
     return {"ticket_id": name, "category": said["about"], "event_id": f"{name}-{said['from']}"}
 
 
+def offer(said: dict[str, str]) -> MarketEvent:
+    """What is published at noon of a day, of a promotion that runs from then on."""
+    areas = tuple(said["areas"].split(" and ")) if said["areas"] else ()
+    return makers.entry(at(int(said["from"]), NOON), area_ids=areas)
+
+
 def life(change: str) -> Callable[[dict[str, str], dict[str, Any]], list[Body]]:
     def tell(said: dict[str, str], _: dict[str, Any]) -> list[Body]:
         why = {"reason": said["why"]} if said.get("why") else {}
@@ -133,7 +144,8 @@ def life(change: str) -> Callable[[dict[str, str], dict[str, Any]], list[Body]]:
     return tell
 
 
-WHO = r"customer (?P<payment>\w+) (?P<segment>\w+) for (?P<months>\d+) months"
+MARKET_LINE = r"day (?P<from>\d+) a competitor begins a promotion(?: in (?P<areas>.+))?"
+WHO = r"customer (?P<payment>\w+) (?P<segment>\w+)(?: in (?P<area>\w+))? for (?P<months>\d+) months"
 ON = r"day (?P<from>\d+) "
 THROUGH = r"day (?P<from>\d+)(?:\.\.(?P<to>\d+))? "
 LINES: Final[tuple[tuple[str, Callable[[dict[str, str], dict[str, Any]], list[Body]]], ...]] = (

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from streams import bootstrap
 from streams.core.effects import AlertChanged
-from streams.core.events import Body
+from streams.core.events import MARKET, Body
 from streams.core.state import DAY_MS
 from streams.store.batch import Prediction
 from streams.store.database import Store
@@ -45,6 +45,8 @@ def play(story: Story, folder: Path) -> Outcome:
         lines.setdefault(makers.TOPIC_OF[type(body)], []).append(msgspec.json.encode(body) + b"\n")
     for topic, written in lines.items():
         (folder / f"{topic}.jsonl").write_bytes(b"".join(written))
+    if story.market:
+        (folder / f"{MARKET}.jsonl").write_bytes(b"".join(msgspec.json.encode(e) + b"\n" for e in story.market))
     db = str(folder / "run.db")
     bootstrap.run(str(folder), db, until_ms=makers.at(story.end_day + 1))
     with Store.open(db) as store:

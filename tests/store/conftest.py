@@ -1,6 +1,7 @@
 """A store on a fresh file, opened by path and by URL, and makers of what is put into it."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 
 from streams.core.effects import AlertChanged, DeadLetter, Evidence, LabelledExample, LateEvent, Reason
+from streams.core.events import MarketEvent
 from streams.core.scoring import ModelVersion, sealed
-from streams.store import Batch, Position, Run, Store
+from streams.store import Announced, Batch, Position, Run, Store
 
 RUN = Run(
     input="dump/",
@@ -87,6 +89,15 @@ def model(version: int = 1, intercept: float = -3.0) -> ModelVersion:
     )  # fmt: skip
 
 
+def promotion(**fields: object) -> MarketEvent:
+    began = datetime(2024, 5, 1, tzinfo=timezone(timedelta(hours=8)))
+    base: dict[str, Any] = {
+        "event_id": "m1", "event_time": began, "entry_id": "p1", "entry_type": "competitor_promotion",
+        "area_ids": ("north",), "segments": ("youth",), "valid_from": began, "source": "watch",
+    }  # fmt: skip
+    return MarketEvent(**{**base, **fields})
+
+
 def batch(number: int = 1, **fields: object) -> Batch:
     base: dict[str, Any] = {
         "positions": {"usage/0": Position(number, 100, 200)},
@@ -103,6 +114,7 @@ def full_batch() -> Batch:
         examples=[example(1), example(2)],
         late=[LateEvent("s_a", "usage", 0, 3, "ev3", 4, 86_400)],
         dead=[DeadLetter("usage", 0, 5, "not_json", "no", b"\xff\x00"), DeadLetter("-", 0, 6, "empty", "", b"")],
+        announced=[Announced(7, promotion()), Announced(9, promotion(revision=1, cancelled=True))],
         models=[model(1), model(2)],
         trainer=b'{"queue":[]}',
     )

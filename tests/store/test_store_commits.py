@@ -33,6 +33,7 @@ def test_all_that_was_committed_is_there_for_the_next_process(
     assert later.transitions("alert-a") == list(batch.transitions[:2])
     assert later.models() == list(batch.models)
     assert list(later.dead_letters()) == sorted(batch.dead, key=lambda letter: letter.topic)
+    assert later.market_events() == list(batch.announced)
     assert list(later.late_events()) == list(batch.late)
     assert [(kept.example_id, kept.label, kept.probability) for kept in later.predictions()] == [
         (one.example_id, one.label, one.probability) for one in batch.examples
