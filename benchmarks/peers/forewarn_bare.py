@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import version
 
 import msgspec
@@ -14,6 +14,7 @@ from streams.kafka.keeping import Keeping
 from streams.kafka.slot import MARK_KEY, Changes, Lane, Logged, Slot
 from streams.kafka.wire import Wire
 from streams.kafka.worker import KeyedApp, WorkerSettings, make_app, run_app
+from streams.runners.subscribers import Packed
 
 POLL_S = 0.02
 
@@ -32,15 +33,21 @@ class Counting(Slot):
         self._meter = meter
         self._parse = msgspec.json.Decoder().decode
 
-    def restore(self, states: Iterable[tuple[bytes, bytes]]) -> None:
+    def restore(self, states: Packed) -> None:
         """Take in what was written."""
-        self._packed.update((key, value) for key, value in states if key != MARK_KEY)
+        self._packed.update((key, value) for key, value in states.items() if key != MARK_KEY)
         lane = self.lanes[self.partition]
         lane.queued = lane.applied = max((PAIR.unpack(v)[1] + 1 for v in self._packed.values()), default=0)
 
     @property
     def _packed(self) -> dict[bytes, bytes]:
         return self.subscribers  # type: ignore[return-value]  # as above
+
+    def rewind(self) -> None:
+        """Forget what was queued and not applied."""
+        lane = self.lanes[self.partition]
+        lane.waiting.clear()
+        lane.queued = lane.applied
 
     def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
         """Queue a run, unless one before it is missing."""
