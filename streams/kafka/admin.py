@@ -21,7 +21,15 @@ from msgspec import Struct
 from streams.errors import InputError, SettingsError
 from streams.kafka.wire import Wire, check_connection, client_options
 
-SETTINGS: Final = ("cleanup.policy", "retention.ms", "max.message.bytes", "min.insync.replicas", "compression.type")
+SETTINGS: Final = (
+    "cleanup.policy",
+    "retention.ms",
+    "max.message.bytes",
+    "min.insync.replicas",
+    "compression.type",
+    "min.compaction.lag.ms",
+    "message.timestamp.type",
+)
 """The settings of a topic that matter here."""
 
 STOPS_S: Final = 2.0

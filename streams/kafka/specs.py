@@ -50,7 +50,8 @@ def changelog_of(application: str) -> str:
 class TopicSpec(Struct, frozen=True, kw_only=True):
     """One topic as it should be; `name` is without the prefix, `partitions` None means as many as the inputs have.
 
-    `keyed` says that a record's partition follows from its subscriber, in all such topics in the same way.
+    `keyed` says that a record's partition follows from its subscriber, in all such topics in the same way.  A record is
+    not compacted away within `compaction_lag_ms` of being appended, even if it is the copy of an old one.
     """
 
     name: str
@@ -61,6 +62,7 @@ class TopicSpec(Struct, frozen=True, kw_only=True):
     compression: str = "producer"
     partitions: int | None = None
     keyed: bool = False
+    compaction_lag_ms: int | None = None
 
     def configs(self, replication: int) -> dict[str, str]:
         """Return the topic's settings as Kafka takes them, for so many replicas of each partition."""
@@ -70,7 +72,14 @@ class TopicSpec(Struct, frozen=True, kw_only=True):
             "max.message.bytes": str(self.max_message_bytes),
             "compression.type": self.compression,
             "min.insync.replicas": str(insync_of(replication)),
+            **self.lags(),
         }
+
+    def lags(self) -> dict[str, str]:
+        """Return what keeps a record for its compaction lag, which Kafka counts from the record's timestamp."""
+        if self.compaction_lag_ms is None:
+            return {}
+        return {"min.compaction.lag.ms": str(self.compaction_lag_ms), "message.timestamp.type": "LogAppendTime"}
 
 
 class _TopicFile(Struct, frozen=True):
@@ -83,6 +92,7 @@ class _TopicFile(Struct, frozen=True):
     compression: str
     max_message_bytes: int
     partitions: int | None = None
+    compaction_lag_ms: int | None = None
 
 
 def insync_of(replication: int) -> int:
@@ -154,4 +164,5 @@ def _read(path: Traversable, name: str) -> TopicSpec:
         compression=declared.compression,
         partitions=declared.partitions,
         keyed=declared.co_partition_group == "subscriber",
+        compaction_lag_ms=declared.compaction_lag_ms,
     )

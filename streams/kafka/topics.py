@@ -134,7 +134,7 @@ def _unlike(state: TopicState, spec: TopicSpec) -> list[Problem]:
     if state.leaderless:
         found = f"{state.leaderless} of {state.partitions}"
         problems.append(Problem(state.topic, "number of partitions without a leader", found, "0"))
-    for name in ("cleanup.policy", "retention.ms"):
+    for name in ("cleanup.policy", "retention.ms", *spec.lags()):
         found, expected = state.settings.get(name, "unknown"), spec.configs(1)[name]
         if found != expected:
             problems.append(Problem(state.topic, name, found, expected))

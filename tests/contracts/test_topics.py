@@ -43,6 +43,7 @@ TOPIC_FILE: dict[str, Any] = {
         "co_partition_group": {"enum": ["subscriber", "none"]},
         "cleanup": {"enum": ["delete", "compact"]},
         "retention_ms": {"enum": RETENTIONS_MS},
+        "compaction_lag_ms": {"type": "integer", "minimum": 7 * DAY_MS},
         "compression": {"enum": ["zstd", "lz4", "gzip"]},
         "max_message_bytes": {"type": "integer", "minimum": 1_048_588, "maximum": 8_388_608},
         "producers": NAMES,
@@ -82,6 +83,12 @@ def test_a_topics_name_has_no_dot_or_underscore_to_collide_in_metrics(topic: str
 def test_only_a_compacted_topic_is_kept_for_ever(topic: str) -> None:
     declared = topic_file(topic)
     assert (declared["retention_ms"] == FOR_EVER) == (declared["cleanup"] == "compact")
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_what_is_compacted_outlives_a_backlog_of_a_week_first(topic: str) -> None:
+    declared = topic_file(topic)
+    assert ("compaction_lag_ms" in declared) == (declared["cleanup"] == "compact")
 
 
 @pytest.mark.parametrize("topic", TOPICS)

@@ -187,6 +187,8 @@ class Broker:
             "transaction.state.log.min.isr": 1,
             "transaction.state.log.num.partitions": 4,
             "group.initial.rebalance.delay.ms": 0,
+            # Whoever counts on records that compaction may take finds out at once; 15 seconds is the default.
+            "log.cleaner.backoff.ms": 1000,
             # A killed broker is let in again only when its old session has ended; 9 seconds is the default.
             "broker.session.timeout.ms": 3000,
             "broker.heartbeat.interval.ms": 500,

@@ -1,6 +1,7 @@
 """Topics against a real broker: made once, checked for each way of being wrong, described as they are."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  #
 
 from streams.core.events import BROADCASTS, INPUTS
 from streams.core.outputs import OUTPUTS
+from streams.core.state import DAY_MS
 from streams.errors import SettingsError
 from streams.kafka import topics
 from streams.kafka.admin import settings_of
@@ -19,8 +21,11 @@ from streams.kafka.specs import BROADCAST, topic_specs
 from streams.kafka.wire import Wire
 from tests.contracts.catalogue import topic_file
 from tests.kafka.broker import Broker
+from tests.kafka.workers import read_topic, until
 
 T = TypeVar("T")
+
+NOW_MS = int(time.time() * 1000)
 
 
 def done(work: Coroutine[Any, Any, T]) -> T:
@@ -60,6 +65,17 @@ async def made(broker: Broker, topic: str, partitions: int, **settings: str) -> 
         await admin.close()
 
 
+async def revised(broker: Broker, topic: str) -> None:
+    """Send three versions of one record, each dated a month later: Kafka begins a new segment with each."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker.address)
+    await producer.start()
+    try:
+        for months, value in ((3, b"1"), (2, b"2"), (1, b"3")):
+            await producer.send_and_wait(topic, value, key=b"k", timestamp_ms=NOW_MS - months * 30 * DAY_MS)
+    finally:
+        await producer.stop()
+
+
 async def sent(broker: Broker, topic: str, *records: tuple[bytes | None, bytes | None, int]) -> None:
     """Send records of (key, value, partition) wherever they are told to go."""
     producer = AIOKafkaProducer(bootstrap_servers=broker.address)
@@ -89,6 +105,7 @@ def test_the_declared_topics_are_those_of_the_contracts_and_our_own() -> None:
         assert configs["max.message.bytes"] == str(declared["max_message_bytes"])
         assert configs["compression.type"] == declared["compression"]
         assert configs["min.insync.replicas"] == "2"
+        assert configs.get("min.compaction.lag.ms") == (str(7 * DAY_MS) if declared["cleanup"] == "compact" else None)
 
 
 # The values of `Utils.murmur2` for these keys are those of Kafka's own Java tests.
@@ -144,6 +161,7 @@ def test_each_way_of_being_wrong_is_one_line_that_says_what_it_should_be(broker:
     done(changed(broker, f"{prefix}usage", cleanup_policy="compact", retention_ms=str(180 * 86_400_000)))
     done(changed(broker, f"{prefix}outcomes", cleanup_policy="delete", retention_ms="1000000"))
     done(changed(broker, f"{prefix}forewarn-state", cleanup_policy="compact,delete", retention_ms="604800000"))
+    done(changed(broker, f"{prefix}subscribers", cleanup_policy="compact", retention_ms="-1"))
     done(changed(broker, f"{prefix}alerts", retention_ms="34560000000", min_insync_replicas="2"))
     lines = [problem.words().removeprefix(prefix) for problem in done(topics.check(wire_of(broker), prefix))]
     assert sorted(lines) == [
@@ -152,9 +170,33 @@ def test_each_way_of_being_wrong_is_one_line_that_says_what_it_should_be(broker:
         "forewarn-state: max.message.bytes is 1048588 and should be 8388704 or more",
         "forewarn-state: retention.ms is 604800000 and should be -1",
         "outcomes: retention.ms is 1000000 and should be 34560000000",
+        "subscribers: message.timestamp.type is CreateTime and should be LogAppendTime",
+        "subscribers: min.compaction.lag.ms is 0 and should be 604800000",
         "top-ups: number of partitions is 5 and should be 3, as of the other topics with its key",
         "usage: cleanup.policy is compact and should be delete",
     ]
+
+
+def test_old_versions_of_a_profile_outlive_the_cleaner_until_a_backlog_is_worked_off(
+    broker: Broker, prefix: str
+) -> None:
+    """A file of last year is as old as its records: without the setting nobody would ever see who somebody was."""
+
+    def values(topic: str) -> list[bytes]:
+        return [record.value for record in done(read_topic(broker.address, topic))]
+
+    def wait_for_the_cleaner(number: int) -> None:
+        control = f"{prefix}control-{number}"
+        done(made(broker, control, 1, cleanup_policy="compact"))
+        done(revised(broker, control))
+        until(lambda: len(values(control)) < 3, 90.0, lambda: "the cleaner has not come")
+
+    done(topics.create(wire_of(broker), prefix, 1, 1))
+    for topic in ("subscribers", "market-events"):
+        done(revised(broker, prefix + topic))
+    wait_for_the_cleaner(1)
+    wait_for_the_cleaner(2)  # It may have been in the middle of its round the first time.
+    assert [values(prefix + topic) for topic in ("subscribers", "market-events")] == [[b"1", b"2", b"3"]] * 2
 
 
 def test_missing_topics_are_named_each(broker: Broker, prefix: str) -> None:

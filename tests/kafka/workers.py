@@ -82,9 +82,13 @@ class Worker:
         """Return the worker."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Kill what is left of it."""
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        """Kill what is left of it; if the test failed, add what it said to the failure."""
+        ended = self.process.poll()
         self.kill()
+        if error is not None:
+            state = "was still running" if ended is None else f"had ended with {ended}"
+            error.add_note(f"the worker {state} and had said:\n{self.words[-2000:]}")
 
     def kill(self) -> None:
         """End it as a power cut does."""
