@@ -16,7 +16,6 @@ from streams.core.decode import decode, decode_any, decode_notice
 from streams.core.effects import AlertChanged, DeadLetter
 from streams.core.events import Event, Notice, Record
 from streams.core.features import FEATURE_TABLE, NAMES
-from streams.core.market import Market
 from streams.core.policy import HOUR_MS, Policy, PolicyError, layered, policy_from
 from streams.core.scoring import Scorer, read_least_scales, read_scorecard, read_warm_start, scorer_from
 from streams.core.state import DAY_MS, UnreadableStateError, unpack
@@ -24,7 +23,7 @@ from streams.errors import InputError, SettingsError, StoreError
 from streams.imports.importing import ImportReport, import_file
 from streams.pseudonyms import pseudonym
 from streams.runners import judging, refold
-from streams.runners.embedded import COMMIT_RECORDS, Embedded, Tick
+from streams.runners.embedded import COMMIT_RECORDS, Embedded, Tick, known_market
 from streams.runners.label_queue import TrainerSettings
 from streams.runners.sources import Merged, Source, bulletins, discover, merged, total_bytes
 from streams.runners.summary import RunSummary, summarise
@@ -166,7 +165,7 @@ def scores(db: str, at_ms: int, progress: Tell | None = None) -> Iterator[refold
     with Store.open(db, create=False) as store:
         checkpoint = _loaded(store)
         policy = policy_from(checkpoint.run.policy)
-        signals, _ = _market(store).at(at_ms)
+        signals, _ = known_market(store).at(at_ms)
         scorer = refold.in_force(at_ms, cold_scorer(), [(v.published_at_ms, scorer_from(v)) for v in store.models()])
         if at_ms >= checkpoint.stream_ms:
             found = ((subscriber_id, unpack(packed).facts) for subscriber_id, packed in store.states())
@@ -184,7 +183,7 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: Tell | N
     with Store.open(db, create=False) as store:
         checkpoint = _loaded(store)
         stored = _one_alert(store, alert_id)
-        signals = _market(store).of_version(stored.signals_version, stored.at_ms)
+        signals = known_market(store).of_version(stored.signals_version, stored.at_ms)
         scorers = {scorer.version: scorer for scorer in map(scorer_from, store.models())}
     cold = cold_scorer()
     scorers[cold.version] = cold
@@ -331,14 +330,6 @@ def _again(began: Run, place: str | None) -> tuple[tuple[Source, ...], Merged]:
 def _decoder(sources: Iterable[Source]) -> Callable[[Record], Event | Notice | DeadLetter]:
     """Return what decodes the records of sources; only where lines name their topic can they be about the market."""
     return decode_any if any(source.topic is None for source in sources) else decode
-
-
-def _market(store: Store) -> Market:
-    """Return what a run knows of the market, and from when it did."""
-    market = Market()
-    for known in store.market_events():
-        market.take(known.event, known.known_ms)
-    return market
 
 
 def _one_alert(store: Store, alert_id: str) -> AlertChanged:

@@ -5,7 +5,7 @@ import logging
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from msgspec import Struct
 
@@ -51,7 +51,7 @@ __all__ = [
     "work",
 ]
 
-OPEN_MAX = 50_000
+OPEN_MAX: Final = 50_000
 """States of a partition that are open where the others lie on a disk: some 400 MB."""
 
 # What goes wrong comes back as an error, in one line; aiokafka would write it to standard error as well, in many.

@@ -79,16 +79,14 @@ def decode(record: Record) -> Event | DeadLetter:
     if reader is None:
         return _refuse(record, "unknown_topic", "no contract has this topic's name")
     if len(value) > VALUE_BYTES_MAX:
-        return _refuse(record, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
+        return _too_large(record)
     try:
         body = reader[0](value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _refuse(record, *why_undecodable(value, error))
     at_ms = (body.event_time - _EPOCH) // _MILLISECOND
-    if at_ms > record.received_ms + AHEAD_MS_MAX:
-        return _refuse(record, "future_time", "event_time is more than a day ahead of the time of receipt")
-    if at_ms < 0:
-        return _refuse(record, "bad_time", "event_time is before 1970")
+    if not 0 <= at_ms <= record.received_ms + AHEAD_MS_MAX:
+        return _untimely(record, at_ms)
     if type(body) is Usage and (problem := _period_problem(body)):
         return _refuse(record, "bad_period", problem)
     return Event(reader[1] + record.partition, record.offset, at_ms, body)
@@ -102,16 +100,14 @@ def decode_notice(record: Record) -> Notice | DeadLetter:
     """
     value = record.value
     if len(value) > VALUE_BYTES_MAX:
-        return _refuse(record, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
+        return _too_large(record)
     try:
         body = _NOTICE_READERS[record.topic](value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _refuse(record, *why_undecodable(value, error))
     at_ms = epoch_ms(body.event_time)
-    if at_ms > record.received_ms + AHEAD_MS_MAX:
-        return _refuse(record, "future_time", "event_time is more than a day ahead of the time of receipt")
-    if at_ms < 0:
-        return _refuse(record, "bad_time", "event_time is before 1970")
+    if not 0 <= at_ms <= record.received_ms + AHEAD_MS_MAX:
+        return _untimely(record, at_ms)
     if body.valid_to is not None and body.valid_to < body.valid_from:
         return _refuse(record, "bad_period", "valid_to is before valid_from")
     return Notice(record.partition, record.offset, at_ms, body)
@@ -140,6 +136,16 @@ def why_undecodable(value: bytes, error: Exception) -> tuple[DeadLetterReason, s
             detail = _SHOWN_NEVER.sub("(not shown)", str(error))
             return _validation_reason(detail), detail
     return "not_json" if value.strip() else "empty", _SHOWN_NEVER.sub("(not shown)", str(error))
+
+
+def _too_large(record: Record) -> DeadLetter:
+    return _refuse(record, "too_large", f"{len(record.value)} bytes, at most {VALUE_BYTES_MAX} are read")
+
+
+def _untimely(record: Record, at_ms: int) -> DeadLetter:
+    if at_ms > record.received_ms + AHEAD_MS_MAX:
+        return _refuse(record, "future_time", "event_time is more than a day ahead of the time of receipt")
+    return _refuse(record, "bad_time", "event_time is before 1970")
 
 
 def _period_problem(usage: Usage) -> str | None:

@@ -14,10 +14,10 @@ from msgspec import Struct
 from streams.core.decode import epoch_ms
 from streams.core.events import MarketEvent
 from streams.core.signals import NO_SIGNALS, Signal, Signals, signal_of, signals_of
+from streams.core.state import NEVER_MS
 
 MESSAGES_MAX: Final = 4_096
 """Messages that are remembered; of more, those that were published first are forgotten."""
-NEVER_MS: Final = 2**62
 LAID_OUT_MAX: Final = 64
 """Moments whose signals are at hand: a few partitions stand near one another in time."""
 

@@ -8,13 +8,14 @@ are kept that end last.  Where there is no signal, which is the usual case, noth
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import blake2b
-from typing import Final, get_args
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from streams.core.decode import epoch_ms
-from streams.core.events import MarketEvent, Segment
+from streams.core.events import MarketEvent
+from streams.core.fold import SEGMENT_CODES
 from streams.core.state import DAY_MS, Profile
 
 SIGNALS_MAX: Final = 1_024
@@ -33,18 +34,18 @@ REMEMBERED_DAYS: Final = {OFFER: 0, OUTAGE: OUTAGE_DAYS, TERM: 120, HOLIDAY: 0}
 """Days after its end that an entry still says something: a term that is over, that school is out."""
 STRENGTHS: Final = {"confirmed": 1.0, "reported": 0.75, "rumour": 0.25}
 
-YOUTH_BIT: Final = 1 << get_args(Segment).index("youth")
-UNKNOWN_BIT: Final = 1 << len(get_args(Segment))
+YOUTH_BIT: Final = 1 << SEGMENT_CODES["youth"]
+UNKNOWN_BIT: Final = 1 << len(SEGMENT_CODES)
 """The segment of a subscriber without a profile, whom only what is said of everybody concerns."""
 EVERYBODY: Final = 2 * UNKNOWN_BIT - 1
 
-_BITS: Final = {name: 1 << place for place, name in enumerate(get_args(Segment))}
+_BITS: Final = {name: 1 << code for name, code in SEGMENT_CODES.items()}
 
 
 class Signal(Struct, frozen=True, gc=False, array_like=True):
     """One entry in force: its kind, from when to when (ms), when it is forgotten, how sure it is, whom it concerns.
 
-    `areas` are sorted, none means all; `segments` are bits, the n-th segment's the n-th.
+    `areas` are sorted, none means all; `segments` are bits, a segment's by its code in the profile.
     """
 
     entry_id: str

@@ -20,6 +20,8 @@ V = TypeVar("V")
 
 STATE_VERSION: Final = 1
 DAY_MS: Final = 86_400_000
+NEVER_MS: Final = 2**62
+"""Later than any event."""
 
 USAGE_DAYS: Final = 42
 """Day buckets kept for usage: two windows of 14 days, a 30-day denominator, and the lateness horizon."""

@@ -159,22 +159,24 @@ class Changelog:
 
     async def _send_states(self, producer: Any, partition: int, changes: Changes) -> list[Any]:  # noqa: ANN401 - untyped
         """Append the states to batches, the mark to one of its own, and return the futures, that of the mark last."""
-        sent, batch = [], producer.create_batch()
+        sent: list[Any] = []
+
+        async def send(batch: Any) -> None:  # noqa: ANN401 - as above
+            batch.close()
+            sent.append(await producer.send_batch(batch, self._topic, partition=partition))
+
+        batch = producer.create_batch()
         for key, value in changes.states:
             if batch.append(key=key, value=value, timestamp=None) is None:
-                batch.close()
-                sent.append(await producer.send_batch(batch, self._topic, partition=partition))
+                await send(batch)
                 batch = producer.create_batch()
                 if batch.append(key=key, value=value, timestamp=None) is None:
                     raise WriteFailedError(f"a state of {len(value or b'')} bytes is larger than a batch may be")
         if batch.record_count():
-            batch.close()
-            sent.append(await producer.send_batch(batch, self._topic, partition=partition))
+            await send(batch)
         batch = producer.create_batch()
-        key, value = changes.mark
-        batch.append(key=key, value=value, timestamp=None)
-        batch.close()
-        sent.append(await producer.send_batch(batch, self._topic, partition=partition))
+        batch.append(key=changes.mark[0], value=changes.mark[1], timestamp=None)
+        await send(batch)
         return sent
 
     async def _runs(self, partition: int, first: int) -> AsyncGenerator[Sequence[Any], None]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition  # type: ignore[import-untyped]  # aiokafka comes without types
@@ -11,6 +11,8 @@ from msgspec import Struct
 from streams.kafka.admin import reader
 from streams.kafka.partitioning import partition_of
 from streams.kafka.wire import Wire
+
+T = TypeVar("T")
 
 SAMPLE_RECORDS: Final = 200
 SAMPLE_S: Final = 20.0
@@ -38,10 +40,8 @@ def subscriber_of(value: bytes) -> str | None:
     >>> subscriber_of(b'{"subscriber_id": "s_1", "minutes": "many"}'), subscriber_of(b'{"subscriber_id": 7}')
     ('s_1', None)
     """
-    try:
-        return _KEYED.decode(value).subscriber_id or None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    keyed = _told(_KEYED, value)
+    return None if keyed is None else keyed.subscriber_id or None
 
 
 class _Entered(Struct, frozen=True, gc=False):
@@ -57,8 +57,13 @@ def entry_of(value: bytes) -> str | None:
     >>> entry_of(b'{"entry_id": "p-1", "operator": 7}'), entry_of(b"{}")
     ('p-1', None)
     """
+    entered = _told(_ENTERED, value)
+    return None if entered is None else entered.entry_id or None
+
+
+def _told(reader: msgspec.json.Decoder[T], value: bytes) -> T | None:
     try:
-        return _ENTERED.decode(value).entry_id or None
+        return reader.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

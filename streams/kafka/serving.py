@@ -22,8 +22,8 @@ from streams.core.market import Market
 from streams.core.outputs import TimeText, rfc3339
 from streams.core.policy import Policy, PolicyError, policy_from
 from streams.core.scoring import ForeignTableError, ModelError, ModelVersion, Scorer, read_version, scorer_from
+from streams.core.state import NEVER_MS
 from streams.core.step import Context
-from streams.runners.timers import NEVER_MS
 
 MODELS: Final = "models"
 POLICIES: Final = "policies"

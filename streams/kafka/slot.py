@@ -32,7 +32,7 @@ RECENT_RECORDS: Final = 1_000
 _TOPICS: Final = tuple(INPUTS)
 _ERASING: Final = "subscribers"
 """The topic on which a key without a value erases the subscriber."""
-_is_subscriber: Final = re.compile(rb"s_[0-9a-f]{32}").fullmatch
+_subscriber: Final = re.compile(rb"s_[0-9a-f]{32}").fullmatch
 """Any other key could be that of something else in the changelog."""
 
 
@@ -111,6 +111,10 @@ class Counts:
         self.counters: dict[str, int] = {}
         self.bad_run = self.bad_recent = self.recent = 0
 
+    def rewind(self) -> None:
+        """Forget what was found bad: it was judged by records that come again."""
+        self.bad_run = self.bad_recent = self.recent = 0
+
     def _judge(self, *, is_bad: bool) -> None:
         """Count bad records: one after the other, and in the last `RECENT_RECORDS` to `2 * RECENT_RECORDS`."""
         self.bad_run = self.bad_run + 1 if is_bad else 0
@@ -175,8 +179,8 @@ class Slot(Counts):
 
     def rewind(self) -> None:
         """Forget what was queued and not applied; what was applied has to be written."""
+        super().rewind()
         self._heads.clear()
-        self.bad_run = self.bad_recent = self.recent = 0
         for source, lane in self.lanes.items():
             self.lanes[source] = Lane(source, lane.topic, deque(), queued=lane.applied, applied=lane.applied)
 
@@ -264,8 +268,8 @@ class Slot(Counts):
                 heappop(self._heads)
             return False
         raw = lane.waiting.popleft()
-        if raw.value is None and lane.topic == _ERASING and _is_subscriber(raw.key or b""):
-            lane.head = Erasure((raw.key or b"").decode())
+        if raw.value is None and lane.topic == _ERASING and (erased := _subscriber(raw.key or b"")):
+            lane.head = Erasure(erased[0].decode())
         else:
             record = Record(lane.topic, self.partition, raw.offset, raw.value or b"", raw.timestamp)
             lane.head = item = decode(record)

@@ -152,7 +152,7 @@ class Training(Counts):
 
     def rewind(self) -> None:
         """Forget what was queued and not applied; what was applied has to be written."""
-        self.bad_run = self.bad_recent = self.recent = 0
+        super().rewind()
         self._log.waiting.clear()
         self._log.queued = self._log.applied
 

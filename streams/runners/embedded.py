@@ -16,9 +16,10 @@ from msgspec import Struct
 
 from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent
 from streams.core.events import INPUTS, MARKET, PARTITIONS_MAX, Event, Notice
-from streams.core.market import NEVER_MS, Market
+from streams.core.market import Market
 from streams.core.policy import Policy
 from streams.core.scoring import ModelVersion, Scorer, scorer_from
+from streams.core.state import NEVER_MS
 from streams.core.step import Context
 from streams.errors import InputError
 from streams.runners.lines import DamagedInputError
@@ -98,14 +99,12 @@ class Embedded:
         self._dead: list[DeadLetter] = []
         self._models: list[ModelVersion] = []
         self._announced: list[Announced] = []
-        self._market = Market()
+        self._market = known_market(store)
         self._market_ms = NEVER_MS
         self._bulletins: dict[str, Position] = {}
         self._committed_lines = {name: at.next_offset for name, at in checkpoint.positions.items()}
         self.stream_ms = checkpoint.stream_ms
         self.counters: dict[str, int] = dict(checkpoint.counters)
-        for known in store.market_events():
-            self._market.take(known.event, known.known_ms)
         for version in store.models():
             scorer = scorer_from(version)
         self._serve(scorer, self.stream_ms)
@@ -278,6 +277,14 @@ class Embedded:
             self._transitions, self._examples, self._late, self._dead, self._models, self._announced,
         ):  # fmt: skip
             written.clear()
+
+
+def known_market(store: Store) -> Market:
+    """Return what a run knows of the market, and from when it did."""
+    market = Market()
+    for known in store.market_events():
+        market.take(known.event, known.known_ms)
+    return market
 
 
 @contextmanager

@@ -14,14 +14,13 @@ from typing import Annotated, Final, Literal, get_args
 from msgspec import Meta, Struct
 
 from streams.core.effects import LabelledExample
-from streams.core.state import DAY_MS
+from streams.core.state import DAY_MS, NEVER_MS
 
 LearnAt = Literal["close", "knowable"]
 Refusal = Literal["feature_table", "feature_count", "not_finite", "probability", "time_order", "queue_full"]
 REFUSALS: Final[tuple[Refusal, ...]] = get_args(Refusal)
 
 HOUR_MS: Final = 3_600_000
-NEVER_MS: Final = 2**62
 FEATURE_MAX: Final = 1e9
 """A feature beyond this is a fault upstream; its square would swamp the scaler for ever."""
 WAIT_MAX_MS: Final = 400 * DAY_MS

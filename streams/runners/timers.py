@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 from typing import Final
 
-NEVER_MS: Final = 2**62
-"""Later than any event."""
+from streams.core.state import NEVER_MS
+
+__all__ = ["EVERYBODY", "NEVER_MS", "Wakes"]
+
 EVERYBODY: Final = 2**62
 """More than can wait."""
 

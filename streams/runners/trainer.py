@@ -24,9 +24,9 @@ from river import linear_model, optim, preprocessing, utils
 
 from streams.core.effects import LabelledExample
 from streams.core.scoring import ModelVersion, sealed
+from streams.core.state import NEVER_MS
 from streams.runners.label_queue import (
     MICRO,
-    NEVER_MS,
     LabelQueue,
     QueueState,
     Refusal,

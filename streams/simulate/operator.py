@@ -14,6 +14,7 @@ import numpy as np
 import zstandard
 
 from streams.core.events import INPUTS, MARKET, TOPIC_NUMBERS, Event, source_number
+from streams.core.state import NEVER_MS
 from streams.errors import InputError
 from streams.simulate.chunk import CHUNK_SUBSCRIBERS, Chunk
 from streams.simulate.faults import Faults, Road
@@ -29,7 +30,6 @@ Progress = Callable[[int, int], None]
 TRUTH: Final = "truth.jsonl"
 PROBABILITIES: Final = "truth-probabilities.jsonl"
 SUFFIXES: Final[dict[Compression, str]] = {"none": "", "gz": ".gz", "zst": ".zst"}
-NEVER_MS: Final = 2**62
 
 _encode = msgspec.json.Encoder().encode
 

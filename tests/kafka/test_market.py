@@ -13,11 +13,11 @@ from streams import bootstrap
 from streams.core.events import MARKET, Body, Event, MarketEvent
 from streams.core.outputs import outgoing
 from streams.core.signals import NO_SIGNALS
+from streams.core.state import NEVER_MS
 from streams.kafka.broadcast import publish
 from streams.kafka.serving import MODELS, Serving
 from streams.kafka.slot import Slot
 from streams.kafka.wire import Wire
-from streams.runners.timers import NEVER_MS
 from tests.cli.calling import call, lines
 from tests.core.makers import at, entry, moment, numbered, profile, usage
 from tests.kafka.broker import Broker

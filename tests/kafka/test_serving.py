@@ -12,11 +12,10 @@ from streams.core.events import Event, Record
 from streams.core.features import FEATURE_TABLE, NAMES
 from streams.core.policy import Policy, policy_from
 from streams.core.scoring import ModelVersion, sealed
-from streams.core.state import DAY_MS
+from streams.core.state import DAY_MS, NEVER_MS
 from streams.core.step import Context
 from streams.kafka.serving import MODELS, POLICIES, Serving, policy_message
 from streams.kafka.slot import Slot
-from streams.runners.timers import NEVER_MS
 from tests.kafka.test_slot import Log, log_of
 from tests.kafka.workers import Fed
 

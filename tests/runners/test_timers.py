@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.runners.timers import NEVER_MS, Wakes
+from streams.core.state import NEVER_MS
+from streams.runners.timers import Wakes
 
 WISHES = st.lists(st.tuples(st.integers(1, 30), st.sampled_from("abcd")))
 
