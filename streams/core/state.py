@@ -309,6 +309,8 @@ def unpack(packed: bytes) -> SubscriberState:
 
 
 def _sorted(values: dict[int, V]) -> dict[int, V]:
+    if len(values) < 2:
+        return values
     in_order = sorted(values)
     return values if in_order == list(values) else {number: values[number] for number in in_order}
 
