@@ -26,13 +26,12 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]  # aiokafka comes without types
+from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]  # aiokafka comes without types
 from engines import broker
 from on_kafka import Operator, counted, prepare, produce
 from step import served, warm_states
 from traffic import remove
 
-from streams.core.events import INPUTS
 from streams.core.step import Context
 
 RESULT = Path(__file__).parent / "results" / "workers.json"
@@ -88,27 +87,25 @@ def wait_until_restored(running: list[Process], partitions: int) -> None:
         time.sleep(POLL_S)
 
 
-async def committed(operator: Operator) -> int:
+async def committed(admin: AIOKafkaAdminClient, operator: Operator) -> int:
     """Return how many records the group has committed."""
-    reader = AIOKafkaConsumer(
-        bootstrap_servers=operator.brokers, group_id=operator.settings.group, enable_auto_commit=False
-    )
-    await reader.start()
-    try:
-        tps = [TopicPartition(operator.prefix + topic, n) for topic in INPUTS for n in range(operator.partitions)]
-        return sum([offset or 0 for offset in await asyncio.gather(*map(reader.committed, tps))])
-    finally:
-        await reader.stop()
+    offsets = await admin.list_consumer_group_offsets(operator.settings.group)
+    return sum(max(0, found.offset) for found in offsets.values())
 
 
 async def until(operator: Operator, count: int, running: list[Process]) -> tuple[float, float]:
     """Wait until so many are committed; return the time then, and the processor time of all workers."""
     deadline_s = time.monotonic() + LIMIT_S
-    while await committed(operator) < count:
-        ended = [each for each in running if each.process.poll() is not None]
-        if ended or time.monotonic() > deadline_s:
-            raise SystemExit(f"no result: {(ended or running)[0].said.read_text()[-2000:]}")
-        await asyncio.sleep(POLL_S)
+    admin = AIOKafkaAdminClient(bootstrap_servers=operator.brokers)
+    await admin.start()
+    try:
+        while await committed(admin, operator) < count:
+            ended = [each for each in running if each.process.poll() is not None]
+            if ended or time.monotonic() > deadline_s:
+                raise SystemExit(f"no result: {(ended or running)[0].said.read_text()[-2000:]}")
+            await asyncio.sleep(POLL_S)
+    finally:
+        await admin.close()
     return time.monotonic(), sum(each.cpu_s() for each in running)
 
 

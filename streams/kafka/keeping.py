@@ -25,11 +25,12 @@ from streams.kafka.work import Work
 
 TURN_RECORDS: Final = 2_000
 """Records applied before others may have the loop: some 30 ms."""
-WRITE_RECORDS: Final = 200_000
+WRITE_RECORDS: Final = 400_000
 """Records and wakes after which is written at once: their states take some tens of megabytes until they are sent."""
 WRITE_S: Final = 0.25
-WRITE_BEHIND_S: Final = 20.0
-"""How often is written while a backlog is worked off: a subscriber of whom much comes is written once for all of it."""
+WRITE_BEHIND_S: Final = 40.0
+"""How often is written while a backlog is worked off: a subscriber of whom much comes is written once for all of it,
+and a worker that is killed has so much to do again."""
 SEEK_AGAIN_S: Final = 5.0
 LOST_S: Final = 2.0
 """For how long nothing may come before what was read and did not arrive counts as lost on the way."""

@@ -41,7 +41,7 @@ COMMIT_S: Final = 1.0
 WATCH_S: Final = 5.0
 RESTORE_S: Final = 600.0
 """How long the group waits for a member that restores, before it goes on without it."""
-GC_THRESHOLDS: Final = (50_000, 50, 1_000)
+GC_THRESHOLDS: Final = (500_000, 20, 1_000)
 """States and records form no cycles: looking at all of them as often as Python does takes a quarter of the time."""
 
 
@@ -55,7 +55,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     prefix: str = ""
     session_s: float = 30.0
     unassigned_s: float = 300.0
-    uncommitted_s: float = 60.0
+    uncommitted_s: float = 120.0
     unmoved_s: float = 120.0
     lost_s: float = 120.0
     rebalance_s: float = 300.0

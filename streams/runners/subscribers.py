@@ -121,15 +121,19 @@ class Subscribers:
 
     def packed(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield the changed states in the order of their ids, packed whole; None for who was erased."""
-        for subscriber_id, state in self._changes():
+        for subscriber_id in sorted(self.changed):
+            state = self._states.get(subscriber_id)
             yield subscriber_id, None if state is None else pack(state)
 
     def packed_apart(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the changed states by their keys, and apart from them the snapshots that are new; None erases.
 
-        What was yielded once counts as written: snapshots are not yielded again.
+        What was yielded once counts as written: snapshots are not yielded again.  The order is that in which they were
+        opened, which is about that in which they lie in memory.
         """
-        for subscriber_id, state in self._changes():
+        states, changed = self._states, self.changed
+        for subscriber_id in [*filter(changed.__contains__, states), *sorted(changed - states.keys())]:
+            state = states.get(subscriber_id)
             waiting = () if state is None else state.watch.pending
             yield subscriber_id.encode(), None if state is None else pack_apart(state)
             before, now = self._apart.get(subscriber_id, ()), tuple([snapshot.at_ms for snapshot in waiting])
@@ -142,10 +146,6 @@ class Subscribers:
                 if at_ms not in now:
                     yield snapshot_key(subscriber_id, at_ms), None
             self._apart[subscriber_id] = now
-
-    def _changes(self) -> Iterator[tuple[str, SubscriberState | None]]:
-        for subscriber_id in sorted(self.changed):
-            yield subscriber_id, self._states.get(subscriber_id)
 
     def _opened(self, subscriber_id: str) -> SubscriberState | None:
         """Unpack a state and keep it so, with the snapshots that were written apart from it; None if it is unknown."""

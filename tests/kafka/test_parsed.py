@@ -3,7 +3,11 @@
 import asyncio
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer  # type: ignore[import-untyped]  # aiokafka comes without types
+from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without types
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+    TopicPartition,
+)
 
 from streams.kafka.parsed import as_parsed
 from tests.kafka.broker import Broker
@@ -34,3 +38,50 @@ def test_a_consumer_that_asks_for_it_is_given_the_parsers_records_and_any_other_
     facts = [(record.offset, record.timestamp, record.key, record.value) for record in parsed]
     assert facts == [(record.offset, record.timestamp, record.key, record.value) for record in plain]
     assert [fact[2:] for fact in facts] == [(b"s_1", b"one"), (b"s_2", b"two")]
+
+
+async def in_transactions(address: str, topic: str, *fates: bool) -> None:
+    """Send a batch of three records in each of some transactions, which are committed or aborted."""
+    producer = AIOKafkaProducer(bootstrap_servers=address, transactional_id=topic)
+    await producer.start()
+    try:
+        for number, is_committed in enumerate(fates):
+            await producer.begin_transaction()
+            batch = producer.create_batch()
+            for part in range(3):
+                batch.append(key=b"k", value=b"%d.%d" % (number, part), timestamp=None)
+            await (await producer.send_batch(batch, topic, partition=0))
+            await (producer.commit_transaction() if is_committed else producer.abort_transaction())
+    finally:
+        await producer.stop()
+
+
+async def read_from(address: str, topic: str, first: int, **options: Any) -> tuple[list[tuple[int, bytes]], int]:
+    """Return what is committed from an offset on, and where the reader stands then."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=address, isolation_level="read_committed", **options)
+    await consumer.start()
+    try:
+        place, found = TopicPartition(topic, 0), []
+        consumer.assign([place])
+        consumer.seek(place, first)
+        end = (await consumer.end_offsets([place]))[place]
+        while await consumer.position(place) < end:
+            for records in (await consumer.getmany(timeout_ms=1_000)).values():
+                found += [(record.offset, record.value) for record in records]
+        return found, await consumer.position(place)
+    finally:
+        await consumer.stop()
+
+
+def test_from_any_offset_both_see_the_same_committed_records_and_end_at_the_same_place(
+    broker: Broker, prefix: str
+) -> None:
+    """Offsets: 0 to 2 and a marker, 4 to 6 (aborted) and a marker, 8 to 10 and a marker."""
+    asyncio.run(prepare(broker.address, prefix, 1))
+    topic = f"{prefix}usage"
+    asyncio.run(in_transactions(broker.address, topic, True, False, True))
+    whole = [(0, b"0.0"), (1, b"0.1"), (2, b"0.2"), (8, b"2.0"), (9, b"2.1"), (10, b"2.2")]
+    for first in range(12):
+        expected = [record for record in whole if record[0] >= first], 12
+        assert asyncio.run(read_from(broker.address, topic, first)) == expected
+        assert asyncio.run(read_from(broker.address, topic, first, key_deserializer=as_parsed)) == expected

@@ -71,7 +71,7 @@ DEADLINES = {
     "unassigned": (300.0, "the group gave no answer for 300 s"),
     "lost": (120.0, "no broker has answered for 120 s"),
     "unmoved": (120.0, "records wait, but none was applied for 120 s"),
-    "unwritten": (60.0, "records are applied, but nothing was written for 60 s"),
+    "unwritten": (120.0, "records are applied, but nothing was written for 120 s"),
 }
 
 
