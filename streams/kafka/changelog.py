@@ -26,9 +26,12 @@ from streams.kafka.partitioning import partition_of
 from streams.kafka.slot import MARK_KEY, Changes
 from streams.runners.subscribers import Packed
 
-BATCH_BYTES: Final = 1 << 20
-LETTER_BYTES: Final = 2 << 20
-"""The most that a record may have: a dead letter with the largest bad record in base64."""
+BATCH_BYTES: Final = 4 << 20
+"""Half of what the changelog takes: of each partition one batch is under way, so that large ones are fast ones."""
+OUTPUT_BYTES: Final = 900_000
+"""A batch counts as one record where it is checked against the largest that a topic takes."""
+TRANSACTION_S: Final = 300.0
+"""How long a write may take before the broker gives it up: whoever takes the partition ends it at once anyway."""
 FETCH_BYTES: Final = 64 << 20
 PARTITION_FETCH_BYTES: Final = 16 << 20
 CLOSE_S: Final = 5.0
@@ -81,7 +84,8 @@ class Changelog:
         producer = AIOKafkaProducer(
             transactional_id=f"{self._application}-{partition}",
             max_batch_size=BATCH_BYTES,
-            max_request_size=LETTER_BYTES,
+            max_request_size=2 * BATCH_BYTES,
+            transaction_timeout_ms=int(TRANSACTION_S * 1000),
             compression_type=None,
             linger_ms=0,
             **self._options,
@@ -138,7 +142,8 @@ class Changelog:
             sent = await self._send(producer, (self._topic, partition), ((k, v, _BARE) for k, v in changes.states))
             (marked,) = await self._send(producer, (self._topic, partition), [(*changes.mark, _BARE)])
             for place, outputs in (await self._placed(producer, changes.outputs)).items():
-                sent += await self._send(producer, place, ((o.key, o.value, list(o.headers)) for o in outputs))
+                records = ((o.key, o.value, list(o.headers)) for o in outputs)
+                sent += await self._send(producer, place, records, OUTPUT_BYTES)
             await asyncio.gather(*sent, marked)
             await producer.commit_transaction()
             self._marks[partition] = (await marked).offset
@@ -173,11 +178,19 @@ class Changelog:
             placed.setdefault((self._prefix + output.topic, number), []).append(output)
         return placed
 
-    async def _send(self, producer: Any, place: Place, records: Iterable[_Record]) -> list[Any]:  # noqa: ANN401
+    async def _send(
+        self,
+        producer: Any,  # noqa: ANN401 - as above
+        place: Place,
+        records: Iterable[_Record],
+        most_bytes: int = BATCH_BYTES,
+    ) -> list[Any]:
         """Hand records over in batches and return the batches' futures; one by one costs ten times as much."""
         sent, batch = [], producer.create_batch()
         for key, value, headers in records:
-            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+            is_full = batch.size() + len(value or b"") > most_bytes and batch.record_count()
+            if is_full or batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                batch.close()
                 sent.append(await producer.send_batch(batch, place[0], partition=place[1]))
                 batch = producer.create_batch()
                 if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:

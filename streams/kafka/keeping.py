@@ -17,14 +17,14 @@ from streams.kafka.admin import KafkaError
 from streams.kafka.batches import Reach, Run
 from streams.kafka.changelog import Changelog, WriteFailedError
 from streams.kafka.health import Standing
-from streams.kafka.kept import Kept, Parking, Sought, Writing
+from streams.kafka.kept import Kept, Parking, Sought, Writing, gathered
 from streams.kafka.local_store import InMemory, Store
 from streams.kafka.slot import RECENT_RECORDS, BrokenMarkError, Logged
 from streams.kafka.stops import EXIT_FLOOD, EXIT_INVARIANT, EXIT_IO, StoppedError
 from streams.kafka.work import Work
 
-TURN_RECORDS: Final = 2_000
-"""Records applied before others may have the loop: some 30 ms."""
+TURN_RECORDS: Final = 1_000
+"""Records applied before others may have the loop: some 20 ms."""
 WRITE_RECORDS: Final = 400_000
 """Records and wakes after which is written at once: their states take some tens of megabytes until they are sent."""
 WRITE_S: Final = 0.25
@@ -378,7 +378,7 @@ class Keeping:
         What goes on meanwhile changes nothing of it; if it fails the process ends, and its memory with it.
         """
         await self._arrive(kept)
-        changes = kept.slot.changes()
+        changes = await gathered(kept.slot)
         if changes is None:
             return
         kept.slot.written()

@@ -8,7 +8,7 @@ happened, and a wake comes after the events before it and before those after it.
 
 import re
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import Final, Protocol
 
@@ -28,6 +28,8 @@ MARK_KEY: Final = b"mark"
 """The key of the mark among the states; no subscriber has it, since theirs begin with s_."""
 
 RECENT_RECORDS: Final = 1_000
+PART_STATES: Final = 1_000
+"""States that are packed without a pause: some 20 ms."""
 
 _TOPICS: Final = tuple(INPUTS)
 _ERASING: Final = "subscribers"
@@ -57,6 +59,20 @@ class Changes(Struct, frozen=True):
     mark: tuple[bytes, bytes]
     outputs: list[Outgoing]
     positions: dict[int, int]
+
+
+Gathering = Generator[None, None, Changes | None]
+"""Changes in the making: it pauses now and then, and whoever pauses for others must leave the work alone meanwhile."""
+
+
+def at_once(gathering: Gathering) -> Changes | None:
+    """Return the changes without a pause."""
+    while True:
+        try:
+            next(gathering)
+        except StopIteration as end:
+            found: Changes | None = end.value
+            return found
 
 
 class Logged(Protocol):
@@ -241,9 +257,17 @@ class Slot(Counts):
 
     def changes(self) -> Changes | None:
         """Return what has changed since `written` was last called, or None if nothing has."""
+        return at_once(self.gathering())
+
+    def gathering(self) -> Gathering:
+        """Gather what `changes` returns, with a pause after every `PART_STATES` states."""
         if not self._moved:
             return None
-        states = list(self.subscribers.packed_apart())
+        states: list[tuple[bytes, bytes | None]] = []
+        for state in self.subscribers.packed_apart():
+            states.append(state)
+            if not len(states) % PART_STATES:
+                yield
         positions = {source: lane.applied for source, lane in self.lanes.items() if lane.applied}
         self._count("scored", self.subscribers.scored)
         self.subscribers.scored = 0

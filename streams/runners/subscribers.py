@@ -15,6 +15,8 @@ from streams.runners.timers import Wakes
 SNAPSHOT: Final = "@"
 """What stands in the key of a waiting snapshot between its subscriber and when it was taken."""
 _SNAPSHOT: Final = SNAPSHOT.encode()
+MANY_CHANGED: Final = 8
+"""If one state in so many has changed, looking at all of them costs less than going back and forth in memory."""
 
 
 class Packed(Protocol):
@@ -128,11 +130,10 @@ class Subscribers:
     def packed_apart(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the changed states by their keys, and apart from them the snapshots that are new; None erases.
 
-        What was yielded once counts as written: snapshots are not yielded again.  The order is that in which they were
-        opened, which is about that in which they lie in memory.
+        What was yielded once counts as written: snapshots are not yielded again.
         """
-        states, changed = self._states, self.changed
-        for subscriber_id in [*filter(changed.__contains__, states), *sorted(changed - states.keys())]:
+        states = self._states
+        for subscriber_id in self._changed_in_order():
             state = states.get(subscriber_id)
             waiting = () if state is None else state.watch.pending
             yield subscriber_id.encode(), None if state is None else pack_apart(state)
@@ -146,6 +147,13 @@ class Subscribers:
                 if at_ms not in now:
                     yield snapshot_key(subscriber_id, at_ms), None
             self._apart[subscriber_id] = now
+
+    def _changed_in_order(self) -> list[str]:
+        """Return who has changed; of many, in the order in which they were opened and so lie in memory."""
+        states, changed = self._states, self.changed
+        if len(changed) < len(states) // MANY_CHANGED:
+            return sorted(changed)
+        return [*filter(changed.__contains__, states), *sorted(changed - states.keys())]
 
     def _opened(self, subscriber_id: str) -> SubscriberState | None:
         """Unpack a state and keep it so, with the snapshots that were written apart from it; None if it is unknown."""

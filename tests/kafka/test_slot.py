@@ -74,6 +74,23 @@ def log(fed: list[Fed]) -> Log:
     return log_of(fed[:5_000])
 
 
+def test_whoever_packs_many_states_pauses_for_others_and_packs_the_same(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = [new_slot(), new_slot(), new_slot()]
+    for slot in slots:
+        for source, records in log.items():
+            assert slot.queue(source, 0, records)
+        while slot.advance(set(slot.lanes), 1_000):
+            pass
+    whole = slots[0].changes()
+    assert whole is not None
+    monkeypatch.setattr("streams.kafka.slot.PART_STATES", 10)
+    assert sum(1 for _ in slots[1].gathering()) == len(whole.states) // 10 > 3
+    assert slots[2].changes() == whole
+    assert list(new_slot().gathering()) == []
+
+
 @pytest.fixture(scope="module")
 def in_one_go(log: Log) -> Written:
     """Return what is written when nothing happens."""
