@@ -130,9 +130,10 @@ class Subscribers:
     def packed_apart(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the changed states by their keys, and apart from them the snapshots that are new; None erases.
 
-        What was yielded once counts as written: snapshots are not yielded again.
+        Once all were yielded they count as written, and snapshots are not yielded again; who stops before begins anew.
         """
         states = self._states
+        moved: dict[str, tuple[int, ...]] = {}
         for subscriber_id in self._changed_in_order():
             state = states.get(subscriber_id)
             waiting = () if state is None else state.watch.pending
@@ -146,7 +147,8 @@ class Subscribers:
             for at_ms in before:
                 if at_ms not in now:
                     yield snapshot_key(subscriber_id, at_ms), None
-            self._apart[subscriber_id] = now
+            moved[subscriber_id] = now
+        self._apart.update(moved)
 
     def _changed_in_order(self) -> list[str]:
         """Return who has changed; of many, in the order in which they were opened and so lie in memory."""
