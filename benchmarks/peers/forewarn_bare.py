@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-
 from job import PAIR, Job, Meter, from_command_line
 
 from streams.kafka.keeping import Keeping
-from streams.kafka.slot import MARK_KEY, Changes, Gathering, Lane, Logged, Slot
+from streams.kafka.slot import MARK_KEY, Changes, Lane, Logged, Slot
 from streams.kafka.wire import Wire
 from streams.kafka.worker import KeyedApp, WorkerSettings, make_app, run_app
 from streams.runners.subscribers import Packed
@@ -79,9 +79,8 @@ class Counting(Slot):
             self._meter.saw(done)
         return done
 
-    def gathering(self) -> Gathering:
+    async def gathering(self) -> Changes | None:
         """Return the states that changed, without a pause."""
-        yield from ()
         if not self._changed:
             return None
         states: list[tuple[bytes, bytes | None]] = [(key, PAIR.pack(*pair)) for key, pair in self._changed.items()]

@@ -17,7 +17,7 @@ from streams.kafka.admin import KafkaError
 from streams.kafka.batches import Reach, Run
 from streams.kafka.changelog import Changelog, WriteFailedError
 from streams.kafka.health import Standing
-from streams.kafka.kept import Kept, Parking, Sought, Writing, gathered
+from streams.kafka.kept import Kept, Parking, Sought, Writing
 from streams.kafka.local_store import InMemory, Store
 from streams.kafka.slot import RECENT_RECORDS, BrokenMarkError, Logged
 from streams.kafka.stops import EXIT_FLOOD, EXIT_INVARIANT, EXIT_IO, StoppedError
@@ -378,7 +378,7 @@ class Keeping:
         What goes on meanwhile changes nothing of it; if it fails the process ends, and its memory with it.
         """
         await self._arrive(kept)
-        changes = await gathered(kept.slot)
+        changes = await kept.slot.gathering()
         if changes is None:
             return
         kept.slot.written()

@@ -6,7 +6,6 @@ import msgspec
 from msgspec import Struct
 
 from streams.kafka.local_store import Store
-from streams.kafka.slot import Changes
 from streams.kafka.work import Work
 
 
@@ -78,15 +77,3 @@ class Parking:
         for parked in self._parked.values():
             parked.store.close()
         self._parked.clear()
-
-
-async def gathered(slot: Work) -> Changes | None:
-    """Return what has changed; others have the loop now and then, but the slot is ours by the lock."""
-    gathering = slot.gathering()
-    while True:
-        try:
-            next(gathering)
-        except StopIteration as end:
-            found: Changes | None = end.value
-            return found
-        await asyncio.sleep(0)

@@ -6,9 +6,10 @@ others back, and one that has been read to its end does not.  So a backlog is wo
 happened, and a wake comes after the events before it and before those after it.
 """
 
+import asyncio
 import re
 from collections import deque
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import Final, Protocol
 
@@ -59,20 +60,6 @@ class Changes(Struct, frozen=True):
     mark: tuple[bytes, bytes]
     outputs: list[Outgoing]
     positions: dict[int, int]
-
-
-Gathering = Generator[None, None, Changes | None]
-"""Changes in the making: it pauses now and then, and whoever pauses for others must leave the work alone meanwhile."""
-
-
-def at_once(gathering: Gathering) -> Changes | None:
-    """Return the changes without a pause."""
-    while True:
-        try:
-            next(gathering)
-        except StopIteration as end:
-            found: Changes | None = end.value
-            return found
 
 
 class Logged(Protocol):
@@ -257,17 +244,23 @@ class Slot(Counts):
 
     def changes(self) -> Changes | None:
         """Return what has changed since `written` was last called, or None if nothing has."""
-        return at_once(self.gathering())
+        gathering = self.gathering()
+        while True:
+            try:
+                gathering.send(None)
+            except StopIteration as end:
+                found: Changes | None = end.value
+                return found
 
-    def gathering(self) -> Gathering:
-        """Gather what `changes` returns, with a pause after every `PART_STATES` states."""
+    async def gathering(self) -> Changes | None:
+        """Return what `changes` does; after every `PART_STATES` states others have the loop, but not this slot."""
         if not self._moved:
             return None
         states: list[tuple[bytes, bytes | None]] = []
         for state in self.subscribers.packed_apart():
             states.append(state)
             if not len(states) % PART_STATES:
-                yield
+                await asyncio.sleep(0)
         positions = {source: lane.applied for source, lane in self.lanes.items() if lane.applied}
         self._count("scored", self.subscribers.scored)
         self.subscribers.scored = 0

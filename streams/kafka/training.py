@@ -23,7 +23,7 @@ from streams.core.features import FEATURE_TABLE
 from streams.core.outputs import ExampleMessage, Outgoing, outgoing, redrives_of
 from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
-from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Counts, Gathering, Logged
+from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Counts, Logged
 from streams.runners.label_queue import FEATURE_MAX, Refusal, Waiting
 from streams.runners.subscribers import Packed
 from streams.runners.trainer import Trainer, TrainerError, TrainerState
@@ -212,9 +212,8 @@ class Training(Counts):
         self._outputs.append(outgoing(letter))
         self._count(f"dead:{letter.reason}")
 
-    def gathering(self) -> Gathering:
+    async def gathering(self) -> Changes | None:
         """Return what `changes` does, without a pause: the states are those of one trainer."""
-        yield from ()
         return self.changes()
 
     def changes(self) -> Changes | None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from streams.kafka.slot import Gathering, Logged
+from streams.kafka.slot import Changes, Logged
 from streams.runners.subscribers import Packed
 
 
@@ -54,8 +54,11 @@ class Work(Protocol):
     def advance(self, ended: Collection[int], limit: int) -> int:
         """Apply up to `limit` records and wakes, return how many; `ended` are the sources without more."""
 
-    def gathering(self) -> Gathering:
-        """Gather what has changed since `written` was last called; None if nothing has."""
+    async def gathering(self) -> Changes | None:
+        """Return what has changed since `written` was last called, or None if nothing has.
+
+        Others may have the loop meanwhile, and leave this work alone.
+        """
 
     def written(self) -> None:
-        """Note that what was gathered last is on its way; if they do not arrive, this work must not be used again."""
+        """Note that what was gathered last is on its way; if it does not arrive, this work must not be used again."""

@@ -57,12 +57,17 @@ def log_of(records: Sequence[Fed]) -> Log:
     return log
 
 
-def finish(slot: Slot, log: Log, written: Written) -> Written:
-    """Read everything from where the slot stands, apply it, and write it."""
+def apply(slot: Slot, log: Log) -> None:
+    """Read everything from where the slot stands, and apply it."""
     for source, records in log.items():
         assert slot.queue(source, 0, records)
     while slot.advance(set(slot.lanes), 1_000):
         pass
+
+
+def finish(slot: Slot, log: Log, written: Written) -> Written:
+    """Read everything from where the slot stands, apply it, and write it."""
+    apply(slot, log)
     written.take(slot.changes())
     slot.written()
     return written
@@ -79,14 +84,11 @@ def test_whoever_packs_many_states_pauses_for_others_and_packs_the_same(
 ) -> None:
     slots = [new_slot(), new_slot(), new_slot()]
     for slot in slots:
-        for source, records in log.items():
-            assert slot.queue(source, 0, records)
-        while slot.advance(set(slot.lanes), 1_000):
-            pass
+        apply(slot, log)
     whole = slots[0].changes()
     assert whole is not None
     monkeypatch.setattr("streams.kafka.slot.PART_STATES", 10)
-    assert sum(1 for _ in slots[1].gathering()) == len(whole.states) // 10 > 3
+    assert sum(1 for _ in slots[1].gathering().__await__()) == len(whole.states) // 10 > 3
     assert slots[2].changes() == whole
 
 
@@ -94,15 +96,12 @@ def test_whoever_is_interrupted_while_packing_packs_everything_again(log: Log, m
     """A snapshot that counted as written without having been would be missing at the next restore."""
     slots = [new_slot(), new_slot()]
     for slot in slots:
-        for source, records in log.items():
-            assert slot.queue(source, 0, records)
-        while slot.advance(set(slot.lanes), 1_000):
-            pass
+        apply(slot, log)
     monkeypatch.setattr("streams.kafka.slot.PART_STATES", 10)
-    interrupted = slots[0].gathering()
+    interrupted = slots[0].gathering().__await__()
     for _ in range(3):
         next(interrupted)
-    interrupted.close()
+    interrupted.close()  # As a task does that is cancelled.
     again = slots[0].changes()
     assert again == slots[1].changes()
     assert again is not None
@@ -110,7 +109,7 @@ def test_whoever_is_interrupted_while_packing_packs_everything_again(log: Log, m
 
 
 def test_a_slot_that_has_applied_nothing_gathers_nothing() -> None:
-    assert list(new_slot().gathering()) == []
+    assert list(new_slot().gathering().__await__()) == []
 
 
 @pytest.fixture(scope="module")
