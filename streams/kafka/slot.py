@@ -118,11 +118,10 @@ class Counts:
         """Forget what was found bad: it was judged by records that come again."""
         self.bad_run = self.bad_recent = self.recent = 0
 
-    def _judge(self, *, is_bad: bool) -> None:
-        """Count bad records: one after the other, and in the last `RECENT_RECORDS` to `2 * RECENT_RECORDS`."""
-        self.bad_run = self.bad_run + 1 if is_bad else 0
-        self.bad_recent += is_bad
-        self.recent += 1
+    def _judge(self, records: int, bad: int) -> None:
+        """Count the bad ones among the last records, which are the last `RECENT_RECORDS` or more."""
+        self.bad_recent += bad
+        self.recent += records
         if self.recent >= 2 * RECENT_RECORDS:
             self.recent //= 2
             self.bad_recent //= 2
@@ -153,7 +152,7 @@ class Slot(Counts):
         }
         self._application = application
         self._heads: list[tuple[int, int]] = []
-        self._effects: list[AlertChanged | LabelledExample | DeadLetter] = []
+        self._outputs: list[Outgoing] = []
         self._moved = False
 
     @property
@@ -212,33 +211,43 @@ class Slot(Counts):
         """Apply up to `limit` records and wakes in event time, return how many; `ended` have no more."""
         if self._served_edition != self._serving.edition:
             self._serve(self.stream_ms)
-        heads, lanes, done = self._heads, self.lanes, 0
+        heads, lanes, subscribers = self._heads, self.lanes, self.subscribers
+        wakes, done, records, bad = subscribers.wakes, 0, 0, 0
         if any(lane.head is None and source not in ended for source, lane in lanes.items()):
             return 0
         while heads and done < limit:
             lane = lanes[heads[0][1]]
             item = lane.head
-            if isinstance(item, Event):
-                if item.at_ms > self.stream_ms:
-                    done += self._pass(item.at_ms, limit - done)
-                    if self.stream_ms < item.at_ms:
-                        break  # More have to wake first.
+            if type(item) is Event:
+                at_ms = item.at_ms
+                if at_ms > self.stream_ms:
+                    if at_ms < wakes.next_ms and at_ms < self._serves_until_ms:
+                        self.stream_ms = at_ms  # Nothing happens on the way.
+                    else:
+                        done += self._pass(at_ms, limit - done)
+                        if self.stream_ms < at_ms:
+                            break  # More have to wake first.
                 lane.events += 1
-                effects = self.subscribers.give(item.body.subscriber_id, item)
+                self.bad_run = 0
+                effects = subscribers.give(item.body.subscriber_id, item)
                 if effects:
                     self._take(effects)
             elif isinstance(item, Erasure):
-                self.subscribers.forget(item.subscriber_id)
+                subscribers.forget(item.subscriber_id)
+                self.bad_run = 0
                 self._count("erased")
-            elif item is not None:
-                self._effects.append(item)
+            elif isinstance(item, DeadLetter):
+                self.bad_run += 1
+                bad += 1
+                self._outputs.append(outgoing(item))
                 self._count(f"dead:{item.reason}")
-            self._judge(is_bad=isinstance(item, DeadLetter))
             lane.applied = lane.head_offset + 1
             lane.head = None
+            records += 1
             done += 1
             if not self._draw(lane, replace=True) and lane.source not in ended:
                 break  # What comes next of it may be older than what the others have.
+        self._judge(records, bad)
         self._moved = self._moved or done > 0
         return done
 
@@ -269,13 +278,13 @@ class Slot(Counts):
                 self._count(f"events:{lane.topic}", lane.events)
                 lane.events = 0
         mark = Mark(MARK_VERSION, self._application, positions, self.stream_ms, dict(sorted(self.counters.items())))
-        return Changes(states, (MARK_KEY, _encode(mark)), [outgoing(effect) for effect in self._effects], positions)
+        return Changes(states, (MARK_KEY, _encode(mark)), list(self._outputs), positions)
 
     def written(self) -> None:
         """Note that the last `changes` are on their way; if they do not arrive, this slot must not be used again."""
         self.subscribers.rest()
         self.subscribers.changed.clear()
-        self._effects.clear()
+        self._outputs.clear()
         self._moved = False
 
     def _draw(self, lane: Lane, *, replace: bool = False) -> bool:
@@ -328,10 +337,10 @@ class Slot(Counts):
     def _take(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, AlertChanged):
-                self._effects.append(effect)
+                self._outputs.append(outgoing(effect))
                 self._count("alerts", effect.change == "fired")
             elif isinstance(effect, LabelledExample):
-                self._effects.append(effect)
+                self._outputs.append(outgoing(effect))
                 self._count("examples")
             elif isinstance(effect, LateEvent):
                 self._count("late")

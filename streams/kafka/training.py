@@ -178,7 +178,9 @@ class Training(Counts):
         log, done = self._log, self._learn(limit)
         while log.waiting and done < limit:
             record = log.waiting.popleft()
-            self._judge(is_bad=self._apply(record))
+            is_bad = self._apply(record)
+            self.bad_run = self.bad_run + 1 if is_bad else 0
+            self._judge(1, is_bad)
             log.applied = record.offset + 1
             done += 1
             done += self._learn(limit - done)

@@ -37,7 +37,7 @@ from streams.kafka.work import Work
 
 TICK_S: Final = 0.05
 QUEUED_RUNS: Final = 16
-COMMIT_S: Final = 1.0
+COMMIT_S: Final = 0.25
 WATCH_S: Final = 5.0
 RESTORE_S: Final = 600.0
 """How long the group waits for a member that restores, before it goes on without it."""
