@@ -45,7 +45,8 @@ class Context(Struct, frozen=True):
 
     The rest is the policy's, laid out for the hot path: `bands` are where the mid and the high value band begin (minor
     units of 30 days), `rules` the alerting rules of the low, mid and high band, `wait_ms_max` the longest that anybody
-    who is scored at all waits for the next time, `horizon_ms` how long a snapshot waits for its label.
+    who is scored at all waits for the next time, `horizon_ms` how long a snapshot waits for its label, `slot_ms` after
+    the beginning of a day scores are made.
     """
 
     scorer: Scorer
@@ -59,14 +60,21 @@ class Context(Struct, frozen=True):
     snapshot_every_ms: int = 0
     active_ms: int = 0
     dormant_ms: int = 0
+    slot_ms: int = 0
+    score_every_ms: int = 0
+    quiet_every_ms: int = 0
 
     def __post_init__(self) -> None:
         """Lay out what the policy says."""
         value, alerting = self.policy.value, self.policy.alerting
         force_setattr(self, "bands", (value.mid_from_minor, value.high_from_minor))
         force_setattr(self, "rules", (alerting.low, alerting.mid, alerting.high))
-        hours = max(self.policy.scoring.every_hours, self.policy.scoring.quiet_every_hours)
-        force_setattr(self, "wait_ms_max", hours * HOUR_MS + DAY_MS)
+        scoring = self.policy.scoring
+        every_ms, quiet_ms = scoring.every_hours * HOUR_MS, scoring.quiet_every_hours * HOUR_MS
+        force_setattr(self, "wait_ms_max", max(every_ms, quiet_ms) + DAY_MS)
+        force_setattr(self, "score_every_ms", every_ms)
+        force_setattr(self, "quiet_every_ms", quiet_ms)
+        force_setattr(self, "slot_ms", scoring.at_hour * HOUR_MS)
         force_setattr(self, "lateness_ms", self.policy.lateness_ms)
         force_setattr(self, "horizon_ms", self.policy.label.horizon_days * DAY_MS)
         force_setattr(self, "snapshot_every_ms", self.policy.snapshots.every_days * DAY_MS)
@@ -92,7 +100,7 @@ def step(
         note_revenue(watch, at_ms)
     wake_ms = watch.next_wake_ms
     if (not wake_ms or wake_ms - at_ms > context.wait_ms_max) and facts.life == _HERE:
-        watch.next_wake_ms = _next_slot_ms(_present_ms(state), context.policy)
+        watch.next_wake_ms = _next_slot_ms(_present_ms(state), context.slot_ms)
     if type(body) is Outcome and facts.life_at_ms == at_ms and life_after(body):
         return state, _on_leaving(state, body.subscriber_id, at_ms, context)
     if type(body) is Complaint and body.change == "created":
@@ -110,7 +118,7 @@ def _on_complaint(state: SubscriberState, subscriber_id: str, context: Context) 
     at_ms, watch = _present_ms(state), state.watch
     effects = _assess(state, subscriber_id, at_ms, context)
     if watch.next_wake_ms and (effects or watch.probability >= context.policy.scoring.quiet_below):
-        watch.next_wake_ms = min(watch.next_wake_ms, _next_slot_ms(at_ms, context.policy))
+        watch.next_wake_ms = min(watch.next_wake_ms, _next_slot_ms(at_ms, context.slot_ms))
     return effects
 
 
@@ -201,25 +209,28 @@ def _late(event: Event, facts: Facts) -> LateEvent:
     )
 
 
-def _next_slot_ms(at_ms: int, policy: Policy) -> int:
-    """Return the next daily scoring time strictly after `at_ms`."""
-    slot_ms = at_ms // DAY_MS * DAY_MS + policy.scoring.at_hour * HOUR_MS
-    return slot_ms if slot_ms > at_ms else slot_ms + DAY_MS
+def _next_slot_ms(at_ms: int, slot_ms: int) -> int:
+    """Return the next time strictly after `at_ms` that is `slot_ms` after the beginning of a day.
+
+    >>> _next_slot_ms(0, 5), _next_slot_ms(5, 5)
+    (5, 86400005)
+    """
+    next_ms = at_ms // DAY_MS * DAY_MS + slot_ms
+    return next_ms if next_ms > at_ms else next_ms + DAY_MS
 
 
 def _next_wake_ms(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> int:
     """Return when to wake next, or 0 to rest until an event comes."""
-    facts, watch, policy = state.facts, state.watch, context.policy
+    facts, watch, slot_ms = state.facts, state.watch, context.slot_ms
     is_calm = watch.alert is INACTIVE or watch.alert.state in {"inactive", "resolved"}
     if facts.life != _HERE or (is_calm and at_ms - last_revenue_ms(facts) > context.dormant_ms):
         if not watch.pending:
             return 0
         closes_ms = watch.pending[0].at_ms + context.horizon_ms
-        return max(_next_slot_ms(closes_ms, policy), _next_slot_ms(at_ms, policy))
-    scoring = policy.scoring
-    is_quiet = is_calm and watch.probability < scoring.quiet_below
-    wake_ms = at_ms + (scoring.quiet_every_hours if is_quiet else scoring.every_hours) * HOUR_MS
+        return max(_next_slot_ms(closes_ms, slot_ms), _next_slot_ms(at_ms, slot_ms))
+    is_quiet = is_calm and watch.probability < context.policy.scoring.quiet_below
+    wake_ms = at_ms + (context.quiet_every_ms if is_quiet else context.score_every_ms)
     due_ms = _snapshot_due_ms(state, subscriber_id, context)
     if due_ms < wake_ms:
         wake_ms = min(wake_ms, max(due_ms, at_ms + DAY_MS))
-    return _next_slot_ms(wake_ms - 1, policy)
+    return _next_slot_ms(wake_ms - 1, slot_ms)

@@ -16,12 +16,14 @@ class Wakes:
     """Subscribers by the event time that their states ask for; times are ms since 1970 UTC.
 
     A wake that is no longer wanted stays in the calendar: the state refuses it, since it asks for another time.
+    `next_ms` is the earliest time that anybody waits for, `NEVER_MS` if nobody does.
     """
 
-    __slots__ = ("_subscribers", "_times")
+    __slots__ = ("_subscribers", "_times", "next_ms")
 
     def __init__(self) -> None:
         """Begin with nobody waiting."""
+        self.next_ms = NEVER_MS
         self._times: list[int] = []
         self._subscribers: dict[int, list[str]] = {}
 
@@ -30,14 +32,10 @@ class Wakes:
         waiting = self._subscribers.get(at_ms)
         if waiting is None:
             heappush(self._times, at_ms)
+            self.next_ms = self._times[0]
             self._subscribers[at_ms] = [subscriber_id]
         else:
             waiting.append(subscriber_id)
-
-    @property
-    def next_ms(self) -> int:
-        """The earliest time that anybody waits for, `NEVER_MS` if nobody does."""
-        return self._times[0] if self._times else NEVER_MS
 
     def due(self, stream_ms: int) -> Iterator[tuple[int, list[str]]]:
         """Take out, in the order of time, whoever waits for `stream_ms` or earlier; those of one time as they asked."""
@@ -53,13 +51,14 @@ class Wakes:
         >>> wakes.take(5, 2), wakes.take(5, 2), wakes.take(5, 2)
         ((5, ['a', 'b']), (5, ['c']), None)
         """
-        if not self._times or self._times[0] > stream_ms:
+        at_ms = self.next_ms
+        if at_ms > stream_ms or not self._times:
             return None
-        at_ms = self._times[0]
         waiting = self._subscribers[at_ms]
         if len(waiting) > limit:
             taken = waiting[:limit]
             del waiting[:limit]
             return at_ms, taken
         heappop(self._times)
+        self.next_ms = self._times[0] if self._times else NEVER_MS
         return at_ms, self._subscribers.pop(at_ms)
