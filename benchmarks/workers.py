@@ -183,11 +183,12 @@ def main() -> None:
                 finally:
                     asyncio.run(remove(address, prefix))
             measured = max(rounds, key=lambda each: each["events_per_s"])
+            measured["python"] = f"{platform.python_version()}, {platform.python_compiler()}"
             measured["rounds_events_per_s"] = [each["events_per_s"] for each in rounds]
             name = case if options.store is None else f"{case} on disk"
             cases[name] = measured
             print(name, json.dumps(measured), flush=True)
-            result = {"python": platform.python_version(), "machine": platform.machine(), "cases": cases}
+            result = {"machine": platform.machine(), "cases": cases}
             options.out.write_text(json.dumps(result, indent=2) + "\n")
 
 

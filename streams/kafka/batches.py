@@ -242,8 +242,10 @@ class Consumer(base.Consumer):
     async def perform_seek(self) -> None:
         """Go to where the states stand, as Faust does to the committed offsets after every assignment."""
         keys = sorted(self._reader.assignment())
-        committed = dict(zip(keys, await asyncio.gather(*map(self._reader.committed, keys)), strict=True))
-        first, end = await self._reader.beginning_offsets(keys), await self._reader.end_offsets(keys)
+        *positions, first, end = await asyncio.gather(
+            *map(self._reader.committed, keys), self._reader.beginning_offsets(keys), self._reader.end_offsets(keys)
+        )
+        committed = dict(zip(keys, positions, strict=True))
         for key in keys:
             reach = Reach(committed[key], first[key], end[key])
             position = self.keeper.begin(key.topic, key.partition, reach)
