@@ -7,6 +7,7 @@ the `[settings]` table of a TOML file, the default below.  The file is the one t
     FOREWARN_DATABASE             database     path or URL of the database (forewarn.db)
     FOREWARN_POLICY               policy       a TOML file laid over the default policy (none)
     FOREWARN_PROGRESS             progress     auto, always or never (auto: only on a terminal)
+    FOREWARN_LANGUAGE             language     en or zh: in which alerts are written for people (en)
     FOREWARN_PSEUDONYM_KEY        -            the key itself, 16 bytes or more; not in the file, which gets copied
     FOREWARN_PSEUDONYM_KEY_FILE   pseudonym_key_file   a file that holds the key
     FOREWARN_KAFKA                kafka            the brokers to begin with, host:port,host:port (127.0.0.1:9092)
@@ -44,6 +45,7 @@ PSEUDONYM_KEY: Final = "FOREWARN_PSEUDONYM_KEY"
 KEY_FILE_BYTES_MAX: Final = 4096
 
 Progress = Literal["auto", "always", "never"]
+Language = Literal["en", "zh"]
 KafkaProtocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 KafkaMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
@@ -66,6 +68,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     database: str = "forewarn.db"
     policy: Path | None = None
     progress: Progress = "auto"
+    language: Language = "en"
     pseudonym_key: Secret | None = None
     kafka: str = "127.0.0.1:9092"
     kafka_prefix: str = ""
@@ -326,6 +329,7 @@ _PARSERS: Final[dict[str, Callable[[object, str, Path], object]]] = {
     "database": _text,
     "policy": _existing("TOML file"),
     "progress": _one_of(get_args(Progress)),
+    "language": _one_of(get_args(Language)),
     "pseudonym_key": _key,
     "pseudonym_key_file": _key_file,
     "kafka": _brokers,

@@ -82,6 +82,7 @@ def test_a_key_is_never_shown() -> None:
     ("environ", "says"),
     [
         ({"FOREWARN_PROGRESS": "loud"}, "progress in the environment should be auto, always or never"),
+        ({"FOREWARN_LANGUAGE": "fr"}, "language in the environment should be en or zh"),
         ({"FOREWARN_DATABASE": " "}, "database in the environment should be text"),
         ({"FOREWARN_POLICY": "/no/such/file"}, "policy in the environment should be a TOML file that exists"),
         ({"FOREWARN_PSEUDONYM_KEY": "short"}, "pseudonym_key in the environment should hold a secret of 16 bytes"),

@@ -11,14 +11,15 @@ import click
 
 from streams.cli.alert_table import alert_table
 from streams.cli.glyphs import sparkline
-from streams.cli.options import examples
+from streams.cli.options import examples, language_option
 from streams.cli.output import note, show
 from streams.cli.progress import progress_bar, wanted
 from streams.cli.shared import settings_of
 from streams.cli.summary import show_summary
-from streams.cli.words import day
 from streams.core.effects import AlertChanged
+from streams.core.phrasing import day_text
 from streams.core.state import DAY_MS
+from streams.core.wording import Wording
 
 if TYPE_CHECKING:
     from streams.bootstrap import RunSummary
@@ -30,7 +31,10 @@ TOP: Final = 8
 @click.command(
     short_help="Simulate, run, show who is about to leave.",
     epilog=examples(
-        "forewarn demo", "forewarn demo --subscribers 5000 --days 240 --seed 3", "forewarn demo --out demo"
+        "forewarn demo",
+        "forewarn demo --subscribers 5000 --days 240 --seed 3",
+        "forewarn demo --out demo",
+        "forewarn demo --language zh",
     ),
 )
 @click.option(
@@ -41,52 +45,56 @@ TOP: Final = 8
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Keep events and database here (else: thrown away)."
 )
+@language_option
 @click.pass_context
-def demo(context: click.Context, seed: int, subscribers: int, days: int, out: Path | None) -> None:
+def demo(
+    context: click.Context, seed: int, subscribers: int, days: int, out: Path | None, language: str | None
+) -> None:
     """Simulate an operator, run it, and show who is about to leave and why."""
     from streams import bootstrap
 
-    drawn = wanted(settings_of(context).progress, as_json=False)
+    settings = settings_of(context, language=language)
+    words, drawn = bootstrap.wording(settings.language), wanted(settings.progress, as_json=False)
+    around = words.around
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forewarn-")))
         events, db = folder / "events", str(folder / "alerts.db")
-        note(f"Simulating {subscribers:,} subscribers over {days:,} days (seed {seed}) ...")
+        note(around["simulating"].format(subscribers=f"{subscribers:,}", days=f"{days:,}", seed=seed))
         with progress_bar("Simulating", drawn=drawn) as report:
             simulated = bootstrap.simulate(events, seed=seed, subscribers=subscribers, days=days, progress=report)
-        note(
-            f"{sum(simulated.events.values()):,} events, {sum(simulated.left.values()):,} subscribers who left. "
-            "Reading them in the order of their time, learning from those who leave ..."
-        )
+        events_total, left_total = sum(simulated.events.values()), sum(simulated.left.values())
+        note(around["reading"].format(events=f"{events_total:,}", left=f"{left_total:,}"))
         with progress_bar("Reading", drawn=drawn) as report:
             summary = bootstrap.run(str(events), db, until_ms=None, policy_path=None, topic=None, progress=report)
         alerts = [row.latest for row in bootstrap.alerts(db)]
-        _show_alerts(alerts, summary)
-        show_summary(summary)
-    _say_what_next(out, alerts)
+        _show_alerts(alerts, summary, words)
+        show_summary(summary, words)
+    _say_what_next(out, alerts, words)
 
 
-def _show_alerts(alerts: Sequence[AlertChanged], summary: "RunSummary") -> None:
+def _show_alerts(alerts: Sequence[AlertChanged], summary: "RunSummary", words: Wording) -> None:
+    around = words.around
     firing = [alert for alert in alerts if alert.state == "firing"]
     if not alerts:
-        show("No alert was opened: more subscribers or days would make some.")
+        show(around["none_opened"])
         return
     weeks = Counter(alert.opened_at_ms // WEEK_MS for alert in alerts)
     first, last = min(weeks), summary.stream_ms // WEEK_MS
+    headline = around["about_to_leave"].format(firing=f"{len(firing):,}", day=day_text(summary.stream_ms, words))
     show(
-        f"[bold]{len(firing):,} subscribers are about to leave on {day(summary.stream_ms)}[/]; "
-        f"the {min(TOP, len(firing))} with most at stake:",
-        alert_table(firing[:TOP]),
-        f"alerts opened each week since {day(first * WEEK_MS)}  {sparkline([weeks[w] for w in range(first, last + 1)])}"
-        f"  {len(alerts):,} in all",
+        f"[bold]{headline}[/]{around['most_at_stake'].format(count=min(TOP, len(firing)))}",
+        alert_table(firing[:TOP], words),
+        f"{around['weeks'].format(day=day_text(first * WEEK_MS, words))}  "
+        f"{sparkline([weeks[w] for w in range(first, last + 1)])}  {around['in_all'].format(count=f'{len(alerts):,}')}",
         "",
     )
 
 
-def _say_what_next(out: Path | None, alerts: Sequence[AlertChanged]) -> None:
+def _say_what_next(out: Path | None, alerts: Sequence[AlertChanged], words: Wording) -> None:
     if out is None:
-        note("To keep the events and the database and look further: forewarn demo --out demo")
+        note(words.around["keep"].format(command="forewarn demo --out demo"))
         return
-    note(f"Look further: forewarn alerts --db {out}/alerts.db")
+    note(words.around["further"].format(command=f"forewarn alerts --db {out}/alerts.db"))
     if alerts:
         note(f"              forewarn explain {alerts[0].alert_id} --db {out}/alerts.db")
     note(f"              forewarn evaluate --db {out}/alerts.db --truth {out}/events/truth.jsonl")

@@ -5,21 +5,22 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from streams.cli.alert_table import alert_json
-from streams.cli.evidence import CODES, evidence_words
+from streams.cli.alert_table import alert_json, percent_text
 from streams.cli.glyphs import signed_bar
-from streams.cli.options import db_option, examples, input_option, json_option
+from streams.cli.options import db_option, examples, input_option, json_option, language_option
 from streams.cli.output import new_table, note, show, write_lines
 from streams.cli.progress import progress_bar, wanted
 from streams.cli.shared import settings_of
-from streams.cli.words import BAND_STYLES, KINDS, moment, money, number, percent
+from streams.cli.words import BAND_STYLES, number
 from streams.core.effects import AlertChanged
+from streams.core.phrasing import day_text, evidence_text, moment_text, money_text, reason_name, said
+from streams.core.wording import Wording
 from streams.errors import ForewarnError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-SIDE_CELLS = 10
+SIDE_CELLS = 8
 
 
 @click.command(
@@ -27,14 +28,18 @@ SIDE_CELLS = 10
     epilog=examples(
         "forewarn explain a_0123456789abcdef --db alerts.db",
         "forewarn explain a_0123456789abcdef --db alerts.db --input operator --json",
+        "forewarn explain a_0123456789abcdef --db alerts.db --language zh",
     ),
 )
 @click.argument("alert")
 @db_option
 @input_option(required=False, help="Where the events are now, when they are no longer where the run read them.")
+@language_option
 @json_option
 @click.pass_context
-def explain(context: click.Context, alert: str, db: str | None, input_: str | None, as_json: bool) -> None:
+def explain(
+    context: click.Context, alert: str, db: str | None, input_: str | None, language: str | None, as_json: bool
+) -> None:
     """Show why ALERT was opened, and fold its subscriber's records again to prove every number.
 
     ALERT is an alert_id as `forewarn alerts` shows it, or the beginning of one.  Ends with 1 when the numbers
@@ -42,7 +47,7 @@ def explain(context: click.Context, alert: str, db: str | None, input_: str | No
     """
     from streams import bootstrap
 
-    settings = settings_of(context, database=db)
+    settings = settings_of(context, database=db, language=language)
     with progress_bar("Folding again", drawn=wanted(settings.progress, as_json=as_json)) as report:
         found = bootstrap.explain(settings.database, alert, input_, report)
     if as_json:
@@ -56,8 +61,9 @@ def explain(context: click.Context, alert: str, db: str | None, input_: str | No
             ]
         )
     else:
-        _show_alert(found.stored)
-        note(_verdict(found.recomputed, equal=found.equal))
+        words = bootstrap.wording(settings.language)
+        _show_alert(found.stored, words)
+        note(words.around[_verdict(found.recomputed, equal=found.equal)])
     if found.recomputed is not None and not found.equal:
         raise ForewarnError(
             f"folding the records again gave other numbers: {_differences(found.stored, found.recomputed)}",
@@ -65,53 +71,86 @@ def explain(context: click.Context, alert: str, db: str | None, input_: str | No
         )
 
 
-def _show_alert(change: AlertChanged) -> None:
+def _show_alert(change: AlertChanged, words: Wording) -> None:
     from rich.markup import escape
 
-    style = BAND_STYLES[change.band]
+    style, around = BAND_STYLES[change.band], words.around
     show(
-        f"[{style}]{percent(change.probability)} {change.band}[/]  {KINDS[change.kind]}",
-        f"{change.state}; last changed {moment(change.at_ms)} UTC: {escape(change.why)}",
-        f"alert {change.alert_id}, episode {change.episode} of {change.subscriber_id}, opened "
-        f"{moment(change.opened_at_ms)} UTC",
-        f"at stake {money(change.value_at_risk_minor, change.currency)} ({change.value_band} value), alerts from "
-        f"{percent(change.threshold)}",
-        f"[bold]{escape(change.action)}[/], by {moment(change.due_at_ms)} UTC",
+        f"[{style}]{percent_text(change.probability, words)} {words.bands[change.band]}[/]  {words.kinds[change.kind]}",
+        around["stands"].format(
+            state=words.states[change.state],
+            moment=moment_text(change.at_ms, words),
+            why=escape(said(change.why, words)),
+        ),
+        around["identity"].format(
+            alert=change.alert_id,
+            episode=change.episode,
+            subscriber=change.subscriber_id,
+            moment=moment_text(change.opened_at_ms, words),
+        ),
+        around["at_stake"].format(
+            money=money_text(change.value_at_risk_minor, change.currency, words),
+            value_band=words.value_bands[change.value_band],
+            percent=percent_text(change.threshold, words),
+        ),
+        around["act"].format(
+            action=f"[bold]{escape(said(change.action, words))}[/]", moment=moment_text(change.due_at_ms, words)
+        ),
         "",
-        _reason_table(change),
+        _reason_table(change, words),
+        _compared(change, words),
         f"[dim]{change.model_version}, {change.feature_table}, {change.policy_version}, {change.schema_version}, "
-        f"{change.signals_version or 'no signals'}[/]",
+        f"{change.signals_version or around['no_signals']}[/]",
     )
 
 
-def _reason_table(change: AlertChanged) -> "Table":
+def _reason_table(change: AlertChanged, words: Wording) -> "Table":
+    around = words.around
     largest = max((abs(reason.contribution) for reason in change.reasons), default=0.0)
     table = new_table()
-    table.add_column("reason", style="cyan", no_wrap=True)
-    table.add_column("less | more", no_wrap=True, justify="center")
-    table.add_column("share", justify="right", no_wrap=True)
-    table.add_column("evidence")
+    table.add_column(around["reason"], style="cyan", no_wrap=True)
+    table.add_column(around["less_more"], no_wrap=True, justify="center")
+    table.add_column(around["share"], justify="right", no_wrap=True)
+    table.add_column(around["change"], justify="right", no_wrap=True)
+    table.add_column(around["evidence"], overflow="fold")
     for reason in change.reasons:
-        if not reason.features:
+        if not reason.features and not reason.change:
             continue
         table.add_row(
-            CODES.get(reason.code, reason.code),
+            reason_name(reason.code, words),
             signed_bar(reason.contribution, largest, SIDE_CELLS),
             f"{reason.contribution:+.3f}",
-            "\n".join(evidence_words(evidence, change.currency) for evidence in reason.evidence),
+            _signed(reason.change),
+            "\n".join(evidence_text(evidence, change.currency, words) for evidence in reason.evidence),
         )
     table.add_section()
-    table.add_row("everybody", "", f"{change.intercept:+.3f}", "the intercept: where the model starts")
+    table.add_row(around["everybody"], "", f"{change.intercept:+.3f}", "", around["intercept"])
+    moves = [reason.change for reason in change.reasons if reason.change is not None]
     table.add_row(
-        "[bold]logit[/]", "", f"[bold]{change.logit:+.3f}[/]", f"a probability of {number(change.probability)}"
+        f"[bold]{around['logit']}[/]",
+        "",
+        f"[bold]{change.logit:+.3f}[/]",
+        _signed(sum(moves) if moves else None),
+        around["probability"].format(number=number(change.probability)),
     )
     return table
 
 
+def _signed(change: float | None) -> str:
+    return "" if change is None else f"{change:+.3f}"
+
+
+def _compared(change: AlertChanged, words: Wording) -> str:
+    since_ms = next((reason.since_ms for reason in change.reasons if reason.since_ms is not None), None)
+    if since_ms is None:
+        return words.around["not_compared"]
+    return words.around["compared"].format(day=day_text(since_ms, words))
+
+
 def _verdict(recomputed: AlertChanged | None, *, equal: bool) -> str:
     if recomputed is None:
-        return "Not computed again: the records are not at hand; --input names where they are."
-    return "Folded again from the records: every number is the same." if equal else "Folded again: NOT the same."
+        return "not_again"
+    return "same" if equal else "not_same"
 
 
 def _differences(stored: AlertChanged, recomputed: AlertChanged) -> str:

@@ -2,17 +2,20 @@
 
 A reason is exact, since the scorer is linear: the contributions of all reasons and the intercept add up to the logit.
 Its code is that of the feature that weighs most in it; its evidence is the value now, the subscriber's own usual
-value and the window.
+value and the window.  What has changed since the newest waiting snapshot is as exact: both shares are those of one
+scorer, so the changes of all reasons add up to the difference of the two logits.
 """
 
 from collections.abc import Callable
 from itertools import accumulate
+from operator import sub
+from struct import Struct
 from typing import Final
 
 from streams.core.effects import Evidence, Reason
-from streams.core.features import THEMES
+from streams.core.features import FEATURE_TABLE, NAMES, THEMES
 from streams.core.scoring import Scorer
-from streams.core.state import DAY_MS, Facts
+from streams.core.state import DAY_MS, Facts, Pending
 from streams.core.windows import Measures, complaints_70
 
 CODES: Final = {
@@ -30,11 +33,36 @@ CODES_BY_FEATURE: Final = {
     "asked_to_leave": "port_out_query", "tenure_new": "new_subscriber", "suspended": "suspended",
     "outage_near": "outage", "school_out_and_usage_fall": "school_out",
 }  # fmt: skip
+MEASURES: Final = frozenset({
+    ("answered_calls", "calls"), ("answered_calls", "per 14 days"), ("complaint_overdue", "0 or 1"),
+    ("complaints", "complaints"), ("days_since_activity", "days"), ("days_since_competitor_offer", "days"),
+    ("days_since_outage", "days"), ("days_since_request_to_leave", "days"), ("days_since_top_up", "days"),
+    ("days_to_contract_end", "days"), ("dropped_calls", "calls"), ("dropped_calls", "percent of answered"),
+    ("failed_top_ups", "percent of attempts"), ("open_complaint_age", "days"), ("revenue", "minor units"),
+    ("tenure", "days"), ("top_ups", "per 30 days"), ("voice_time", "seconds per 14 days"),
+})  # fmt: skip
+"""Every measure that is evidence of something, with its unit."""
+
+_VECTOR: Final = Struct(f"<{len(NAMES)}d")
 
 
-def reasons(scorer: Scorer, features: tuple[float, ...], facts: Facts, at_ms: int, m: Measures) -> tuple[Reason, ...]:
-    """Return one reason for each theme, the heaviest first; with the intercept they add up to the logit."""
+def reasons(  # noqa: PLR0917 - one score's whole circumstances
+    scorer: Scorer,
+    features: tuple[float, ...],
+    facts: Facts,
+    at_ms: int,
+    m: Measures,
+    waiting: Pending | None = None,
+) -> tuple[Reason, ...]:
+    """Return one reason for each theme, the heaviest first; with the intercept they add up to the logit.
+
+    Changes are those since `waiting`, the subscriber's newest snapshot; one of another feature table says nothing.
+    """
     everything = scorer.contributions(features)
+    moves, since_ms = None, None
+    if waiting is not None and waiting.feature_table == FEATURE_TABLE:
+        before = scorer.contributions(_VECTOR.unpack(waiting.features))
+        moves, since_ms = tuple(map(sub, everything, before)), waiting.at_ms
     found = []
     for theme, names, where in _LAYOUT:
         shares = everything[where]
@@ -42,7 +70,8 @@ def reasons(scorer: Scorer, features: tuple[float, ...], facts: Facts, at_ms: in
         leading = names[shares.index(max(shares) if total > 0 else min(shares))]
         code = CODES_BY_FEATURE.get(leading, CODES[theme])
         parts = {name: share for name, share in zip(names, shares, strict=True) if share}
-        found.append(Reason(code, theme, total, parts, _EVIDENCE[theme](facts, at_ms, m)))
+        evidence = _EVIDENCE[theme](facts, at_ms, m)
+        found.append(Reason(code, theme, total, parts, evidence, sum(moves[where]) if moves else None, since_ms))
     return tuple(sorted(found, key=lambda reason: (-reason.contribution, reason.theme)))
 
 

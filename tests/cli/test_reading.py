@@ -1,6 +1,7 @@
 """The commands that read a database: what they answer, to people and to programs."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from tests.cli.calling import Operator, call, lines, started
 
+CHINESE = re.compile("[\u4e00-\u9fff]")
 ALERT_FIELDS = {
     "alert_id", "subscriber_id", "kind", "state", "band", "value_band", "episode", "probability", "logit", "reasons",
     "opened_at", "at", "due_at", "action", "model_version",
@@ -54,6 +57,40 @@ def test_alerts_for_people_say_why_and_what_to_do_without_colour_in_a_pipe(opera
     assert "\x1b" not in shown.stdout
     assert "forewarn explain a_" in shown.stderr
     assert max(map(len, shown.stdout.splitlines())) <= 120
+
+
+def test_alerts_and_their_explanation_are_written_in_the_language_that_is_asked_for(operator: Operator) -> None:
+    (alert,) = lines(call("alerts", "--db", operator.db, "--json", "--limit", "1"))
+    for words in (["alerts", "--limit", "2"], ["explain", alert["alert_id"]]):
+        asked = call(*words, "--db", operator.db, "--language", "zh")
+        assert asked.exit_code == 0
+        assert "依据" in asked.stdout or "建议措施" in asked.stdout
+        set_ = call(*words, "--db", operator.db, env={"FOREWARN_LANGUAGE": "zh"})
+        assert (set_.stdout, set_.stderr) == (asked.stdout, asked.stderr)
+        assert max(map(cell_len, asked.stdout.splitlines())) <= 120
+        english = call(*words, "--db", operator.db, "--language", "en", env={"FOREWARN_LANGUAGE": "zh"})
+        assert english.stdout == call(*words, "--db", operator.db).stdout
+        assert english.stdout.isascii() or not CHINESE.search(english.stdout)
+    assert call("alerts", "--db", operator.db, "--language", "fr").exit_code == 2
+
+
+def test_json_holds_codes_in_every_language(operator: Operator) -> None:
+    (alert,) = lines(call("alerts", "--db", operator.db, "--json", "--limit", "1"))
+    for words in (["alerts", "--limit", "1"], ["explain", alert["alert_id"]]):
+        english, chinese = (call(*words, "--db", operator.db, "--json", "--language", name) for name in ("en", "zh"))
+        assert english.stdout == chinese.stdout
+
+
+def test_explain_says_what_changed_since_the_last_score_that_was_kept(operator: Operator) -> None:
+    alerts = lines(call("alerts", "--db", operator.db, "--json"))
+    compared = next(alert for alert in alerts if alert["reasons"][0]["since"] is not None)
+    total = sum(reason["change"] for reason in compared["reasons"])
+    shown = call("explain", compared["alert_id"], "--db", operator.db)
+    assert f"kept on {compared['reasons'][0]['since'][:10]}" in shown.stdout
+    assert f"{total:+.3f}" in next(line for line in shown.stdout.splitlines() if line.startswith(" logit"))
+    for alert in alerts:
+        assert len({reason["since"] for reason in alert["reasons"]}) == 1
+        assert all((reason["since"] is None) == (reason["change"] is None) for reason in alert["reasons"])
 
 
 def test_a_filter_that_matches_nothing_says_so_and_writes_nothing(operator: Operator) -> None:

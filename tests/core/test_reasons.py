@@ -1,18 +1,20 @@
 """Reasons: exact, with a known code, and with evidence that the windows confirm."""
 
 from math import fsum
+from struct import pack
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.effects import Reason
 from streams.core.events import Body, MarketEvent
-from streams.core.features import NAMES, THEME_OF, THEMES, vector
+from streams.core.features import FEATURE_TABLE, NAMES, THEME_OF, THEMES, vector
 from streams.core.reasons import CODES, CODES_BY_FEATURE, reasons
 from streams.core.scoring import Scorer
 from streams.core.signals import NO_SIGNALS, Signals
-from streams.core.state import DAY_MS, Facts
+from streams.core.state import DAY_MS, Facts, Pending
 from streams.core.windows import measure
 from tests.core.makers import (
     BANDS,
@@ -30,6 +32,14 @@ from tests.core.makers import (
     usage,
 )
 from tests.core.strategies import modest, reached
+
+STABLE_CODES = {
+    "competitor_offer", "complaint_open", "complaint_recent", "complaint_repeat", "complaint_unresolved_sla",
+    "contract_ending", "customer_profile", "drop_rate_up", "new_subscriber", "outage", "port_out_query", "school_out",
+    "setup_failures_up", "several_signs", "suspended", "topup_amount_down", "topup_failed", "topup_frequency_down",
+    "topup_gap", "usage_down", "value_loss",
+}  # fmt: skip
+"""Every code that was ever published: alerts of the past and the programs of others hold them."""
 
 EVERY_FEATURE = scorer_of(-1.0, **{name: (-1) ** i * (i % 5 + 1) / 10 for i, name in enumerate(NAMES)})
 
@@ -91,6 +101,66 @@ def test_evidence_is_what_the_windows_hold(story: tuple[list[Body], Facts], wait
         for key, (value, baseline) in evidence(reason).items():
             assert value == held.get(key, value), key
             assert baseline is None or baseline >= 0
+
+
+def snapshot(features: tuple[float, ...], at_ms: int = 7, table: str = FEATURE_TABLE) -> Pending:
+    return Pending(at_ms, pack(f"<{len(features)}d", *features), table, 0.5, "some model")
+
+
+@modest(45)
+@given(
+    reached(),
+    st.integers(0, 100 * DAY_MS),
+    st.sampled_from([scorecard(), EVERY_FEATURE]),
+    st.lists(st.floats(-50, 50), min_size=len(NAMES), max_size=len(NAMES)),
+)
+def test_the_changes_add_up_to_the_difference_of_the_logits_under_the_scorer_that_serves_now(
+    story: tuple[list[Body], Facts], wait_ms: int, scorer: Scorer, before: list[float]
+) -> None:
+    facts, at_ms = story[1], story[1].newest_ms + wait_ms
+    measures = measure(facts, at_ms, BANDS)
+    features, then = vector(facts, at_ms, measures), tuple(before)
+    why = reasons(scorer, features, facts, at_ms, measures, snapshot(then))
+    assert {reason.since_ms for reason in why} == {7}
+    total = fsum(reason.change for reason in why if reason.change is not None)
+    assert abs(total - (scorer.logit(features) - scorer.logit(then))) <= 1e-9
+    unmoved = reasons(scorer, features, facts, at_ms, measures, snapshot(features))
+    assert {reason.change for reason in unmoved} == {0.0}
+    assert [r.contribution for r in unmoved] == [r.contribution for r in why]
+
+
+def test_a_change_is_that_of_its_own_theme_alone() -> None:
+    facts = facts_of(complaint(at(0), expected_resolution_date=moment(at(2))))
+    overdue = scorer_of(0.0, complaint_overdue=0.9, tenure=0.1)
+    earlier, later = measure(facts, at(1), BANDS), measure(facts, at(5), BANDS)
+    waiting = snapshot(vector(facts, at(1), earlier), at(1))
+    why = reasons(overdue, vector(facts, at(5), later), facts, at(5), later, waiting)
+    changes = {reason.theme: reason.change for reason in why}
+    assert changes.pop("complaints") == pytest.approx(0.9, abs=1e-12)
+    assert changes.pop("tenure") == pytest.approx(0.0, abs=0.01)
+    assert set(changes.values()) == {0.0}
+
+
+def test_nothing_is_said_to_have_changed_since_no_snapshot_or_one_of_another_feature_table() -> None:
+    facts = facts_of(top_up(at(0)))
+    m = measure(facts, at(3), BANDS)
+    features = vector(facts, at(3), m)
+    for waiting in (None, snapshot(features, table="features-another")):
+        why = reasons(EVERY_FEATURE, features, facts, at(3), m, waiting)
+        assert {(reason.change, reason.since_ms) for reason in why} == {(None, None)}
+
+
+def test_a_reason_that_was_stored_before_changes_were_said_is_still_read() -> None:
+    stored = {"code": "outage", "theme": "service", "contribution": 0.5, "features": {}, "evidence": []}
+    assert msgspec.convert(stored, Reason) == Reason("outage", "service", 0.5, {}, (), None, None)
+
+
+def test_no_code_was_ever_renamed_or_removed() -> None:
+    assert {*CODES.values(), *CODES_BY_FEATURE.values()} >= STABLE_CODES
+
+
+def test_a_new_code_is_noted_down_so_that_it_stays() -> None:
+    assert {*CODES.values(), *CODES_BY_FEATURE.values()} <= STABLE_CODES
 
 
 @pytest.mark.parametrize("names", [CODES, CODES_BY_FEATURE], ids=["themes", "features"])
