@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from streams.core.decode import epoch_ms
+from streams.core.wording import LANGUAGES
 
 LOOPBACK: Final = "127.0.0.1"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -95,6 +96,15 @@ def json_option(command: F) -> F:
     """Add `--json`, for programs."""
     return click.option(
         "--json", "as_json", is_flag=True, help="One JSON object a line on standard output, and no progress bar."
+    )(command)
+
+
+def language_option(command: F) -> F:
+    """Add `--language`, in which alerts are written for people."""
+    return click.option(
+        "--language",
+        type=click.Choice(LANGUAGES),
+        help="The language for people; --json keeps its codes.  [default: the setting, else en]",
     )(command)
 
 

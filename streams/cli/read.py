@@ -2,16 +2,18 @@
 
 from heapq import nlargest
 from itertools import islice
+from typing import get_args
 
 import click
 
 from streams.cli.alert_table import alert_json, alert_table
 from streams.cli.glyphs import bar
-from streams.cli.options import at_option, db_option, examples, json_option, limit_option
+from streams.cli.options import at_option, db_option, examples, json_option, language_option, limit_option
 from streams.cli.output import new_table, note, show, write_lines
 from streams.cli.progress import progress_bar, wanted
-from streams.cli.shared import database_of, settings_of
-from streams.cli.words import BANDS, KINDS, moment, percent
+from streams.cli.shared import settings_of
+from streams.cli.words import BANDS, moment, percent
+from streams.core.effects import ChurnKind
 from streams.core.outputs import rfc3339
 
 ROWS = 25
@@ -22,6 +24,7 @@ ROWS = 25
     epilog=examples(
         "forewarn alerts --db alerts.db",
         "forewarn alerts --db alerts.db --state firing --band critical --band high",
+        "forewarn alerts --db alerts.db --language zh",
         "forewarn alerts --db alerts.db --json | jq -r 'select(.probability > 0.5) | .alert_id'",
     ),
 )
@@ -34,8 +37,18 @@ ROWS = 25
     help="Only alerts in this state; may be repeated.",
 )
 @click.option("--band", "bands", multiple=True, type=click.Choice(BANDS), help="Only this risk band; may be repeated.")
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(list(KINDS)), help="Only this kind; may be repeated.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(get_args(ChurnKind)),
+    help="Only this kind; may be repeated.",
+)
+@click.option(
+    "--held-out", is_flag=True, help="Those of the held-out subscribers instead, of whom nobody is to be told."
+)
 @limit_option(ROWS)
+@language_option
 @json_option
 @click.pass_context
 def alerts(
@@ -44,7 +57,9 @@ def alerts(
     states: tuple[str, ...],
     bands: tuple[str, ...],
     kinds: tuple[str, ...],
+    held_out: bool,
     limit: int | None,
+    language: str | None,
     as_json: bool,
 ) -> None:
     """List the alerts that have fired, as they stand: those that still fire and have most at stake first.
@@ -53,8 +68,8 @@ def alerts(
     """
     from streams import bootstrap
 
-    database = database_of(context, db)
-    rows = bootstrap.alerts(database, states or None, bands or None, kinds or None)
+    settings = settings_of(context, database=db, language=language)
+    rows = bootstrap.alerts(settings.database, states or None, bands or None, kinds or None, held_out=held_out)
     shown = rows[: _rows(limit, as_json=as_json)]
     if as_json:
         write_lines(
@@ -63,13 +78,15 @@ def alerts(
             for row in shown
         )
         return
+    words = bootstrap.wording(settings.language)
     if not rows:
-        note("No alerts (of this state, band or kind).")
+        note(words.around["no_alerts"])
         return
-    show(alert_table([row.latest for row in shown]))
+    show(alert_table([row.latest for row in shown], words))
     if len(shown) < len(rows):
-        note(f"{len(shown)} of {len(rows)} alerts; --limit 0 shows all.")
-    note(f"Why: forewarn explain {shown[0].latest.alert_id} --db {database}")
+        note(words.around["some_alerts"].format(shown=len(shown), all=len(rows)))
+    command = f"forewarn explain {shown[0].latest.alert_id} --db {settings.database}"
+    note(words.around["why_next"].format(command=command))
 
 
 @click.command(

@@ -56,5 +56,5 @@ def run(
     if as_json:
         write_lines([summary])
         return
-    show_summary(summary)
+    show_summary(summary, bootstrap.wording(settings.language))
     note(f"Next: forewarn alerts --db {settings.database}")

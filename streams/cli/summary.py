@@ -4,28 +4,32 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from streams.cli.output import show_facts
-from streams.cli.words import BANDS, KINDS, moment, number
+from streams.cli.words import BANDS, moment, number
+from streams.core.wording import Wording
 
 if TYPE_CHECKING:
     from streams.bootstrap import RunSummary
 
 
-def show_summary(summary: "RunSummary") -> None:
+def show_summary(summary: "RunSummary", words: Wording) -> None:
     """Print the summary of a run to standard output."""
-    show_facts("Summary", _lines(summary))
+    show_facts("Summary", _lines(summary, words))
 
 
-def _lines(s: "RunSummary") -> list[tuple[str, str]]:
+def _lines(s: "RunSummary", words: Wording) -> list[tuple[str, str]]:
     total = sum(s.events.values())
     refused = sum(s.dead_letters.values())
+    named: Mapping[str, str] = {str(kind): text for kind, text in words.kinds.items()}
     lines = [
         ("events", f"{total:,}  ({counts(s.events)})" if total else "0"),
         ("until", moment(s.stream_ms) + " UTC" if s.stream_ms else "nothing read"),
         ("repeated, late", f"{s.duplicates:,} repeated, {s.late:,} too late to count"),
+        ("leavings that settled nothing", f"{s.unmatched:,}  (nobody by that name, or no score waited for it)"),
         ("dead letters", f"{refused:,}  ({counts(s.dead_letters)})" if refused else "0"),
         ("subscribers", f"{s.subscribers:,}, scored {s.scored:,} times, {s.examples:,} examples settled"),
         ("alerts by band", counts(s.alerts_by_band, BANDS) or "none"),
-        ("alerts by kind", counts({KINDS.get(kind, kind): n for kind, n in s.alerts_by_kind.items()}) or "none"),
+        ("alerts by kind", counts({named.get(kind, kind): n for kind, n in s.alerts_by_kind.items()}) or "none"),
+        ("alerts held out", f"{s.alerts_held_out:,}  (nobody is told, so that the others can be compared with them)"),
         ("model", s.model_version),
     ]
     if s.prequential:

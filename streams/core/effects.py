@@ -13,7 +13,8 @@ AlertChange = Literal["opened", "fired", "worsened", "eased", "dropped", "resolv
 RiskBand = Literal["low", "medium", "high", "critical"]
 ValueBand = Literal["low", "mid", "high"]
 ChurnKind = Literal["natural", "involuntary", "competitive", "service_fault", "value_loss"]
-LabelKind = Literal["port_out", "termination", "inactivity", "stayed"]
+LabelKind = Literal["port_out", "termination", "inactivity", "value_loss", "stayed"]
+Treatment = Literal["none", "alerted", "contacted", "held_out"]
 
 
 class DeadLetter(Struct, frozen=True, gc=False):
@@ -55,13 +56,19 @@ class Evidence(Struct, frozen=True, gc=False):
 
 
 class Reason(Struct, frozen=True, gc=False):
-    """One theme's share of the logit, with the feature contributions that add up to it."""
+    """One theme's share of the logit, with the feature contributions that add up to it.
+
+    `change` is how much more the share is than at `since_ms`, when the newest waiting snapshot was taken, both under
+    the scorer that serves now; None where none was waiting.
+    """
 
     code: str
     theme: str
     contribution: float
     features: dict[str, float]
     evidence: tuple[Evidence, ...]
+    change: float | None = None
+    since_ms: int | None = None
 
 
 class AlertChanged(Struct, frozen=True, gc=False):
@@ -97,10 +104,16 @@ class AlertChanged(Struct, frozen=True, gc=False):
     group_id: str | None
     area_id: str | None
     signals_version: str | None = None
+    held_out: bool = False
 
 
 class LabelledExample(Struct, frozen=True, gc=False):
-    """A past snapshot whose outcome is settled: the features as served, the label, and when it could be known."""
+    """A past snapshot whose outcome is settled: the features as served, the label, and when it could be known.
+
+    `treatment` is the most that was done about the subscriber until then.  A `provisional` one says before the horizon
+    has closed what its first days showed; the final one of the same snapshot, which alone is judged, has the label that
+    was told then in `corrects`.
+    """
 
     example_id: str
     subscriber_id: str
@@ -113,10 +126,17 @@ class LabelledExample(Struct, frozen=True, gc=False):
     closed_at_ms: int
     probability: float
     model_version: str
+    treatment: Treatment = "none"
+    provisional: bool = False
+    corrects: bool | None = None
 
 
 class Repeated(Struct, frozen=True, gc=False):
     """The event was applied before, or another with its id was: nothing changed."""
 
 
-Effect = LateEvent | AlertChanged | LabelledExample | Repeated
+class Unmatched(Struct, frozen=True, gc=False):
+    """A leaving settled nothing: nobody by that name was known, or no score was waiting for its outcome."""
+
+
+Effect = LateEvent | AlertChanged | LabelledExample | Repeated | Unmatched

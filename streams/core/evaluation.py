@@ -75,10 +75,14 @@ Metric = Callable[[Sequence[float], Sequence[bool], Weights], float | None]
 """Probabilities, labels, whole-number weights of the same length to a score, or None where it has no meaning."""
 
 
-def _ties(
+def tie_counts(
     probabilities: Sequence[float], labels: Sequence[bool], weights: Weights | None
 ) -> list[tuple[float, int, int]]:
-    """Return (probability, rows, positives) for each distinct probability, the highest first."""
+    """Return (probability, rows, positives) for each distinct probability, the highest first.
+
+    >>> tie_counts([0.1, 0.9, 0.9], [False, True, False], None)
+    [(0.9, 2, 1), (0.1, 1, 0)]
+    """
     shares = weights if weights is not None else [1] * len(labels)
     rows = sorted(zip(probabilities, labels, shares, strict=True), key=itemgetter(0), reverse=True)
     ties: list[tuple[float, int, int]] = []
@@ -100,7 +104,7 @@ def auc(probabilities: Sequence[float], labels: Sequence[bool], weights: Weights
     0.875
     """
     above = doubled = positives = 0
-    for _, count, positive in _ties(probabilities, labels, weights):
+    for _, count, positive in tie_counts(probabilities, labels, weights):
         negative = count - positive
         doubled += negative * (2 * positives + positive)
         positives += positive
@@ -118,7 +122,7 @@ def average_precision(
     """
     seen = found = 0
     area = 0.0
-    for _, count, positive in _ties(probabilities, labels, weights):
+    for _, count, positive in tie_counts(probabilities, labels, weights):
         seen += count
         found += positive
         area += found / seen * positive
@@ -138,7 +142,7 @@ def top_share(
     """
     if not 0.0 < share <= 1.0:
         raise ValueError("share must be above 0 and at most 1")
-    ties = _ties(probabilities, labels, weights)
+    ties = tie_counts(probabilities, labels, weights)
     total = sum(count for _, count, _ in ties)
     positives = sum(positive for _, _, positive in ties)
     if not total:
@@ -207,7 +211,7 @@ def reliability(
     >>> reliability([0.8, 0.6, 0.2, 0.0], [True, False, False, False], bins=2)
     (Bin(count=2, expected=0.7, observed=0.5), Bin(count=2, expected=0.1, observed=0.0))
     """
-    ties = _ties(probabilities, labels, weights)
+    ties = tie_counts(probabilities, labels, weights)
     total = sum(count for _, count, _ in ties)
     bins = min(bins, total)
     edges = iter([total * number // bins for number in range(1, bins + 1)])

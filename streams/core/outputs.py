@@ -21,11 +21,11 @@ from streams.core.effects import (
     ChurnKind,
     DeadLetter,
     DeadLetterReason,
-    Evidence,
     LabelKind,
     LabelledExample,
     Reason,
     RiskBand,
+    Treatment,
     ValueBand,
 )
 from streams.core.events import (
@@ -40,7 +40,7 @@ from streams.core.events import (
     SubscriberId,
 )
 
-SCHEMA_VERSION: Final = "contracts-6a8d21b1"
+SCHEMA_VERSION: Final = "contracts-3a7dc3ec"
 """Names the released contracts, inputs and outputs: the start of the SHA-256 of `schemas/history/LOCK`."""
 
 DETAIL_CHARS_MAX: Final = 512
@@ -106,6 +106,15 @@ class ReasonMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, k
     contribution: float
     features: Annotated[tuple[ContributionMessage, ...], Meta(max_length=256)]
     evidence: Annotated[tuple[EvidenceMessage, ...], Meta(max_length=64)]
+    change: float | None = None
+    since: TimeText | None = None
+
+    def __post_init__(self) -> None:
+        # As above: null would be read back as "nothing to compare with".
+        if self.change is not None and not isfinite(self.change):
+            raise ValueError("change is not a finite number")
+        if self.since is not None:
+            _check_times(self.since)
 
 
 class PositionMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
@@ -149,12 +158,13 @@ class AlertMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
     group_id: Reference | None = None
     area_id: Reference | None = None
     signals_version: VersionName | None = None
+    held_out: bool = False
 
     def __post_init__(self) -> None:
         _check_times(self.event_time, self.opened_at, self.due_at)
 
 
-class ExampleMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+class ExampleMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A past snapshot whose outcome is settled, features as served: topic `examples`, key `subscriber_id`."""
 
     example_id: Reference
@@ -168,6 +178,9 @@ class ExampleMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, 
     closed_at: TimeText
     probability: Probability
     model_version: VersionName
+    treatment: Treatment = "none"
+    provisional: bool = False
+    corrects: bool | None = None
 
     def __post_init__(self) -> None:
         _check_times(self.snapshot_at, self.knowable_at, self.closed_at)
@@ -293,6 +306,7 @@ def alert_message(change: AlertChanged) -> AlertMessage:
         group_id=change.group_id,
         area_id=change.area_id,
         signals_version=change.signals_version,
+        held_out=change.held_out,
     )
 
 
@@ -310,6 +324,9 @@ def example_message(example: LabelledExample) -> ExampleMessage:
         closed_at=rfc3339(example.closed_at_ms),
         probability=example.probability,
         model_version=example.model_version,
+        treatment=example.treatment,
+        provisional=example.provisional,
+        corrects=example.corrects,
     )
 
 
@@ -349,17 +366,9 @@ def _reason_message(reason: Reason) -> ReasonMessage:
         features=tuple(
             ContributionMessage(feature=feature, contribution=share) for feature, share in reason.features.items()
         ),
-        evidence=tuple(_evidence_message(evidence) for evidence in reason.evidence),
-    )
-
-
-def _evidence_message(evidence: Evidence) -> EvidenceMessage:
-    return EvidenceMessage(
-        measure=evidence.measure,
-        unit=evidence.unit,
-        value=evidence.value,
-        baseline=evidence.baseline,
-        window_days=evidence.window_days,
+        evidence=tuple(EvidenceMessage(**msgspec.structs.asdict(evidence)) for evidence in reason.evidence),
+        change=reason.change,
+        since=None if reason.since_ms is None else rfc3339(reason.since_ms),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from streams.core.effects import ChurnKind, RiskBand, ValueBand
+from streams.core.effects import ChurnKind, LabelKind, RiskBand, ValueBand
 from streams.core.features import THEMES
 from streams.core.state import DAY_MS, RARE_DAYS
 
@@ -21,6 +21,7 @@ Hours = Annotated[int, Meta(ge=0, le=8760)]
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 Minor = Annotated[int, Meta(ge=0)]
 LearnAt = Literal["close", "knowable"]
+Learner = Literal["steady", "adagrad", "hazard", "dynamic"]
 
 
 class Time(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -29,13 +30,29 @@ class Time(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     lateness_days: Annotated[int, Meta(ge=0, le=30)]
 
 
-class Label(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The definition of leaving: within `horizon_days` of a snapshot, explicitly, by inactivity, or either."""
+class Label(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """The definition of leaving within `horizon_days` of a snapshot, and when a label is learned.
+
+    `explicit`, `inactivity` and `value_loss` say which ways of leaving count.  `learn_at` is one time for all labels,
+    or one by kind (those that are not named: at the close).  `surrogate_days` after a snapshot its first days are
+    learned from already, and corrected at the close; 0 does not.
+    """
 
     horizon_days: Days
     explicit: bool
     inactivity: bool
-    learn_at: LearnAt
+    value_loss: bool = False
+    learn_at: LearnAt | dict[LabelKind, LearnAt]
+    surrogate_days: Annotated[int, Meta(ge=0, le=3650)] = 0
+
+
+class Holdout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """The share of subscribers, drawn by their ids, of whom nobody is notified: they show what retention gains."""
+
+    share: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.0
+
+
+NOBODY: Final = Holdout()
 
 
 class Snapshots(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -96,9 +113,16 @@ class Play(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     due_hours: dict[Literal["low", "medium", "high", "critical"], Annotated[int, Meta(ge=1, le=8760)]]
 
 
-class Training(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the model learns: step, sampling of negatives, base rate, when a version is published."""
+class Training(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """How the model learns: recipe, step, sampling of negatives, base rate, when a version is published.
 
+    `challengers` are recipes that learn beside it, and `promotion` says who lets one of them serve: a person, or the
+    trainer.
+    """
+
+    learner: Learner = "steady"
+    challengers: tuple[Learner, ...] = ()
+    promotion: Literal["manual", "automatic"] = "manual"
     step: Annotated[float, Meta(gt=0.0, le=1.0)]
     keep_negatives: Annotated[float, Meta(gt=0.0, le=1.0)]
     base_rate: Annotated[float, Meta(gt=0.0, lt=1.0)]
@@ -117,6 +141,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     alerting: Rules
     risk: Risk
     training: Training
+    holdout: Holdout = NOBODY
     kinds: dict[str, ChurnKind]
     plays: dict[ChurnKind, Play]
     version: str = ""
@@ -177,7 +202,10 @@ def policy_from(tree: dict[str, Any]) -> Policy:
     problem = _contradiction(policy)
     if problem:
         raise PolicyError(f"the policy contradicts itself: {problem}")
-    canonical = msgspec.json.encode(policy, order="sorted")
+    decided = msgspec.to_builtins(policy)
+    if policy.holdout == NOBODY:
+        del decided["holdout"]  # As it was before there was one, so that what was published then has its version still.
+    canonical = msgspec.json.encode(decided, order="sorted")
     return msgspec.structs.replace(policy, version="policy-" + blake2b(canonical, digest_size=4).hexdigest())
 
 
@@ -189,8 +217,13 @@ def _contradiction(policy: Policy) -> str | None:
         return "risk.medium_from, high_from and critical_from must rise"
     if policy.value.mid_from_minor >= policy.value.high_from_minor:
         return "value.mid_from_minor must be below value.high_from_minor"
-    if not (policy.label.explicit or policy.label.inactivity):
-        return "label.explicit and label.inactivity cannot both be off"
+    if policy.training.learner in policy.training.challengers:
+        return f"training.challengers names {policy.training.learner!r}, which is training.learner"
+    label = policy.label
+    if not (label.explicit or label.inactivity or label.value_loss):
+        return "label.explicit, label.inactivity and label.value_loss cannot all be off"
+    if label.surrogate_days >= label.horizon_days:
+        return "label.surrogate_days must be below label.horizon_days"
     if policy.time.lateness_days > RARE_DAYS - 60:
         return f"time.lateness_days may be {RARE_DAYS - 60} at most"
     themes = [theme.name for theme in THEMES]

@@ -7,12 +7,12 @@ model version become the same `Scorer`; nothing here knows how to learn.
 
 import tomllib
 from hashlib import sha256
-from math import exp, isfinite
+from math import exp, expm1, isfinite, log1p
 from operator import mul, sub
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from streams.core.features import FEATURE_TABLE, NAMES
 
@@ -38,7 +38,8 @@ class ForeignTableError(ModelError):
 class ModelVersion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One published version of a linear model, whole and plain: its JSON is all that a scorer needs.
 
-    `contribution_i = weights_i * (x_i - means_i) / scales_i`, and 0 where `scales_i` is 0.
+    `contribution_i = weights_i * (x_i - means_i) / scales_i`, and 0 where `scales_i` is 0.  With `periods` the
+    logit is that of leaving within one of so many equal periods of the horizon; else it is that of the whole horizon.
     """
 
     name: str
@@ -55,6 +56,8 @@ class ModelVersion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     positives: int
     source_position: int
     metrics: dict[str, float]
+    # Unset it is not in the JSON, so that the hashes of versions that know nothing of it hold.
+    periods: Annotated[float, Meta(gt=0.0, le=1000.0)] | UnsetType = UNSET
     hash: str = ""
 
     @property
@@ -94,13 +97,17 @@ def read_version(data: bytes) -> ModelVersion:
 
 
 class Scorer(Struct, frozen=True):
-    """A linear scorer over the feature table: `slopes` in logit per unit, `usual` what contributes nothing."""
+    """A linear scorer over the feature table: `slopes` in logit per unit, `usual` what contributes nothing.
+
+    Its probability is `probability(logit, periods)`.
+    """
 
     version: str
     intercept: float
     slopes: tuple[float, ...]
     usual: tuple[float, ...]
     bias: float
+    periods: float = 1.0
 
     def logit(self, features: tuple[float, ...]) -> float:
         """Return the log-odds of leaving for features in the table's order."""
@@ -112,12 +119,14 @@ class Scorer(Struct, frozen=True):
         return tuple(map(mul, self.slopes, map(sub, features, self.usual)))
 
 
-def probability(logit: float) -> float:
-    """Return the probability of a logit, without overflow.
+def probability(logit: float, periods: float = 1.0) -> float:
+    """Return the probability of a logit, without overflow; over several periods, that it happens in one of them.
 
-    >>> probability(0.0), probability(-1e9)
-    (0.5, 0.0)
+    >>> probability(0.0), probability(-1e9), probability(0.0, 2.0)
+    (0.5, 0.0, 0.75)
     """
+    if periods != 1.0:
+        return -expm1(-periods * (max(logit, 0.0) + log1p(exp(-abs(logit)))))
     if logit < -LOGIT_MAX:
         return 0.0
     return 1.0 / (1.0 + exp(-logit))
@@ -133,14 +142,17 @@ def scorer_from(version: ModelVersion) -> Scorer:
     if version.feature_table != FEATURE_TABLE or version.features != NAMES:
         raise ForeignTableError(version)
     slopes = tuple(w / s if s else 0.0 for w, s in zip(version.weights, version.scales, strict=True))
-    return _scorer(version.served_as, version.intercept, slopes, version.means)
+    periods = 1.0 if isinstance(version.periods, UnsetType) else version.periods
+    return _scorer(version.served_as, version.intercept, slopes, version.means, periods)
 
 
-def _scorer(name: str, intercept: float, slopes: tuple[float, ...], usual: tuple[float, ...]) -> Scorer:
+def _scorer(
+    name: str, intercept: float, slopes: tuple[float, ...], usual: tuple[float, ...], periods: float = 1.0
+) -> Scorer:
     bias = intercept - sum(map(mul, slopes, usual))
     if not (isfinite(bias) and all(map(isfinite, slopes))):
         raise ModelError(f"{name} holds a number that is not finite")
-    return Scorer(name, intercept, slopes, usual, bias)
+    return Scorer(name, intercept, slopes, usual, bias, periods)
 
 
 class Weight(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,17 +1,18 @@
 """A state and the snapshots that wait in it as records of their own: a snapshot never changes, its state does all day.
 
 A waiting snapshot is larger than the rest of its state.  Where states are written again and again it is written once,
-and its place in the state holds only when it was taken and the revenue that has come since.
+and its place in the state holds only when it was taken and what has happened since.
 """
 
 from collections.abc import Mapping
-from sys import intern
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from streams.core.state import Pending, SubscriberState, UnreadableStateError, pack
 
+NAMES_KEPT: Final = 1_024
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Pending).decode
 
@@ -22,7 +23,7 @@ def pack_apart(state: SubscriberState) -> bytes:
     if not watch.pending:
         return pack(state)
     whole = watch.pending
-    watch.pending = [Pending(p.at_ms, b"", "", 0.0, "", p.first_revenue_ms) for p in whole]
+    watch.pending = [Pending(p.at_ms, b"", "", 0.0, "", p.first_revenue_ms, p.treated, p.told) for p in whole]
     try:
         return pack(state)
     finally:
@@ -32,7 +33,7 @@ def pack_apart(state: SubscriberState) -> bytes:
 def pack_snapshot(snapshot: Pending) -> bytes:
     """Return what a snapshot holds as bytes, the same as long as it waits."""
     s = snapshot
-    return _encode(Pending(s.at_ms, s.features, s.feature_table, s.probability, s.model_version))
+    return _encode(Pending(s.at_ms, s.features, s.feature_table, s.probability, s.model_version, band=s.band))
 
 
 def joined(state: SubscriberState, snapshots: Mapping[int, bytes]) -> SubscriberState:
@@ -51,7 +52,12 @@ def joined(state: SubscriberState, snapshots: Mapping[int, bytes]) -> Subscriber
             raise UnreadableStateError(f"the snapshot of {hollow.at_ms} is missing") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UnreadableStateError(f"the snapshot of {hollow.at_ms} cannot be read: {error}") from error
-        whole.first_revenue_ms = hollow.first_revenue_ms
-        # A few names stand in millions of snapshots: each is kept once.
-        whole.feature_table, whole.model_version = intern(whole.feature_table), intern(whole.model_version)
+        whole.first_revenue_ms, whole.treated, whole.told = hollow.first_revenue_ms, hollow.treated, hollow.told
+        whole.feature_table, whole.model_version = _kept(whole.feature_table), _kept(whole.model_version)
     return state
+
+
+@lru_cache(maxsize=NAMES_KEPT)
+def _kept(name: str) -> str:
+    """Return the name that is equal: a few names stand in millions of snapshots, and each is kept once."""
+    return name

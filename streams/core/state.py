@@ -162,7 +162,11 @@ class AlertState(Struct, array_like=True, gc=False, frozen=True):
 
 
 class Pending(Struct, array_like=True, gc=False):
-    """A snapshot that waits for its outcome: the features as served (packed doubles) and the score that was served."""
+    """A snapshot that waits for its outcome: the features as served (packed doubles) and the score that was served.
+
+    `treated` and `told` are places in `TREATMENTS` and `TOLD`, `band` is the value band at the snapshot.  The last
+    three are new: a snapshot that was packed without them has zeros.
+    """
 
     at_ms: int
     features: bytes
@@ -170,6 +174,9 @@ class Pending(Struct, array_like=True, gc=False):
     probability: float
     model_version: str
     first_revenue_ms: int = 0
+    treated: int = 0
+    told: int = 0
+    band: int = 0
 
 
 INACTIVE: Final = AlertState()

@@ -14,28 +14,39 @@ from msgspec.structs import force_setattr
 
 from streams.core.alerting import MOVES, Circumstances, moved, signal, stayed
 from streams.core.announcing import Scored, announce
-from streams.core.effects import ChurnKind, Effect, LateEvent, Reason, Repeated
+from streams.core.effects import ChurnKind, Effect, LateEvent, Reason, Repeated, Unmatched
 from streams.core.events import INPUTS, PARTITIONS_MAX, Complaint, Event, Outcome, Wake
 from streams.core.features import FEATURE_TABLE, vector
 from streams.core.fold import CONSENT, Folded, Life, fold, is_revenue, life_after
 from streams.core.learning import (
+    ALERTED,
+    CONTACTED,
+    EXPLICIT_KINDS,
+    HELD_OUT,
+    HIGH_BAND,
     is_gone,
+    is_held_out,
     last_revenue_ms,
     note_revenue,
+    note_treatment,
     settle_at_leaving,
     settle_closed,
     take_snapshot,
+    tell_early,
 )
 from streams.core.policy import HOUR_MS, Policy, Rule
 from streams.core.reasons import reasons
 from streams.core.scoring import Scorer, probability
 from streams.core.signals import NO_SIGNALS, Signals
-from streams.core.state import DAY_MS, INACTIVE, Facts, SubscriberState, new_state
+from streams.core.state import DAY_MS, INACTIVE, Facts, SubscriberState, Watch, new_state
 from streams.core.windows import measure
 
 _TOPICS: Final = tuple(INPUTS)
 _REPEATED: Final = (Repeated(),)
 _APPLIED, _REPEATED_EVENT, _ = Folded
+_UNMATCHED: Final = (Unmatched(),)
+_CONTACTS: Final = frozenset({"contacted", "retained"})
+_NOBODY_REACHED: Final = frozenset({"not_reached", "wrong_number", "no_action"})
 _HERE: Final = 0
 """`Life.HERE`, and `Folded`'s members, without the price of looking them up in their classes."""
 
@@ -63,6 +74,7 @@ class Context(Struct, frozen=True):
     slot_ms: int = 0
     score_every_ms: int = 0
     quiet_every_ms: int = 0
+    surrogate_ms: int = 0
 
     def __post_init__(self) -> None:
         """Lay out what the policy says."""
@@ -77,6 +89,7 @@ class Context(Struct, frozen=True):
         force_setattr(self, "slot_ms", scoring.at_hour * HOUR_MS)
         force_setattr(self, "lateness_ms", self.policy.lateness_ms)
         force_setattr(self, "horizon_ms", self.policy.label.horizon_days * DAY_MS)
+        force_setattr(self, "surrogate_ms", self.policy.label.surrogate_days * DAY_MS)
         force_setattr(self, "snapshot_every_ms", self.policy.snapshots.every_days * DAY_MS)
         force_setattr(self, "active_ms", self.policy.snapshots.active_days * DAY_MS)
         force_setattr(self, "dormant_ms", self.policy.snapshots.dormant_days * DAY_MS)
@@ -101,8 +114,11 @@ def step(
     wake_ms = watch.next_wake_ms
     if (not wake_ms or wake_ms - at_ms > context.wait_ms_max) and facts.life == _HERE:
         watch.next_wake_ms = _next_slot_ms(_present_ms(state), context.slot_ms)
-    if type(body) is Outcome and facts.life_at_ms == at_ms and life_after(body):
-        return state, _on_leaving(state, body.subscriber_id, at_ms, context)
+    if type(body) is Outcome:
+        if body.change in _CONTACTS and body.contact_outcome not in _NOBODY_REACHED:
+            note_treatment(watch, CONTACTED, at_ms)
+        if facts.life_at_ms == at_ms and life_after(body):
+            return state, _on_leaving(state, body.subscriber_id, at_ms, context)
     if type(body) is Complaint and body.change == "created":
         return state, _on_complaint(state, body.subscriber_id, context)
     return state, ()
@@ -124,8 +140,10 @@ def _on_complaint(state: SubscriberState, subscriber_id: str, context: Context) 
 
 def _on_leaving(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[Effect, ...]:
     """Settle what waited for this outcome, end the alert, and let the subscriber rest."""
-    life = Life(state.facts.life)
-    effects = settle_at_leaving(state.watch, subscriber_id, at_ms, life, context.policy.label)
+    life, label = Life(state.facts.life), context.policy.label
+    effects: tuple[Effect, ...] = settle_at_leaving(state.watch, subscriber_id, at_ms, life, label)
+    if not effects and label.explicit and life in EXPLICIT_KINDS:
+        effects = _UNMATCHED
     is_alerted = state.watch.alert.state != "inactive"
     ended = _assess(state, subscriber_id, _present_ms(state), context) if is_alerted else ()
     if not state.watch.pending:
@@ -137,7 +155,10 @@ def _on_wake(state: SubscriberState, subscriber_id: str, at_ms: int, context: Co
     facts, watch, policy = state.facts, state.watch, context.policy
     effects: tuple[Effect, ...] = ()
     if watch.pending and watch.pending[0].at_ms + context.horizon_ms < at_ms:
-        effects = settle_closed(watch, subscriber_id, at_ms, policy.label)
+        band = measure(facts, at_ms, context.bands).band if policy.label.value_loss else HIGH_BAND
+        effects = settle_closed(watch, subscriber_id, at_ms, policy.label, band)
+    if context.surrogate_ms:
+        effects += tell_early(watch, subscriber_id, at_ms, policy.label)
     if facts.life == _HERE:
         effects += _assess(state, subscriber_id, at_ms, context)
     watch.next_wake_ms = _next_wake_ms(state, subscriber_id, at_ms, context)
@@ -151,7 +172,7 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
     features = vector(facts, at_ms, measures)
     logit = scorer.logit(features)
     watch.scored_at_ms = at_ms
-    watch.probability = chance = probability(logit)
+    watch.probability = chance = probability(logit, scorer.periods)
     effects: tuple[Effect, ...] = ()
     rule = context.rules[max(measures.band, measures.band_before)]
     if chance >= rule.close_at or watch.alert is not INACTIVE:
@@ -163,13 +184,23 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
         if move is None:
             watch.alert = stayed(watch.alert, now, sign)
         else:
-            why = reasons(scorer, features, facts, at_ms, measures)
+            why = reasons(scorer, features, facts, at_ms, measures, watch.pending[-1] if watch.pending else None)
             watch.alert = moved(watch.alert, move, now, rule, _kind(why, policy))
             scored = Scored(at_ms, logit, chance, measures, why, context.signals)
             effects = (announce(subscriber_id, facts, watch.alert, move, scored, scorer, policy),)
+            if watch.alert.state == "firing":
+                note_treatment(watch, _treated(watch, subscriber_id, policy), at_ms)
     if _snapshot_is_due(state, subscriber_id, at_ms, context):
-        take_snapshot(watch, at_ms, features, FEATURE_TABLE, scorer.version)
+        treated = _treated(watch, subscriber_id, policy)
+        take_snapshot(watch, at_ms, features, FEATURE_TABLE, scorer.version, treated, measures.band)
     return effects
+
+
+def _treated(watch: Watch, subscriber_id: str, policy: Policy) -> int:
+    """Return what an alert does about its subscriber: somebody is told of it while it fires, unless nobody is to be."""
+    if watch.alert.state != "firing":
+        return 0
+    return HELD_OUT if is_held_out(subscriber_id, policy.holdout.share) else ALERTED
 
 
 def _kind(why: tuple[Reason, ...], policy: Policy) -> ChurnKind:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.core.decode import decode
-from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent
+from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent, Unmatched
 from streams.core.events import INPUTS, Event, Record, source_number
 from streams.core.outputs import Outgoing, outgoing, redrives_of
 from streams.core.step import Context
@@ -342,6 +342,8 @@ class Slot(Counts):
             elif isinstance(effect, LabelledExample):
                 self._outputs.append(outgoing(effect))
                 self._count("examples")
+            elif isinstance(effect, Unmatched):
+                self._count("unmatched")
             elif isinstance(effect, LateEvent):
                 self._count("late")
             else:

@@ -14,10 +14,11 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent
+from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent, Unmatched
 from streams.core.events import INPUTS, MARKET, PARTITIONS_MAX, Event, Notice
 from streams.core.market import Market
 from streams.core.policy import Policy
+from streams.core.promotions import Incumbent, Promotion
 from streams.core.scoring import ModelVersion, Scorer, scorer_from
 from streams.core.state import NEVER_MS
 from streams.core.step import Context
@@ -48,6 +49,12 @@ class Trainer(Protocol):
 
     def advance(self, stream_ms: int) -> list[ModelVersion]:
         """Learn all that is due by `stream_ms` and return the versions published on the way."""
+
+    def take_promotions(self) -> list[Promotion]:
+        """Hand out, once, what was promoted on the way."""
+
+    def promoted(self, to: str) -> None:
+        """Take note of what somebody else has promoted."""
 
     def snapshot(self) -> bytes:
         """Return everything that is needed to go on."""
@@ -98,6 +105,8 @@ class Embedded:
         self._late: list[LateEvent] = []
         self._dead: list[DeadLetter] = []
         self._models: list[ModelVersion] = []
+        self._promotions: list[Promotion] = []
+        self._incumbent: Incumbent[Scorer] = Incumbent()
         self._announced: list[Announced] = []
         self._market = known_market(store)
         self._market_ms = NEVER_MS
@@ -105,9 +114,13 @@ class Embedded:
         self._committed_lines = {name: at.next_offset for name, at in checkpoint.positions.items()}
         self.stream_ms = checkpoint.stream_ms
         self.counters: dict[str, int] = dict(checkpoint.counters)
-        for version in store.models():
-            scorer = scorer_from(version)
-        self._serve(scorer, self.stream_ms)
+        for version in sorted(store.models(), key=_published_at_ms):
+            self._incumbent.publish(version.served_as, scorer_from(version))
+        for promotion in store.promotions():
+            self._incumbent.promote(promotion.to)
+        # Whoever promoted something did so between two runs, at the time that the first of them had come to.
+        self._trainer.promoted(self._incumbent.to)
+        self._serve(self._incumbent.serving or scorer, self.stream_ms)
         self._subscribers.restore({subscriber_id.encode(): packed for subscriber_id, packed in store.states()})
 
     @property
@@ -220,10 +233,17 @@ class Embedded:
         self.stream_ms = stream_ms
 
     def _learn(self, stream_ms: int) -> None:
-        for version in self._trainer.advance(stream_ms):
+        versions = self._trainer.advance(stream_ms)
+        promotions = self._trainer.take_promotions()
+        for version in versions:
             self._models.append(version)
-            context = self._subscribers.context
-            self._subscribers.context = Context(scorer_from(version), self._policy, context.signals)
+            self._incumbent.publish(version.served_as, scorer_from(version))
+        for promotion in promotions:
+            self._promotions.append(promotion)
+            self._incumbent.promote(promotion.to)
+        serving = self._incumbent.serving
+        if (versions or promotions) and serving is not None:
+            self._subscribers.context = Context(serving, self._policy, self._subscribers.context.signals)
 
     def _take(self, effects: Iterable[Effect], past_ms: int) -> None:
         for effect in effects:
@@ -234,6 +254,8 @@ class Embedded:
             elif isinstance(effect, AlertChanged):
                 self._transitions.append(effect)
                 self._count("alerts", effect.change == "fired")
+            elif isinstance(effect, Unmatched):
+                self._count("unmatched")
             elif isinstance(effect, LateEvent):
                 self._late.append(effect)
                 self._count("late")
@@ -268,13 +290,14 @@ class Embedded:
             dead=self._dead,
             announced=self._announced,
             models=self._models,
+            promotions=self._promotions,
             trainer=self._trainer.snapshot(),
         )
         self._store.commit(batch)
         self._committed_lines = {name: at.next_offset for name, at in batch.positions.items()}
         self._subscribers.changed.clear()
         for written in (
-            self._transitions, self._examples, self._late, self._dead, self._models, self._announced,
+            self._transitions, self._examples, self._late, self._dead, self._models, self._promotions, self._announced,
         ):  # fmt: skip
             written.clear()
 
@@ -285,6 +308,10 @@ def known_market(store: Store) -> Market:
     for known in store.market_events():
         market.take(known.event, known.known_ms)
     return market
+
+
+def _published_at_ms(version: ModelVersion) -> int:
+    return version.published_at_ms
 
 
 @contextmanager

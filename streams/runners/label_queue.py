@@ -13,10 +13,10 @@ from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta, Struct
 
-from streams.core.effects import LabelledExample
+from streams.core.effects import LabelKind, LabelledExample
+from streams.core.policy import LearnAt, Learner
 from streams.core.state import DAY_MS, NEVER_MS
 
-LearnAt = Literal["close", "knowable"]
 Refusal = Literal["feature_table", "feature_count", "not_finite", "probability", "time_order", "queue_full"]
 REFUSALS: Final[tuple[Refusal, ...]] = get_args(Refusal)
 
@@ -33,6 +33,8 @@ HASH_VALUES: Final = 2**64
 class TrainerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a model learns; the defaults were measured on CDNOW and on a simulated rare-event stream with drift.
 
+    `learner` is the recipe.  `learn_at` is when a label is learned, one time for all or by kind (others: at the close),
+    and `takes_provisional` whether labels that were told before the close are, and corrected then.
     `step` is the constant step of the gradient descent and `step_max` bounds what one example may move its own logit
     by, in units of its error: a feature that was zero for weeks has a standardised value of a hundred when it first
     moves, and an unbounded step of 0.01 would then throw the logit by a hundred.  `keep_negatives` is the share of
@@ -43,7 +45,11 @@ class TrainerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """
 
     name: str = "champion"
-    learn_at: LearnAt = "close"
+    learner: Learner = "steady"
+    learn_at: LearnAt | dict[LabelKind, LearnAt] = "close"
+    takes_provisional: bool = True
+    prior_variance: Annotated[float, Meta(gt=0.0, le=10.0)] = 0.01
+    drift_per_day: Annotated[float, Meta(ge=0.0, le=1.0)] = 3e-6
     step: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.01
     step_max: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.3
     base_rate: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.02
@@ -64,6 +70,7 @@ class Tally(Struct, gc=False):
     positives: int = 0
     loss_micro: int = 0
     probability_micro: int = 0
+    provisional: int = 0
 
     def count(self, label: bool, probability: float) -> None:
         """Add one example with the probability (0 to 1) that was served for it."""
@@ -73,12 +80,18 @@ class Tally(Struct, gc=False):
         self.loss_micro -= round(log(max(likelihood, LOSS_FLOOR)) * MICRO)
         self.probability_micro += round(probability * MICRO)
 
+    @property
+    def taken(self) -> int:
+        """How many examples it is of, provisional ones included."""
+        return self.examples + self.provisional
+
     def add(self, other: "Tally") -> None:
         """Add another tally to this one."""
         self.examples += other.examples
         self.positives += other.positives
         self.loss_micro += other.loss_micro
         self.probability_micro += other.probability_micro
+        self.provisional += other.provisional
 
     def since(self, earlier: "Tally") -> "Tally":
         """Return what was added after an earlier copy of this tally."""
@@ -87,15 +100,20 @@ class Tally(Struct, gc=False):
             self.positives - earlier.positives,
             self.loss_micro - earlier.loss_micro,
             self.probability_micro - earlier.probability_micro,
+            self.provisional - earlier.provisional,
         )
 
     def copy(self) -> "Tally":
         """Return a tally of the same sums."""
-        return Tally(self.examples, self.positives, self.loss_micro, self.probability_micro)
+        return Tally(self.examples, self.positives, self.loss_micro, self.probability_micro, self.provisional)
 
 
-Waiting = tuple[int, str, int, str, bool, tuple[float, ...]]
-"""Time to learn (ms), subscriber, snapshot (ms), example id, label, features."""
+def _digest(example_id: str) -> int:
+    return int.from_bytes(blake2b(example_id.encode(), digest_size=8).digest())
+
+
+Waiting = tuple[int, str, int, str, bool, tuple[float, ...], float]
+"""Time to learn (ms), subscriber, snapshot (ms), example id, label, features, weight (-1 takes a label back)."""
 
 
 class QueueState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -172,23 +190,48 @@ class LabelQueue:
         if why is not None:
             self.refused[why] += 1
             return why
-        digest = int.from_bytes(blake2b(example.example_id.encode(), digest_size=8).digest())
+        if example.provisional and not self._settings.takes_provisional:
+            return None
+        digest = _digest(example.example_id)
         known = self._ids.get(digest >> 1)
         if known is not None:
             self.repeated += 1
             self.contradicted += known is not example.label
             return None
-        at_ms = example.closed_at_ms if self._settings.learn_at == "close" else example.knowable_at_ms
-        if example.label or digest < self._keep_below:
-            if len(self._heap) >= self._settings.waiting_max:
-                self.refused["queue_full"] += 1
-                return "queue_full"
+        at_ms = example.knowable_at_ms if self._is_soon(example) else example.closed_at_ms
+        lessons = self._lessons(example, digest)
+        if lessons and len(self._heap) + len(lessons) > self._settings.waiting_max:
+            self.refused["queue_full"] += 1
+            return "queue_full"
+        for label, weight in lessons:
             place = (at_ms, example.subscriber_id, example.snapshot_at_ms, example.example_id)
-            heappush(self._heap, (*place, example.label, example.features))
+            heappush(self._heap, (*place, label, example.features, weight))
         self._remember(digest >> 1, example.label)
         tick = ceiling(at_ms, self._settings.tick_ms)
-        self._ticks.setdefault(tick, Tally()).count(example.label, example.probability)
+        tally = self._ticks.setdefault(tick, Tally())
+        if example.provisional:
+            tally.provisional += 1
+        else:
+            tally.count(example.label, example.probability)
         return tick
+
+    def _is_soon(self, example: LabelledExample) -> bool:
+        """Say whether an example is learned as soon as its label is certain, before its horizon has closed."""
+        learn_at = self._settings.learn_at
+        at = learn_at if isinstance(learn_at, str) else learn_at.get(example.kind, "close")
+        return example.provisional or at == "knowable"
+
+    def _lessons(self, example: LabelledExample, digest: int) -> list[tuple[bool, float]]:
+        """Return the labels to learn from an example with their weights: a wrong one that was told is taken back first.
+
+        A snapshot's provisional and final example are sampled alike: nothing is taken back that was not learned.
+        """
+        label, told = example.label, example.corrects if self._settings.takes_provisional else None
+        if example.provisional:
+            digest = _digest("e" + example.example_id[1:])
+        is_kept = digest < self._keep_below
+        lessons = [(label, 1.0)] if told is not label and (label or is_kept) else []
+        return [(told, -1.0), *lessons] if told not in {None, label} and (told or is_kept) else lessons
 
     def _remember(self, half: int, label: bool) -> None:
         self._ids[half] = label

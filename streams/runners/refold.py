@@ -6,20 +6,21 @@ score with the version of the time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from struct import pack
 
 from msgspec import Struct
 
 from streams.core.alerting import Move
 from streams.core.announcing import Scored, announce
 from streams.core.effects import AlertChanged
-from streams.core.events import Event
-from streams.core.features import vector
-from streams.core.fold import Life, fold
+from streams.core.events import Complaint, Event
+from streams.core.features import FEATURE_TABLE, vector
+from streams.core.fold import Folded, Life, fold
 from streams.core.policy import Policy
 from streams.core.reasons import reasons
 from streams.core.scoring import Scorer, probability
 from streams.core.signals import NO_SIGNALS, Signals
-from streams.core.state import AlertState, Facts, new_state
+from streams.core.state import AlertState, Facts, Pending, new_state
 from streams.core.windows import measure
 from streams.runners.cursors import Item
 
@@ -27,6 +28,20 @@ Tell = Callable[[int, int], None]
 """Told now and then how many records were read and up to which event time (ms)."""
 
 TELL_RECORDS = 8192
+
+
+SignalsAt = Callable[[int], Signals]
+"""Returns what was known of the market at an event time (ms)."""
+
+
+class Refolded(Struct, frozen=True, gc=False):
+    """A subscriber's facts at an alert, and what the snapshot that its changes are measured from can have held.
+
+    A snapshot is taken at a wake or at a new complaint.  Both can be of one moment, and what was known then differs.
+    """
+
+    facts: Facts
+    snapshots: tuple[Pending, ...] = ()
 
 
 class Score(Struct, frozen=True, gc=False):
@@ -67,18 +82,26 @@ def scores(
     for subscriber_id, facts in found:
         if facts.life == Life.HERE and facts.first_ms <= at_ms:
             features = vector(facts, at_ms, measure(facts, at_ms, bands, signals))
-            yield Score(subscriber_id, at_ms, probability(scorer.logit(features)), scorer.version)
+            yield Score(subscriber_id, at_ms, probability(scorer.logit(features), scorer.periods), scorer.version)
 
 
-def alert_facts(items: Iterable[Item], change: AlertChanged, policy: Policy, tell: Tell | None) -> Facts | None:
-    """Fold one subscriber's records up to an alert's offsets; None if some of them are not there."""
+def alert_facts(
+    items: Iterable[Item], change: AlertChanged, policy: Policy, signals_at: SignalsAt, tell: Tell | None
+) -> Refolded | None:
+    """Fold one subscriber's records up to an alert's offsets; None if some of them are not there.
+
+    `items` are the records of everybody, in the order in which the run read them.
+    """
     facts: Facts | None = None
     missing = {source for source, offset in change.offsets.items() if offset >= 0}
+    kept = _Kept(change, policy, signals_at)
     stream_ms = 0
     for count, item in enumerate(items):
         if not isinstance(item, Event):
             continue
-        stream_ms = max(stream_ms, item.at_ms)
+        if item.at_ms > stream_ms:
+            stream_ms = item.at_ms
+            kept.on_time(facts, stream_ms)
         if tell is not None and not count % TELL_RECORDS:
             tell(count, stream_ms)
         if item.body.subscriber_id != change.subscriber_id:
@@ -88,27 +111,60 @@ def alert_facts(items: Iterable[Item], change: AlertChanged, policy: Policy, tel
             continue
         if facts is None:
             facts = new_state(item.at_ms).facts
-        fold(facts, item, policy.lateness_ms)
+        folded = fold(facts, item, policy.lateness_ms)
+        if folded is Folded.APPLIED and isinstance(item.body, Complaint) and item.body.change == "created":
+            kept.on_complaint(facts, stream_ms)
         if item.offset == last:
             missing.discard(item.source)
             if not missing:
-                return facts
+                kept.on_time(facts, change.at_ms)
+                return Refolded(facts, tuple(kept.found))
     return None
 
 
+class _Kept:
+    """What the snapshot of a moment can have held, gathered while its subscriber's records are folded."""
+
+    def __init__(self, change: AlertChanged, policy: Policy, signals_at: SignalsAt) -> None:
+        self.found: list[Pending] = []
+        self._since_ms = next((reason.since_ms for reason in change.reasons), None)
+        self._bands = policy.value.mid_from_minor, policy.value.high_from_minor
+        self._signals_at = signals_at
+        self._is_past = False
+
+    def on_time(self, facts: Facts | None, stream_ms: int) -> None:
+        """Look at the facts before the stream's time first reaches the moment: a wake then saw these."""
+        if facts is not None and not self._is_past and self._since_ms is not None and stream_ms >= self._since_ms:
+            self._is_past = True
+            self._keep(facts, self._since_ms, self._signals_at(self._since_ms - 1))
+
+    def on_complaint(self, facts: Facts, stream_ms: int) -> None:
+        """Look at the facts after a new complaint that was scored at the moment, or may have been if it came late."""
+        since_ms = self._since_ms
+        if since_ms is not None and (facts.newest_ms == since_ms or (self._is_past and facts.newest_ms < since_ms)):
+            known = map(self._signals_at, (stream_ms, stream_ms - 1))
+            for signals in {signals.version: signals for signals in known}.values():
+                self._keep(facts, since_ms, signals)
+
+    def _keep(self, facts: Facts, at_ms: int, signals: Signals) -> None:
+        features = vector(facts, at_ms, measure(facts, at_ms, self._bands, signals))
+        self.found.append(Pending(at_ms, pack(f"<{len(features)}d", *features), FEATURE_TABLE, 0.0, ""))
+
+
 def recompute(
-    change: AlertChanged, facts: Facts, scorer: Scorer, policy: Policy, signals: Signals = NO_SIGNALS
+    change: AlertChanged, refolded: Refolded, scorer: Scorer, policy: Policy, signals: Signals = NO_SIGNALS
 ) -> AlertChanged:
     """Return the transition as facts, scorer, policy and signals give it; equal to the stored one, or one is wrong."""
-    at_ms = change.at_ms
+    facts, at_ms = refolded.facts, change.at_ms
     measures = measure(facts, at_ms, (policy.value.mid_from_minor, policy.value.high_from_minor), signals)
     features = vector(facts, at_ms, measures)
     logit = scorer.logit(features)
-    why = reasons(scorer, features, facts, at_ms, measures)
+    explanations = [reasons(scorer, features, facts, at_ms, measures, kept) for kept in refolded.snapshots or (None,)]
+    why = next((found for found in explanations if found == change.reasons), explanations[0])
     episode = change.episode - (change.change == "dropped")
     alert = AlertState(change.state, episode, change.kind, change.band, change.opened_at_ms)
     move = Move(change.state, change.change, change.why)
-    scored = Scored(at_ms, logit, probability(logit), measures, why, signals)
+    scored = Scored(at_ms, logit, probability(logit, scorer.periods), measures, why, signals)
     return announce(change.subscriber_id, facts, alert, move, scored, scorer, policy)
 
 

@@ -14,12 +14,14 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     events: dict[str, int]
     duplicates: int
     late: int
+    unmatched: int
     dead_letters: dict[str, int]
     subscribers: int
     scored: int
     examples: int
     alerts_by_band: dict[str, int]
     alerts_by_kind: dict[str, int]
+    alerts_held_out: int
     model_version: str
     prequential: dict[str, float]
     elapsed_s: float
@@ -44,20 +46,25 @@ def summarise(store: Store, runner: Embedded, before: Checkpoint, elapsed_s: flo
     read = sum(events.values()) - sum(events_by_topic(before.counters).values())
     by_band: dict[str, int] = {}
     by_kind: dict[str, int] = {}
+    held_out = 0
     for row in store.alerts():
-        if row.fired_at_ms is not None:
+        if row.fired_at_ms is not None and row.latest.held_out:
+            held_out += 1
+        elif row.fired_at_ms is not None:
             by_band[row.latest.band] = by_band.get(row.latest.band, 0) + 1
             by_kind[row.latest.kind] = by_kind.get(row.latest.kind, 0) + 1
     return RunSummary(
         events=events,
         duplicates=counters.get("repeated", 0),
         late=counters.get("late", 0),
+        unmatched=counters.get("unmatched", 0),
         dead_letters={name.removeprefix("dead:"): n for name, n in counters.items() if name.startswith("dead:")},
         subscribers=runner.subscribers,
         scored=counters.get("scored", 0),
         examples=counters.get("examples", 0),
         alerts_by_band=by_band,
         alerts_by_kind=by_kind,
+        alerts_held_out=held_out,
         model_version=runner.model_version,
         prequential=prequential(store),
         elapsed_s=elapsed_s,

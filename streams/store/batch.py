@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from streams.core.effects import AlertChanged, DeadLetter, LabelKind, LabelledExample, LateEvent
+from streams.core.effects import AlertChanged, DeadLetter, LabelKind, LabelledExample, LateEvent, Treatment
 from streams.core.events import MarketEvent
+from streams.core.promotions import Promotion
 from streams.core.scoring import ModelVersion
 
 NO_TIME_MS: Final = -(2**62)
@@ -67,6 +68,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     dead: Sequence[DeadLetter] = ()
     announced: Sequence[Announced] = ()
     models: Sequence[ModelVersion] = ()
+    promotions: Sequence[Promotion] = ()
     trainer: bytes | None = None
 
 
@@ -103,3 +105,4 @@ class Prediction(Struct, frozen=True, gc=False):
     model_version: str
     knowable_at_ms: int
     closed_at_ms: int
+    treatment: Treatment = "none"

@@ -4,16 +4,18 @@ Ids decide what is new.  A record of something that happened is added once and n
 its subscribers stand is overwritten.  Nothing here reads a clock or depends on the order of arrival.
 """
 
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, delete, select, tuple_, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from streams.core.effects import AlertChange, AlertChanged
+from streams.core.effects import AlertChange, AlertChanged, LabelledExample
+from streams.core.promotions import Promotion
 from streams.core.scoring import ModelVersion
 from streams.errors import StoreError
 from streams.store import tables
@@ -50,10 +52,12 @@ def write_batch(connection: Connection, batch: Batch, *, commits: int) -> None:
     _add(connection, tables.transitions, (_transition(changed) for changed in batch.transitions))
     _advance_alerts(connection, batch.transitions)
     _add(connection, tables.predictions, _columns_of(tables.predictions, batch.examples))
+    _add(connection, tables.example_features, map(_features, batch.examples))
     _add(connection, tables.late_events, _columns_of(tables.late_events, batch.late))
     _add(connection, tables.dead_letters, _columns_of(tables.dead_letters, batch.dead))
     _add(connection, tables.market_events, map(_market_event, batch.announced))
     _add_models(connection, batch.models)
+    _add_promotions(connection, batch.promotions)
     if batch.trainer is not None:
         _replace(connection, tables.trainer, [{"id": THE_ROW, "body": batch.trainer}])
 
@@ -146,7 +150,13 @@ def _alert(changed: AlertChanged) -> Row:
         "latest_at_ms": changed.at_ms,
         "latest_rank": CHANGE_RANK[changed.change],
         "latest_transition_id": changed.transition_id,
+        "held_out": changed.held_out,
     }
+
+
+def _features(example: LabelledExample) -> Row:
+    packed = struct.pack(f"<{len(example.features)}d", *example.features)
+    return {"example_id": example.example_id, "feature_table": example.feature_table, "body": packed}
 
 
 def _market_event(announced: Announced) -> Row:
@@ -175,3 +185,13 @@ def _add_models(connection: Connection, versions: Sequence[ModelVersion]) -> Non
                 f"model {version.name} version {version.version} is stored already, with other weights",
                 hint="this run does not repeat the one that filled the database: start a new one with --db",
             )
+
+
+def _add_promotions(connection: Connection, promotions: Sequence[Promotion]) -> None:
+    """Add promotions behind those that are there; one that is there already is known by its hash."""
+    table = tables.promotions
+    for promotion in promotions:
+        if connection.scalar(select(table.c.number).where(table.c.hash == promotion.hash)) is None:
+            number = connection.scalar(select(func.count()).select_from(table))
+            row = {"number": number, "at_ms": promotion.at_ms, "hash": promotion.hash, "body": promotion}
+            connection.execute(table.insert().values(**row))

@@ -9,7 +9,8 @@ from typing import Self
 import msgspec
 from sqlalchemy import Engine, insert, select
 
-from streams.core.effects import AlertChanged, DeadLetter, LateEvent
+from streams.core.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
+from streams.core.promotions import Promotion
 from streams.core.scoring import ModelVersion
 from streams.errors import StoreError
 from streams.store import queries, tables
@@ -89,12 +90,20 @@ class Store:
         band: str | None = None,
         kind: str | None = None,
         subscriber_id: str | None = None,
+        *,
+        held_out: bool | None = None,
         limit: int | None = None,
     ) -> list[AlertRow]:
         """Return alerts as they stand now, the most probable leavers first; each argument narrows the choice."""
         with self._failures(), self._engine.connect() as connection:
             return queries.alerts(
-                connection, states=states, band=band, kind=kind, subscriber_id=subscriber_id, limit=limit
+                connection,
+                states=states,
+                band=band,
+                kind=kind,
+                subscriber_id=subscriber_id,
+                held_out=held_out,
+                limit=limit,
             )
 
     def alert(self, alert_id: str) -> AlertRow | None:
@@ -113,6 +122,11 @@ class Store:
         with self._failures(), self._engine.connect() as connection:
             return queries.models(connection)
 
+    def promotions(self) -> list[Promotion]:
+        """Return every promotion of a model line or version, in the order in which they were made."""
+        with self._failures(), self._engine.connect() as connection:
+            return queries.promotions(connection)
+
     def market_events(self) -> list[Announced]:
         """Return every message about the market, with the time from which the run knew it."""
         with self._failures(), self._engine.connect() as connection:
@@ -124,6 +138,11 @@ class Store:
         """Yield settled predictions by time of snapshot: from `from_ms` on, before `until_ms` (ms since 1970 UTC)."""
         with self._failures(), self._engine.connect() as connection:
             yield from queries.predictions(connection, model_version=model_version, from_ms=from_ms, until_ms=until_ms)
+
+    def examples(self) -> Iterator[LabelledExample]:
+        """Yield every settled snapshot with its features as they were served, by when it was settled."""
+        with self._failures(), self._engine.connect() as connection:
+            yield from queries.examples(connection)
 
     def dead_letters(self, *, reason: str | None = None) -> Iterator[DeadLetter]:
         """Yield the records that could not be used, by topic, partition and offset."""

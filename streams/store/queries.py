@@ -1,13 +1,15 @@
 """The reading half of the store: rows back to the values that they were made from, equal to the last bit."""
 
+import struct
 from collections.abc import Collection, Iterator
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Result, Row, Select, Table, func, select
+from sqlalchemy import Connection, Result, Row, Select, Table, case, func, select
 
-from streams.core.effects import AlertChanged, DeadLetter, LateEvent
+from streams.core.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
 from streams.core.events import MarketEvent
+from streams.core.promotions import Promotion
 from streams.core.scoring import ModelVersion
 from streams.store import tables
 from streams.store.batch import AlertRow, Announced, Checkpoint, Position, Prediction, Run
@@ -57,6 +59,7 @@ def alerts(
     band: str | None = None,
     kind: str | None = None,
     subscriber_id: str | None = None,
+    held_out: bool | None = None,
     limit: int | None = None,
 ) -> list[AlertRow]:
     """Return alerts with their newest transition, by falling probability; of equals, the lower id first."""
@@ -72,7 +75,7 @@ def alerts(
         .order_by(alert.probability.desc(), alert.alert_id)
         .limit(limit)
     )
-    wanted = {"alert_id": alert_id, "band": band, "kind": kind, "subscriber_id": subscriber_id}
+    wanted = {"alert_id": alert_id, "band": band, "kind": kind, "subscriber_id": subscriber_id, "held_out": held_out}
     query = query.where(*(alert[name] == value for name, value in wanted.items() if value is not None))
     if states is not None:
         query = query.where(alert.state.in_(sorted(states)))
@@ -100,6 +103,13 @@ def models(connection: Connection) -> list[ModelVersion]:
     return [msgspec.convert(body, ModelVersion) for body in bodies]
 
 
+def promotions(connection: Connection) -> list[Promotion]:
+    """Return all promotions, in the order in which they were made."""
+    columns = tables.promotions.c
+    bodies = connection.scalars(select(columns.body).order_by(columns.number))
+    return [msgspec.convert(body, Promotion) for body in bodies]
+
+
 def market_events(connection: Connection) -> list[Announced]:
     """Return all messages about the market."""
     columns = tables.market_events.c
@@ -112,8 +122,10 @@ def predictions(
 ) -> Iterator[Prediction]:
     """Yield settled predictions by time of snapshot, then subscriber."""
     columns = tables.predictions.c
-    query = _of(tables.predictions, Prediction).order_by(
-        columns.snapshot_at_ms, columns.subscriber_id, columns.example_id
+    query = (
+        _of(tables.predictions, Prediction)
+        .where(~columns.provisional)
+        .order_by(columns.snapshot_at_ms, columns.subscriber_id, columns.example_id)
     )
     if model_version is not None:
         query = query.where(columns.model_version == model_version)
@@ -122,6 +134,22 @@ def predictions(
     if until_ms is not None:
         query = query.where(columns.snapshot_at_ms < until_ms)
     return _values(connection, query, Prediction)
+
+
+def examples(connection: Connection) -> Iterator[LabelledExample]:
+    """Yield all examples with their features, by when they were settled, subscriber and snapshot."""
+    told, apart = tables.predictions.c, tables.example_features.c
+    # A label that could be known before was settled when the horizon closed all the same, unless the subscriber left.
+    settled_ms = case((told.kind.in_(("port_out", "termination")), told.knowable_at_ms), else_=told.closed_at_ms)
+    query = (
+        select(tables.predictions, apart.feature_table, apart.body)
+        .join(tables.example_features, apart.example_id == told.example_id)
+        .order_by(settled_ms, told.subscriber_id, told.snapshot_at_ms, told.example_id)
+    )
+    for row in _streamed(connection, query).mappings():
+        fields = dict(row)
+        body = fields.pop("body")
+        yield LabelledExample(features=struct.unpack(f"<{len(body) // 8}d", body), **fields)
 
 
 def dead_letters(connection: Connection, *, reason: str | None) -> Iterator[DeadLetter]:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Goes up with every change to the tables; a database of another version is refused."""
 
 THE_ROW: Final = 1
@@ -89,6 +89,7 @@ alerts: Final = Table(
     Column("latest_at_ms", BigInteger, nullable=False),
     Column("latest_rank", SmallInteger, nullable=False),
     Column("latest_transition_id", String(128), nullable=False),
+    Column("held_out", Boolean, nullable=False),
     Index("alerts_by_subscriber", "subscriber_id"),
     Index("alerts_by_state", "state", "probability"),
 )
@@ -128,6 +129,7 @@ transitions: Final = Table(
     Column("group_id", Text),
     Column("area_id", Text),
     Column("signals_version", Text),
+    Column("held_out", Boolean, nullable=False),
     Index("transitions_by_alert", "alert_id", "at_ms"),
 )
 
@@ -138,6 +140,16 @@ models: Final = Table(
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("hash", Text, nullable=False),
     Column("published_at_ms", BigInteger, nullable=False),
+    Column("body", JSON, nullable=False),
+)
+
+promotions: Final = Table(
+    # In the order in which they were made: of two of one date the later one counts.
+    "promotions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
     Column("body", JSON, nullable=False),
 )
 
@@ -164,6 +176,20 @@ predictions: Final = Table(
     Column("model_version", Text, nullable=False),
     Column("knowable_at_ms", BigInteger, nullable=False),
     Column("closed_at_ms", BigInteger, nullable=False),
+    Column("treatment", Text, nullable=False),
+    Column("provisional", Boolean, nullable=False),
+    Column("corrects", Boolean),
+)
+
+example_features: Final = Table(
+    # Apart from the predictions, which are read whole for every figure, and this only to learn from them again.
+    "example_features",
+    metadata,
+    Column("example_id", String(128), primary_key=True),
+    Column("feature_table", Text, nullable=False),
+    # Doubles, the lowest byte first, in the order of the feature table.
+    Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 dead_letters: Final = Table(

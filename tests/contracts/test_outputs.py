@@ -59,6 +59,8 @@ CHANGE = AlertChanged(
                 Evidence(measure="drop_ratio_7d", unit="ratio", value=0.14, baseline=0.02, window_days=7),
                 Evidence(measure="complaints_open", unit="count", value=1.0, baseline=None, window_days=None),
             ),
+            change=-0.25,
+            since_ms=AT_MS - 604_800_000,
         ),
     ),
     action="Call back",
@@ -115,6 +117,7 @@ def test_an_alert_is_sent_with_all_that_the_core_said() -> None:
         {"feature": "complaints_open", "contribution": 0.5},
     ]
     assert reason["evidence"][0]["baseline"] == 0.02
+    assert (reason["change"], reason["since"]) == (-0.25, "2026-11-14T18:04:11.230Z")
     same = ("alert_id", "transition_id", "subscriber_id", "probability", "logit", "why", "group_id", "area_id")
     assert {name: document[name] for name in same} == {name: getattr(CHANGE, name) for name in same}
 
@@ -190,6 +193,7 @@ def test_a_number_that_is_not_finite_is_never_sent(number: float) -> None:
         msgspec.structs.replace(CHANGE, logit=number),
         msgspec.structs.replace(CHANGE, reasons=(msgspec.structs.replace(reason, features={"x": number}),)),
         msgspec.structs.replace(CHANGE, reasons=(msgspec.structs.replace(reason, evidence=(evidence,)),)),
+        msgspec.structs.replace(CHANGE, reasons=(msgspec.structs.replace(reason, change=number),)),
         msgspec.structs.replace(EXAMPLE, features=(1.0, number)),
     ):
         with pytest.raises(ValueError, match=r"finite|null"):

@@ -37,7 +37,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
      "alerting.high.close_at must be below"),
     ("risk bands that do not rise", {"risk": {"high_from": 0.9}}, "risk.medium_from, high_from and critical_from"),
     ("value bands that do not rise", {"value": {"mid_from_minor": 6000}}, "value.mid_from_minor must be below"),
-    ("no definition of leaving at all", {"label": {"explicit": False, "inactivity": False}}, "cannot both be off"),
+    ("no definition of leaving at all", {"label": {"explicit": False, "inactivity": False}}, "cannot all be off"),
     ("a horizon that the buckets do not hold", {"time": {"lateness_days": 11}}, "time.lateness_days may be 10 at most"),
     ("a theme that does not exist", {"kinds": {"rythm": "natural"}}, "kinds.rythm is no theme"),
     ("a kind that does not exist", {"kinds": {"rhythm": "boredom"}}, "kinds"),

@@ -62,6 +62,9 @@ class Tale:
         self.effects += effects
         return effects
 
+    def give_one(self, body: Body) -> tuple[Effect, ...]:
+        return self.give(event(body, 1))
+
     def until(self, at_ms: int) -> "Tale":
         while self.state is not None and 0 < self.state.watch.next_wake_ms <= at_ms:
             self.wakes.append(self.state.watch.next_wake_ms)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from streams import bootstrap
 from streams.core.decode import decode
 from streams.core.effects import AlertChange
-from streams.core.events import Body, Event, TopUp
+from streams.core.events import Body, TopUp
 from streams.core.market import Market
 from streams.core.policy import policy_from
+from streams.core.promotions import reign
 from streams.core.scoring import scorer_from
 from streams.core.state import DAY_MS, unpack
 from streams.core.step import step as real_step
@@ -63,11 +64,10 @@ def unexplained(db: Path, folder: Path) -> list[str]:
     scorers = {scorer.version: scorer for scorer in (cold, *map(scorer_from, found["models"]))}
     wrong = []
     for change in (change for alert in found["transitions"] for change in alert):
-        own = [item for item in items if isinstance(item, Event) and item.body.subscriber_id == change.subscriber_id]
-        facts = refold.alert_facts(own, change, policy, None)
+        refolded = refold.alert_facts(items, change, policy, lambda ms: market.at(ms)[0], None)
         signals = market.of_version(change.signals_version, change.at_ms)
         scorer = scorers[change.model_version]
-        if facts is None or signals is None or refold.recompute(change, facts, scorer, policy, signals) != change:
+        if refolded is None or signals is None or refold.recompute(change, refolded, scorer, policy, signals) != change:
             wrong.append(change.transition_id)
     return wrong
 
@@ -99,7 +99,8 @@ def test_the_version_that_served_at_a_time_is_the_one_that_looking_back_takes(tm
     policy = LIVELY.replace("positives_min = 2", "").replace("[policy.training]", "") + SPARSE.format(at_hour=at_hour)
     run(write_operator(tmp_path / "events", subscribers=80, days=100, seed=5, policy=policy), tmp_path / "run.db")
     found = contents(tmp_path / "run.db")
-    published = [(version.published_at_ms, scorer_from(version)) for version in found["models"]]
+    models = [(version.published_at_ms, version.served_as, scorer_from(version)) for version in found["models"]]
+    published = reign(models, found["promotions"])
     served = [(one.snapshot_at_ms, one.model_version) for one in found["predictions"]]
     served += [(change.at_ms, change.model_version) for alert in found["transitions"] for change in alert]
     cold = bootstrap.cold_scorer()
@@ -114,6 +115,16 @@ def test_explain_gives_back_the_stored_numbers_of_every_alert(ran: Ran) -> None:
         explained = bootstrap.explain(str(ran.db), alert.latest.alert_id)
         assert explained.equal
         assert explained.recomputed == explained.stored == alert.latest
+
+
+def test_some_alerts_say_what_changed_and_some_had_nothing_to_be_compared_with(ran: Ran) -> None:
+    transitions = [change for alert in ran.found["transitions"] for change in alert]
+    since = [{(reason.since_ms, reason.change is None) for reason in change.reasons} for change in transitions]
+    assert all(len(moments) == 1 for moments in since)
+    assert {is_silent for moments in since for _, is_silent in moments} == {True, False}
+    compared = [change for change in transitions if change.reasons[0].since_ms is not None]
+    assert all(change.reasons[0].since_ms <= change.at_ms for change in compared)
+    assert len(compared) > 50
 
 
 def test_a_reason_says_as_much_as_its_features_and_all_add_up_to_the_logit(ran: Ran) -> None:
@@ -285,6 +296,29 @@ def write(folder: Path, made: Sequence[Body]) -> None:
 
 class StoppedError(BaseException):
     """A run that is broken off without a chance to tidy up: nothing in the runner may catch it."""
+
+
+@pytest.mark.parametrize("late_ms", [0, 3 * HOUR_MS])
+def test_what_changed_since_a_score_that_a_complaint_called_for_is_explained_exactly(
+    tmp_path: Path, late_ms: int
+) -> None:
+    """The first snapshot is due at an hour at which nobody wakes: the complaint comes before the next wake, or late."""
+    who = {"subscriber_id": NAMES[0]}
+    first_ms = makers.START_MS + 10 * HOUR_MS
+    due_ms = first_ms + (14 + int(NAMES[0][-4:], 16) % 7) * DAY_MS
+    made: list[Body] = [makers.top_up(first_ms + day * DAY_MS, event_id=f"t{day}", **who) for day in range(0, 21, 3)]
+    before = {"change": "status_changed", "ticket_id": "before", "event_id": "b"}
+    made.append(makers.complaint(due_ms + HOUR_MS + late_ms, **before, **who))
+    made += [makers.complaint(due_ms + HOUR_MS, event_id=f"c{n}", ticket_id=f"ticket-{n}", **who) for n in range(2)]
+    made += [
+        makers.complaint(due_ms + day * DAY_MS, event_id=f"d{day}", ticket_id=f"again-{day}", **who)
+        for day in (1, 2, 4)
+    ]
+    write(tmp_path / "events", made)
+    run(tmp_path / "events", tmp_path / "run.db")
+    changes = [change for alert in contents(tmp_path / "run.db")["transitions"] for change in alert]
+    assert any(change.reasons[0].since_ms == due_ms + HOUR_MS + late_ms for change in changes)
+    assert unexplained(tmp_path / "run.db", tmp_path / "events") == []
 
 
 explained = 0

@@ -10,6 +10,8 @@ import pytest
 
 from streams.core.effects import AlertChanged, DeadLetter, Evidence, LabelledExample, LateEvent, Reason
 from streams.core.events import MarketEvent
+from streams.core.promotions import Promotion
+from streams.core.promotions import sealed as sealed_promotion
 from streams.core.scoring import ModelVersion, sealed
 from streams.store import Announced, Batch, Position, Run, Store
 
@@ -107,6 +109,10 @@ def batch(number: int = 1, **fields: object) -> Batch:
     return Batch(**{**base, **fields})
 
 
+def promoted(to: str) -> Promotion:
+    return sealed_promotion(Promotion(at_ms=9, before="champion", to=to, by="operator", evidence={"weeks": 4.0}))
+
+
 def full_batch() -> Batch:
     return batch(
         states=[("s_b", b"\x00two"), ("s_a", b"one")],
@@ -116,6 +122,7 @@ def full_batch() -> Batch:
         dead=[DeadLetter("usage", 0, 5, "not_json", "no", b"\xff\x00"), DeadLetter("-", 0, 6, "empty", "", b"")],
         announced=[Announced(7, promotion()), Announced(9, promotion(revision=1, cancelled=True))],
         models=[model(1), model(2)],
+        promotions=[promoted("hazard"), promoted("champion-1-01234567")],
         trainer=b'{"queue":[]}',
     )
 
@@ -129,6 +136,7 @@ def contents(store: Store) -> dict[str, object]:
         "alerts": alerts,
         "transitions": {row.latest.alert_id: store.transitions(row.latest.alert_id) for row in alerts},
         "models": store.models(),
+        "promotions": store.promotions(),
         "predictions": list(store.predictions()),
         "dead": list(store.dead_letters()),
         "late": list(store.late_events()),

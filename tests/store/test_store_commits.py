@@ -32,6 +32,7 @@ def test_all_that_was_committed_is_there_for_the_next_process(
     assert later.state("s_nobody") is None
     assert later.transitions("alert-a") == list(batch.transitions[:2])
     assert later.models() == list(batch.models)
+    assert later.promotions() == list(batch.promotions)
     assert list(later.dead_letters()) == sorted(batch.dead, key=lambda letter: letter.topic)
     assert later.market_events() == list(batch.announced)
     assert list(later.late_events()) == list(batch.late)

@@ -62,7 +62,7 @@ REFUSED: dict[str, tuple[Callable[[Path], str], str]] = {
     "another program's": (_other_program, r"photos\.db belongs to another program \(its tables: albums\)"),
     "a namesake's": (_other_forewarn, r"other\.db belongs to another program \(its tables: forewarn\)"),
     "an older version's": (
-        _of_version(SCHEMA_VERSION - 1), r"made by an older Forewarn \(.* version 1, not 2\); start a new database"
+        _of_version(SCHEMA_VERSION - 1), r"made by an older Forewarn \(.* version 2, not 3\); start a new database"
     ),
     "a newer version's": (_of_version(SCHEMA_VERSION + 1), r"made by a newer .*; use the Forewarn that made it"),
     "a part of a database": (_cut_short, r"cut\.db is damaged; move it away and run again"),
