@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from time import monotonic, time
@@ -17,12 +18,14 @@ from streams.core.effects import AlertChanged, DeadLetter
 from streams.core.events import Event, Notice, Record
 from streams.core.features import FEATURE_TABLE, NAMES
 from streams.core.policy import HOUR_MS, Policy, PolicyError, layered, policy_from
+from streams.core.promotions import reign
 from streams.core.scoring import Scorer, read_least_scales, read_scorecard, read_warm_start, scorer_from
 from streams.core.state import DAY_MS, UnreadableStateError, unpack
+from streams.core.wording import LANGUAGES, Language, Wording, read_wordings
 from streams.errors import InputError, SettingsError, StoreError
 from streams.imports.importing import ImportReport, import_file
 from streams.pseudonyms import pseudonym
-from streams.runners import judging, refold
+from streams.runners import refold
 from streams.runners.embedded import COMMIT_RECORDS, Embedded, Tick, known_market
 from streams.runners.label_queue import TrainerSettings
 from streams.runners.sources import Merged, Source, bulletins, discover, merged, total_bytes
@@ -41,7 +44,6 @@ __all__ = [
     "RunSummary",
     "SimulationReport",
     "alerts",
-    "evaluate",
     "explain",
     "import_data",
     "new_trainer",
@@ -49,6 +51,7 @@ __all__ = [
     "run",
     "scores",
     "simulate",
+    "wording",
 ]
 
 DATASET_FILE: Final = "forewarn.toml"
@@ -143,11 +146,16 @@ def alerts(
     bands: Iterable[str] | None = None,
     kinds: Iterable[str] | None = None,
     limit: int | None = None,
+    *,
+    held_out: bool = False,
 ) -> list[AlertRow]:
-    """Return the alerts that ever fired (pending ones too when asked for), firing first, then by what is at stake."""
+    """Return the alerts that ever fired (pending ones too when asked for), firing first, then by what is at stake.
+
+    Those of held-out subscribers, of whom nobody is told, are returned when they are asked for, and no others then.
+    """
     wanted = set(states) if states is not None else None
     with Store.open(db, create=False) as store:
-        rows = store.alerts(states=wanted)
+        rows = store.alerts(states=wanted, held_out=held_out)
     bands, kinds = set(bands or ()), set(kinds or ())
     kept = [
         row
@@ -166,7 +174,7 @@ def scores(db: str, at_ms: int, progress: Tell | None = None) -> Iterator[refold
         checkpoint = _loaded(store)
         policy = policy_from(checkpoint.run.policy)
         signals, _ = known_market(store).at(at_ms)
-        scorer = refold.in_force(at_ms, cold_scorer(), [(v.published_at_ms, scorer_from(v)) for v in store.models()])
+        scorer = refold.in_force(at_ms, cold_scorer(), _served(store))
         if at_ms >= checkpoint.stream_ms:
             found = ((subscriber_id, unpack(packed).facts) for subscriber_id, packed in store.states())
             yield from refold.scores(found, at_ms, scorer, policy, signals)
@@ -183,7 +191,8 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: Tell | N
     with Store.open(db, create=False) as store:
         checkpoint = _loaded(store)
         stored = _one_alert(store, alert_id)
-        signals = known_market(store).of_version(stored.signals_version, stored.at_ms)
+        market = known_market(store)
+        signals = market.of_version(stored.signals_version, stored.at_ms)
         scorers = {scorer.version: scorer for scorer in map(scorer_from, store.models())}
     cold = cold_scorer()
     scorers[cold.version] = cold
@@ -196,18 +205,20 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: Tell | N
         return Explanation(stored, None, equal=False)
     policy = policy_from(checkpoint.run.policy)
     tell = _telling(progress, merge, sources)
-    facts = refold.alert_facts(merge, stored, policy, None if tell is None else lambda n, ms: tell(Tick(n, ms, 0)))
+    told = None if tell is None else lambda n, ms: tell(Tick(n, ms, 0))
+    refolded = refold.alert_facts(merge, stored, policy, lambda ms: market.at(ms)[0], told)
     merge.close()
-    if facts is None or scorer is None or signals is None:
+    if refolded is None or scorer is None or signals is None:
         return Explanation(stored, None, equal=False)
-    recomputed = refold.recompute(stored, facts, scorer, policy, signals)
+    recomputed = refold.recompute(stored, refolded, scorer, policy, signals)
     return Explanation(stored, recomputed, equal=recomputed == stored)
 
 
-def evaluate(db: str, truth: Path | None = None) -> judging.Evaluation:
-    """Return how good the served probabilities and the alerts were, once it was known who left."""
-    with Store.open(db, create=False) as store:
-        return judging.judge(store, _loaded(store), truth)
+@cache
+def wording(language: Language) -> Wording:
+    """Return the words of a language, read once and checked against those of the others."""
+    texts = {name: (_DEFAULTS / f"wording.{name}.toml").read_text("utf-8") for name in LANGUAGES}
+    return read_wordings(texts)[language]
 
 
 def simulate(
@@ -285,6 +296,12 @@ def _begin(store: Store, input: str, topic: str | None, policy: Policy) -> Check
     return checkpoint
 
 
+def _served(store: Store) -> list[tuple[int, Scorer]]:
+    """Return the scorers that served, each with the event time (ms) from which it did."""
+    versions = [(version.published_at_ms, version.served_as, scorer_from(version)) for version in store.models()]
+    return reign(versions, store.promotions())
+
+
 def _loaded(store: Store) -> Checkpoint:
     checkpoint = store.load()
     if checkpoint is None:
@@ -302,10 +319,12 @@ def _trainer(checkpoint: Checkpoint, policy: Policy) -> "Trainer":
 
 def new_trainer(policy: Policy) -> "Trainer":
     """Return a trainer that has learned nothing yet, with the policy's settings."""
+    from streams.runners.lineup import LineupSettings  # noqa: PLC0415 - as above
     from streams.runners.trainer import Trainer  # noqa: PLC0415 - as above
 
     training, card = policy.training, (_DEFAULTS / "scorecard.toml").read_text("utf-8")
     settings = TrainerSettings(
+        learner=training.learner,
         learn_at=policy.label.learn_at,
         step=training.step,
         base_rate=training.base_rate,
@@ -316,7 +335,10 @@ def new_trainer(policy: Policy) -> "Trainer":
         warm_start=read_warm_start(card),
         least_scales=read_least_scales(card),
     )
-    return Trainer(settings, NAMES, FEATURE_TABLE)
+    lineup = LineupSettings(
+        challengers=training.challengers, promotion=training.promotion, horizon_days=policy.label.horizon_days
+    )
+    return Trainer(settings, NAMES, FEATURE_TABLE, lineup)
 
 
 def _again(began: Run, place: str | None) -> tuple[tuple[Source, ...], Merged]:

@@ -5,12 +5,16 @@ import logging
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from time import time
 from typing import Final, NoReturn
 
+import msgspec
 from msgspec import Struct
 
 from streams.bootstrap import Progress, Tell, cold_scorer, new_trainer, read_policy_for
+from streams.bootstrap_models import promotion_for
 from streams.core.policy import Policy
+from streams.core.promotions import Promotion
 from streams.core.step import Context
 from streams.errors import SettingsError
 from streams.kafka import dead_letters as letters
@@ -22,11 +26,13 @@ from streams.kafka.health import listen
 from streams.kafka.keeping import Flood
 from streams.kafka.local_store import checked
 from streams.kafka.producing import Produced, Stamp
-from streams.kafka.serving import POLICIES, Serving, policy_message
+from streams.kafka.serving import MODELS, POLICIES, Serving, policy_message
 from streams.kafka.specs import APPLICATION, trainer_of
 from streams.kafka.topics import Created, Problem
+from streams.kafka.versions import read_versions
 from streams.kafka.wire import Wire, wire_from
 from streams.kafka.worker import WorkerSettings, run_work, run_worker, say
+from streams.runners.shelf import Shelf
 from streams.runners.sources import total_bytes
 from streams.settings import Settings
 
@@ -44,8 +50,10 @@ __all__ = [
     "create_topics",
     "dead_letters",
     "describe_topics",
+    "models",
     "produce",
     "publish_policy",
+    "publish_promotion",
     "redrive",
     "train",
     "work",
@@ -182,6 +190,26 @@ def publish_policy(settings: Settings, path: Path, from_ms: int | None) -> Polic
     record = (policy.version.encode(), policy_message(policy, from_ms))
     asyncio.run(publish(wire_from(settings), settings.kafka_prefix + POLICIES, [record]))
     return policy
+
+
+def models(settings: Settings) -> Shelf:
+    """Return the versions on the topic `models`, as they stand now."""
+    versions, promotions = asyncio.run(read_versions(wire_from(settings), settings.kafka_prefix))
+    return Shelf(versions=versions, promotions=promotions, at_ms=int(time() * 1000))
+
+
+def publish_promotion(settings: Settings, wanted: str | None, from_ms: int | None) -> Promotion:
+    """Let a line or a version serve from an event time (ms) on, None for now, by a record on the topic `models`.
+
+    Raises:
+        InputError: there is no such line or version, it serves already, or the cluster does not take the record.
+        SettingsError: the cluster cannot be reached, or lacks the topic.
+    """
+    shelf = models(settings)
+    promotion = promotion_for(shelf, wanted, shelf.at_ms if from_ms is None else from_ms)
+    record = (promotion.key, msgspec.json.encode(promotion))
+    asyncio.run(publish(wire_from(settings), settings.kafka_prefix + MODELS, [record]))
+    return promotion
 
 
 def _ready(settings: Settings, wire: Wire, application: str) -> Broadcast:

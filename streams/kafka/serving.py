@@ -1,9 +1,9 @@
 """What is in force when: model versions, policies and market signals by the event time from which each serves.
 
-Pure: records of the topics `models`, `policies` and `market-events` in, contexts out.  At an event time the version
-serves that is dated latest by then, so that whoever works off old records does not score them with what was learned
-later; the policy that was published last among those that are to serve by then; and of the market what was published by
-then.  What cannot be used is refused in words, and changes nothing.
+Pure: records of the topics `models`, `policies` and `market-events` in, contexts out.  At an event time that version
+of the line promoted last by then serves which is dated latest by then, so that whoever works off old records does not
+score them with what was learned later; the policy that was published last among those that are to serve by then; and of
+the market what was published by then.  What cannot be used is refused in words, and changes nothing.
 """
 
 from bisect import bisect_right
@@ -21,6 +21,7 @@ from streams.core.features import FEATURE_TABLE
 from streams.core.market import Market
 from streams.core.outputs import TimeText, rfc3339
 from streams.core.policy import Policy, PolicyError, policy_from
+from streams.core.promotions import KEY_BEGINS, Promotion, read_promotion, reign
 from streams.core.scoring import ForeignTableError, ModelError, ModelVersion, Scorer, read_version, scorer_from
 from streams.core.state import NEVER_MS
 from streams.core.step import Context
@@ -54,6 +55,7 @@ class Serving:
         self._cold = cold
         self._takes_policies = takes_policies
         self._models: dict[bytes, _Dated] = {}
+        self._promotions: dict[bytes, Promotion] = {}
         self._policies: dict[bytes, _Dated] = {}
         self._foreign: list[ModelVersion] = []
         self._market = Market()
@@ -82,6 +84,8 @@ class Serving:
             return self._take_notice(key, value, received_ms)
         if topic == POLICIES and not self._takes_policies:
             return None
+        if topic == MODELS and key.startswith(KEY_BEGINS):
+            return self._take_promotion(key, value)
         taken = self._models if topic == MODELS else self._policies
         if value is None:
             self.edition += taken.pop(key, None) is not None
@@ -116,6 +120,18 @@ class Serving:
         count = f"{len(ones):,} versions, {told[0]} to {told[1]}" if len(ones) > 1 else f"1 version, {told[0]}"
         return f"{count}: learned on {tables[-1]}{others}, this program computes {FEATURE_TABLE}"
 
+    def _take_promotion(self, key: bytes, value: bytes | None) -> str | None:
+        before = self._promotions.pop(key, None)
+        if value is not None:
+            try:
+                self._promotions[key] = read_promotion(value)
+            except ModelError as error:
+                if before is not None:
+                    self._promotions[key] = before
+                return str(error)
+        self.edition += self._promotions.get(key) != before
+        return None
+
     def _take_notice(self, key: bytes, value: bytes | None, received_ms: int) -> str | None:
         before = self._market.edition
         if value is None:
@@ -137,8 +153,10 @@ class Serving:
         self._laid_out = self.edition
         scorer, policy, policy_order = self._cold.scorer, self._cold.policy, 0
         changes: dict[int, Context] = {}
-        dated = [*self._models.values(), *self._policies.values()]
-        for one in sorted(dated, key=lambda one: (one.from_ms, one.order)):
+        versions = sorted(self._models.values(), key=lambda one: one.order)
+        named = [(one.from_ms, one.what.version, one.what) for one in versions]
+        serving = [_Dated(from_ms, 0, what) for from_ms, what in reign(named, self._promotions.values())]
+        for one in sorted([*serving, *self._policies.values()], key=lambda one: (one.from_ms, one.order)):
             if isinstance(one.what, Scorer):
                 scorer = one.what
             elif one.order > policy_order:

@@ -21,12 +21,14 @@ from streams.core.decode import AHEAD_MS_MAX, VALUE_BYTES_MAX, epoch_ms, why_und
 from streams.core.effects import DeadLetter, DeadLetterReason, LabelledExample
 from streams.core.features import FEATURE_TABLE
 from streams.core.outputs import ExampleMessage, Outgoing, outgoing, redrives_of
+from streams.core.promotions import Promotion
 from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
 from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Counts, Logged
 from streams.runners.label_queue import FEATURE_MAX, Refusal, Waiting
+from streams.runners.learners import TrainerError
 from streams.runners.subscribers import Packed
-from streams.runners.trainer import Trainer, TrainerError, TrainerState
+from streams.runners.trainer import Trainer, TrainerState
 
 EXAMPLES: Final = "examples"
 MODELS: Final = "models"
@@ -208,6 +210,9 @@ class Training(Counts):
         for version in trainer.advance(self.newest_ms - PATIENCE_MS, most):
             self._outputs.append(published(version))
             self._count("versions")
+        for promotion in trainer.take_promotions():
+            self._outputs.append(promoted(promotion))
+            self._count("promotions")
         return trainer.learned - before
 
     def _bury(self, letter: DeadLetter) -> None:
@@ -302,6 +307,9 @@ def read_example(record: Logged, partition: int) -> LabelledExample | DeadLetter
         closed_at_ms=_ms(message.closed_at),
         probability=message.probability,
         model_version=message.model_version,
+        treatment=message.treatment,
+        provisional=message.provisional,
+        corrects=message.corrects,
     )
     if settled_ms(example) > record.timestamp + AHEAD_MS_MAX:
         return _refused(record, partition, "future_time", "it was settled more than a day after it was written")
@@ -318,6 +326,11 @@ def published(version: ModelVersion) -> Outgoing:
     return Outgoing(MODELS, version.served_as.encode(), _encode(version))
 
 
+def promoted(promotion: Promotion) -> Outgoing:
+    """Return the record of a promotion, which stands among the versions."""
+    return Outgoing(MODELS, promotion.key, _encode(promotion))
+
+
 def _refused(record: Logged, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:
     redrives = redrives_of(record.headers)
     value = record.value or b""
@@ -326,7 +339,7 @@ def _refused(record: Logged, partition: int, reason: DeadLetterReason, detail: s
 
 def _ids_ever(state: TrainerState) -> int:
     """Return how many ids were ever remembered: every example that was taken, learned by now or not."""
-    return state.settled.examples + sum(tally.examples for _, tally in state.queue.ticks)
+    return state.settled.taken + sum(tally.taken for _, tally in state.queue.ticks)
 
 
 def _blocks(ever: int, count: int) -> dict[int, int]:

@@ -1,7 +1,8 @@
 """The one trainer: learns settled examples in strict order with River and publishes numbered, plain model versions.
 
-The model is River's `StandardScaler | LogisticRegression`, one gradient step of constant size for each example.  Three
-things are added around it, none inside, so that a published version gives what River itself predicts, within 1e-12:
+The champion is River's `StandardScaler | LogisticRegression`, one gradient step of constant size for each example;
+`lineup` has what learns beside it.  Three things are added around it, none inside, so that a published version gives
+what River itself predicts, within 1e-12:
 
 *Sampling.* Every positive is learned and a share r of the negatives, chosen by a hash of the example's id.  That
 multiplies the odds by 1/r and changes nothing else, so adding ln(r) to the intercept of the published version undoes it
@@ -15,16 +16,16 @@ the factor).  Without it one outlier or a rarely set feature undoes weeks of lea
 examples give the same versions, to the last bit, however they were batched and wherever the process was killed.
 """
 
-from math import fsum, isfinite, log
-from typing import Any, Final
+from math import isfinite
+from typing import Final
 
 import msgspec
-from msgspec import Struct
-from river import linear_model, optim, preprocessing, utils
+from msgspec import UNSET, Struct
 
 from streams.core.effects import LabelledExample
+from streams.core.promotions import Promotion
 from streams.core.scoring import ModelVersion, sealed
-from streams.core.state import NEVER_MS
+from streams.core.state import DAY_MS, NEVER_MS
 from streams.runners.label_queue import (
     MICRO,
     LabelQueue,
@@ -34,14 +35,11 @@ from streams.runners.label_queue import (
     TrainerSettings,
     ceiling,
 )
+from streams.runners.learners import Model, ModelState, TrainerError
+from streams.runners.lineup import Lineup, LineupSettings, LineupState
+from streams.runners.recipes import new_model
 
 FORMAT: Final = 1
-INTERCEPT_STEP: Final = 0.01
-"""River's own default: the base rate may move faster than any weight, since every example tells about it."""
-
-
-class TrainerError(ValueError):
-    """A trainer cannot be made or restored; the text says why."""
 
 
 class TrainerCounts(Struct, frozen=True):
@@ -59,16 +57,6 @@ class TrainerCounts(Struct, frozen=True):
     refused: dict[Refusal, int]
     withheld: int
     version: int
-
-
-class ModelState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All of a River pipeline that later learning depends on; arrays in the order of the features."""
-
-    intercept: float
-    iterations: int
-    weights: list[float]
-    means: list[float]
-    variances: list[float]
 
 
 class TrainerState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,80 +77,7 @@ class TrainerState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     published: Tally
     model: ModelState
     queue: QueueState
-
-
-class OnlineModel:
-    """River's scaler and regression for a fixed list of features, with the bounded step."""
-
-    def __init__(self, settings: TrainerSettings, features: tuple[str, ...]) -> None:
-        for setting, named in (("warm_start", settings.warm_start), ("least_scales", settings.least_scales)):
-            unknown = sorted(named.keys() - set(features))
-            if unknown:
-                raise TrainerError(f"{setting} names {unknown[0]!r}, which is no feature")
-        self._features = features
-        self._least_scales = settings.least_scales
-        self._step = settings.step
-        self._step_max = settings.step_max
-        # Any, because the methods of both carry no types.
-        self.scaler: Any = preprocessing.StandardScaler()
-        self.regression: Any = linear_model.LogisticRegression(
-            optimizer=optim.SGD(settings.step),
-            intercept_init=log(settings.base_rate / (1.0 - settings.base_rate)) - log(settings.keep_negatives),
-            intercept_lr=INTERCEPT_STEP,
-        )
-        self._set_weights([settings.warm_start.get(name, 0.0) for name in features])
-
-    def _set_weights(self, weights: list[float]) -> None:
-        # River offers no public way to set weights by feature; the order is fixed because the order of summation shows
-        # in the last bit.
-        self.regression._weights = utils.VectorDict(dict(zip(self._features, weights, strict=True)))  # noqa: SLF001
-
-    def learn(self, values: tuple[float, ...], label: bool) -> None:
-        """Take one step on one example; its features in the table's order."""
-        named = dict(zip(self._features, values, strict=True))
-        self.scaler.learn_one(named)
-        standard = self._standard(named)
-        # fsum, because the plain sum's last bit depends on the version of Python.
-        reach = self._step * (1.0 + fsum([z * z for z in standard.values()]))
-        self.regression.learn_one(standard, label, 1.0 if reach <= self._step_max else self._step_max / reach)
-
-    def predict(self, values: tuple[float, ...]) -> float:
-        """Return River's own probability, before the correction for sampling."""
-        named = dict(zip(self._features, values, strict=True))
-        return float(self.regression.predict_proba_one(self._standard(named))[True])
-
-    def _standard(self, named: dict[str, float]) -> dict[str, float]:
-        standard: dict[str, float] = self.scaler.transform_one(named)
-        for name, least in self._least_scales.items():
-            if self.scaler.vars[name] < least * least:
-                standard[name] = (named[name] - self.scaler.means[name]) / least
-        return standard
-
-    def scales(self, variances: list[float]) -> tuple[float, ...]:
-        """Return what the features are divided by, in their order; 0 if it never moved and has no least scale."""
-        least = (self._least_scales.get(name, 0.0) for name in self._features)
-        found = [variance**0.5 if variance > 0.0 else 0.0 for variance in variances]
-        return tuple(map(max, found, least))
-
-    def state(self) -> ModelState:
-        """Return the pipeline's numbers."""
-        weights = self.regression.weights
-        return ModelState(
-            intercept=self.regression.intercept,
-            iterations=self.regression.optimizer.n_iterations,
-            weights=[weights[name] for name in self._features],
-            means=[self.scaler.means.get(name, 0.0) for name in self._features],
-            variances=[self.scaler.vars.get(name, 0.0) for name in self._features],
-        )
-
-    def load(self, state: ModelState) -> None:
-        """Continue from the pipeline's numbers: every example counts once for every feature."""
-        self.regression.intercept = state.intercept
-        self.regression.optimizer.n_iterations = state.iterations
-        self._set_weights(state.weights)
-        self.scaler.counts.update(dict.fromkeys(self._features, state.iterations))
-        self.scaler.means.update(zip(self._features, state.means, strict=True))
-        self.scaler.vars.update(zip(self._features, state.variances, strict=True))
+    lineup: LineupState | None = None
 
 
 class Trainer:
@@ -173,13 +88,21 @@ class Trainer:
     `learned` counts the examples that were learned.
     """
 
-    def __init__(self, settings: TrainerSettings, features: tuple[str, ...], feature_table: str) -> None:
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        features: tuple[str, ...],
+        feature_table: str,
+        lineup: LineupSettings | None = None,
+    ) -> None:
         if settings.publish_every_ms % settings.tick_ms:
             raise TrainerError("publish_every_ms must be a multiple of tick_ms")
         self.settings = settings
         self.features = features
         self.feature_table = feature_table
-        self.model = OnlineModel(settings, features)
+        self.model = new_model(settings.learner, settings, features, (lineup or LineupSettings()).periods)
+        self.lineup = None if lineup is None else Lineup(lineup, settings, features)
+        self._promotions: list[Promotion] = []
         self.next_due_ms = NEVER_MS
         self._queue = LabelQueue(settings, feature_table, len(features))
         self._clock_ms = 0
@@ -202,6 +125,8 @@ class Trainer:
         if isinstance(tick, str):
             return tick
         if tick is not None:
+            if self.lineup is not None:
+                self.lineup.take(example, self._clock_ms)
             if past_ms is not None:
                 self._clock_ms = max(self._clock_ms, past_ms // self.settings.tick_ms * self.settings.tick_ms)
             after = self._clock_ms + self.settings.tick_ms
@@ -240,11 +165,13 @@ class Trainer:
         while self._queue.is_due(until_ms):
             if self.learned == stops_at:
                 return False
-            _, _, _, _, label, values = self._queue.take()
-            self.model.learn(values, label)
+            _, _, _, _, label, values, weight = self._queue.take()
+            self.model.learn(values, label, weight)
+            if self.lineup is not None:
+                self.lineup.learn(values, label, weight)
             self.learned += 1
             self._fresh += 1
-            self._positives += label
+            self._positives += label if weight > 0.0 else -label
         self._settled.add(self._queue.settled(until_ms))
         self._clock_ms = until_ms
         return True
@@ -256,40 +183,72 @@ class Trainer:
     def _publish(self) -> list[ModelVersion]:
         at_ms, fresh = self._period_ms, self._fresh
         self._period_ms = self._fresh = 0
+        days = self.settings.publish_every_ms / DAY_MS
+        self.model.drift(days)
+        if self.lineup is not None:
+            self.lineup.drift(days)
+            self._promotions += self.lineup.settle(at_ms)
         if not fresh or self._positives < self.settings.positives_min:
             return []
-        state = self.model.state()
-        if not all(map(isfinite, (state.intercept, *state.weights, *state.means, *state.variances))):
+        metrics = self._metrics()
+
+        def make(name: str, number: int, model: Model) -> ModelVersion | None:
+            judged = {} if self.lineup is None else self.lineup.metrics(name)
+            return self._made(name, number, model, at_ms, metrics | judged)
+
+        champion = make(self.settings.name, self._version + 1, self.model)
+        if champion is None:
             self._withheld += 1
-            return []
-        parent = self._version or None
-        self._version += 1
+        else:
+            self._version += 1
+            self._published = self._settled.copy()
+        if self.lineup is not None:
+            return self.lineup.publish(champion, make)
+        return [] if champion is None else [champion]
+
+    def _made(self, name: str, number: int, model: Model, at_ms: int, metrics: dict[str, float]) -> ModelVersion | None:
+        """Return a model as a version that is dated to a time (ms), or None if a number in it is not finite."""
+        state = model.state()
+        if not all(map(isfinite, (state.intercept, *state.weights, *state.means, *state.variances))):
+            return None
         version = ModelVersion(
-            name=self.settings.name,
-            version=self._version,
-            parent=parent,
+            name=name,
+            version=number,
+            parent=number - 1 or None,
             feature_table=self.feature_table,
             features=self.features,
-            intercept=state.intercept + log(self.settings.keep_negatives),
+            intercept=state.intercept + model.offset,
             weights=tuple(state.weights),
             means=tuple(state.means),
-            scales=self.model.scales(state.variances),
+            scales=model.scales(state.variances),
             published_at_ms=at_ms,
             examples=self.learned,
             positives=self._positives,
             source_position=self._settled.examples,
-            metrics=self._metrics(),
+            metrics=metrics,
+            periods=UNSET if model.periods == 1.0 else model.periods,
         )
-        self._published = self._settled.copy()
-        return [sealed(version)]
+        return sealed(version)
+
+    def take_promotions(self) -> list[Promotion]:
+        """Hand out, once, what the trainer has promoted since it was last asked."""
+        promotions, self._promotions = self._promotions, []
+        return promotions
+
+    def promoted(self, to: str) -> None:
+        """Take note of what somebody else has promoted: a line, or one of its versions."""
+        if self.lineup is not None:
+            self.lineup.promoted(to)
 
     def _metrics(self) -> dict[str, float]:
         """Return how the served probabilities did: over all settled examples, and since the last version.
 
-        Neither is empty: a version is published only if something was learned since the last one.
+        Where all that was learned since the last version is provisional, nothing was settled.
         """
         metrics: dict[str, float] = {}
         for suffix, tally in (("", self._settled), ("_recent", self._settled.since(self._published))):
+            if not tally.examples:
+                continue
             metrics["settled" + suffix] = float(tally.examples)
             metrics["base_rate" + suffix] = tally.positives / tally.examples
             metrics["served_mean" + suffix] = tally.probability_micro / MICRO / tally.examples
@@ -333,6 +292,7 @@ class Trainer:
             published=self._published,
             model=self.model.state(),
             queue=self._queue.state(),
+            lineup=None if self.lineup is None else self.lineup.state(),
         )
 
     def snapshot(self) -> bytes:
@@ -364,7 +324,11 @@ class Trainer:
         counts = {len(state.features), len(state.model.weights), len(state.model.means), len(state.model.variances)}
         if len(counts) > 1:
             raise TrainerError("the snapshot's features and weights differ in number")
-        trainer = cls(state.settings, tuple(state.features), state.feature_table)
+        lineup = state.lineup
+        settings = None if lineup is None else lineup.settings
+        trainer = cls(state.settings, tuple(state.features), state.feature_table, settings)
+        if trainer.lineup is not None and lineup is not None:
+            trainer.lineup.load(lineup)
         trainer.model.load(state.model)
         trainer._queue.load(state.queue)
         trainer._clock_ms = state.clock_ms

@@ -11,11 +11,14 @@ from streams.core.decode import decode, epoch_ms
 from streams.core.events import Event, Record
 from streams.core.features import FEATURE_TABLE, NAMES
 from streams.core.policy import Policy, policy_from
+from streams.core.promotions import Promotion
+from streams.core.promotions import sealed as sealed_promotion
 from streams.core.scoring import ModelVersion, sealed
 from streams.core.state import DAY_MS, NEVER_MS
 from streams.core.step import Context
 from streams.kafka.serving import MODELS, POLICIES, Serving, policy_message
 from streams.kafka.slot import Slot
+from streams.kafka.versions import sorted_out
 from tests.kafka.test_slot import Log, log_of
 from tests.kafka.workers import Fed
 
@@ -44,6 +47,15 @@ def version(number: int, at_ms: int, *, table: str = FEATURE_TABLE, intercept: f
             metrics={},
         )
     )
+
+
+def of_line(name: str, model: ModelVersion) -> ModelVersion:
+    """Return the same version as another line's."""
+    return sealed(msgspec.structs.replace(model, name=name, hash=""))
+
+
+def promotion(at_ms: int, to: str, before: str = "champion") -> Promotion:
+    return sealed_promotion(Promotion(at_ms=at_ms, before=before, to=to, by="operator", evidence={}))
 
 
 def body(model: ModelVersion) -> bytes:
@@ -89,6 +101,50 @@ def test_a_version_serves_from_the_time_that_it_is_dated_to_until_the_next_one_d
     assert [served_at(serving, at_ms) for at_ms in (99, 100, 199, 200, 10**15)] == names
     assert [serving.at(at_ms)[1] for at_ms in (0, 100, 200)] == [100, 200, NEVER_MS]
     assert serving.newest().scorer.version == second.served_as
+
+
+def test_a_challenger_serves_from_its_promotion_on_and_a_withdrawn_promotion_never_was() -> None:
+    champion, challenger, next_one = (
+        version(1, 100),
+        of_line("hazard", version(1, 100)),
+        of_line("hazard", version(2, 200)),
+    )
+    made = promotion(150, "hazard")
+    serving = serving_of(champion, challenger, next_one)
+    assert [served_at(serving, at_ms) for at_ms in (100, 250)] == [champion.served_as] * 2
+    assert serving.take(MODELS, made.key, msgspec.json.encode(made)) is None
+    names = [champion.served_as, challenger.served_as, next_one.served_as]
+    assert [served_at(serving, at_ms) for at_ms in (149, 150, 200)] == names
+    back = promotion(300, champion.served_as, "hazard")
+    assert serving.take(MODELS, back.key, msgspec.json.encode(back)) is None
+    assert served_at(serving, 300) == champion.served_as
+    edition = serving.edition
+    assert serving.take(MODELS, back.key, msgspec.json.encode(back)) is None
+    assert serving.edition == edition
+    assert serving.take(MODELS, back.key, None) is None
+    assert serving.take(MODELS, b"promotion@9/nobody", None) is None
+    assert [served_at(serving, at_ms) for at_ms in (150, 300)] == [challenger.served_as, next_one.served_as]
+
+
+def test_a_promotion_that_was_changed_is_refused_and_the_one_before_stays() -> None:
+    made = promotion(150, "hazard")
+    serving = serving_of(version(1, 100), of_line("hazard", version(1, 100, intercept=-2.0)))
+    changed = msgspec.json.encode(made).replace(b'"to":"hazard"', b'"to":"champion"')
+    why = serving.take(MODELS, made.key, changed)
+    assert why is not None
+    assert "its hash differs" in why
+    assert served_at(serving, 200).startswith("champion")
+    assert serving.take(MODELS, made.key, msgspec.json.encode(made)) is None
+    assert serving.take(MODELS, made.key, b"{") is not None
+    assert served_at(serving, 200).startswith("hazard")
+
+
+def test_what_is_left_of_the_topic_is_sorted_into_versions_and_promotions() -> None:
+    first, second, made = version(1, 100), version(2, 200), promotion(150, "hazard")
+    records = [(one.served_as.encode(), body(one)) for one in (second, first)]
+    left = [*records, (made.key, msgspec.json.encode(made)), (b"broken", b"{"), (records[0][0], None)]
+    assert sorted_out(left) == ([first], [made])
+    assert sorted_out([*left, (made.key, None), *records]) == ([first, second], [])
 
 
 def test_of_two_versions_with_one_date_the_one_serves_that_was_published_last() -> None:

@@ -75,6 +75,7 @@ def contents(db: Path) -> dict[str, Any]:
             "alerts": alerts,
             "transitions": [store.transitions(alert.latest.alert_id) for alert in alerts],
             "models": store.models(),
+            "promotions": store.promotions(),
             "market events": store.market_events(),
             "predictions": list(store.predictions()),
             "dead letters": list(store.dead_letters()),

@@ -19,7 +19,8 @@ from streams.core.features import NAMES as TABLE_NAMES
 from streams.core.scoring import ModelVersion, content_hash, probability, read_version, scorer_from
 from streams.core.state import DAY_MS
 from streams.runners.label_queue import FEATURE_MAX, HOUR_MS, TrainerSettings
-from streams.runners.trainer import OnlineModel, Trainer, TrainerError
+from streams.runners.learners import OnlineModel, TrainerError
+from streams.runners.trainer import Trainer
 from tests.core.strategies import modest
 
 NAMES = ("silence", "decline", "rare")
@@ -319,6 +320,7 @@ def test_one_outlier_moves_the_model_by_a_bounded_step() -> None:
 
 def test_weights_that_are_not_finite_are_never_published() -> None:
     trainer, versions = trained()
+    assert isinstance(trainer.model, OnlineModel)
     trainer.model.regression.intercept = nan
     trainer.receive(example(5000, label=True))
     assert trainer.advance(200 * DAY_MS) == []
