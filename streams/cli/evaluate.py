@@ -1,135 +1,180 @@
 """`forewarn evaluate`: how good the probabilities and the alerts were, once it was known who left."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import click
 
-from streams.cli.glyphs import sparkline
-from streams.cli.options import db_option, examples, json_option
-from streams.cli.output import new_table, note, show, show_facts, write_lines
+from streams.cli.options import TIMES, F, Moment, db_option, examples, json_option, policy_option
+from streams.cli.output import note, write_lines
 from streams.cli.shared import database_of
-from streams.cli.words import about, day, percent
-from streams.core.evaluation import Scores
+from streams.errors import UsageError
 
-WEEKS_SHOWN: Final = 26
-UNKNOWN: Final = "-"
+
+def source_options(command: F) -> F:
+    """Add what is judged: `--examples`, and what is known beside it, `--truth` and `--ceiling`."""
+    file = click.Path(path_type=Path, dir_okay=False)
+    for option in (
+        click.option(
+            "--ceiling",
+            type=file,
+            metavar="FILE",
+            help="JSON Lines of subscriber_id, snapshot_at and probability: the true ones, where they are known.",
+        ),
+        click.option(
+            "--truth",
+            type=file,
+            metavar="FILE",
+            help="The truth.jsonl of a simulation; without it, what the run itself learned of who left.",
+        ),
+        click.option(
+            "--examples",
+            "example_files",
+            type=file,
+            multiple=True,
+            metavar="FILE",
+            help="JSON Lines of the topic `examples`, also packed, to be judged and not a database; can be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def judging_options(command: F) -> F:
+    """Add how it is judged: resamples, the shock, the campaign, the budget of alerts, and the contenders."""
+    for option in (
+        click.option(
+            "--against",
+            default="none",
+            show_default=True,
+            metavar="NAMES|all|none",
+            help="Other learners to judge on the same snapshots, by names with commas between; takes minutes.",
+        ),
+        click.option("--budget", type=click.FloatRange(0.0), metavar="N", help="Alerts a day that can be worked on."),
+        click.option(
+            "--acceptance",
+            type=(click.IntRange(1), click.IntRange(1)),
+            default=(6, 14),
+            show_default=True,
+            metavar="A B",
+            help="The Beta distribution of the chance that a leaver accepts an offer.",
+        ),
+        click.option("--contact", type=float, default=1.0, show_default=True, help="What one contact costs."),
+        click.option("--incentive", type=float, default=10.0, show_default=True, help="What an offer costs."),
+        click.option("--value", type=float, default=200.0, show_default=True, help="What a leaver who stays is worth."),
+        click.option(
+            "--shock-days",
+            type=click.IntRange(1),
+            default=30,
+            show_default=True,
+            metavar="N",
+            help="How long the shock lasts before the recovery.",
+        ),
+        click.option(
+            "--shock",
+            "shock_ms",
+            type=Moment(),
+            metavar="TIME",
+            help=f"When something changed, to judge before, during and after it apart.  {TIMES}",
+        ),
+        click.option(
+            "--resamples",
+            type=click.IntRange(0, 10_000),
+            default=200,
+            show_default=True,
+            metavar="N",
+            help="Of the bootstrap behind the intervals; 0 leaves them out.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(
     short_help="Say how good scores and alerts were.",
     epilog=examples(
         "forewarn evaluate --db alerts.db",
-        "forewarn evaluate --db operator.db --truth operator/truth.jsonl",
+        "forewarn evaluate --db alerts.db --html report.html",
+        "forewarn evaluate --db operator.db --truth operator/truth.jsonl --shock 2024-06-01",
         "forewarn evaluate --db alerts.db --json | jq .overall.auc",
+        "forewarn evaluate --examples examples.jsonl.gz --against hazard,adagrad",
     ),
 )
 @db_option
+@source_options
+@policy_option
+@judging_options
 @click.option(
-    "--truth",
+    "--html",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The truth.jsonl of a simulation; without it, what the run itself learned of who left.",
+    help="Write the report as one page with plots, which needs no network.",
 )
 @json_option
 @click.pass_context
-def evaluate(context: click.Context, db: str | None, truth: Path | None, as_json: bool) -> None:
+def evaluate(
+    context: click.Context,
+    db: str | None,
+    example_files: tuple[Path, ...],
+    truth: Path | None,
+    ceiling: Path | None,
+    policy: Path | None,
+    resamples: int,
+    shock_ms: int | None,
+    shock_days: int,
+    value: float,
+    incentive: float,
+    contact: float,
+    acceptance: tuple[int, int],
+    budget: float | None,
+    against: str,
+    html: Path | None,
+    as_json: bool,
+) -> None:
     """Say how good the probabilities were, week by week, and what followed each alert.
 
     Every probability is the one that was served at its time, before the outcome could be known; it counts once
-    its horizon has closed.
+    its horizon has closed.  --policy is for --examples; a database knows its own.
     """
-    from streams import bootstrap
+    from streams import bootstrap_report
+    from streams.cli.evaluate_tables import show_report
 
-    found = bootstrap.evaluate(database_of(context, db), truth)
+    if example_files and (db is not None or truth is not None):
+        raise UsageError("--examples holds no alerts: leave out --db and --truth, or leave out --examples")
+    if policy is not None and not example_files:
+        raise UsageError("--policy is for --examples; a database knows the policy that it was run with")
+    try:
+        campaign = bootstrap_report.Campaign(
+            value=value, incentive=incentive, contact=contact, accepting=acceptance[0], declining=acceptance[1]
+        )
+    except ValueError as error:
+        raise UsageError(f"these make no campaign: {error}") from None
+    asked = bootstrap_report.Asked(
+        resamples=resamples, campaign=campaign, shock_ms=shock_ms, shock_days=shock_days, budget=budget
+    )
+    wanted = bootstrap_report.Wanted(
+        asked=asked,
+        truth=truth,
+        ceiling=ceiling,
+        against="none" if against == "none" else "all" if against == "all" else tuple(_listed(against)),
+        tell=None if as_json else lambda name: note(f"learning again as {name} ..."),
+    )
+    if example_files:
+        found = bootstrap_report.from_examples(example_files, policy, wanted)
+    else:
+        found = bootstrap_report.from_database(database_of(context, db), wanted)
+    if html is not None:
+        bootstrap_report.write_page(found, html)
     if as_json:
         write_lines([found])
         return
-    if found.overall is None:
-        note(f"No horizon has closed yet ({found.waiting:,} outcomes came early): run on, then evaluate.")
-    else:
-        _show_scores([("all", found.overall), ("learned models", found.learned)])
-        _show_weeks([(week.start_ms, week.scores) for week in found.weeks])
-    alerts = found.warnings
-    verdicts = alerts.verdicts
-    show_facts(
-        f"Alerts (leavers known from {alerts.known_from})",
-        [
-            ("fired", f"{alerts.fired:,}"),
-            ("right", f"{verdicts['left']:,} left within the horizon, {verdicts['too_late']:,} had left before"),
-            ("not right", f"{verdicts['stayed']:,} stayed, {verdicts['open']:,} not known yet"),
-            (
-                "leavers warned of",
-                f"{alerts.warned:,} of {alerts.leavers:,} who left on a known day after the first alert",
-            ),
-            ("lead time", _lead(alerts.lead_days_median, alerts.lead_days_p10, alerts.lead_share_7_days)),
-        ],
-    )
+    show_report(found)
+    if html is not None:
+        note(f"The page is {html}.")
 
 
-def _lead(median_days: float | None, p10_days: float | None, share: float | None) -> str:
-    if median_days is None or p10_days is None or share is None:
-        return "no leaver on a known day was warned of"
-    return f"{about(median_days)} days (median), {about(p10_days)} (lowest tenth); {percent(share)} a week or more"
-
-
-def _show_scores(columns: Sequence[tuple[str, Scores | None]]) -> None:
-    """Print one column for each set of predictions: all, and those of learned models alone."""
-    known = [(name, scores) for name, scores in columns if scores is not None]
-    table = new_table("Served probabilities against what came of them")
-    table.add_column("", style="cyan", no_wrap=True)
-    for name, _ in known:
-        table.add_column(name, justify="right", no_wrap=True)
-    rows = [_score_cells(scores) for _, scores in known]
-    for cells in zip(*rows, strict=True):
-        table.add_row(cells[0][0], *(words for _, words in cells))
-    show(table)
-
-
-def _score_cells(scores: Scores) -> list[tuple[str, str]]:
-    return [
-        ("snapshots", f"{scores.examples:,}"),
-        ("left", f"{scores.positives:,} ({percent(scores.base_rate)})"),
-        ("AUC", _three(scores.auc)),
-        ("average precision", _three(scores.average_precision)),
-        *(
-            (
-                f"top {top.share:.0%}: recall, precision, lift",
-                f"{_three(top.recall)}  {_three(top.precision)}  {_two(top.lift)}",
-            )
-            for top in scores.top
-        ),
-        ("Brier", f"{scores.brier:.4f}"),
-        ("log loss", f"{scores.log_loss:.4f}"),
-        ("calibration error (ECE)", f"{scores.ece:.4f}"),
-        ("expected / observed", _three(scores.expected_over_observed)),
-    ]
-
-
-def _show_weeks(weeks: Sequence[tuple[int, Scores]]) -> None:
-    left_out = f", the last {WEEKS_SHOWN} of {len(weeks)}; --json has all" if len(weeks) > WEEKS_SHOWN else ""
-    table = new_table(f"By week of the snapshot{left_out}")
-    table.add_column("week of", no_wrap=True)
-    for name in ("snapshots", "left", "AUC", "AP", "recall 5%", "lift 10%", "ECE"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for start_ms, scores in weeks[-WEEKS_SHOWN:]:
-        table.add_row(
-            day(start_ms),
-            f"{scores.examples:,}",
-            f"{scores.positives:,}",
-            _three(scores.auc),
-            _three(scores.average_precision),
-            _three(scores.top[1].recall),
-            _two(scores.top[2].lift),
-            f"{scores.ece:.4f}",
-        )
-    show(table, f" AUC by week  {sparkline([scores.auc for _, scores in weeks])}", "")
-
-
-def _three(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.3f}"
-
-
-def _two(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.2f}"
+def _listed(names: str) -> list[str]:
+    """Return the names of a list with commas."""
+    found = [name.strip() for name in names.split(",") if name.strip()]
+    if not found:
+        raise UsageError("--against names nobody: write all, none, or names with commas between")
+    return found

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from streams.core import evaluation
 from streams.core.decode import epoch_ms
-from streams.core.evaluation import Scores
+from streams.core.evaluation import Interval, Scores
 from streams.core.policy import policy_from
 from streams.core.state import DAY_MS
 from streams.errors import InputError
@@ -33,11 +33,26 @@ Verdict = Literal["left", "too_late", "stayed", "open"]
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 
 
+class Intervals(Struct, frozen=True):
+    """The main figures of a set, each with its interval; `recall_at_5` is the recall in the riskiest 5 %."""
+
+    auc: Interval
+    average_precision: Interval
+    recall_at_5: Interval
+    brier: Interval
+    log_loss: Interval
+    ece: Interval
+
+
 class Week(Struct, frozen=True):
-    """The scores of the snapshots of one week, which begins on a Thursday as 1970 did (ms since 1970 UTC)."""
+    """The scores of the snapshots of one week, which begins on a Thursday as 1970 did (ms since 1970 UTC).
+
+    `intervals` are a report's; judging alone makes none.
+    """
 
     start_ms: int
     scores: Scores
+    intervals: Intervals | None = None
 
 
 class AlertOutcome(Struct, frozen=True):
