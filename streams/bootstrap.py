@@ -325,6 +325,7 @@ def new_trainer(policy: Policy) -> "Trainer":
     training, card = policy.training, (_DEFAULTS / "scorecard.toml").read_text("utf-8")
     settings = TrainerSettings(
         learner=training.learner,
+        patience_ms=policy.longest_wait_ms,
         learn_at=policy.label.learn_at,
         step=training.step,
         base_rate=training.base_rate,

@@ -57,7 +57,12 @@ def from_database(db: str, wanted: Wanted) -> Report:
         horizon_days = policy.label.horizon_days
         predictions, alerts = list(store.predictions()), store.alerts()
         found = judging.evaluate(
-            predictions, alerts, stream_ms=checkpoint.stream_ms, horizon_ms=horizon_days * DAY_MS, left_at=left_at
+            predictions,
+            alerts,
+            stream_ms=checkpoint.stream_ms,
+            horizon_ms=horizon_days * DAY_MS,
+            left_at=left_at,
+            patience_ms=policy.longest_wait_ms,
         )
         report = report_of(
             found,
@@ -89,7 +94,14 @@ def from_examples(paths: Sequence[Path], policy_path: Path | None, wanted: Wante
     at_ms = end_ms(examples)
     predictions = [prediction(example) for example in examples if not example.provisional]
     horizon_days = policy.label.horizon_days
-    found = judging.evaluate(predictions, (), stream_ms=at_ms, horizon_ms=horizon_days * DAY_MS, left_at=None)
+    found = judging.evaluate(
+        predictions,
+        (),
+        stream_ms=at_ms,
+        horizon_ms=horizon_days * DAY_MS,
+        left_at=None,
+        patience_ms=policy.longest_wait_ms,
+    )
     report = report_of(found, predictions, wanted.asked, end_ms=at_ms, horizon_days=horizon_days, ceiling=ceiling)
     return report if wanted.against == "none" else _with_rivals(report, examples, policy, wanted, at_ms)
 

@@ -151,6 +151,11 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """The lateness horizon in milliseconds."""
         return self.time.lateness_days * DAY_MS
 
+    @property
+    def longest_wait_ms(self) -> int:
+        """The longest time (ms) between two scores of a subscriber: so late may a closed horizon be noticed."""
+        return max(self.scoring.every_hours, self.scoring.quiet_every_hours) * HOUR_MS
+
     def rule(self, band: ValueBand) -> Rule:
         """Return the alerting rule of a value band."""
         if band == "high":

@@ -133,11 +133,13 @@ def read_truth(path: Path) -> dict[str, int]:
 
 def judge(store: Store, checkpoint: Checkpoint, truth: Path | None) -> Evaluation:
     """Judge the run in a store as its checkpoint left it; raises `InputError` for a truth file that is none."""
+    policy = policy_from(checkpoint.run.policy)
     return evaluate(
         store.predictions(),
         store.alerts(),
         stream_ms=checkpoint.stream_ms,
-        horizon_ms=policy_from(checkpoint.run.policy).label.horizon_days * DAY_MS,
+        horizon_ms=policy.label.horizon_days * DAY_MS,
+        patience_ms=policy.longest_wait_ms,
         left_at=None if truth is None else read_truth(truth),
     )
 
@@ -149,10 +151,14 @@ def evaluate(
     stream_ms: int,
     horizon_ms: int,
     left_at: Mapping[str, int] | None,
+    patience_ms: int = 0,
 ) -> Evaluation:
-    """Judge a run as it stands at `stream_ms`; `left_at` is the truth where it is known (see `read_truth`)."""
+    """Judge a run as it stands at `stream_ms`; `left_at` is the truth where it is known (see `read_truth`).
+
+    Who stayed is settled up to `patience_ms` after the horizon has closed, and until then only leavers would be judged.
+    """
     settled = list(predictions)
-    closed = [p for p in settled if p.closed_at_ms <= stream_ms]
+    closed = [p for p in settled if p.closed_at_ms + patience_ms <= stream_ms]
     by_time = sorted(closed, key=lambda p: p.snapshot_at_ms)
     weeks = tuple(
         Week(number * WEEK_MS, _scores(list(group)))

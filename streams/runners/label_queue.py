@@ -34,7 +34,9 @@ class TrainerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """How a model learns; the defaults were measured on CDNOW and on a simulated rare-event stream with drift.
 
     `learner` is the recipe.  `learn_at` is when a label is learned, one time for all or by kind (others: at the close),
-    and `takes_provisional` whether labels that were told before the close are, and corrected then.
+    and `takes_provisional` whether labels that were told before the close are, and corrected then.  What is learned at
+    the close waits for `patience_ms` more: stayers are settled when they are scored next, and whoever learned at once
+    would see the leavers of a day before its stayers, and take everybody for a leaver.
     `step` is the constant step of the gradient descent and `step_max` bounds what one example may move its own logit
     by, in units of its error: a feature that was zero for weeks has a standardised value of a hundred when it first
     moves, and an unbounded step of 0.01 would then throw the logit by a hundred.  `keep_negatives` is the share of
@@ -48,6 +50,7 @@ class TrainerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     learner: Learner = "steady"
     learn_at: LearnAt | dict[LabelKind, LearnAt] = "close"
     takes_provisional: bool = True
+    patience_ms: Annotated[int, Meta(ge=0)] = 0
     prior_variance: Annotated[float, Meta(gt=0.0, le=10.0)] = 0.01
     drift_per_day: Annotated[float, Meta(ge=0.0, le=1.0)] = 3e-6
     step: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.01
@@ -198,7 +201,8 @@ class LabelQueue:
             self.repeated += 1
             self.contradicted += known is not example.label
             return None
-        at_ms = example.knowable_at_ms if self._is_soon(example) else example.closed_at_ms
+        is_soon = self._is_soon(example)
+        at_ms = example.knowable_at_ms if is_soon else example.closed_at_ms + self._settings.patience_ms
         lessons = self._lessons(example, digest)
         if lessons and len(self._heap) + len(lessons) > self._settings.waiting_max:
             self.refused["queue_full"] += 1
