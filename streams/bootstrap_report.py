@@ -70,6 +70,7 @@ def from_database(db: str, wanted: Wanted) -> Report:
             wanted.asked,
             end_ms=checkpoint.stream_ms,
             horizon_days=horizon_days,
+            patience_ms=policy.longest_wait_ms,
             held_out={row.latest.alert_id: row.latest.held_out for row in alerts},
             ceiling=ceiling,
             versions=store.models(),
@@ -102,7 +103,15 @@ def from_examples(paths: Sequence[Path], policy_path: Path | None, wanted: Wante
         left_at=None,
         patience_ms=policy.longest_wait_ms,
     )
-    report = report_of(found, predictions, wanted.asked, end_ms=at_ms, horizon_days=horizon_days, ceiling=ceiling)
+    report = report_of(
+        found,
+        predictions,
+        wanted.asked,
+        end_ms=at_ms,
+        horizon_days=horizon_days,
+        patience_ms=policy.longest_wait_ms,
+        ceiling=ceiling,
+    )
     return report if wanted.against == "none" else _with_rivals(report, examples, policy, wanted, at_ms)
 
 

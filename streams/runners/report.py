@@ -156,16 +156,19 @@ def report_of(
     *,
     end_ms: int,
     horizon_days: int,
+    patience_ms: int = 0,
     held_out: Mapping[str, bool] | None = None,
     ceiling: Mapping[tuple[str, int], float] | None = None,
     versions: Sequence[ModelVersion] = (),
 ) -> Report:
     """Return the report on an evaluation and its predictions, as they stand at `end_ms` (ms since 1970 UTC).
 
+    `patience_ms` is that with which the evaluation was made.
     `held_out` says of each alert whether its subscriber was left alone on purpose; None means that there are no alerts.
     """
     closed = sorted(
-        (p for p in predictions if p.closed_at_ms <= end_ms), key=lambda p: (p.snapshot_at_ms, p.example_id)
+        (p for p in predictions if p.closed_at_ms + patience_ms <= end_ms),
+        key=lambda p: (p.snapshot_at_ms, p.example_id),
     )
     whole, weeks, segments = _spans(closed, asked, end_ms)
     alerts = found.warnings.alerts if held_out is not None else None
