@@ -83,7 +83,7 @@ bench: $(DEV) broker
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/real_data.py
 	$(BIN)/python benchmarks/ceiling.py
-	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/learning.py
 
 clean:
 	rm -rf $(VENV) .cache build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .import_linter_cache \

@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.bootstrap import new_trainer
 from streams.core.effects import LabelledExample
 from streams.core.events import Event, Wake
 from streams.core.policy import layered
-from streams.core.scoring import read_scorecard, scorer_from
+from streams.core.scoring import read_scorecard
 from streams.core.state import DAY_MS, SubscriberState
 from streams.core.step import Context, step
 from streams.runners.timers import Wakes
-from streams.runners.trainer import Trainer
 from streams.simulate import Simulation, events_of
 from streams.simulate.chunk import Chunk
-from streams.simulate.operator import draw_chunks
 from streams.simulate.world import build_world
 
 DEFAULTS = Path(__file__).parent.parent / "streams" / "defaults"
@@ -90,41 +87,3 @@ def serve_chunk(settings: Simulation, number: int) -> Served:
         events,
         time.perf_counter() - began,
     )
-
-
-def context_and_trainer() -> tuple[Context, Trainer]:
-    """Return the scorecard under the default policy, and a trainer with that policy's settings."""
-    policy = layered(tomllib.loads((DEFAULTS / "policy.toml").read_text()))
-    return Context(read_scorecard((DEFAULTS / "scorecard.toml").read_text()), policy), new_trainer(policy)
-
-
-def serve_online(settings: Simulation, context: Context, trainer: Trainer) -> tuple[list[LabelledExample], Trainer]:
-    """Run a whole simulation through `step` and the trainer, all chunks merged, and keep the settled examples."""
-    world = build_world(settings)
-    states: dict[str, SubscriberState] = {}
-    wakes, examples = Wakes(), list[LabelledExample]()
-
-    def give(who: str, given: Event | Wake) -> None:
-        state = states.get(who)
-        asked_ms = state.watch.next_wake_ms if state is not None else 0
-        states[who], effects = step(state, given, context)
-        wake_ms = states[who].watch.next_wake_ms
-        if wake_ms and wake_ms != asked_ms:
-            wakes.ask(wake_ms, who)
-        for effect in effects:
-            if isinstance(effect, LabelledExample):
-                trainer.receive(effect)
-                examples.append(effect)
-
-    runs = [events_of(chunk, number) for number, chunk in enumerate(draw_chunks(settings, world))]
-    for lists in zip(*runs, strict=True):
-        for event in sorted((event for made in lists for event in made), key=lambda event: event.at_ms):
-            next_ms = wakes.next_ms
-            if next_ms <= event.at_ms:
-                for at_ms, waiting in wakes.due(event.at_ms):
-                    for version in trainer.advance(at_ms):
-                        context = Context(scorer_from(version), context.policy)
-                    for who in waiting:
-                        give(who, Wake(who, at_ms))
-            give(event.body.subscriber_id, event)
-    return examples, trainer

@@ -272,7 +272,7 @@ def test_a_figure_in_the_readme_is_what_its_command_last_measured(row: list[str]
 
 def test_the_readme_has_the_figures_of_speed_and_of_quality() -> None:
     files = " ".join(row[2] for row in figures())
-    assert all(name in files for name in ("step.json", "ceiling.json", "quality.json"))
+    assert all(name in files for name in ("step.json", "ceiling.json", "learning.json"))
 
 
 def test_the_picture_is_small_and_shows_alerts_that_fire_with_their_reasons() -> None:
