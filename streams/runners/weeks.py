@@ -27,7 +27,8 @@ from streams.runners.learners import RANKERS
 from streams.runners.verdicts import SERVED, Figures, MatureWeek
 
 WEEK_MS: Final = 7 * DAY_MS
-PATIENCE_MS: Final = DAY_MS
+PATIENCE_MS: Final = 7 * DAY_MS
+"""Whoever is quiet is scored, and so settled, once a week; before that leavers would be judged without the stayers."""
 BLOCKS: Final = 64
 BINS_PER_LOGIT: Final = 32
 BIN_MAX: Final = 16 * BINS_PER_LOGIT
