@@ -24,6 +24,8 @@ from streams.runners.learners import ModelState, TrainerError, check_names, scal
 Numbers = NDArray[np.float64]
 
 INTERCEPT_VARIANCE: Final = 0.05
+DEVIATIONS_MAX: Final = 1e3
+"""What lies further from the mean teaches as if it lay there: a label that is taken back was never in the scales."""
 LOGIT_MAX: Final = 30.0
 """Beyond this a logit is as good as certain, and its exponential would only cost precision."""
 
@@ -53,7 +55,7 @@ class DynamicModel:
         given = np.array(values)
         if weight > 0.0:
             self._scale(given)
-        z = self._standard(given)
+        z = np.clip(self._standard(given), -DEVIATIONS_MAX, DEVIATIONS_MAX)
         chance = _chance(_dot(self._weights, z))
         reach = _rows_added(self._covariance, z)
         information = chance * (1.0 - chance) * max(weight, 0.0)
@@ -116,7 +118,8 @@ class DynamicModel:
         """Return the features as distances from their means in scales, with the one of the intercept before them."""
         scales = np.maximum(np.sqrt(np.maximum(self._variances, 0.0)), self._least)
         found = np.ones(len(given) + 1)
-        np.divide(given - self._means, scales, out=found[1:], where=scales > 0.0)
+        with np.errstate(over="ignore"):
+            np.divide(given - self._means, scales, out=found[1:], where=scales > 0.0)
         found[1:][scales == 0.0] = 0.0
         return found
 

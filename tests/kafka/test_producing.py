@@ -188,7 +188,7 @@ def test_a_record_has_the_time_of_its_event_but_never_one_to_come(broker: Broker
     assert call("produce", tmp_path, *there).exit_code == 0
     first, second = sorted(record.timestamp for record in everything(broker, prefix, "top-ups"))
     assert first == (NOW_S - 3600) * 1000
-    assert NOW_S * 1000 <= second <= (NOW_S + 600) * 1000
+    assert NOW_S * 1000 <= second <= time.time() * 1000
 
 
 def test_no_topic_falls_far_behind_another_however_few_records_it_has(

@@ -160,3 +160,10 @@ def test_a_snapshot_without_its_covariance_is_refused() -> None:
     for covariance_of in (msgspec.UNSET, state.covariance[:-1]):
         with pytest.raises(TrainerError, match="no covariance"):
             DynamicModel(SETTINGS, NAMES).load(msgspec.structs.replace(state, covariance=covariance_of))
+
+
+def test_a_label_taken_back_from_far_outside_all_that_was_seen_leaves_every_number_finite() -> None:
+    model = taught([((0.0, 0.0, 0.0), False), ((0.0, 0.0, 1e-148), False)])
+    model.learn((0.0, 0.0, 1e7), label=False, weight=-1.0)
+    state = model.state()
+    assert all(map(math.isfinite, (state.intercept, *state.weights)))
