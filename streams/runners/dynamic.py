@@ -11,8 +11,7 @@ give the same bits wherever they are learned.
 """
 
 from math import exp, fsum, log
-from operator import mul
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from msgspec import UnsetType
@@ -38,12 +37,13 @@ class DynamicModel:
     def __init__(self, settings: TrainerSettings, features: tuple[str, ...]) -> None:
         check_names(settings, features)
         self.offset = log(settings.keep_negatives)
-        self._least = [settings.least_scales.get(name, 0.0) for name in features]
+        self._least: Numbers = np.array([settings.least_scales.get(name, 0.0) for name in features])
         self._drift_per_day = settings.drift_per_day
         first = np.full(len(features) + 1, settings.prior_variance)
         first[0] = INTERCEPT_VARIANCE
         self._first_variances: Numbers = first
         self._covariance: Numbers = np.diag(first)
+        self._room: Numbers = np.empty_like(self._covariance)
         intercept = log(settings.base_rate / (1.0 - settings.base_rate)) - self.offset
         self._weights: Numbers = np.array([intercept, *[settings.warm_start.get(name, 0.0) for name in features]])
         self._means: Numbers = np.zeros(len(features))
@@ -55,14 +55,19 @@ class DynamicModel:
         given = np.array(values)
         if weight > 0.0:
             self._scale(given)
-        z = np.clip(self._standard(given), -DEVIATIONS_MAX, DEVIATIONS_MAX)
+        z = self._standard(given)
+        np.minimum(np.maximum(z, -DEVIATIONS_MAX, out=z), DEVIATIONS_MAX, out=z)
         chance = _chance(_dot(self._weights, z))
-        reach = _rows_added(self._covariance, z)
+        np.multiply(self._covariance, z[:, None], out=self._room)
+        # Row by row: BLAS adds as the processor likes.
+        reach = np.add.reduce(self._room, axis=0)
         information = chance * (1.0 - chance) * max(weight, 0.0)
         gain = 1.0 / (1.0 + information * _dot(reach, z))
         if information:
             # Written so that both halves of the matrix stay the same to the last bit.
-            self._covariance = self._covariance - np.multiply.outer(reach, reach) * (information * gain)
+            np.multiply.outer(reach, reach, out=self._room)
+            self._room *= information * gain
+            self._covariance -= self._room
         self._weights = self._weights + reach * (gain * weight * (label - chance))
 
     def drift(self, days: float) -> None:
@@ -78,7 +83,7 @@ class DynamicModel:
 
     def scales(self, variances: list[float]) -> tuple[float, ...]:
         """Return what the features are divided by, in their order; 0 if it never moved and has no least scale."""
-        return scales_of(variances, self._least)
+        return scales_of(variances, self._least.tolist())
 
     def state(self) -> ModelState:
         """Return the model's numbers; of the covariance one half with the diagonal, row by row."""
@@ -111,27 +116,21 @@ class DynamicModel:
         """Take an example into the running means and variances (Welford 1962)."""
         self._iterations = count = self._iterations + 1
         before = given - self._means
-        self._means = self._means + before / count
-        self._variances = self._variances + (before * (given - self._means) - self._variances) / count
+        self._means += before / count
+        self._variances += (before * (given - self._means) - self._variances) / count
 
     def _standard(self, given: Numbers) -> Numbers:
         """Return the features as distances from their means in scales, with the one of the intercept before them."""
         scales = np.maximum(np.sqrt(np.maximum(self._variances, 0.0)), self._least)
-        found = np.ones(len(given) + 1)
+        found = np.zeros(len(given) + 1)
+        found[0] = 1.0
         with np.errstate(over="ignore"):
             np.divide(given - self._means, scales, out=found[1:], where=scales > 0.0)
-        found[1:][scales == 0.0] = 0.0
         return found
 
 
-def _rows_added(matrix: Numbers, vector: Numbers) -> Numbers:
-    """Return the product of a symmetric matrix and a vector, added up row by row: BLAS adds as the processor likes."""
-    added: Any = np.add.reduce(matrix * vector[:, None], axis=0)
-    return np.asarray(added)
-
-
 def _dot(left: Numbers, right: Numbers) -> float:
-    return fsum(map(mul, left.tolist(), right.tolist()))
+    return fsum((left * right).tolist())
 
 
 def _chance(logit: float) -> float:
