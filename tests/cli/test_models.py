@@ -119,6 +119,7 @@ def test_a_promoted_line_serves_what_comes_then_and_every_alert_is_still_explain
         assert found["equal"] is True
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_and_taken_up_again_after_a_promotion_equals_a_straight_one(run: Run) -> None:
     other = run.db.with_name("other.db")
     assert call("model", "promote", "adagrad", "--db", run.db).exit_code == 0

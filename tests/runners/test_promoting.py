@@ -36,6 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_operator(tmp_path_factory.mktemp("automatic") / "events", days=110, policy=policy)
 
 
+@pytest.mark.slow
 def test_what_the_trainer_promotes_serves_from_its_date_on_wherever_the_run_is_cut(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
