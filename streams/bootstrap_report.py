@@ -1,6 +1,6 @@
 """The joins of `forewarn evaluate`: where the predictions come from, what is judged, and the page."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal
@@ -12,12 +12,14 @@ from streams.bootstrap import cold_scorer, new_trainer, read_policy_for
 from streams.core.effects import LabelledExample
 from streams.core.policy import Policy, policy_from
 from streams.core.profit import Campaign
+from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
 from streams.errors import InputError, StoreError, UsageError
 from streams.runners import judging
 from streams.runners.report import Asked, Report, Rival, report_of
-from streams.runners.report_sources import end_ms, prediction, read_ceiling, read_examples
-from streams.store.batch import NO_TIME_MS
+from streams.runners.report_sources import end_ms as end_of
+from streams.runners.report_sources import prediction, read_ceiling, read_examples
+from streams.store.batch import NO_TIME_MS, AlertRow, Prediction
 from streams.store.database import Store
 
 __all__ = ["Asked", "Campaign", "Report", "Wanted", "from_database", "from_examples", "write_page"]
@@ -54,24 +56,13 @@ def from_database(db: str, wanted: Wanted) -> Report:
                 f"database {store.name} holds no run yet", hint="`forewarn run --input ... --db ...` makes one"
             )
         policy = policy_from(checkpoint.run.policy)
-        horizon_days = policy.label.horizon_days
-        predictions, alerts = list(store.predictions()), store.alerts()
-        found = judging.evaluate(
-            predictions,
-            alerts,
-            stream_ms=checkpoint.stream_ms,
-            horizon_ms=horizon_days * DAY_MS,
-            left_at=left_at,
-            patience_ms=policy.longest_wait_ms,
-        )
-        report = report_of(
-            found,
-            predictions,
+        report = _judged(
+            list(store.predictions()),
+            store.alerts(),
+            policy,
             wanted.asked,
             end_ms=checkpoint.stream_ms,
-            horizon_days=horizon_days,
-            patience_ms=policy.longest_wait_ms,
-            held_out={row.latest.alert_id: row.latest.held_out for row in alerts},
+            left_at=left_at,
             ceiling=ceiling,
             versions=store.models(),
         )
@@ -92,27 +83,44 @@ def from_examples(paths: Sequence[Path], policy_path: Path | None, wanted: Wante
     examples = read_examples(paths)
     if not examples:
         raise InputError("the files hold no labelled example")
-    at_ms = end_ms(examples)
+    at_ms = end_of(examples)
     predictions = [prediction(example) for example in examples if not example.provisional]
-    horizon_days = policy.label.horizon_days
+    report = _judged(predictions, None, policy, wanted.asked, end_ms=at_ms, ceiling=ceiling)
+    return report if wanted.against == "none" else _with_rivals(report, examples, policy, wanted, at_ms)
+
+
+def _judged(
+    predictions: Sequence[Prediction],
+    alerts: Sequence[AlertRow] | None,
+    policy: Policy,
+    asked: Asked,
+    *,
+    end_ms: int,
+    left_at: Mapping[str, int] | None = None,
+    ceiling: Mapping[tuple[str, int], float] | None = None,
+    versions: Sequence[ModelVersion] = (),
+) -> Report:
+    """Judge predictions as they stand at `end_ms`, and report on them; None are the alerts that nobody knows of."""
+    horizon_days, patience_ms = policy.label.horizon_days, policy.longest_wait_ms
     found = judging.evaluate(
         predictions,
-        (),
-        stream_ms=at_ms,
+        alerts or (),
+        stream_ms=end_ms,
         horizon_ms=horizon_days * DAY_MS,
-        left_at=None,
-        patience_ms=policy.longest_wait_ms,
+        left_at=left_at,
+        patience_ms=patience_ms,
     )
-    report = report_of(
+    return report_of(
         found,
         predictions,
-        wanted.asked,
-        end_ms=at_ms,
+        asked,
+        end_ms=end_ms,
         horizon_days=horizon_days,
-        patience_ms=policy.longest_wait_ms,
+        patience_ms=patience_ms,
+        held_out=None if alerts is None else {row.latest.alert_id: row.latest.held_out for row in alerts},
         ceiling=ceiling,
+        versions=versions,
     )
-    return report if wanted.against == "none" else _with_rivals(report, examples, policy, wanted, at_ms)
 
 
 def write_page(report: Report, path: Path) -> None:

@@ -83,7 +83,7 @@ class Context(Struct, frozen=True):
         force_setattr(self, "rules", (alerting.low, alerting.mid, alerting.high))
         scoring = self.policy.scoring
         every_ms, quiet_ms = scoring.every_hours * HOUR_MS, scoring.quiet_every_hours * HOUR_MS
-        force_setattr(self, "wait_ms_max", max(every_ms, quiet_ms) + DAY_MS)
+        force_setattr(self, "wait_ms_max", self.policy.longest_wait_ms + DAY_MS)
         force_setattr(self, "score_every_ms", every_ms)
         force_setattr(self, "quiet_every_ms", quiet_ms)
         force_setattr(self, "slot_ms", scoring.at_hour * HOUR_MS)

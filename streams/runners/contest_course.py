@@ -90,9 +90,7 @@ def course_of(
     )
     end = end_ms if end_ms is not None else max((at_ms for at_ms, _ in settled), default=0)
     # A quiet subscriber's horizon may close days before the turn at which that is noticed.
-    scoring = policy.scoring
-    patience_ms = max(scoring.every_hours, scoring.quiet_every_hours) * HOUR_MS
-    judged = [e for _, e in settled if not e.provisional and e.closed_at_ms + patience_ms <= end]
+    judged = [e for _, e in settled if not e.provisional and e.closed_at_ms + policy.longest_wait_ms <= end]
     return Course(
         policy=policy,
         scorecard=scorecard,

@@ -16,9 +16,8 @@ from streams.core.effects import LabelledExample
 from streams.core.state import DAY_MS
 from streams.runners.label_queue import LOSS_FLOOR, MICRO
 from streams.runners.verdicts import SERVED, MatureWeek, OperatorNotice
+from streams.runners.weeks import PATIENCE_MS
 
-PATIENCE_MS: Final = 7 * DAY_MS
-"""As for the weeks: whoever is quiet is settled once a week."""
 SETTLING_DAYS: Final = 14
 SLACK: Final = 0.5
 LIMIT: Final = 8.0

@@ -1,16 +1,15 @@
-"""The one trainer: learns settled examples in strict order with River and publishes numbered, plain model versions.
+"""The one trainer: learns settled examples in strict order and publishes numbered, plain model versions.
 
-The champion is River's `StandardScaler | LogisticRegression`, one gradient step of constant size for each example;
-`lineup` has what learns beside it.  Three things are added around it, none inside, so that a published version gives
-what River itself predicts, within 1e-12:
+The champion is of the recipe that its settings name (`recipes`); `lineup` has what learns beside it.  Whatever the
+recipe, a published version is linear in its logit, and plain.
 
 *Sampling.* Every positive is learned and a share r of the negatives, chosen by a hash of the example's id.  That
 multiplies the odds by 1/r and changes nothing else, so adding ln(r) to the intercept of the published version undoes it
 exactly.  The scaler sees the sampled examples too: what is centred is what is learned from, the queue holds only what
 will be learned, and on CDNOW a scaler that sees everything changed the AUC by less than 0.002.
 
-*A bounded step.* An example may move its own logit by `step_max` of its error at most (River's sample weight carries
-the factor).  Without it one outlier or a rarely set feature undoes weeks of learning.
+*A bounded step.* In the recipes that take steps an example may move its own logit by `step_max` of its error at most.
+Without it one outlier or a rarely set feature undoes weeks of learning.
 
 *Event time.* Learning proceeds to whole ticks and versions are dated at multiples of `publish_every_ms`, so the same
 examples give the same versions, to the last bit, however they were batched and wherever the process was killed.

@@ -1,9 +1,9 @@
 """Judging what lines of models would have served, by whole weeks of snapshots whose outcomes are all known.
 
 For each settled example every line predicts with the version of its own that was in force at the snapshot, so that
-nothing that was learned later helps.  A week counts when the horizon of its last snapshot has closed and a day has
-passed: of a younger one only the leavers are known.  What is kept of a week does not grow with the number of its
-examples: sums of log loss in millionths by block, and counts by block and by bin of the logit.
+nothing that was learned later helps.  A week counts when the horizon of its last snapshot has closed and another
+week has passed: of a younger one mostly the leavers are known.  What is kept of a week does not grow with the number
+of its examples: sums of log loss in millionths by block, and counts by block and by bin of the logit.
 
 A block is a 64th of all subscribers, by a hash, so that a bootstrap over blocks keeps together what belongs together.
 Sums are whole numbers, so their order cannot show.  Average precision and recall are exact up to ties within a bin,
