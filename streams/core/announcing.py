@@ -7,6 +7,7 @@ from msgspec import Struct
 from streams.core.alerting import Move, alert_id, transition_id
 from streams.core.effects import AlertChanged, Reason
 from streams.core.features import FEATURE_TABLE
+from streams.core.fold import CONTACT_ALLOWED
 from streams.core.learning import is_held_out
 from streams.core.outputs import SCHEMA_VERSION
 from streams.core.policy import HOUR_MS, Policy
@@ -77,4 +78,5 @@ def announce(  # noqa: PLR0917 - all that an alert says, from the one place that
         area_id=profile.area_id if profile is not None else None,
         signals_version=scored.signals.version or None,
         held_out=is_held_out(subscriber_id, policy.holdout.share),
+        contact_allowed=profile is None or bool(profile.flags & CONTACT_ALLOWED),
     )

@@ -105,6 +105,7 @@ class AlertChanged(Struct, frozen=True, gc=False):
     area_id: str | None
     signals_version: str | None = None
     held_out: bool = False
+    contact_allowed: bool = True
 
 
 class LabelledExample(Struct, frozen=True, gc=False):

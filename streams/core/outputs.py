@@ -40,7 +40,7 @@ from streams.core.events import (
     SubscriberId,
 )
 
-SCHEMA_VERSION: Final = "contracts-3a7dc3ec"
+SCHEMA_VERSION: Final = "contracts-68392168"
 """Names the released contracts, inputs and outputs: the start of the SHA-256 of `schemas/history/LOCK`."""
 
 DETAIL_CHARS_MAX: Final = 512
@@ -159,6 +159,7 @@ class AlertMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
     area_id: Reference | None = None
     signals_version: VersionName | None = None
     held_out: bool = False
+    contact_allowed: bool = True
 
     def __post_init__(self) -> None:
         _check_times(self.event_time, self.opened_at, self.due_at)
@@ -206,7 +207,7 @@ OUTPUTS: Final[dict[str, type[Message]]] = {
 }
 """Topic to contract, as `INPUTS` is for what arrives."""
 
-REDRIVEN: Final = (*INPUTS, "examples")
+REDRIVEN: Final = (*INPUTS, "examples", "alerts")
 """The topics to which dead letters are sent again: whoever reads them buries what is bad, and knows a repeat."""
 
 _DECODERS: Final[dict[type[Message], msgspec.json.Decoder[Message]]] = {
@@ -307,6 +308,7 @@ def alert_message(change: AlertChanged) -> AlertMessage:
         area_id=change.area_id,
         signals_version=change.signals_version,
         held_out=change.held_out,
+        contact_allowed=change.contact_allowed,
     )
 
 

@@ -23,7 +23,7 @@ from streams.core.learning import (
 )
 from streams.core.policy import Label
 from streams.core.state import Watch, pack, unpack
-from tests.core.makers import SUBSCRIBER, at, complaint, outcome, policy, top_up, usage
+from tests.core.makers import SUBSCRIBER, at, complaint, outcome, policy, profile, top_up, usage
 from tests.core.test_step import COMPLAINING, Tale
 
 EARLY = Label(horizon_days=30, explicit=True, inactivity=True, learn_at="close", surrogate_days=10)
@@ -83,6 +83,19 @@ def test_whoever_is_held_out_is_scored_and_alerted_and_both_the_alert_and_the_ex
     assert {alert.held_out for alert in alerts} == {held}
     assert ("held_out" in treatments(tale)) is held
     assert ("alerted" in treatments(tale)) is not held
+
+
+@pytest.mark.parametrize("allowed", [None, True, False])
+def test_an_alert_says_whether_the_profile_allows_contact_and_without_a_profile_it_does(
+    allowed: bool | None,
+) -> None:
+    tale = Tale(COMPLAINING, policy(**NOBODY))
+    tale.days(1, 70)
+    if allowed is not None:
+        tale.tell(profile(at(70, 1), contact_allowed=allowed))
+    tale.tell(complaint(at(70, 2))).days(71, 80)
+    alerts = [effect for effect in tale.effects if isinstance(effect, AlertChanged)]
+    assert {alert.contact_allowed for alert in alerts} == {allowed is not False}
 
 
 def test_of_a_large_number_the_share_is_held_out_and_a_larger_share_holds_the_same_ones() -> None:
