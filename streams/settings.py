@@ -20,9 +20,19 @@ the `[settings]` table of a TOML file, the default below.  The file is the one t
     FOREWARN_KAFKA_CA_FILE        kafka_ca_file    who vouches for the brokers, PEM (the system's own list)
     FOREWARN_KAFKA_CERT_FILE      kafka_cert_file  our certificate, PEM, where brokers ask for one
     FOREWARN_KAFKA_KEY_FILE       kafka_key_file   its private key, PEM (in the file of the certificate)
+    FOREWARN_CONTACT              contact          a TOML file laid over the default contact rules (none)
+    FOREWARN_SINK_KEY             -                what seals endpoints' secrets, 16 bytes or more; not in the file
+    FOREWARN_SINK_KEY_FILE        sink_key_file    a file that holds that key
+    FOREWARN_SMTP                 smtp             the mail server of the digests, host:port (none)
+    FOREWARN_SMTP_TLS             smtp_tls         starttls, tls or none (starttls)
+    FOREWARN_SMTP_USER            smtp_user        who we are, where it asks
+    FOREWARN_SMTP_PASSWORD        -                the password itself; not in the file, which gets copied
+    FOREWARN_SMTP_PASSWORD_FILE   smtp_password_file  a file that holds the password
+    FOREWARN_SMTP_FROM            smtp_from        the address that digests come from
 
-There is no key that everybody has: it would make the pseudonyms of real people reversible.  Where none is configured,
-`own_key` makes a random one for this user, once, in `$XDG_CONFIG_HOME/forewarn/pseudonym.key` (or under `~/.config`).
+There is no key that everybody has: it would make the pseudonyms of real people reversible, and sealed secrets readable.
+Where none is configured, `own_key` makes a random one for this user, once: `pseudonym.key` or `sink.key` in
+`$XDG_CONFIG_HOME/forewarn` (or under `~/.config`).
 """
 
 import difflib
@@ -41,13 +51,14 @@ from streams.pseudonyms import KEY_BYTES_MIN
 
 PREFIX: Final = "FOREWARN_"
 SETTINGS_FILE: Final = "FOREWARN_SETTINGS"
-PSEUDONYM_KEY: Final = "FOREWARN_PSEUDONYM_KEY"
 KEY_FILE_BYTES_MAX: Final = 4096
 
 Progress = Literal["auto", "always", "never"]
 Language = Literal["en", "zh"]
 KafkaProtocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 KafkaMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+SmtpTls = Literal["starttls", "tls", "none"]
+KeyName = Literal["pseudonym", "sink"]
 
 KAFKA_PREFIX_MAX: Final = 100
 """A topic's name has 249 characters at most, and the longest suffix of ours must fit as well."""
@@ -79,17 +90,24 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_ca_file: Path | None = None
     kafka_cert_file: Path | None = None
     kafka_key_file: Path | None = None
+    contact: Path | None = None
+    sink_key: Secret | None = None
+    smtp: str | None = None
+    smtp_tls: SmtpTls = "starttls"
+    smtp_user: str | None = None
+    smtp_password: Secret | None = None
+    smtp_from: str | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
-def own_key(environ: Mapping[str, str]) -> tuple[Secret, Path, bool]:
-    """Return this user's own pseudonym key, the file that holds it, and whether it was made just now.
+def own_key(environ: Mapping[str, str], name: KeyName = "pseudonym") -> tuple[Secret, Path, bool]:
+    """Return this user's own key of that name, the file that holds it, and whether it was made just now.
 
     Raises:
         SettingsError: the file cannot be read or made; the message says how to configure another key.
     """
     home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".config")
-    path = Path(home) / "forewarn" / "pseudonym.key"
+    path = Path(home) / "forewarn" / f"{name}.key"
     is_new = False
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,10 +117,12 @@ def own_key(environ: Mapping[str, str]) -> tuple[Secret, Path, bool]:
     except FileExistsError:
         pass
     except OSError as error:
+        variable = f"{PREFIX}{name.upper()}_KEY"
+        option = " (on the command line --key-file)" if name == "pseudonym" else ""
         raise SettingsError(
-            f"no pseudonym key is configured, and none can be kept at {path}: {_plain(error)}",
-            hint=f"set {PSEUDONYM_KEY} to a secret of {KEY_BYTES_MIN} bytes or more, or {PSEUDONYM_KEY}_FILE "
-            "(on the command line --key-file) to a file that holds one",
+            f"no {name} key is configured, and none can be kept at {path}: {_plain(error)}",
+            hint=f"set {variable} to a secret of {KEY_BYTES_MIN} bytes or more, or {variable}_FILE{option} "
+            "to a file that holds one",
         ) from None
     return read_key_file(path), path, is_new
 
@@ -242,13 +262,31 @@ def _one_of(words: tuple[str, ...]) -> Callable[[object, str, Path], str]:
 def _brokers(value: object, where: str, base: Path) -> str:
     addresses = [address.strip() for address in _text(value, where, base).split(",")]
     for address in addresses:
-        match = _ADDRESS.fullmatch(address)
-        if match is None or not 0 < int(match[1]) < 1 << 16:
+        if not _is_address(address):
             raise SettingsError(
                 f"{where} should be host:port, or several with commas between them, and {address!r} is not",
                 hint="for example kafka-1.example.net:9092,kafka-2.example.net:9092",
             )
     return ",".join(addresses)
+
+
+def _server(value: object, where: str, base: Path) -> str:
+    address = _text(value, where, base)
+    if not _is_address(address):
+        raise SettingsError(f"{where} should be host:port", hint="for example mail.example.net:587")
+    return address
+
+
+def _is_address(text: str) -> bool:
+    match = _ADDRESS.fullmatch(text)
+    return match is not None and 0 < int(match[1]) < 1 << 16
+
+
+def _mailbox(value: object, where: str, base: Path) -> str:
+    text = _text(value, where, base)
+    if not _MAILBOX.fullmatch(text):
+        raise SettingsError(f"{where} should be an e-mail address, alone or as Name <name@example.net>")
+    return text
 
 
 def _prefix(value: object, where: str, _base: Path) -> str:
@@ -324,7 +362,13 @@ _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5
 _TOPIC_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._-]*")
 _IN_FILE: Final = "_file"
 _OF_THE_TESTS: Final = PREFIX + "TEST_"
-_SECRETS: Final = {"pseudonym_key": "a pseudonym key", "kafka_password": "a password"}
+_MAILBOX: Final = re.compile(r"[^@\s<>]+@[^@\s<>]+|[^@<>\x00-\x1f\x7f]*<[^@\s<>]+@[^@\s<>]+>")
+_SECRETS: Final = {
+    "pseudonym_key": "a pseudonym key",
+    "kafka_password": "a password",
+    "sink_key": "a sink key",
+    "smtp_password": "a password",
+}
 _PARSERS: Final[dict[str, Callable[[object, str, Path], object]]] = {
     "database": _text,
     "policy": _existing("TOML file"),
@@ -342,5 +386,14 @@ _PARSERS: Final[dict[str, Callable[[object, str, Path], object]]] = {
     "kafka_ca_file": _existing("file"),
     "kafka_cert_file": _existing("file"),
     "kafka_key_file": _existing("file"),
+    "contact": _existing("TOML file"),
+    "sink_key": _key,
+    "sink_key_file": _key_file,
+    "smtp": _server,
+    "smtp_tls": _one_of(get_args(SmtpTls)),
+    "smtp_user": _text,
+    "smtp_password": _password,
+    "smtp_password_file": _password_file,
+    "smtp_from": _mailbox,
 }
 _TARGETS: Final = tuple(dict.fromkeys(map(_target, _PARSERS)))

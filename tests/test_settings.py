@@ -46,6 +46,31 @@ def test_nobody_has_a_key_by_default_and_everybody_gets_one_of_his_own_once(tmp_
     assert (tmp_path / "b" / ".config" / "forewarn" / "pseudonym.key").is_file()
 
 
+def test_the_key_that_seals_secrets_is_another_one_in_a_file_of_its_own(tmp_path: Path) -> None:
+    assert load_settings({}).sink_key is None
+    environ = {"XDG_CONFIG_HOME": str(tmp_path)}
+    pseudonyms, _, _ = own_key(environ)
+    sink, path, is_new = own_key(environ, "sink")
+    assert (path, is_new) == (tmp_path / "forewarn" / "sink.key", True)
+    assert own_key(environ, "sink") == (sink, path, False)
+    assert sink != pseudonyms
+    assert path.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match=r"no sink key .*FOREWARN_SINK_KEY to .*FOREWARN_SINK_KEY_FILE to a file"):
+        own_key({"XDG_CONFIG_HOME": str(tmp_path / "file")}, "sink")
+
+
+def test_the_mail_server_is_asked_for_encryption_unless_told_otherwise(tmp_path: Path) -> None:
+    assert load_settings({}).smtp_tls == "starttls"
+    file = tmp_path / "s.toml"
+    file.write_text('[settings]\nsmtp = "mail.example:587"\nsmtp_from = "Early warning <alerts@example.net>"\n')
+    settings = load_settings({"FOREWARN_SMTP_PASSWORD": "pass word", "FOREWARN_SMTP_TLS": "TLS"}, file)
+    assert (settings.smtp, settings.smtp_tls) == ("mail.example:587", "tls")
+    assert (settings.smtp_from, settings.smtp_user) == ("Early warning <alerts@example.net>", None)
+    assert settings.smtp_password == Secret(b"pass word")
+    assert "pass word" not in repr(settings)
+
+
 def test_where_no_key_can_be_kept_the_error_says_how_to_set_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match=r"FOREWARN_PSEUDONYM_KEY.*FOREWARN_PSEUDONYM_KEY_FILE") as caught:
@@ -113,6 +138,15 @@ def test_a_key_is_never_shown() -> None:
             {"FOREWARN_KAFKA_KEY_FILE": "/no/such/file"},
             "kafka_key_file in the environment should be a file that exists",
         ),
+        ({"FOREWARN_CONTACT": "/no/such/file"}, "contact in the environment should be a TOML file that exists"),
+        ({"FOREWARN_SINK_KEY": "short"}, "sink_key in the environment should hold a secret of 16 bytes"),
+        ({"FOREWARN_SINK_KEY": KEY, "FOREWARN_SINK_KEY_FILE": "x"}, "both a sink key and a file"),
+        ({"FOREWARN_SMTP": "mail.example"}, "smtp in the environment should be host:port; for example mail"),
+        ({"FOREWARN_SMTP": "a:25,b:25"}, "smtp in the environment should be host:port"),
+        ({"FOREWARN_SMTP_TLS": "ssl"}, "smtp_tls in the environment should be starttls, tls or none"),
+        ({"FOREWARN_SMTP_FROM": "nobody"}, "smtp_from in the environment should be an e-mail address"),
+        ({"FOREWARN_SMTP_FROM": "A\r\nBcc: b@c.example <a@b.example>"}, "smtp_from .* should be an e-mail address"),
+        ({"FOREWARN_SMTP_PASSWORD": "a", "FOREWARN_SMTP_PASSWORD_FILE": "x"}, "both a password and a file"),
         ({"FOREWARN_SETTINGS": "/no/such/file"}, "settings file /no/such/file cannot be read"),
     ],
 )
@@ -128,6 +162,8 @@ def test_a_bad_value_names_its_setting_its_origin_and_what_it_should_be(environ:
         ("[settings]\ndatabse = 'x'\n", "unknown setting databse; did you mean database"),
         (f"[settings]\npseudonym_key = '{KEY}'\n", "keep the key in a file of its own"),
         ("[settings]\nkafka_password = 'x'\n", "kafka_password may not stand in .*; keep the password in a file"),
+        ("[settings]\nsmtp_password = 'x'\n", "smtp_password may not stand in .*; keep the password in a file"),
+        (f"[settings]\nsink_key = '{KEY}'\n", "sink_key may not stand in .*; keep the key in a file of its own"),
         ("[settings]\nkafka_prefix = 3\n", "kafka_prefix in .* should be at most"),
         ("[settings]\nkafka_protocol = 3\n", "kafka_protocol in .* should be plaintext"),
         ("settings = 3\n", "should be a table"),

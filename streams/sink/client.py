@@ -1,0 +1,269 @@
+"""Sends requests and brings back answers, whatever happens: a failure is an answer too.
+
+The connections are httpcore's, on sockets of our own that check where they go.  They are kept for each endpoint apart,
+so that one that hangs takes nobody else's.  httpcore's own pool looks at all of its connections for each request, and
+is three times slower from thirty of them on.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from typing import Final
+
+import httpcore
+
+from streams.core.endpoints import Endpoint
+from streams.core.retry import Answer, Failure
+from streams.errors import SettingsError
+from streams.sink.addresses import networks
+from streams.sink.egress import (
+    CONNECT_S,
+    POLICY,
+    BlockedError,
+    GuardedBackend,
+    Origin,
+    Resolver,
+    SystemResolver,
+    UnresolvedError,
+    origin_of,
+    tls_context,
+)
+from streams.sink.request import Request
+from streams.sink.wire import TlsError, Wire
+
+ANSWER_BYTES_MAX: Final = 20_000
+IDLE_S_MAX: Final = 4.0
+"""Receivers close idle connections after 5 s or more: ours are gone before one closes just as we send."""
+
+_RESERVED: Final = frozenset({
+    "accept-encoding", "connection", "content-length", "host", "te", "transfer-encoding", "upgrade", "user-agent",
+})  # fmt: skip
+_AGENT: Final = f"Forewarn/{version('forewarn')}".encode()
+_FAILURES: Final[tuple[tuple[type[Exception], Failure], ...]] = (
+    (BlockedError, "blocked"),
+    (UnresolvedError, "unresolved"),
+    (TlsError, "tls"),
+    (httpcore.ConnectTimeout, "connect_timeout"),
+    (httpcore.ConnectError, "unreachable"),
+)
+
+
+class Client:
+    """Sends requests to endpoints; belongs to one event loop.
+
+    `resolve` and `now_s` (seconds since 1970) stand in for the system's in tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        resolve: Resolver | None = None,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._tls = tls_context() if tls is None else tls
+        self._system = SystemResolver()
+        self._resolve = self._system if resolve is None else resolve
+        self._now_s = now_s
+        self._lanes: dict[str, _Lane] = {}
+
+    async def send(self, request: Request, endpoint: Endpoint, timeout_s: float | None = None) -> Answer:
+        """Return the answer to a request, or what kept it from coming; at most 20 kB of the body are read.
+
+        No redirect is followed, and no proxy is asked.  The request has to go to the endpoint's own scheme, host and
+        port.  `timeout_s` is for the whole call, the endpoint's unless given.
+        """
+        try:
+            lane = self._lane(endpoint)
+            target = lane.target(request.url)
+        except SettingsError as error:
+            return Answer(failure="blocked", why=str(error))
+        async with lane.room:
+            return await self._exchanged(lane, request, target, endpoint.timeout_s if timeout_s is None else timeout_s)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for lane in self._lanes.values():
+            lane.close()
+        self._lanes.clear()
+        self._system.close()
+
+    def forget(self, name: str) -> None:
+        """Close the connections to an endpoint that is no more; those in use when they are done."""
+        lane = self._lanes.pop(name, None)
+        if lane is not None:
+            lane.close()
+
+    def _lane(self, endpoint: Endpoint) -> "_Lane":
+        lane = self._lanes.get(endpoint.name)
+        if lane is None or not lane.is_for(endpoint):
+            self.forget(endpoint.name)
+            lane = self._lanes[endpoint.name] = _Lane(endpoint, self._resolve, self._tls)
+        return lane
+
+    async def _exchanged(self, lane: "_Lane", request: Request, target: bytes, timeout_s: float) -> Answer:
+        call = _Call()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await lane.exchange(call, request, target)
+        except TimeoutError:
+            failure: Failure = "timed_out" if call.is_sent else "connect_timeout"
+            why = f"no answer within {timeout_s:g} s" if call.is_sent else f"not sent within {timeout_s:g} s"
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is an answer; what is not listed is named
+            failure, why = _failure(error, is_sent=call.is_sent)
+        else:
+            return call.answer(self._now_s)
+        # The status had come, and says all that matters.
+        return call.answer(self._now_s) if call.status is not None else Answer(failure=failure, why=why)
+
+
+class _Call:
+    """How far a call has come."""
+
+    def __init__(self) -> None:
+        self.wire: Wire | None = None
+        self.status: int | None = None
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = bytearray()
+
+    @property
+    def is_sent(self) -> bool:
+        return self.wire is not None and self.wire.is_used
+
+    def answer(self, now_s: Callable[[], float]) -> Answer:
+        headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.headers)
+        patience = next((value for name, value in headers if name == "retry-after"), None)
+        return Answer(
+            status=self.status,
+            headers=headers,
+            body=bytes(self.body[:ANSWER_BYTES_MAX]),
+            retry_after_s=None if patience is None else retry_after_s(patience, now_s()),
+        )
+
+
+class _Lane:
+    """The connections to one endpoint, the one used last on top."""
+
+    def __init__(self, endpoint: Endpoint, resolve: Resolver, tls: ssl.SSLContext) -> None:
+        self._endpoint = endpoint
+        self._origin: Origin = origin_of(endpoint.url)
+        is_plain = self._origin.scheme == "http"
+        allowed = networks(endpoint.allow_cidrs if endpoint.allow_http or not is_plain else ())
+        self._backend = GuardedBackend(allowed, resolve, is_plain=is_plain)
+        self._tls = None if is_plain else tls
+        self._base = httpcore.URL(
+            scheme=self._origin.scheme.encode(), host=self._origin.host.encode(), port=self._origin.port, target=b"/"
+        )
+        self._headers = [
+            (b"Host", self._origin.authority.encode()),
+            (b"User-Agent", _AGENT),
+            (b"Accept-Encoding", b"identity"),
+        ]
+        self._idle: list[tuple[httpcore.AsyncHTTP11Connection, Wire]] = []
+        self.room = asyncio.Semaphore(endpoint.in_flight_max)
+        self.is_closed = False
+
+    def is_for(self, endpoint: Endpoint) -> bool:
+        """Say whether what the connections depend on is as it was."""
+        mine = self._endpoint
+        return mine is endpoint or (
+            mine.url == endpoint.url
+            and mine.allow_cidrs == endpoint.allow_cidrs
+            and mine.allow_http == endpoint.allow_http
+            and mine.in_flight_max == endpoint.in_flight_max
+        )
+
+    def target(self, url: str) -> bytes:
+        """Return the path and query of a URL of this endpoint; raises SettingsError if it is another's."""
+        if url == self._endpoint.url:
+            return self._origin.target.encode()
+        origin = origin_of(url)
+        if (origin.scheme, origin.host, origin.port) != (self._origin.scheme, self._origin.host, self._origin.port):
+            raise SettingsError(f"{POLICY}: the request goes to {origin.host}, which is not the endpoint's own host")
+        return origin.target.encode()
+
+    async def exchange(self, call: _Call, request: Request, target: bytes) -> None:
+        """Send a request and take in the answer, writing down in `call` how far it has come."""
+        connection, call.wire = self._kept() or await self._connected()
+        call.wire.rest()
+        try:
+            response = await connection.handle_async_request(self._made(request, target))
+            call.status, call.headers = response.status, response.headers
+            async for part in response.aiter_stream():
+                call.body += part
+                if len(call.body) >= ANSWER_BYTES_MAX:
+                    break
+            await response.aclose()
+        except BaseException:
+            await connection.aclose()
+            raise
+        if connection.is_idle() and not self.is_closed:
+            self._idle.append((connection, call.wire))
+        else:
+            await connection.aclose()
+
+    def close(self) -> None:
+        """Close what is idle now, and the others when they are done."""
+        self.is_closed = True
+        while self._idle:
+            self._idle.pop()[1].close()
+
+    def _kept(self) -> tuple[httpcore.AsyncHTTP11Connection, Wire] | None:
+        while self._idle:
+            connection, wire = self._idle.pop()
+            if not connection.has_expired():
+                return connection, wire
+            wire.close()
+        return None
+
+    async def _connected(self) -> tuple[httpcore.AsyncHTTP11Connection, Wire]:
+        wire = await self._backend.connect_tcp(self._origin.host, self._origin.port, CONNECT_S)
+        if self._tls is not None:
+            wire = await wire.start_tls(self._tls, self._origin.host, CONNECT_S)
+        return httpcore.AsyncHTTP11Connection(self._base.origin, wire, IDLE_S_MAX), wire
+
+    def _made(self, request: Request, target: bytes) -> httpcore.Request:
+        headers = [*self._headers, (b"Content-Length", str(len(request.body)).encode())]
+        headers += [(name.encode(), value.encode()) for name, value in request.headers if name.lower() not in _RESERVED]
+        url = httpcore.URL(scheme=self._base.scheme, host=self._base.host, port=self._base.port, target=target)
+        return httpcore.Request(request.method, url, headers=headers, content=request.body)
+
+
+def retry_after_s(value: str, now_s: float) -> float | None:
+    """Return how many seconds a `Retry-After` asks for, by number or date; None where it cannot be understood.
+
+    >>> retry_after_s("120", 0.0), retry_after_s("Thu, 01 Jan 1970 00:02:00 GMT", 60.0), retry_after_s("soon", 0.0)
+    (120.0, 60.0, None)
+    """
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        # More digits than a century has seconds are no number worth reading.
+        return float(text) if len(text) <= len("3155760000") else None
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, moment.timestamp() - now_s)
+
+
+def _failure(error: Exception, *, is_sent: bool) -> tuple[Failure, str]:
+    for kind, failure in _FAILURES:
+        if isinstance(error, kind):
+            return failure, str(error)
+    if isinstance(error, httpcore.LocalProtocolError | UnicodeError):
+        # What the library says quotes the header, which may be a secret.
+        return "unsendable", "a header has characters that HTTP does not take"
+    if isinstance(error, httpcore.RemoteProtocolError):
+        is_cut = "without sending" in str(error) or "closed" in str(error)
+        return (
+            ("cut_off", "the connection was closed before the answer")
+            if is_cut
+            else ("garbled", "the answer is not HTTP")
+        )
+    return ("cut_off" if is_sent else "unreachable"), f"the connection failed: {type(error).__name__}"
