@@ -1,0 +1,14 @@
+"""Presets: how each kind of receiver is told of alerts, one file for each, and what makes requests of them.
+
+prepared = prepare(endpoint)                                     checked and compiled, once
+request = prepared.render(claimed, action, now_ms=..., secret=...)   a Request, or Unrendered with why
+prepared.capture(action, status, headers, body)                  the receiver's own id, from its answer
+prepared.lookup(claimed, secret=...), prepared.found(body, claimed)   after a create of unknown outcome
+"""
+
+from streams.sink.facts import sample
+from streams.sink.presets.prepared import ACTIONS, Prepared, prepare
+from streams.sink.presets.spec import Preset, load
+from streams.sink.request import Request, Unrendered, redacted
+
+__all__ = ["ACTIONS", "Prepared", "Preset", "Request", "Unrendered", "load", "prepare", "redacted", "sample"]

@@ -1,0 +1,249 @@
+"""An endpoint made ready: its preset, with all that the operator changed in it, compiled, tried and kept."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from streams.core.endpoints import MESSAGE_TYPES, Action, Ambiguous, Endpoint, MessageType
+from streams.core.wording import Wording
+from streams.errors import SettingsError
+from streams.sink.facts import barest, endpoint_facts, facts_of, mapped, sample, slim, words_of
+from streams.sink.presets import answers, checks
+from streams.sink.presets.spec import URL, Asked, Capture, Preset, load
+from streams.sink.request import Request, Unrendered
+from streams.sink.templates import (
+    Address,
+    Compiled,
+    Names,
+    UnusableTemplateError,
+    compile_address,
+    compile_tree,
+    unknown,
+)
+from streams.store.delivering import Claimed
+
+ACTIONS: Final[tuple[Action, ...]] = ("create", "update", "resolve")
+_ACCEPT: Final = ("Accept", "application/json")
+_CHAIN: Final = ("ticket", "external_id")
+_TRIED_SECRET: Final = "secret"  # noqa: S105 - stands for one where templates are tried
+_ASKING: Final[dict[Action, tuple[MessageType, ...]]] = {
+    "create": ("alert.fired",),
+    "update": tuple(kind for kind in MESSAGE_TYPES if kind not in {"alert.resolved", "alert.closed"}),
+    "resolve": ("alert.resolved", "alert.closed"),
+}
+
+
+class _Ready(Struct, frozen=True):
+    """One action's request, compiled; `url` None means the endpoint's own address."""
+
+    method: str
+    url: Compiled | None
+    body: Compiled
+    capture: Capture | None
+    needs_ticket: bool
+    headers: tuple[tuple[str, str], ...]
+    secret_paths: tuple[str, ...]
+
+
+class _Looking(Struct, frozen=True):
+    url: Compiled
+    matches: Compiled
+
+
+class Prepared(Struct, frozen=True):
+    """An endpoint from which requests can be made."""
+
+    endpoint: Endpoint
+    preset: Preset
+    signed: bool
+    ambiguous: Ambiguous
+    _url: str
+    _values: dict[str, Any]
+    _map: dict[str, dict[str, str]]
+    _words: Wording
+    _ready: dict[Action, _Ready]
+    _looking: _Looking | None
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether the receiver makes one ticket of the same create twice."""
+        return self.preset.idempotent
+
+    def render(
+        self, claimed: Claimed, action: Action, *, now_ms: int, secret: str | None = None
+    ) -> Request | Unrendered:
+        """Return the request for a delivery, not signed yet, or why there is none."""
+        ready = self._ready[action]
+        if ready.needs_ticket and not (claimed.ticket and claimed.ticket.external_id):
+            return Unrendered(f"{self.endpoint.preset}: {action} needs the receiver's own id, and it never gave one")
+        if (self.endpoint.auth is not None or self.preset.auth.required) and secret is None:
+            return Unrendered("the secret of the endpoint is missing")
+        headers = self._headers(secret)
+        if isinstance(headers, Unrendered):
+            return headers
+        if ready.method == "POST":
+            # A Structured Field string (RFC 8941), hence the quotation marks.
+            headers += (("Idempotency-Key", f'"{claimed.delivery_id}"'),)
+        names = self._names(claimed, now_ms, secret)
+        try:
+            url = self._url if ready.url is None else ready.url.give(self._addressed(names))
+            body = _encoded(ready.body, names)
+            if len(body) > self.preset.bytes_max:
+                body = _encoded(ready.body, slim(names))
+        except UnusableTemplateError as problem:
+            return Unrendered(str(problem))
+        if len(body) > self.preset.bytes_max:
+            return Unrendered(f"the body has {len(body)} bytes, more than {self.preset.bytes_max}")
+        return Request(ready.method, url, ready.headers + headers, body, ready.secret_paths)
+
+    def capture(
+        self, action: Action, status: int, headers: Mapping[str, str], body: bytes
+    ) -> tuple[str | None, str | None]:
+        """Return the receiver's own id and reference from its answer, None where it says none."""
+        capture = self._ready[action].capture
+        if capture is None or not 200 <= status < 300:
+            return None, None
+        return answers.captured(capture, headers, body)
+
+    def lookup(self, claimed: Claimed, *, secret: str | None = None) -> Request | Unrendered | None:
+        """Return the request that looks for what a create may have left, None where there is no way to look."""
+        if self._looking is None:
+            return None
+        headers = self._headers(secret)
+        if isinstance(headers, Unrendered):
+            return headers
+        try:
+            url = self._looking.url.give(self._addressed(self._names(claimed, claimed.event_ms, secret)))
+        except UnusableTemplateError as problem:
+            return Unrendered(str(problem))
+        return Request("GET", url, (_ACCEPT, *headers), b"")
+
+    def matches(self, body: bytes, claimed: Claimed) -> list[tuple[str, str | None]] | None:
+        """Return the id and reference of each ticket of an alert in what a lookup found, None if it cannot be read."""
+        if self.preset.lookup is None or self._looking is None:
+            return None
+        wanted = self._looking.matches.give(self._names(claimed, claimed.event_ms, None))
+        return answers.matching(self.preset.lookup, wanted, body)
+
+    def found(self, body: bytes, claimed: Claimed) -> str | None:
+        """Return the id of the ticket that a lookup found, if it found exactly one."""
+        match self.matches(body, claimed):
+            case [(external_id, _)]:
+                return external_id
+            case _:
+                return None
+
+    def _names(self, claimed: Claimed, now_ms: int, secret: str | None) -> dict[str, Any]:
+        facts = facts_of(claimed, self._words, now_ms)
+        facts |= endpoint_facts(self.endpoint, self._url, self._values)
+        facts["map"] = mapped(facts, self._map)
+        if self.preset.auth.place == "body":
+            facts["secret"] = secret
+        return facts
+
+    def _addressed(self, names: Names) -> dict[str, Any]:
+        endpoint = {
+            name: Address(text) if name in {"url", "parent"} else text for name, text in names["endpoint"].items()
+        }
+        return {**names, "endpoint": endpoint}
+
+    def _headers(self, secret: str | None) -> tuple[tuple[str, str], ...] | Unrendered:
+        given, auth = tuple(self.endpoint.headers.items()), self.endpoint.auth
+        if auth is None or secret is None or self.preset.auth.place == "body":
+            return given
+        match auth.type:
+            case "basic":
+                pair = ("Authorization", "Basic " + b64encode(f"{auth.username}:{secret}".encode()).decode())
+            case "bearer":
+                pair = ("Authorization", f"Bearer {secret}")
+            case "header":
+                pair = (auth.header, secret)
+        if not checks.is_header_text(pair[1]):
+            return Unrendered("the secret of the endpoint cannot stand in a header")
+        return (*given, pair)
+
+
+def prepare(endpoint: Endpoint) -> Prepared:
+    """Return an endpoint from which requests can be made, each action tried on made-up alerts.
+
+    Raises:
+        SettingsError: something that was said of it cannot be; the message says what, and what is near.
+    """
+    preset = load(endpoint.preset)
+    checks.check_auth(endpoint, preset)
+    checks.check_headers(endpoint.headers)
+    asked = {action: checks.overridden(endpoint, preset, action) for action in ACTIONS}
+    url = checks.address(endpoint, preset, asked.values())
+    ambiguous = endpoint.ambiguous or preset.ambiguous
+    if ambiguous == "reconcile" and preset.lookup is None:
+        raise SettingsError(f"the preset {endpoint.preset} has no way to look for tickets, so no reconcile")
+    try:
+        ready = {action: _ready(endpoint, preset, action, one) for action, one in asked.items()}
+        looking = None
+        if preset.lookup is not None:
+            looking = _Looking(
+                compile_address(preset.lookup.url, "lookup.url"),
+                compile_tree({**preset.lookup.matches}, "lookup.matches"),
+            )
+    except UnusableTemplateError as problem:
+        raise SettingsError(f"endpoint {endpoint.name}: {problem}") from None
+    uses = [use for one in ready.values() for part in (one.url, one.body) if part is not None for use in part.uses]
+    values = checks.merged_values(
+        endpoint, preset, (use.chain[1] for use in uses if use.chain[0] == "values" and len(use.chain) > 1)
+    )
+    prepared = Prepared(
+        endpoint=endpoint, preset=preset, signed=preset.signed if endpoint.sign is None else endpoint.sign,
+        ambiguous=ambiguous, _url=url, _values=values, _map=checks.merged_map(endpoint, preset),
+        _words=words_of(values[checks.LANGUAGE]), _ready=ready, _looking=looking,
+    )  # fmt: skip
+    for line in unknown(uses, prepared._names(sample("update"), 0, _TRIED_SECRET)):  # noqa: SLF001 - it is made here
+        raise SettingsError(f"endpoint {endpoint.name}: {line}")
+    _try(prepared)
+    return prepared
+
+
+def _ready(endpoint: Endpoint, preset: Preset, action: Action, asked: Asked) -> _Ready:
+    url = None if asked.url == URL else compile_address(asked.url, f"{action}.url")
+    body = compile_tree(asked.body, f"{action}.body")
+    places = [use.place for use in body.uses if use.chain[0] == "secret"]
+    in_url = url is not None and any(use.chain[0] == "secret" for use in url.uses)
+    if in_url or any("[" in place or place.endswith((".each", ".when", ".give")) for place in places):
+        raise UnusableTemplateError(f"{action}: a secret stands only under a key of its own in the body")
+    own, given = (("Content-Type", preset.content_type), _ACCEPT), {name.lower() for name in endpoint.headers}
+    return _Ready(
+        method=asked.method,
+        url=url,
+        body=body,
+        capture=asked.capture,
+        needs_ticket=url is not None and any(use.chain == _CHAIN for use in url.uses),
+        headers=tuple(pair for pair in own if pair[0].lower() not in given),
+        secret_paths=tuple(place.removeprefix(f"{action}.body.") for place in places),
+    )
+
+
+def _try(prepared: Prepared) -> None:
+    """Make every request once of a full and of a bare alert.
+
+    Raises:
+        SettingsError: one cannot be made.
+    """
+    for action in ACTIONS:
+        for kind in _ASKING[action]:
+            full = sample(action, kind)
+            for claimed in (full, barest(full)):
+                tried = prepared.render(claimed, action, now_ms=0, secret=_TRIED_SECRET)
+                if isinstance(tried, Unrendered):
+                    raise SettingsError(f"endpoint {prepared.endpoint.name}: {tried.why}")
+
+
+def _encoded(body: Compiled, names: Names) -> bytes:
+    tree = body.give(names)
+    if not isinstance(tree, dict):
+        raise UnusableTemplateError("the body is no JSON object")
+    try:
+        return msgspec.json.encode(tree)
+    except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
+        raise UnusableTemplateError(f"the body cannot be written as JSON: {error}") from None

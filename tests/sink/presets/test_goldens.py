@@ -1,0 +1,87 @@
+"""What each preset sends, letter by letter: a change of it is a change for somebody's ticketing system."""
+
+import json
+from typing import Any, get_args
+
+import jsonschema
+import pytest
+
+from streams.core.effects import ChurnKind, RiskBand
+from streams.core.endpoints import MESSAGE_TYPES, PRESETS, Action, PresetName
+from streams.sink.facts import barest, sample
+from streams.sink.presets import ACTIONS, load, prepare
+from tests.sink.presets import tmf621
+from tests.sink.presets.examples import GOLDEN, SECRET, endpoint, golden, rendered
+
+CHECKER = jsonschema.FormatChecker()
+
+
+def action_of(kind: str) -> Action:
+    if kind == "alert.fired":
+        return "create"
+    return "resolve" if kind in {"alert.resolved", "alert.closed"} else "update"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_sends_what_its_golden_file_says(preset: PresetName) -> None:
+    kept = (GOLDEN / f"{preset}.json").read_text("utf-8")
+    assert golden(preset).decode() == kept, "run: python tests/sink/presets/examples.py, and look at the difference"
+
+
+def test_every_golden_file_is_of_a_preset() -> None:
+    assert sorted(path.stem for path in GOLDEN.iterdir()) == sorted(PRESETS)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_message_of_a_preset_is_an_object_within_its_limit_and_a_post_has_its_key(preset: PresetName) -> None:
+    prepared = prepare(endpoint(preset))
+    for kind in MESSAGE_TYPES:
+        for claimed in (sample(action_of(kind), kind), barest(sample(action_of(kind), kind))):
+            request = rendered(prepared, claimed, action_of(kind))
+            assert isinstance(json.loads(request.body), dict)
+            assert len(request.body) <= load(preset).bytes_max
+            keys = [value for name, value in request.headers if name == "Idempotency-Key"]
+            assert keys == ([f'"{claimed.delivery_id}"'] if request.method == "POST" else [])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_golden_file_shows_no_secret(preset: PresetName) -> None:
+    assert SECRET not in (GOLDEN / f"{preset}.json").read_text("utf-8")
+
+
+def test_only_the_presets_of_webhooks_are_signed_as_they_come() -> None:
+    assert [name for name in PRESETS if prepare(endpoint(name)).signed] == [
+        "standard",
+        "cloudevents",
+        "alertmanager-v4",
+    ]
+    assert prepare(endpoint("jira", sign=True)).signed
+    assert not prepare(endpoint("standard", sign=False)).signed
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize(("preset", "rules"), [("tmf621-v4", tmf621.v4), ("tmf621-v5", tmf621.v5)])
+def test_a_trouble_ticket_keeps_the_rules_of_the_interface(preset: PresetName, rules: Any, action: Action) -> None:
+    prepared = prepare(endpoint(preset))
+    for kind in MESSAGE_TYPES:
+        if action_of(kind) != action:
+            continue
+        for claimed in (sample(action, kind), barest(sample(action, kind))):
+            body = json.loads(rendered(prepared, claimed, action).body)
+            jsonschema.validate(body, rules(create=action == "create"), format_checker=CHECKER)
+
+
+@pytest.mark.parametrize("version", [tmf621.v4, tmf621.v5])
+@pytest.mark.parametrize("broken", [{"status": "open"}, {"note": [{"text": 1}]}, {"severity": 1}, {"oddity": "x"}])
+def test_the_rules_refuse_what_is_no_trouble_ticket(version: Any, broken: dict[str, Any]) -> None:
+    good = {"@type": "TroubleTicket", "description": "d", "severity": "Major", "ticketType": "Churn"}
+    jsonschema.validate(good, version(create=True), format_checker=CHECKER)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(good | broken, version(create=True), format_checker=CHECKER)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_table_of_a_preset_is_whole(preset: PresetName) -> None:
+    tables = load(preset).map
+    assert set(tables.get("severity", dict.fromkeys(get_args(RiskBand)))) == set(get_args(RiskBand))
+    assert set(tables.get("type", dict.fromkeys(get_args(ChurnKind)))) == set(get_args(ChurnKind))
