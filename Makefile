@@ -3,6 +3,7 @@
 #   make demo          simulate an operator, run it, print the alerts with their reasons (HEADLESS=1: open nothing)
 #   make check         lint, types, layers and the fast tests: before every commit
 #   make test          all that must hold: the same, every test (killed runs too), every branch of the core
+#   make postgres      run a PostgreSQL server in the foreground until Ctrl-C (PORT=5432)
 #   make kafka         run a Kafka broker in the foreground until Ctrl-C (PORT=9092; SECURE=1: also with TLS and passwords)
 #   make bench         throughput, memory, the engines compared, latency, real data, the model's share of the ceiling (two hours)
 #   make format        put the layout of the code right
@@ -12,7 +13,7 @@ PYTHON ?= python3
 HEADLESS ?=
 DEMO ?=
 JOBS ?= 2
-PORT ?= 9092
+PORT ?=
 SECURE ?=
 
 VENV := .venv
@@ -23,10 +24,10 @@ DEV := $(VENV)/.stamp-dev
 SOURCES := streams tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test kafka broker bench format lint types layers clean
+.PHONY: help demo check test kafka broker postgres servers bench format lint types layers clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,9p'
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,10p'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -66,17 +67,24 @@ format: $(DEV)
 check: lint types layers
 	HYPOTHESIS_PROFILE=quick $(BIN)/pytest --quiet --numprocesses=$(JOBS) -m 'not slow'
 
-test: lint types layers broker
+test: lint types layers servers
 	$(BIN)/pytest --quiet --numprocesses=$(JOBS) --cov --cov-report=term-missing:skip-covered
 
 kafka: $(DEV)
-	@$(BIN)/python -m tests.kafka.broker serve --port $(PORT) $(if $(SECURE),--secure)
+	@$(BIN)/python -m tests.kafka.broker serve --port $(or $(PORT),9092) $(if $(SECURE),--secure)
 
 # The tests run a real broker: Docker's, or Kafka's own jars with Java and Maven, which root on Debian gets installed.
 broker: $(DEV)
 	@$(BIN)/python -m tests.kafka.broker fetch
 
-bench: $(DEV) broker
+postgres: $(DEV)
+	@$(BIN)/python -m tests.postgres.server serve --port $(or $(PORT),5432)
+
+# And a real PostgreSQL, which root on Debian gets installed.
+servers: broker
+	@$(BIN)/python -m tests.postgres.server fetch
+
+bench: $(DEV) servers
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/workers.py

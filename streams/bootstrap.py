@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
+from streams.core.contact import WITHOUT_LIMITS, ContactRules
 from streams.core.decode import decode, decode_any, decode_notice
 from streams.core.effects import AlertChanged, DeadLetter
 from streams.core.events import Event, Notice, Record
@@ -90,12 +91,16 @@ def run(
     topic: str | None = None,
     progress: Tell | None = None,
     commit_records: int = COMMIT_RECORDS,
+    rules: ContactRules = WITHOUT_LIMITS,
 ) -> RunSummary:
-    """Process an input into a database, going on where an earlier run over the same input stood."""
+    """Process an input into a database, going on where an earlier run over the same input stood.
+
+    The database's endpoints are told of what is found, by the rules of contact, once a dispatcher runs.
+    """
     begun_s = monotonic()
     sources = discover(input, topic)
     policy = read_policy_for(input, policy_path)
-    with Store.open(db) as store:
+    with Store.open(db, rules=rules) as store:
         checkpoint = _begin(store, input, topic, policy)
         trainer = _trainer(checkpoint, policy)
         try:

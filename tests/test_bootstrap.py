@@ -258,6 +258,7 @@ def test_a_topic_that_does_not_exist_is_answered_with_those_that_do(folder: Path
         run(folder, tmp_path / "run.db", topic="calls")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [0.3, 0.999])
 def test_a_file_that_was_cut_short_is_named_and_read_on_once_it_is_whole(
     folder: Path, undamaged: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: float
@@ -276,6 +277,7 @@ def test_a_file_that_was_cut_short_is_named_and_read_on_once_it_is_whole(
     assert differing(undamaged, contents(db)) == []
 
 
+@pytest.mark.slow
 def test_a_damaged_archive_is_named_and_read_on_once_it_is_whole(
     folder: Path, undamaged: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -291,6 +293,7 @@ def test_a_damaged_archive_is_named_and_read_on_once_it_is_whole(
     assert differing(undamaged, contents(db)) == []
 
 
+@pytest.mark.slow
 def test_lines_that_were_committed_before_their_checksum_proved_them_wrong_are_named(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,9 +21,12 @@ from streams.settings import PREFIX, load_settings
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = ROOT / "docker-compose.yml"
+MANIFESTS = ROOT / "deploy/k8s/sink.yaml"
 DOCKERFILE = ROOT / "deploy/Dockerfile"
 OTHERS = {"kafka", "postgres"}
 """Services that are not ours, each with an image of its own."""
+ON_THE_DATABASE = {"dispatcher", "inbound"}
+"""Services of ours that speak to no Kafka."""
 PINNED = re.compile(r"[a-z][a-z/-]*:\d+\.\d+(\.\d+)?(-[a-z0-9-]+)?")
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 SECRET = re.compile(r"password|secret|token|key", re.IGNORECASE)
@@ -96,7 +99,10 @@ def test_an_image_that_is_not_ours_is_pinned(name: str) -> None:
 
 @pytest.mark.parametrize("name", ours())
 def test_a_service_of_ours_runs_a_command_that_exists_with_its_options(name: str) -> None:
-    words = [filled(word) for word in services()[name]["command"]]
+    runs_a_command(name, [filled(word) for word in services()[name]["command"]])
+
+
+def runs_a_command(name: str, words: list[str]) -> None:
     group: click.Group = forewarn
     context = click.Context(group, info_name="forewarn")
     while words:
@@ -108,6 +114,32 @@ def test_a_service_of_ours_runs_a_command_that_exists_with_its_options(name: str
         context = click.Context(command, parent=context, info_name=words[0])
         group, words = command, words[1:]
     pytest.fail(f"{name} names no command")
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    """Return the pods of the Kubernetes manifests by the names of what runs them."""
+    found: dict[str, dict[str, Any]] = {}
+    for manifest in yaml.safe_load_all(MANIFESTS.read_text("utf-8")):
+        spec = manifest["spec"].get("jobTemplate", manifest)["spec"].get("template")
+        if spec is not None:
+            found[manifest["metadata"]["name"]] = spec["spec"]
+    return found
+
+
+@pytest.mark.parametrize("name", ["forewarn-digest", "forewarn-dispatcher", "forewarn-inbound", "forewarn-notifier"])
+def test_a_pod_runs_a_command_that_exists_has_no_rights_and_knows_its_settings(name: str) -> None:
+    pod = pods()[name]
+    (container,) = pod["containers"]
+    runs_a_command(name, container["args"])
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert ("readinessProbe" in container) == ("restartPolicy" not in pod)
+    settings = {PREFIX + setting.upper() for setting in load_settings({}).origins}
+    assert {variable["name"].removesuffix("_FILE") for variable in container["env"]} <= settings
+    assert not [one for one in container["env"] if SECRET.search(one["name"]) and not one["name"].endswith("_FILE")]
 
 
 def awaited(name: str) -> set[str]:
@@ -132,9 +164,13 @@ def test_a_service_says_when_it_is_well_unless_others_wait_for_its_end(name: str
 
 
 @pytest.mark.parametrize("name", ours())
-def test_a_service_of_ours_waits_for_kafka_has_no_rights_and_ends_in_order(name: str) -> None:
+def test_a_service_of_ours_waits_for_what_it_needs_has_no_rights_and_ends_in_order(name: str) -> None:
     service = services()[name]
-    assert service["depends_on"]["kafka"] == {"condition": "service_healthy"}
+    needed = {"postgres"} if name in ON_THE_DATABASE else {"kafka"}
+    if "FOREWARN_DATABASE" in service["environment"]:
+        needed.add("postgres")
+    assert needed == service["depends_on"].keys() & OTHERS
+    assert all(service["depends_on"][other] == {"condition": "service_healthy"} for other in needed)
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["init"] is True
@@ -149,10 +185,13 @@ def test_ports_are_open_on_loopback_only() -> None:
 
 @pytest.mark.parametrize("name", ours())
 def test_every_kafka_setting_is_handed_on_and_no_other_name_is_made_up(name: str) -> None:
-    environment = services()[name]["environment"]
-    origins = load_settings({}).origins
-    known = {PREFIX + setting.upper() for setting in origins if setting.startswith("kafka")}
-    assert known | {"FOREWARN_KAFKA_PASSWORD_FILE"} == environment.keys()
+    given = set(services()[name]["environment"])
+    settings = {PREFIX + setting.upper() for setting in load_settings({}).origins}
+    kafka = {setting for setting in settings if setting.startswith("FOREWARN_KAFKA")} | {"FOREWARN_KAFKA_PASSWORD_FILE"}
+    assert {variable.removesuffix("_FILE") for variable in given} <= {*settings, "FOREWARN_KAFKA_CA"} | {
+        setting.removesuffix("_FILE") for setting in kafka
+    }
+    assert given & kafka == (set() if name in ON_THE_DATABASE else kafka)
 
 
 def test_what_only_the_compose_file_knows_does_not_look_like_a_setting() -> None:

@@ -36,14 +36,16 @@ EXIT_CODES: Final = (
 """Every exit code with its meaning, as `forewarn --help` prints them."""
 
 SYNONYMS: Final = {
-    "backtest": "evaluate", "churn": "scores", "complete": "completion", "completions": "completion",
-    "convert": "import", "example": "demo", "fake": "simulate", "feature": "features", "feed": "alerts",
-    "generate": "simulate", "hash": "pseudonym", "info": "version", "ingest": "run", "kafka": "topics",
-    "list": "alerts", "load": "import", "ls": "alerts", "metrics": "evaluate", "predict": "scores", "process": "run",
-    "pseudonymise": "pseudonym", "pseudonymize": "pseudonym", "publish": "produce", "quickstart": "demo",
-    "reason": "explain", "dlq": "dead-letters", "redrive": "dead-letters", "risk": "scores",
-    "sample": "simulate", "score": "scores", "send": "produce", "show": "alerts", "start": "run", "train": "run",
-    "try": "demo", "warn": "alerts", "why": "explain",
+    "acknowledge": "inbound", "backtest": "evaluate", "churn": "scores", "complete": "completion",
+    "completions": "completion", "convert": "import", "dlq": "dead-letters", "example": "demo", "fake": "simulate",
+    "feature": "features", "feed": "alerts", "generate": "simulate", "hash": "pseudonym", "hook": "endpoints",
+    "info": "version", "ingest": "run", "kafka": "topics", "list": "alerts", "listen": "inbound", "load": "import",
+    "ls": "alerts", "mail": "digest", "metrics": "evaluate", "migrate": "db", "notify": "notifier",
+    "outbox": "deliveries", "predict": "scores", "process": "run", "pseudonymise": "pseudonym",
+    "pseudonymize": "pseudonym", "publish": "produce", "quickstart": "demo", "reason": "explain",
+    "redrive": "dead-letters", "risk": "scores", "sample": "simulate", "score": "scores", "send": "dispatcher",
+    "show": "alerts", "start": "run", "train": "run", "try": "demo", "upgrade": "db", "warn": "alerts",
+    "webhook": "endpoints", "webhooks": "endpoints", "why": "explain",
 }  # fmt: skip
 """Words that other tools have for our commands."""
 
@@ -94,9 +96,10 @@ def instead(word: str, commands: list[str]) -> str:
     >>> instead("alert", ["alerts", "run"]), instead("ingest", ["alerts", "run"]), instead("zzz", ["alerts", "run"])
     ('did you mean `forewarn alerts`?', 'did you mean `forewarn run`?', 'commands are: alerts, run')
     """
-    meant = get_close_matches(word.lower(), commands, n=1) or [SYNONYMS.get(word.lower(), "")]
-    if meant[0] in commands:
-        return f"did you mean `forewarn {meant[0]}`?"
+    near = get_close_matches(word.lower(), commands, n=1)
+    meant = SYNONYMS.get(word.lower()) or (near[0] if near else "")
+    if meant in commands:
+        return f"did you mean `forewarn {meant}`?"
     return f"commands are: {', '.join(commands)}"
 
 

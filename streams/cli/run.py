@@ -47,11 +47,18 @@ def run(
     alerts; a run that had ended reads only what was added since.
     """
     from streams import bootstrap
+    from streams.bootstrap_contact import contact_rules
 
     settings = settings_of(context, database=db, policy=policy)
     with progress_bar("Reading", drawn=wanted(settings.progress, as_json=as_json)) as show:
         summary = bootstrap.run(
-            input_, settings.database, until_ms=until_ms, policy_path=settings.policy, topic=topic, progress=show
+            input_,
+            settings.database,
+            until_ms=until_ms,
+            policy_path=settings.policy,
+            topic=topic,
+            progress=show,
+            rules=contact_rules(settings),
         )
     if as_json:
         write_lines([summary])

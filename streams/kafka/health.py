@@ -84,7 +84,7 @@ class HealthServer(faust.Service):
         return _answer(standing, is_well=standing.why_not is None)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, option: str = "--health") -> socket.socket:
     """Return a socket that listens there; taken before a worker begins, so that a busy port is told at once.
 
     Raises:
@@ -96,7 +96,7 @@ def listen(host: str, port: int) -> socket.socket:
         # Python adds the address to the system's words, and a name server has numbers of its own.
         words = str(error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0))
         raise SettingsError(
-            f"--health: cannot listen at {host}:{port}: {words.lower()}", hint="name another address or port"
+            f"{option}: cannot listen at {host}:{port}: {words.lower()}", hint="name another address or port"
         ) from error
 
 

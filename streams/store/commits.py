@@ -5,36 +5,37 @@ its subscribers stand is overwritten.  Nothing here reads a clock or depends on 
 """
 
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from streams.core.contact import ContactRules
 from streams.core.effects import AlertChange, AlertChanged, LabelledExample
 from streams.core.promotions import Promotion
 from streams.core.scoring import ModelVersion
 from streams.errors import StoreError
 from streams.store import tables
 from streams.store.batch import Announced, Batch
+from streams.store.outbox import Enqueued, enqueue, not_yet_known, notices_of
+from streams.store.statements import Row, add, hold, insert_into, replace, upsert
 from streams.store.tables import THE_ROW
-
-Row = Mapping[str, Any]
-Insert = sqlite.Insert | postgresql.Insert
+from streams.store.work_rows import wake_worse
 
 CHANGE_RANK: Final[dict[AlertChange, int]] = {
     "opened": 0, "fired": 1, "worsened": 2, "eased": 3, "dropped": 4, "resolved": 5,
 }  # fmt: skip
 """The order of two transitions of one alert at the same millisecond."""
 
-_INSERTS: Final[dict[str, Callable[[Table], Insert]]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
+def write_batch(connection: Connection, batch: Batch, *, commits: int, rules: ContactRules, now_ms: int) -> None:
+    """Write everything in the batch, provided that there have been exactly `commits` commits so far.
 
-def write_batch(connection: Connection, batch: Batch, *, commits: int) -> None:
-    """Write everything in the batch, provided that there have been exactly `commits` commits so far."""
+    Whom to tell of the alerts in it is part of it, by the rules of contact and the clock of the wall (ms).
+    """
     claim = (
         update(tables.run)
         .where(tables.run.c.id == THE_ROW, tables.run.c.commits == commits)
@@ -46,44 +47,42 @@ def write_batch(connection: Connection, batch: Batch, *, commits: int) -> None:
             "another process has written to this database since it was opened here",
             hint="let only one `forewarn run` use a database, then run again: it goes on from the last commit",
         )
-    _replace(connection, tables.positions, _positions(batch))
+    replace(connection, tables.positions, _positions(batch))
     _replace_states(connection, batch.states)
     _forget(connection, batch.forgotten)
-    _add(connection, tables.transitions, (_transition(changed) for changed in batch.transitions))
-    _advance_alerts(connection, batch.transitions)
-    _add(connection, tables.predictions, _columns_of(tables.predictions, batch.examples))
-    _add(connection, tables.example_features, map(_features, batch.examples))
-    _add(connection, tables.late_events, _columns_of(tables.late_events, batch.late))
-    _add(connection, tables.dead_letters, _columns_of(tables.dead_letters, batch.dead))
-    _add(connection, tables.market_events, map(_market_event, batch.announced))
+    write_transitions(connection, batch.transitions, rules, now_ms)
+    add(connection, tables.predictions, _columns_of(tables.predictions, batch.examples))
+    add(connection, tables.example_features, map(_features, batch.examples))
+    add(connection, tables.late_events, _columns_of(tables.late_events, batch.late))
+    add(connection, tables.dead_letters, _columns_of(tables.dead_letters, batch.dead))
+    add(connection, tables.market_events, map(_market_event, batch.announced))
     _add_models(connection, batch.models)
     _add_promotions(connection, batch.promotions)
     if batch.trainer is not None:
-        _replace(connection, tables.trainer, [{"id": THE_ROW, "body": batch.trainer}])
+        replace(connection, tables.trainer, [{"id": THE_ROW, "body": batch.trainer}])
 
 
-def _insert(connection: Connection, table: Table) -> Insert:
-    """Return the database's own INSERT, since what to do on a conflict is said outside the SQL standard."""
-    return _INSERTS[connection.dialect.name](table)
-
-
-def _upsert(connection: Connection, table: Table) -> Insert:
-    """Return the statement that adds rows, or overwrites those that have the same key."""
-    statement = _insert(connection, table)
-    new = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
-
-
-def _replace(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    if rows:
-        connection.execute(_upsert(connection, table), rows)
+def write_transitions(
+    connection: Connection, transitions: Sequence[AlertChanged], rules: ContactRules, now_ms: int
+) -> tuple[int, Enqueued]:
+    """Write transitions, how their alerts stand now, and what endpoints are told; return how many were new."""
+    if not transitions:
+        return 0, Enqueued()
+    hold(connection)
+    new = not_yet_known(connection, transitions)
+    if not new:
+        return 0, Enqueued()
+    add(connection, tables.transitions, (_transition(changed) for changed in new))
+    _advance_alerts(connection, new)
+    wake_worse(connection, new, now_ms)
+    return len(new), enqueue(connection, notices_of(new), rules, now_ms)
 
 
 def _replace_states(connection: Connection, states: Sequence[tuple[str, bytes]]) -> None:
     """Write many states at once, in the order of the tree that they go into."""
     if not states:
         return
-    statement, rows = _upsert(connection, tables.states), sorted(states, key=itemgetter(0))
+    statement, rows = upsert(connection, tables.states, ("body",)), sorted(states, key=itemgetter(0))
     compiled = statement.compile(dialect=connection.dialect)
     if connection.dialect.positional:
         # The rows are what the driver wants already; taking each apart and together again costs twice as
@@ -91,11 +90,6 @@ def _replace_states(connection: Connection, states: Sequence[tuple[str, bytes]])
         connection.exec_driver_sql(compiled.string, rows)
     else:
         connection.execute(statement, [{"subscriber_id": key, "body": body} for key, body in rows])
-
-
-def _add(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
-    if listed := list(rows):
-        connection.execute(_insert(connection, table).on_conflict_do_nothing(), listed)
 
 
 def _columns_of(table: Table, values: Iterable[msgspec.Struct]) -> list[Row]:
@@ -122,7 +116,7 @@ def _advance_alerts(connection: Connection, transitions: Sequence[AlertChanged])
     if not transitions:
         return
     alerts = tables.alerts
-    statement = _insert(connection, alerts)
+    statement = insert_into(connection, alerts)
     excluded = statement.excluded
     newer = tuple_(excluded.latest_at_ms, excluded.latest_rank, excluded.latest_transition_id) > tuple_(
         alerts.c.latest_at_ms, alerts.c.latest_rank, alerts.c.latest_transition_id

@@ -3,12 +3,14 @@
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from time import time
 from types import TracebackType
 from typing import Self
 
 import msgspec
 from sqlalchemy import Engine, insert, select
 
+from streams.core.contact import WITHOUT_LIMITS, ContactRules
 from streams.core.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
 from streams.core.promotions import Promotion
 from streams.core.scoring import ModelVersion
@@ -27,18 +29,22 @@ class Store:
     iterator is read as it is asked for, from the moment at which it was begun.
     """
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine, name: str, rules: ContactRules) -> None:
         """For `open` alone."""
         self._engine = engine
+        self._rules = rules
         self.name = name
         with self._failures(), engine.connect() as connection:
             self._commits = connection.scalar(select(tables.run.c.commits).where(tables.run.c.id == tables.THE_ROW))
 
     @classmethod
-    def open(cls, place: str | Path, *, create: bool = True) -> Self:
-        """Open the database at a path (SQLite) or URL, and make it first if it is not there and `create` is true."""
+    def open(cls, place: str | Path, *, create: bool = True, rules: ContactRules = WITHOUT_LIMITS) -> Self:
+        """Open the database at a path (SQLite) or URL, and make it first if it is not there and `create` is true.
+
+        By the rules of contact the endpoints in it are told of what is committed.
+        """
         url = url_of(place)
-        return cls(open_engine(url, create=create), name_of(url))
+        return cls(open_engine(url, create=create), name_of(url), rules)
 
     def close(self) -> None:
         """Give the database free; afterwards the file at its path is all there is of it."""
@@ -66,7 +72,8 @@ class Store:
         if self._commits is None:
             raise RuntimeError("Store.start comes before Store.commit")
         with self._failures(), self._engine.begin() as connection:
-            write_batch(connection, batch, commits=self._commits)
+            now_ms = int(time() * 1000)
+            write_batch(connection, batch, commits=self._commits, rules=self._rules, now_ms=now_ms)
         self._commits += 1
 
     def load(self) -> Checkpoint | None:

@@ -1,11 +1,11 @@
 """The reading half of the store: rows back to the values that they were made from, equal to the last bit."""
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Result, Row, Select, Table, case, func, select
+from sqlalchemy import ColumnElement, Connection, Result, Row, Select, String, Table, case, collate, func, select
 
 from streams.core.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
 from streams.core.events import MarketEvent
@@ -13,6 +13,7 @@ from streams.core.promotions import Promotion
 from streams.core.scoring import ModelVersion
 from streams.store import tables
 from streams.store.batch import AlertRow, Announced, Checkpoint, Position, Prediction, Run
+from streams.store.statements import parts
 from streams.store.tables import THE_ROW
 
 AnyColumns = tuple[Any, ...]
@@ -41,7 +42,8 @@ def checkpoint(connection: Connection) -> Checkpoint | None:
 def states(connection: Connection) -> Iterator[tuple[str, bytes]]:
     """Yield (subscriber_id, packed state) in the order of the ids."""
     columns = tables.states.c
-    for row in _streamed(connection, select(columns.subscriber_id, columns.body).order_by(columns.subscriber_id)):
+    query = _ordered(connection, select(columns.subscriber_id, columns.body), columns.subscriber_id)
+    for row in _streamed(connection, query):
         yield row[0], row[1]
 
 
@@ -72,9 +74,9 @@ def alerts(
         _of(tables.transitions, AlertChanged)
         .add_columns(changes.label("changes"), fired_at_ms.label("fired_at_ms"))
         .join(tables.alerts, alert.latest_transition_id == transition.transition_id)
-        .order_by(alert.probability.desc(), alert.alert_id)
         .limit(limit)
     )
+    query = _ordered(connection, query, alert.probability.desc(), alert.alert_id)
     wanted = {"alert_id": alert_id, "band": band, "kind": kind, "subscriber_id": subscriber_id, "held_out": held_out}
     query = query.where(*(alert[name] == value for name, value in wanted.items() if value is not None))
     if states is not None:
@@ -88,18 +90,26 @@ def alerts(
 def transitions(connection: Connection, alert_id: str) -> list[AlertChanged]:
     """Return one alert's transitions in the order of their event times."""
     columns = tables.transitions.c
-    query = (
-        _of(tables.transitions, AlertChanged)
-        .where(columns.alert_id == alert_id)
-        .order_by(columns.at_ms, columns.rank, columns.transition_id)
-    )
+    query = _of(tables.transitions, AlertChanged).where(columns.alert_id == alert_id)
+    query = _ordered(connection, query, columns.at_ms, columns.rank, columns.transition_id)
     return [_changed(row) for row in connection.execute(query)]
+
+
+def transitions_by_id(connection: Connection, transition_ids: Iterable[str]) -> dict[str, AlertChanged]:
+    """Return transitions by their ids; those that are not there are left out."""
+    column = tables.transitions.c.transition_id
+    found = [
+        _changed(row)
+        for part in parts(sorted(transition_ids))
+        for row in connection.execute(_of(tables.transitions, AlertChanged).where(column.in_(part)))
+    ]
+    return {changed.transition_id: changed for changed in found}
 
 
 def models(connection: Connection) -> list[ModelVersion]:
     """Return all model versions."""
     columns = tables.models.c
-    bodies = connection.scalars(select(columns.body).order_by(columns.name, columns.version))
+    bodies = connection.scalars(_ordered(connection, select(columns.body), columns.name, columns.version))
     return [msgspec.convert(body, ModelVersion) for body in bodies]
 
 
@@ -113,8 +123,8 @@ def promotions(connection: Connection) -> list[Promotion]:
 def market_events(connection: Connection) -> list[Announced]:
     """Return all messages about the market."""
     columns = tables.market_events.c
-    rows = connection.execute(select(columns.known_ms, columns.body).order_by(columns.known_ms, columns.digest))
-    return [Announced(known_ms, msgspec.convert(body, MarketEvent)) for known_ms, body in rows]
+    query = _ordered(connection, select(columns.known_ms, columns.body), columns.known_ms, columns.digest)
+    return [Announced(known_ms, msgspec.convert(body, MarketEvent)) for known_ms, body in connection.execute(query)]
 
 
 def predictions(
@@ -122,11 +132,8 @@ def predictions(
 ) -> Iterator[Prediction]:
     """Yield settled predictions by time of snapshot, then subscriber."""
     columns = tables.predictions.c
-    query = (
-        _of(tables.predictions, Prediction)
-        .where(~columns.provisional)
-        .order_by(columns.snapshot_at_ms, columns.subscriber_id, columns.example_id)
-    )
+    query = _of(tables.predictions, Prediction).where(~columns.provisional)
+    query = _ordered(connection, query, columns.snapshot_at_ms, columns.subscriber_id, columns.example_id)
     if model_version is not None:
         query = query.where(columns.model_version == model_version)
     if from_ms is not None:
@@ -141,11 +148,10 @@ def examples(connection: Connection) -> Iterator[LabelledExample]:
     told, apart = tables.predictions.c, tables.example_features.c
     # A label that could be known before was settled when the horizon closed all the same, unless the subscriber left.
     settled_ms = case((told.kind.in_(("port_out", "termination")), told.knowable_at_ms), else_=told.closed_at_ms)
-    query = (
-        select(tables.predictions, apart.feature_table, apart.body)
-        .join(tables.example_features, apart.example_id == told.example_id)
-        .order_by(settled_ms, told.subscriber_id, told.snapshot_at_ms, told.example_id)
+    query = select(tables.predictions, apart.feature_table, apart.body).join(
+        tables.example_features, apart.example_id == told.example_id
     )
+    query = _ordered(connection, query, settled_ms, told.subscriber_id, told.snapshot_at_ms, told.example_id)
     for row in _streamed(connection, query).mappings():
         fields = dict(row)
         body = fields.pop("body")
@@ -154,7 +160,7 @@ def examples(connection: Connection) -> Iterator[LabelledExample]:
 
 def dead_letters(connection: Connection, *, reason: str | None) -> Iterator[DeadLetter]:
     """Yield dead letters by where their records stood."""
-    query = _by_place(tables.dead_letters, DeadLetter)
+    query = _by_place(connection, tables.dead_letters, DeadLetter)
     if reason is not None:
         query = query.where(tables.dead_letters.c.reason == reason)
     return _values(connection, query, DeadLetter)
@@ -162,11 +168,18 @@ def dead_letters(connection: Connection, *, reason: str | None) -> Iterator[Dead
 
 def late_events(connection: Connection) -> Iterator[LateEvent]:
     """Yield late events by where their records stood."""
-    return _values(connection, _by_place(tables.late_events, LateEvent), LateEvent)
+    return _values(connection, _by_place(connection, tables.late_events, LateEvent), LateEvent)
 
 
-def _by_place(table: Table, kind: type[msgspec.Struct]) -> Select[*AnyColumns]:
-    return _of(table, kind).order_by(*table.primary_key)
+def _by_place(connection: Connection, table: Table, kind: type[msgspec.Struct]) -> Select[*AnyColumns]:
+    return _ordered(connection, _of(table, kind), *table.primary_key)
+
+
+def _ordered(connection: Connection, query: Select[*AnyColumns], *keys: ColumnElement[Any]) -> Select[*AnyColumns]:
+    """Order a query, text byte by byte: PostgreSQL would order it as the language of the database does."""
+    if connection.dialect.name == "postgresql":
+        keys = tuple(collate(key, "C") if isinstance(key.type, String) else key for key in keys)
+    return query.order_by(*keys)
 
 
 def _of(table: Table, kind: type[msgspec.Struct]) -> Select[*AnyColumns]:

@@ -20,10 +20,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    true,
 )
 
-SCHEMA_VERSION: Final = 3
-"""Goes up with every change to the tables; a database of another version is refused."""
+SCHEMA_VERSION: Final = 4
+"""Goes up with every change to the tables, each of which is a migration; a database of another version is refused."""
 
 THE_ROW: Final = 1
 """The id of the one row of a table that has only one."""
@@ -130,6 +131,7 @@ transitions: Final = Table(
     Column("area_id", Text),
     Column("signals_version", Text),
     Column("held_out", Boolean, nullable=False),
+    Column("contact_allowed", Boolean, nullable=False, server_default=true()),
     Index("transitions_by_alert", "alert_id", "at_ms"),
 )
 

@@ -99,6 +99,7 @@ def test_a_version_does_not_differ_from_itself(begun: Run) -> None:
     assert "are the same in every number" in same.stderr
 
 
+@pytest.mark.slow
 def test_a_promoted_line_serves_what_comes_then_and_every_alert_is_still_explained(run: Run) -> None:
     before = serving(run.db)
     past = call("scores", "--db", run.db, "--at", "2024-05-01", "--json").stdout

@@ -54,6 +54,7 @@ def test_the_summary_for_people_names_what_was_refused_and_how_fast_it_was(opera
     assert "Next: forewarn alerts --db" in shown.stderr
 
 
+@pytest.mark.slow
 def test_progress_is_drawn_on_standard_error_only_and_never_for_a_program(operator: Operator, tmp_path: Path) -> None:
     always = {"FOREWARN_PROGRESS": "always"}
     january = ("run", "--input", operator.events, "--until", "2024-02-01")

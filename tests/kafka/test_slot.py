@@ -118,6 +118,7 @@ def in_one_go(log: Log) -> Written:
     return finish(new_slot(), log, Written())
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(data=st.data(), open_max=st.sampled_from([None, 0, 3, 20]))
 def test_any_cut_into_runs_and_turns_ends_in_the_same_bytes(

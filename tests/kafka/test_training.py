@@ -89,6 +89,7 @@ def test_what_is_published_is_what_a_trainer_gives_that_is_fed_in_the_order_of_t
     assert (restored(written.states, APPLICATION).trainer.snapshot(), written.published) == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_a_kill_at_any_point_leaves_the_same_versions_and_the_same_trainer(
     seed: int, policy: Policy, log: list[bytes], undisturbed: tuple[bytes, list[bytes]]
@@ -123,6 +124,7 @@ def heaped(policy: Policy) -> tuple[list[bytes], Trainer, list[bytes]]:
     return log, trainer, [msgspec.json.encode(version) for version in versions]
 
 
+@pytest.mark.slow
 @modest(20)
 @given(st.lists(st.tuples(st.integers(5, 400), st.sampled_from(["goes on", "saves", "dies"])), min_size=1, max_size=12))
 def test_wherever_the_learning_of_one_hour_pauses_or_is_killed_the_versions_are_the_same(

@@ -123,9 +123,18 @@ class Worker:
 class Supervised:
     """A worker that is started again when it has ended for a reason that a restart mends."""
 
-    def __init__(self, address: str, prefix: str, folder: Path, *, name: str, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        address: str,
+        prefix: str,
+        folder: Path,
+        *,
+        name: str,
+        options: Sequence[str] = (),
+        script: str | None = None,
+    ) -> None:
         """Start it."""
-        self._start = partial(Worker, address, prefix, folder, name=name, options=options)
+        self._start = partial(Worker, address, prefix, folder, name=name, options=options, script=script)
         self.worker = self._start()
         self.ends: list[str] = []
 

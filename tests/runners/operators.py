@@ -5,9 +5,11 @@ from typing import Any
 
 from streams import bootstrap
 from streams.bootstrap import RunSummary
+from streams.core.endpoints import Endpoint
 from streams.simulate.simulation import Compression
 from streams.store.batch import Checkpoint
 from streams.store.database import Store
+from streams.store.sink import Sink
 
 LIVELY = """
 [policy.label]
@@ -60,13 +62,21 @@ def run(folder: Path | str, db: Path, **options: Any) -> RunSummary:
     return bootstrap.run(str(folder), str(db), **options)
 
 
+def with_endpoint(db: Path) -> Path:
+    """Make a database with an endpoint that is told of everything, and return it."""
+    with Sink.open(db) as sink:
+        sink.add_endpoint(Endpoint(name="crm", preset="standard", url="https://crm.example.net/"), None, 0)
+    return db
+
+
 def contents(db: Path) -> dict[str, Any]:
     """Everything that a database holds of a run, by what it is called; the moment of the run itself is left out."""
-    with Store.open(str(db), create=False) as store:
+    with Store.open(str(db), create=False) as store, Sink.open(str(db), create=False) as sink:
         checkpoint = store.load()
         assert checkpoint is not None
         alerts = store.alerts()
         return {
+            "deliveries": sorted((one.delivery_id, one.state, one.why) for one in sink.deliveries()),
             "positions": checkpoint.positions,
             "stream time": checkpoint.stream_ms,
             "counters": checkpoint.counters,

@@ -85,6 +85,7 @@ def small_boosting() -> Boosted:
 HONEST: tuple[Contender, ...] = (Served(), *LINEAR, *RULES, RIVER[0], small_boosting())
 
 
+@pytest.mark.slow
 @given(cut_day=st.floats(40.0, 120.0), seed=st.integers(0, 1_000_000))
 @modest(6)
 def test_no_forecast_depends_on_a_label_that_was_settled_after_its_snapshot(cut_day: float, seed: int) -> None:

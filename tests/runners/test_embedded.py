@@ -58,6 +58,7 @@ def copy_of(folder: Path, to: Path, lines: dict[str, list[bytes]]) -> Path:
     return to
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [[day(41)], [day(3.1), day(30) + 1, day(30.5), day(77)]])
 def test_a_run_stopped_at_a_time_and_taken_up_again_equals_a_straight_one(
     folder: Path, straight: dict[str, Any], tmp_path: Path, stops: list[int]
@@ -116,6 +117,7 @@ def test_running_again_with_nothing_new_changes_nothing(folder: Path, straight: 
     assert {name: getattr(again, name) for name in same} == same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_day", [20, 47])
 def test_files_that_grew_are_read_on_from_where_they_ended(
     folder: Path, straight: dict[str, Any], tmp_path: Path, at_day: int
@@ -144,6 +146,7 @@ def test_files_that_grew_are_read_on_from_where_they_ended(
     assert differing(straight, contents(db)) == []
 
 
+@pytest.mark.slow
 def test_a_last_line_without_its_end_is_read_once(folder: Path, straight: dict[str, Any], tmp_path: Path) -> None:
     lines = lines_of(folder)
     for written in lines.values():
@@ -162,6 +165,7 @@ def test_two_runs_leave_the_same_behind_to_the_last_bit(folder: Path, straight: 
     assert packed[0] == packed[1]
 
 
+@pytest.mark.slow
 def test_the_size_of_a_commit_changes_nothing(
     folder: Path, straight: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +184,7 @@ def test_the_seed_of_pythons_hashes_changes_nothing(folder: Path, straight: dict
         assert differing(straight, contents(db)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstandard.compress)])
 def test_packed_input_gives_what_plain_input_gives(
     folder: Path, straight: dict[str, Any], tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
@@ -243,6 +248,7 @@ def test_standard_input_gives_the_alerts_that_the_folder_gives(
     assert found["models"] == straight["models"]
 
 
+@pytest.mark.slow
 def test_standard_input_that_is_given_again_is_read_on_from_where_it_was_left(
     folder: Path, straight: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +260,7 @@ def test_standard_input_that_is_given_again_is_read_on_from_where_it_was_left(
     assert without_places(contents(tmp_path / "run.db")) == without_places(straight)
 
 
+@pytest.mark.slow
 def test_progress_ends_near_the_end_and_never_goes_back(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

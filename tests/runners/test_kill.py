@@ -27,7 +27,7 @@ from streams.store import database
 from streams.store.batch import Batch, Position
 from streams.store.commits import write_batch
 from streams.store.database import Store
-from tests.runners.operators import contents, differing, run, write_operator
+from tests.runners.operators import contents, differing, run, with_endpoint, write_operator
 
 pytestmark = pytest.mark.slow
 
@@ -80,13 +80,13 @@ def dying_at(death: Death) -> list[Any]:
             die()
         return real_step(*given)
 
-    def write(connection: Connection, batch: Batch, *, commits: int) -> None:
+    def write(connection: Connection, batch: Batch, **given: Any) -> None:
         calls["commit"] += 1
         if calls["commit"] == death.after and death.place == "inside":
             driver = connection.connection.driver_connection
             assert driver is not None
             driver.set_progress_handler(die, death.steps)
-        write_batch(connection, batch, commits=commits)
+        write_batch(connection, batch, **given)
         if calls["commit"] == death.after and death.place == "written":
             die()
 
@@ -139,7 +139,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What one run in one commit leaves behind."""
-    db = tmp_path_factory.mktemp("undisturbed") / "run.db"
+    db = with_endpoint(tmp_path_factory.mktemp("undisturbed") / "run.db")
     run(folder, db)
     return contents(db)
 
@@ -150,7 +150,7 @@ def test_the_operator_has_something_of_everything_that_could_be_lost(undisturbed
         "opened", "fired", "worsened", "eased", "dropped", "resolved",
     }  # fmt: skip
     assert len(undisturbed["models"]) > 3
-    assert all(undisturbed[name] for name in ("predictions", "dead letters", "late events"))
+    assert all(undisturbed[name] for name in ("predictions", "dead letters", "late events", "deliveries"))
     assert undisturbed["counters"]["repeated"] > 50
 
 
@@ -158,7 +158,7 @@ def test_the_operator_has_something_of_everything_that_could_be_lost(undisturbed
 def test_a_run_killed_at_any_point_ends_with_exactly_the_same(
     folder: Path, undisturbed: dict[str, Any], tmp_path: Path, seed: int
 ) -> None:
-    db = tmp_path / "run.db"
+    db = with_endpoint(tmp_path / "run.db")
     died = killed_again_and_again(folder, db, some_deaths(Random(seed)))
     print(f"killed {len(died)} times: {dict(Counter(death.place for death in died))}")
     assert len(died) >= KILLS_MIN
@@ -168,7 +168,7 @@ def test_a_run_killed_at_any_point_ends_with_exactly_the_same(
 def test_a_command_killed_from_outside_ends_with_exactly_the_same(
     folder: Path, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
-    db, random, kills = tmp_path / "run.db", Random(3), 0
+    db, random, kills = with_endpoint(tmp_path / "run.db"), Random(3), 0
     # The command itself, but with a commit every few milliseconds where it has one every 20 seconds.
     command = (
         "import sys; from streams.runners import embedded; from streams.cli import main; "
@@ -207,7 +207,7 @@ def merged_from_the_start(
 def test_failing_control_without_its_positions_a_killed_run_counts_records_twice(
     folder: Path, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
-    db = tmp_path / "run.db"
+    db = with_endpoint(tmp_path / "run.db")
     deaths = iter([Death("committed", 12), Death("committed", 1_000_000)])
     died = killed_again_and_again(folder, db, deaths, [patch.object(bootstrap, "merged", merged_from_the_start)])
     assert len(died) == 1
@@ -234,7 +234,7 @@ calls: list[str] = []
 def test_failing_control_with_two_transactions_a_killed_run_loses_what_the_second_held(
     folder: Path, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
-    db = tmp_path / "run.db"
+    db = with_endpoint(tmp_path / "run.db")
 
     def split() -> None:
         run_with([patch.object(Store, "commit", commit_in_two)], folder, db)

@@ -61,6 +61,7 @@ def test_a_run_serves_each_alert_with_the_signals_of_its_time(folder: Path, stra
     assert any(reason.code == "competitor_offer" for change in alerts_of(straight) for reason in change.reasons[:3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [[day(36)], [day(3.1), day(48.25), day(48.3), day(60)]])
 def test_a_run_stopped_and_taken_up_again_equals_a_straight_one(
     folder: Path, straight: dict[str, Any], tmp_path: Path, stops: list[int]
@@ -82,6 +83,7 @@ def test_what_was_read_is_known_when_the_file_is_gone(folder: Path, straight: di
     assert bootstrap.explain(str(db), alert.alert_id, str(passing)).recomputed == alert
 
 
+@pytest.mark.slow
 def test_neither_the_order_of_the_lines_nor_doubled_ones_change_an_alert(
     folder: Path, straight: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -93,6 +95,7 @@ def test_neither_the_order_of_the_lines_nor_doubled_ones_change_an_alert(
     assert found["counters"][f"events:{MARKET}"] == len(lines) + 3
 
 
+@pytest.mark.slow
 def test_entries_that_are_added_while_the_run_stood_still_serve_from_their_time(
     folder: Path, straight: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -108,6 +111,7 @@ def test_entries_that_are_added_while_the_run_stood_still_serve_from_their_time(
     assert differing(straight, contents(db)) in ([], ["positions"])
 
 
+@pytest.mark.slow
 def test_an_entry_that_comes_late_serves_from_when_it_came_and_every_alert_is_still_explained(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +169,7 @@ def scored(db: Path, at_ms: int) -> dict[str, float]:
     return {score.subscriber_id: score.probability for score in bootstrap.scores(str(db), at_ms)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_day", [37.5, 48.25, 50, 70])
 def test_the_scores_of_a_past_moment_know_the_market_of_that_moment(
     folder: Path, tmp_path: Path, at_day: float

@@ -261,6 +261,7 @@ def test_the_page_needs_nothing_else_and_every_picture_has_words() -> None:
     assert not re.search(r"url\(|@import|https?:", text)
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same_bytes_for_the_same_report() -> None:
     assert page(whole(), TEMPLATE) == page(whole(), TEMPLATE)
 

@@ -14,6 +14,9 @@ from streams.core.promotions import Promotion
 from streams.core.promotions import sealed as sealed_promotion
 from streams.core.scoring import ModelVersion, sealed
 from streams.store import Announced, Batch, Position, Run, Store
+from tests.postgres.databases import database_url, postgres, postgres_url
+
+__all__ = ["database_url", "postgres", "postgres_url"]
 
 RUN = Run(
     input="dump/",
@@ -146,12 +149,22 @@ def contents(store: Store) -> dict[str, object]:
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     return SimpleNamespace(
-        run=RUN, changed=changed, example=example, model=model, batch=batch, full_batch=full_batch, contents=contents
+        run=RUN,
+        changed=changed,
+        example=example,
+        model=model,
+        batch=batch,
+        full_batch=full_batch,
+        contents=contents,
+        promotion=promotion,
     )
 
 
-@pytest.fixture(params=["path", "url"])
+@pytest.fixture(params=["path", "url", pytest.param("postgresql", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("postgres_url")
+        return url
     path = tmp_path / "run.db"
     return str(path) if request.param == "path" else f"sqlite:///{path}"
 

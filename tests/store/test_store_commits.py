@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.effects import AlertChanged, Evidence, Reason
+from streams.core.effects import AlertChanged, Evidence, LateEvent, Reason
 from streams.errors import StoreError
-from streams.store import NO_TIME_MS, Checkpoint, Position, Store
+from streams.store import NO_TIME_MS, Announced, Checkpoint, Position, Store
+from tests.postgres.databases import KINDS, fresh
 
 CHANGES = ("opened", "fired", "worsened", "eased", "dropped", "resolved")
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
@@ -89,20 +89,21 @@ def test_transitions_of_one_moment_follow_the_life_of_an_alert(
     assert store.alerts()[0].latest.change == "resolved"
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @given(
-    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(CHANGES), st.integers(0, 3)), max_size=12),
-    st.randoms(use_true_random=False),
+    moves=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(CHANGES), st.integers(0, 3)), max_size=12),
+    random=st.randoms(use_true_random=False),
 )
 @settings(max_examples=12)
 def test_any_order_and_any_repetition_of_transitions_gives_the_same_alerts(
-    make: SimpleNamespace, moves: list[tuple[str, str, int]], random: Random
+    make: SimpleNamespace, kind: str, moves: list[tuple[str, str, int]], random: Random
 ) -> None:
     transitions = [make.changed(alert, change, at_ms) for alert, change, at_ms in moves]
     shuffled = transitions + transitions[::2]
     random.shuffle(shuffled)
     found = []
     for order in (transitions, shuffled):
-        with TemporaryDirectory() as folder, Store.open(Path(folder) / "run.db") as store:
+        with fresh(kind) as place, Store.open(place) as store:
             store.start(make.run)
             for begin in range(0, len(order), 4):
                 store.commit(make.batch(transitions=order[begin : begin + 4]))
@@ -110,20 +111,47 @@ def test_any_order_and_any_repetition_of_transitions_gives_the_same_alerts(
     assert found[0] == found[1]
 
 
-@given(NUMBERS, NUMBERS, st.none() | NUMBERS, st.dictionaries(st.integers(0, 2**40), st.integers(0, 2**53)))
+@pytest.mark.parametrize("kind", KINDS)
+@given(
+    logit=NUMBERS,
+    share=NUMBERS,
+    baseline=st.none() | NUMBERS,
+    offsets=st.dictionaries(st.integers(0, 2**40), st.integers(0, 2**53)),
+)
 @settings(max_examples=15)
 def test_numbers_come_back_to_the_last_bit(
-    make: SimpleNamespace, logit: float, share: float, baseline: float | None, offsets: dict[int, int]
+    *, make: SimpleNamespace, kind: str, logit: float, share: float, baseline: float | None, offsets: dict[int, int]
 ) -> None:
     evidence = Evidence("drops", "1", share, baseline, None)
     reason = Reason("r", "network", share, {"x": share}, (evidence,))
     given_in = make.changed(logit=logit, probability=share, reasons=(reason,), offsets=offsets)
-    with TemporaryDirectory() as folder, Store.open(Path(folder) / "run.db") as store:
+    with fresh(kind) as place, Store.open(place) as store:
         store.start(make.run)
         store.commit(make.batch(transitions=[given_in]))
         (back,) = store.transitions(given_in.alert_id)
     assert back == given_in
     assert isinstance(back, AlertChanged)
+
+
+def test_states_come_in_the_order_of_the_bytes_of_their_ids_whatever_the_language_of_the_database(
+    store: Store, make: SimpleNamespace
+) -> None:
+    names = ["s_a", "s_B", "s-a", "sa", "s_\u00e9", "S_a"]
+    store.commit(make.batch(states=[(name, b"") for name in names]))
+    assert [name for name, _ in store.states()] == sorted(names)
+
+
+def test_a_character_that_postgresql_cannot_hold_stops_nobody(store: Store, make: SimpleNamespace) -> None:
+    odd = make.changed(account_manager_id="m\x001", why="\x00", currency="")
+    late = LateEvent("s_a", "usage", 0, 3, "ev\x003", 4, 86_400)
+    for _ in range(2):
+        store.commit(
+            make.batch(transitions=[odd], late=[late], announced=[Announced(7, make.promotion(entry_id="\x00"))])
+        )
+    (back,) = store.transitions("alert-a")
+    assert back.account_manager_id in {"m\x001", "m\ufffd1"}
+    assert [one.event_id for one in store.late_events()] in (["ev\x003"], ["ev\ufffd3"])
+    assert [one.event.entry_id for one in store.market_events()] == ["\x00"]
 
 
 def test_states_are_replaced_and_forgotten(store: Store, make: SimpleNamespace) -> None:

@@ -10,7 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from streams.errors import StoreError
 from streams.store import Store
+from tests.postgres.server import Server
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +51,7 @@ while True:
 """
 
 
-def _check_whole(path: Path) -> int:
+def _check_whole(path: Path | str) -> int:
     """Assert that everything is of one and the same batch, and return its number."""
     with Store.open(path) as store:
         checkpoint = store.load()
@@ -77,18 +79,38 @@ def test_a_writer_killed_between_any_two_steps_of_sqlite_leaves_whole_commits(tm
     assert reached[-1] > 0
 
 
-def test_a_writer_killed_at_any_moment_leaves_whole_commits(tmp_path: Path) -> None:
-    path, random, reached = tmp_path / "run.db", Random(8), [0]
+def test_a_writer_killed_at_any_moment_leaves_whole_commits(database_url: str) -> None:
+    random, reached = Random(8), [0]
     for _ in range(4):
-        with subprocess.Popen([sys.executable, "-c", WRITER, path, "0"], stdout=subprocess.PIPE, text=True) as writer:
+        words = [sys.executable, "-c", WRITER, database_url, "0"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
             time.sleep(random.uniform(0.0, 0.2))
             writer.kill()
-        reached.append(_check_whole(path))
+        reached.append(_check_whole(database_url))
     print(f"commits after each kill: {reached}")
     assert reached == sorted(reached)
     assert reached[-1] > 0
+
+
+def test_a_killed_server_leaves_whole_commits_and_the_same_store_goes_on_when_it_is_back(make: SimpleNamespace) -> None:
+    server = Server()
+    try:
+        server.start()
+        url = server.database()
+        with Store.open(url) as store:
+            store.start(make.run)
+            store.commit(make.full_batch())
+            before = make.contents(store)
+            server.kill()
+            with pytest.raises(StoreError, match=r"has ended the connection|nothing listens there|is starting"):
+                store.commit(make.batch(2))
+            server.run()
+            assert make.contents(store) == before
+            store.commit(make.batch(2))
+    finally:
+        server.close()
 
 
 def test_a_killed_run_goes_on_from_its_last_commit(tmp_path: Path, make: SimpleNamespace) -> None:
