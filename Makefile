@@ -89,6 +89,8 @@ bench: $(DEV) servers
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/deliveries.py
+	$(BIN)/python benchmarks/told.py
 	$(BIN)/python benchmarks/real_data.py
 	$(BIN)/python benchmarks/ceiling.py
 	$(BIN)/python benchmarks/learning.py

@@ -122,6 +122,7 @@ def test_files_of_examples_give_the_scores_of_the_database_that_they_come_from(
     assert "ceiling" in shown.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "why"),
     [

@@ -140,6 +140,7 @@ def test_any_cut_into_runs_and_turns_ends_in_the_same_bytes(
     assert sorted(written.outputs) == sorted(in_one_go.outputs)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(data=st.data(), open_max=st.sampled_from([None, 0, 3, 20]), is_on_disk=st.booleans())
 def test_a_kill_at_any_point_between_two_writes_changes_nothing(

@@ -104,6 +104,7 @@ def test_stopping_at_every_day_of_a_month_changes_nothing(
     assert differing(straight, contents(db)) == []
 
 
+@pytest.mark.slow
 def test_running_again_with_nothing_new_changes_nothing(folder: Path, straight: dict[str, Any], tmp_path: Path) -> None:
     db = tmp_path / "run.db"
     first = run(folder, db)
@@ -157,6 +158,7 @@ def test_a_last_line_without_its_end_is_read_once(folder: Path, straight: dict[s
     assert differing(straight, contents(db)) == []
 
 
+@pytest.mark.slow
 def test_two_runs_leave_the_same_behind_to_the_last_bit(folder: Path, straight: dict[str, Any], tmp_path: Path) -> None:
     run(folder, tmp_path / "run.db")
     again = contents(tmp_path / "run.db")

@@ -241,6 +241,7 @@ def test_an_interval_is_the_same_every_time_and_holds_its_estimate(differences: 
     assert found.low - 1e-9 <= found.estimate <= found.high + 1e-9
 
 
+@pytest.mark.slow
 def test_an_interval_is_as_wide_as_chance_makes_it() -> None:
     random = Random(5)
     outside = 0

@@ -51,6 +51,7 @@ def alerts_of(found: dict[str, Any]) -> list[Any]:
     return [change for alert in found["transitions"] for change in alert]
 
 
+@pytest.mark.slow
 def test_a_run_serves_each_alert_with_the_signals_of_its_time(folder: Path, straight: dict[str, Any]) -> None:
     times = [makers.at_ms_of(msgspec.json.decode(line, type=MarketEvent)) for line in published(folder)]
     assert len(times) == straight["counters"][f"events:{MARKET}"] == len(straight["market events"])

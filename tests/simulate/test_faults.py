@@ -63,6 +63,7 @@ def test_a_damaged_line_is_one_line_and_not_the_good_one(damage: str, where: flo
     assert b"\n" not in line
 
 
+@pytest.mark.slow
 def test_without_faults_records_and_events_are_the_same(clean: Written) -> None:
     assert all(isinstance(item, Event) for topic in TOPICS for item in clean.decoded(topic))
     assert Simulation(late=0).late == 0

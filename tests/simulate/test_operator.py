@@ -68,6 +68,7 @@ def test_usage_agrees_with_the_failed_calls_that_it_counts(clean: Written) -> No
     assert failed == len(clean.lines("call-drops"))
 
 
+@pytest.mark.slow
 def test_the_same_events_come_out_in_process_and_in_files(clean: Written) -> None:
     (chunk,) = draw_chunks(CLEAN, build_world(CLEAN))
     by_id = {event.body.event_id: event.body for day in events_of(chunk, 0) for event in day}

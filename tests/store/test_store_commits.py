@@ -89,6 +89,7 @@ def test_transitions_of_one_moment_follow_the_life_of_an_alert(
     assert store.alerts()[0].latest.change == "resolved"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @given(
     moves=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(CHANGES), st.integers(0, 3)), max_size=12),
@@ -111,6 +112,7 @@ def test_any_order_and_any_repetition_of_transitions_gives_the_same_alerts(
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @given(
     logit=NUMBERS,
