@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta, Struct, field
 
-from streams.core.effects import AlertChanged, RiskBand
+from streams.core.alerting import BANDS
+from streams.core.effects import AlertChanged
 from streams.core.endpoints import Filter, QuietHours
+from streams.core.policy import HOUR_MS
 from streams.core.state import DAY_MS
 from streams.core.wording import Language
 
-HOUR_MS: Final = 3_600_000
-BANDS: Final[tuple[RiskBand, ...]] = ("low", "medium", "high", "critical")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
