@@ -3,7 +3,8 @@
 import random
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -321,27 +322,63 @@ class Receiver:
                 self.log[key].append(one.message_id)
 
 
-def work_off(sink: Sink, receiver: Receiver, worker: str, clock: Callable[[], int], left: Callable[[], bool]) -> None:
+class Clock:
+    """A time of its own: it leaps over a lease only while nobody is at work, so that only the dead lose theirs."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.now_ms = NOW_MS
+        self.at_work = 0
+        self.leaping = False
+
+    @contextmanager
+    def at_work_since(self) -> Iterator[int]:
+        """Give the time at which somebody sets to work, a millisecond after the one before."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.leaping)
+            self.at_work += 1
+            self.now_ms += 1
+            now_ms = self.now_ms
+        try:
+            yield now_ms
+        finally:
+            with self.changed:
+                self.at_work -= 1
+                self.changed.notify_all()
+
+    def leap(self) -> None:
+        """Wait until nobody is at work, and let the leases of the dead end."""
+        with self.changed:
+            if not self.leaping:
+                self.leaping = True
+                self.changed.wait_for(lambda: self.at_work == 0)
+                self.now_ms += LEASE_MS + 1
+                self.leaping = False
+                self.changed.notify_all()
+
+
+def work_off(sink: Sink, receiver: Receiver, worker: str, clock: Clock, left: Callable[[], bool]) -> None:
     """Dispatch as one of several, dying now and then: what was claimed then is only free when its lease ends."""
     draws = random.Random(worker)
     life = 0
     while left():
         name = f"{worker}-{life}"
-        now_ms = clock()
         rooms = {f"e{n}": Room(draws.randint(1, 20), draws.randint(1, 20)) for n in range(4)}
-        claimed = sink.claim(name, now_ms, lease_ms=2_000, rooms=rooms)
-        done = []
-        dies = draws.random() < 0.05
-        for one in claimed:
-            receiver.begin(one)
-            fails = draws.random() < 0.1
-            receiver.end(one, arrived=not fails and not dies)
-            state = "pending" if fails else "delivered"
-            done.append(finished(one, state, now_ms, next_attempt_ms=now_ms + 50 if fails else None))
-        if dies:
-            life += 1
-            continue
-        sink.finish(name, done, now_ms)
+        with clock.at_work_since() as now_ms:
+            claimed = sink.claim(name, now_ms, lease_ms=LEASE_MS, rooms=rooms)
+            done = []
+            dies = draws.random() < 0.05
+            for one in claimed:
+                receiver.begin(one)
+                fails = draws.random() < 0.1
+                receiver.end(one, arrived=not fails and not dies)
+                state = "pending" if fails else "delivered"
+                done.append(finished(one, state, now_ms, next_attempt_ms=now_ms + 3 if fails else None))
+            if not dies:
+                sink.finish(name, done, now_ms)
+        life += dies
+        if not claimed or draws.random() < 0.02:
+            clock.leap()
 
 
 @pytest.mark.slow
@@ -350,18 +387,13 @@ def test_eight_at_once_that_die_now_and_then_send_everything_in_order_and_nothin
 ) -> None:
     rules = ContactRules(cool_down_days=0)
     count, steps, endpoints = 100, ("fired", "worsened", "eased", "worsened", "eased"), 4
-    receiver, turn = Receiver(), iter(range(10**9))
+    receiver, clock = Receiver(), Clock()
     with Sink.open(database_url) as sink:
         add(sink, *(f"e{n}" for n in range(endpoints)), coalesce=False)
         for step, change in enumerate(steps):
             wave = [told(n, change, BEGAN_MS + step) for n in range(count)]  # type: ignore[arg-type]  # they are changes
             sink.record(wave, rules, NOW_MS)
         total = count * len(steps) * endpoints
-        lock = threading.Lock()
-
-        def clock() -> int:
-            with lock:
-                return NOW_MS + 20 * next(turn)
 
         def left() -> bool:
             return sink.backlog(10**15).waiting > 0
