@@ -141,7 +141,8 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
             raise StoppedError(EXIT_IO, f"Kafka cannot be read or written: {plain(error)}") from error
         finally:
             with suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(self._consumer.stop(), UNWRITTEN_S)
+                async with asyncio.timeout(UNWRITTEN_S):
+                    await self._consumer.stop()
             await stop(self._producer)
 
     async def _until_told(self, stopping: asyncio.Event) -> None:
@@ -188,7 +189,8 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
             if taken:
                 # Only for those who look: nothing begins from what the group has committed.
                 with suppress(KafkaError, TimeoutError):
-                    await asyncio.wait_for(self._consumer.commit(taken), WATCH_S)
+                    async with asyncio.timeout(WATCH_S):
+                        await self._consumer.commit(taken)
 
     async def _begin(self, edition: int) -> bool:
         """Go to where the database stands; False if the partitions have changed meanwhile.
@@ -197,7 +199,7 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
             StoppedError: records have expired unread, or the topic or the database is another one.
         """
         places = sorted(self._consumer.assignment())
-        stored = await _within(self._asked(lambda: self._sink.positions(ALERTS)), "positions were not answered")
+        stored = await within(self._asked(lambda: self._sink.positions(ALERTS)), "positions were not answered")
         first = await self._consumer.beginning_offsets(places) if places else {}
         ends = await self._consumer.end_offsets(places) if places else {}
         async with self._lock:
@@ -249,10 +251,10 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
         if not ends:
             return {}
         if letters:
-            await _within(self._bury(letters), "a dead letter was not confirmed")
+            await within(self._bury(letters), "a dead letter was not confirmed")
         positions = {(ALERTS, place.partition): offset for place, offset in ends.items()}
         now_ms = _now_ms()
-        await _within(
+        await within(
             self._asked(lambda: self._sink.record(transitions, self._rules, now_ms, positions)),
             "the database did not end a transaction",
         )
@@ -299,17 +301,17 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
     async def _reporting(self) -> None:
         """Publish what people reported: at least once, and known by its id to whoever reads it."""
         while True:
-            rows = await _within(self._asked(lambda: self._sink.reported(REPORT_ROWS)), "outcomes were not read")
+            rows = await within(self._asked(lambda: self._sink.reported(REPORT_ROWS)), "outcomes were not read")
             if rows:
                 messages = [Outgoing(OUTCOMES, subscriber_id.encode(), body) for _, subscriber_id, body in rows]
-                await _within(self._publish(messages), "an outcome was not confirmed")
+                await within(self._publish(messages), "an outcome was not confirmed")
                 await self._note_sent([event_id for event_id, _, _ in rows])
             if len(rows) < REPORT_ROWS:
                 await asyncio.sleep(REPORT_S)
 
     async def _note_sent(self, event_ids: Sequence[str]) -> None:
         now_ms = _now_ms()
-        await _within(self._asked(lambda: self._sink.sent(event_ids, now_ms)), "the database did not end a transaction")
+        await within(self._asked(lambda: self._sink.sent(event_ids, now_ms)), "the database did not end a transaction")
 
     async def _watching(self) -> None:
         """End where nothing moves although it should: a supervisor does better than waiting."""
@@ -317,7 +319,8 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
         while True:
             await asyncio.sleep(WATCH_S)
             with suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(self._consumer.topics(), WATCH_S)
+                async with asyncio.timeout(WATCH_S):
+                    await self._consumer.topics()
                 self._reached_s = monotonic()
             now_s = monotonic()
             if now_s - self._reached_s > LOST_S:
@@ -340,10 +343,16 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
             raise StoppedError(EXIT_IO, str(error)) from error
 
 
-async def _within(work: Awaitable[T], otherwise: str) -> T:
-    """Return what the work returns; raises `StoppedError` where it takes too long."""
+async def within(work: Awaitable[T], otherwise: str) -> T:
+    """Return what the work returns.
+
+    Raises:
+        StoppedError: it takes too long.
+    """
     try:
-        return await asyncio.wait_for(work, UNWRITTEN_S)
+        # Not `wait_for`: before Python 3.12 it forgets that it was cancelled where the work ends just then.
+        async with asyncio.timeout(UNWRITTEN_S):
+            return await work
     except TimeoutError:
         raise StoppedError(EXIT_STALLED, f"{otherwise} within {UNWRITTEN_S:.0f} s") from None
 

@@ -20,6 +20,7 @@ from streams.core.outputs import outgoing
 from streams.kafka.alert_records import Tally, read_alert
 from streams.kafka.healthy import unready
 from streams.kafka.keeping import Flood
+from streams.kafka.notifying import within
 from streams.kafka.stops import StoppedError
 from streams.sink.inbound_outcomes import reports
 from streams.store import sink_tables, tables
@@ -244,6 +245,21 @@ def test_a_flood_ends_it_and_a_database_of_another_topic_too(broker: Broker, pre
     with notifier(broker, prefix, tmp_path, place) as foreign:
         assert foreign.process.wait(60) == 70, foreign.words
         assert "the topic was made anew, or the database belongs to another one" in foreign.words
+
+
+def test_work_that_is_cancelled_just_as_it_ends_is_cancelled_all_the_same() -> None:
+    """Or what is told to stop would go on for ever, if it was told at the wrong moment."""
+
+    async def cancelled_as_it_ends() -> bool:
+        answer = asyncio.get_running_loop().create_future()
+        asking = asyncio.ensure_future(within(answer, "nothing came"))
+        await asyncio.sleep(0)
+        answer.set_result(1)
+        asking.cancel()
+        await asyncio.wait([asking])
+        return asking.cancelled()
+
+    assert asyncio.run(cancelled_as_it_ends())
 
 
 def test_outcomes_that_people_reported_are_published_and_it_says_that_it_is_ready(
