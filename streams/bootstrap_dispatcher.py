@@ -6,7 +6,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
@@ -28,6 +28,9 @@ from streams.store.sink import Sink
 WARNED_ON: Final = "standard"
 SWITCH_S: Final = 0.0002
 """How long a thread may keep the interpreter: each send gives it up, and gets it back only after the database's."""
+
+UNHEARD_S: Final = 30.0
+"""How long the database may be silent before a dispatcher is not ready."""
 
 
 def dispatch(
@@ -135,15 +138,24 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 async def _answering(listening: socket.socket, dispatcher: Dispatcher) -> web.AppRunner:
-    """Answer `/live` and `/ready`: it ends by itself when it must not go on, so one that answers is both."""
+    """Answer `/live` and `/ready`: alive is what answers, since it ends by itself when it must not go on."""
 
-    async def standing(_: web.Request) -> web.Response:
-        body = {"ready": True, "in_flight": dispatcher.in_flight, **dispatcher.counts}
-        return web.Response(body=msgspec.json.encode(body) + b"\n", content_type="application/json")
+    async def alive(_: web.Request) -> web.Response:
+        return _said(200, {"live": True})
+
+    async def ready(_: web.Request) -> web.Response:
+        heard_s = dispatcher.heard_s
+        is_ready = heard_s is not None and heard_s <= UNHEARD_S
+        body = {"ready": is_ready, "heard_s": heard_s, "in_flight": dispatcher.in_flight, **dispatcher.counts}
+        return _said(200 if is_ready else 503, body)
 
     app = web.Application()
-    app.add_routes([web.get("/live", standing), web.get("/ready", standing)])
+    app.add_routes([web.get("/live", alive), web.get("/ready", ready)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.SockSite(runner, listening).start()
     return runner
+
+
+def _said(status: int, body: Mapping[str, object]) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(body) + b"\n", content_type="application/json")

@@ -32,7 +32,8 @@ from streams.cli import (
     trainer,
     worker,
 )
-from streams.cli.errors import BROKEN_PIPE, EXIT_CODES, Failure, instead, report, stop_writing
+from streams.cli.errors import BROKEN_PIPE, EXIT_CODES, Failure, report, stop_writing
+from streams.cli.groups import Group
 from streams.cli.interrupts import INTERRUPTED, WORD
 from streams.cli.options import examples
 
@@ -76,21 +77,8 @@ _EXAMPLES: Final = examples(
 _EXIT_CODES: Final = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES)
 
 
-class Forewarn(click.Group):
-    """A group that keeps the order of its commands, says what was meant, and never shows a traceback unasked."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the commands in the order in which they were added."""
-        return list(self.commands)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; raises `click.UsageError` that names the likely one."""
-        word = args[0]
-        if not ctx.resilient_parsing and not word.startswith("-") and self.get_command(ctx, word) is None:
-            raise click.UsageError(f"no such command: {word}; {instead(word, self.list_commands(ctx))}", ctx)
-        return super().resolve_command(ctx, args)
+class Forewarn(Group):
+    """The group of all commands, which never shows a traceback unasked."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; every exception that is not click's own leaves as a `Failure`."""

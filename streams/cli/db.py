@@ -3,12 +3,14 @@
 import click
 import msgspec
 
+from streams.cli.groups import Group
 from streams.cli.options import db_option, examples, json_option
 from streams.cli.output import write_lines
 from streams.cli.shared import database_of
 
 
 @click.group(
+    cls=Group,
     short_help="Databases: version, upgrade.",
     epilog=examples(
         "forewarn db version --db alerts.db",

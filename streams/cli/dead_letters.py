@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from streams.cli.groups import Group
 from streams.cli.options import TIMES, F, Moment, examples, json_option, kafka_option, limit_option, prefix_option
 from streams.cli.output import new_table, note, show, show_facts, write_lines
 from streams.cli.shared import settings_of
@@ -46,6 +47,7 @@ def which_options(command: F) -> F:
 
 @click.group(
     "dead-letters",
+    cls=Group,
     short_help="List bad records, or send them again.",
     epilog=examples(
         "forewarn dead-letters list --reason unknown_field",

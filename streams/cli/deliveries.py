@@ -4,6 +4,7 @@ from typing import get_args
 
 import click
 
+from streams.cli.groups import Group
 from streams.cli.options import TIMES, Moment, db_option, examples, json_option, limit_option, until_option
 from streams.cli.output import new_table, note, show, show_facts, write_lines
 from streams.cli.shared import settings_of
@@ -13,6 +14,7 @@ ROWS = 50
 
 
 @click.group(
+    cls=Group,
     short_help="What was told: list, show, resend.",
     epilog=examples(
         "forewarn deliveries list --db alerts.db --state failed",

@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from streams.cli.endpoint_options import endpoint_options, fields_of, sealed_secret_of, secret_of
+from streams.cli.groups import Group
 from streams.cli.options import F, db_option, examples, json_option
 from streams.cli.output import new_table, note, show, show_facts, write_lines
 from streams.cli.shared import settings_of
@@ -16,6 +17,7 @@ _ONCE = "It is shown this once: give it to the receiver, which checks signatures
 
 
 @click.group(
+    cls=Group,
     short_help="Who is told of alerts: add, test, rotate.",
     epilog=examples(
         "forewarn endpoints add crm --url https://crm.example/hook --preset standard --db alerts.db",

@@ -49,6 +49,14 @@ SYNONYMS: Final = {
 }  # fmt: skip
 """Words that other tools have for our commands."""
 
+WITHIN: Final = {
+    "create": "add", "delete": "remove", "enable": "resume", "get": "show",
+    "ls": "list", "migrate": "upgrade", "new": "add", "ping": "test", "preview": "render", "push": "publish",
+    "reissue": "rotate", "replay": "recover", "retry": "resend", "revert": "rollback", "rm": "remove", "stop": "pause",
+    "try": "test", "undo": "rollback", "unpause": "resume", "verify": "check",
+}  # fmt: skip
+"""The same for commands within a group."""
+
 
 class Failure(click.ClickException):
     """An exception that left a command, in one line and with the exit code that it ends with."""
@@ -90,17 +98,18 @@ def failure_message(error: Exception) -> str:
     )
 
 
-def instead(word: str, commands: list[str]) -> str:
-    """Return what to type instead of a command that does not exist.
+def instead(word: str, commands: list[str], group: str = "forewarn") -> str:
+    """Return what to type instead of a command that a group does not have.
 
     >>> instead("alert", ["alerts", "run"]), instead("ingest", ["alerts", "run"]), instead("zzz", ["alerts", "run"])
     ('did you mean `forewarn alerts`?', 'did you mean `forewarn run`?', 'commands are: alerts, run')
+    >>> instead("rm", ["add", "remove"], "forewarn endpoints")
+    'did you mean `forewarn endpoints remove`?'
     """
-    near = get_close_matches(word.lower(), commands, n=1)
-    meant = SYNONYMS.get(word.lower()) or (near[0] if near else "")
-    if meant in commands:
-        return f"did you mean `forewarn {meant}`?"
-    return f"commands are: {', '.join(commands)}"
+    word = word.lower()
+    likely = (SYNONYMS.get(word), WITHIN.get(word), *get_close_matches(word, commands, n=1))
+    meant = next((one for one in likely if one in commands), None)
+    return f"commands are: {', '.join(commands)}" if meant is None else f"did you mean `{group} {meant}`?"
 
 
 def report(error: click.ClickException) -> int:

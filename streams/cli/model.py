@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streams.cli.groups import Group
 from streams.cli.model_card import card, figures_of, version_row
 from streams.cli.options import TIMES, F, Moment, db_option, examples, json_option, prefix_option
 from streams.cli.output import new_table, note, show, write_lines
@@ -32,6 +33,7 @@ def place_options(command: F) -> F:
 
 
 @click.group(
+    cls=Group,
     short_help="Models: list, show, promote, roll back.",
     epilog=examples("forewarn model list --db alerts.db", "forewarn model show champion --db alerts.db"),
 )

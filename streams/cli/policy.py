@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
+from streams.cli.groups import Group
 from streams.cli.options import TIMES, Moment, examples, json_option, kafka_option, prefix_option
 from streams.cli.output import note, write_lines
 from streams.cli.shared import settings_of
 
 
 @click.group(
+    cls=Group,
     short_help="Publish a policy to all workers.",
     epilog=examples("forewarn policy publish cautious.toml --kafka 127.0.0.1:9092"),
 )

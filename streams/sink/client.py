@@ -1,8 +1,7 @@
 """Sends requests and brings back answers, whatever happens: a failure is an answer too.
 
-The connections are httpcore's, on sockets of our own that check where they go.  They are kept for each endpoint apart,
-so that one that hangs takes nobody else's.  httpcore's own pool looks at all of its connections for each request, and
-is three times slower from thirty of them on.
+The connections are kept for each endpoint apart, so that one that hangs takes nobody else's.  Their sockets check where
+they go when they are opened.
 """
 
 import asyncio
@@ -14,8 +13,6 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import Final
 
-import httpcore
-
 from streams.core.endpoints import Endpoint
 from streams.core.retry import Answer, Failure
 from streams.errors import SettingsError
@@ -24,7 +21,7 @@ from streams.sink.egress import (
     CONNECT_S,
     POLICY,
     BlockedError,
-    GuardedBackend,
+    Gate,
     Origin,
     Resolver,
     SystemResolver,
@@ -32,8 +29,9 @@ from streams.sink.egress import (
     origin_of,
     tls_context,
 )
+from streams.sink.exchange import CutOffError, GarbledError, Reading, UnsendableError, head_of
 from streams.sink.request import Request
-from streams.sink.wire import TlsError, Wire
+from streams.sink.wire import ConnectTimeoutError, TlsError, UnconnectedError, Wire
 
 ANSWER_BYTES_MAX: Final = 20_000
 IDLE_S_MAX: Final = 4.0
@@ -42,13 +40,16 @@ IDLE_S_MAX: Final = 4.0
 _RESERVED: Final = frozenset({
     "accept-encoding", "connection", "content-length", "host", "te", "transfer-encoding", "upgrade", "user-agent",
 })  # fmt: skip
-_AGENT: Final = f"Forewarn/{version('forewarn')}".encode()
+_AGENT: Final = f"Forewarn/{version('forewarn')}"
 _FAILURES: Final[tuple[tuple[type[Exception], Failure], ...]] = (
     (BlockedError, "blocked"),
     (UnresolvedError, "unresolved"),
     (TlsError, "tls"),
-    (httpcore.ConnectTimeout, "connect_timeout"),
-    (httpcore.ConnectError, "unreachable"),
+    (ConnectTimeoutError, "connect_timeout"),
+    (UnconnectedError, "unreachable"),
+    (UnsendableError, "unsendable"),
+    (GarbledError, "garbled"),
+    (CutOffError, "cut_off"),
 )
 
 
@@ -105,7 +106,7 @@ class Client:
             lane = self._lanes[endpoint.name] = _Lane(endpoint, self._resolve, self._tls)
         return lane
 
-    async def _exchanged(self, lane: "_Lane", request: Request, target: bytes, timeout_s: float) -> Answer:
+    async def _exchanged(self, lane: "_Lane", request: Request, target: str, timeout_s: float) -> Answer:
         call = _Call()
         try:
             async with asyncio.timeout(timeout_s):
@@ -118,7 +119,7 @@ class Client:
         else:
             return call.answer(self._now_s)
         # The status had come, and says all that matters.
-        return call.answer(self._now_s) if call.status is not None else Answer(failure=failure, why=why)
+        return call.answer(self._now_s) if call.reading.status is not None else Answer(failure=failure, why=why)
 
 
 class _Call:
@@ -126,21 +127,21 @@ class _Call:
 
     def __init__(self) -> None:
         self.wire: Wire | None = None
-        self.status: int | None = None
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.body = bytearray()
+        self.reading = Reading(ANSWER_BYTES_MAX)
 
     @property
     def is_sent(self) -> bool:
         return self.wire is not None and self.wire.is_used
 
     def answer(self, now_s: Callable[[], float]) -> Answer:
-        headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.headers)
+        headers = tuple(
+            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.reading.headers
+        )
         patience = next((value for name, value in headers if name == "retry-after"), None)
         return Answer(
-            status=self.status,
+            status=self.reading.status,
             headers=headers,
-            body=bytes(self.body[:ANSWER_BYTES_MAX]),
+            body=bytes(self.reading.body[:ANSWER_BYTES_MAX]),
             retry_after_s=None if patience is None else retry_after_s(patience, now_s()),
         )
 
@@ -153,17 +154,14 @@ class _Lane:
         self._origin: Origin = origin_of(endpoint.url)
         is_plain = self._origin.scheme == "http"
         allowed = networks(endpoint.allow_cidrs if endpoint.allow_http or not is_plain else ())
-        self._backend = GuardedBackend(allowed, resolve, is_plain=is_plain)
+        self._gate = Gate(allowed, resolve, is_plain=is_plain)
         self._tls = None if is_plain else tls
-        self._base = httpcore.URL(
-            scheme=self._origin.scheme.encode(), host=self._origin.host.encode(), port=self._origin.port, target=b"/"
+        self._headers = (
+            ("Host", self._origin.authority),
+            ("User-Agent", _AGENT),
+            ("Accept-Encoding", "identity"),
         )
-        self._headers = [
-            (b"Host", self._origin.authority.encode()),
-            (b"User-Agent", _AGENT),
-            (b"Accept-Encoding", b"identity"),
-        ]
-        self._idle: list[tuple[httpcore.AsyncHTTP11Connection, Wire]] = []
+        self._idle: list[tuple[Wire, float]] = []
         self.room = asyncio.Semaphore(endpoint.in_flight_max)
         self.is_closed = False
 
@@ -177,60 +175,51 @@ class _Lane:
             and mine.in_flight_max == endpoint.in_flight_max
         )
 
-    def target(self, url: str) -> bytes:
+    def target(self, url: str) -> str:
         """Return the path and query of a URL of this endpoint; raises SettingsError if it is another's."""
         if url == self._endpoint.url:
-            return self._origin.target.encode()
+            return self._origin.target
         origin = origin_of(url)
         if (origin.scheme, origin.host, origin.port) != (self._origin.scheme, self._origin.host, self._origin.port):
             raise SettingsError(f"{POLICY}: the request goes to {origin.host}, which is not the endpoint's own host")
-        return origin.target.encode()
+        return origin.target
 
-    async def exchange(self, call: _Call, request: Request, target: bytes) -> None:
+    async def exchange(self, call: _Call, request: Request, target: str) -> None:
         """Send a request and take in the answer, writing down in `call` how far it has come."""
-        connection, call.wire = self._kept() or await self._connected()
-        call.wire.rest()
+        said = [(name, value) for name, value in request.headers if name.lower() not in _RESERVED]
+        head = head_of(request.method, target, (*self._headers, *said), len(request.body))
+        wire = call.wire = self._kept() or await self._connected()
+        wire.rest()
         try:
-            response = await connection.handle_async_request(self._made(request, target))
-            call.status, call.headers = response.status, response.headers
-            async for part in response.aiter_stream():
-                call.body += part
-                if len(call.body) >= ANSWER_BYTES_MAX:
-                    break
-            await response.aclose()
+            wire.send(head + request.body)
+            while not call.reading.is_done:
+                call.reading.take(await wire.read())
         except BaseException:
-            await connection.aclose()
+            wire.close()
             raise
-        if connection.is_idle() and not self.is_closed:
-            self._idle.append((connection, call.wire))
+        if call.reading.is_reusable and not self.is_closed:
+            self._idle.append((wire, time.monotonic() + IDLE_S_MAX))
         else:
-            await connection.aclose()
+            wire.close()
 
     def close(self) -> None:
         """Close what is idle now, and the others when they are done."""
         self.is_closed = True
         while self._idle:
-            self._idle.pop()[1].close()
+            self._idle.pop()[0].close()
 
-    def _kept(self) -> tuple[httpcore.AsyncHTTP11Connection, Wire] | None:
+    def _kept(self) -> Wire | None:
+        now_s = time.monotonic()
         while self._idle:
-            connection, wire = self._idle.pop()
-            if not connection.has_expired():
-                return connection, wire
+            wire, until_s = self._idle.pop()
+            if now_s < until_s and not wire.is_over:
+                return wire
             wire.close()
         return None
 
-    async def _connected(self) -> tuple[httpcore.AsyncHTTP11Connection, Wire]:
-        wire = await self._backend.connect_tcp(self._origin.host, self._origin.port, CONNECT_S)
-        if self._tls is not None:
-            wire = await wire.start_tls(self._tls, self._origin.host, CONNECT_S)
-        return httpcore.AsyncHTTP11Connection(self._base.origin, wire, IDLE_S_MAX), wire
-
-    def _made(self, request: Request, target: bytes) -> httpcore.Request:
-        headers = [*self._headers, (b"Content-Length", str(len(request.body)).encode())]
-        headers += [(name.encode(), value.encode()) for name, value in request.headers if name.lower() not in _RESERVED]
-        url = httpcore.URL(scheme=self._base.scheme, host=self._base.host, port=self._base.port, target=target)
-        return httpcore.Request(request.method, url, headers=headers, content=request.body)
+    async def _connected(self) -> Wire:
+        wire = await self._gate.connect(self._origin.host, self._origin.port)
+        return wire if self._tls is None else await wire.start_tls(self._tls, self._origin.host, CONNECT_S)
 
 
 def retry_after_s(value: str, now_s: float) -> float | None:
@@ -256,14 +245,4 @@ def _failure(error: Exception, *, is_sent: bool) -> tuple[Failure, str]:
     for kind, failure in _FAILURES:
         if isinstance(error, kind):
             return failure, str(error)
-    if isinstance(error, httpcore.LocalProtocolError | UnicodeError):
-        # What the library says quotes the header, which may be a secret.
-        return "unsendable", "a header has characters that HTTP does not take"
-    if isinstance(error, httpcore.RemoteProtocolError):
-        is_cut = "without sending" in str(error) or "closed" in str(error)
-        return (
-            ("cut_off", "the connection was closed before the answer")
-            if is_cut
-            else ("garbled", "the answer is not HTTP")
-        )
     return ("cut_off" if is_sent else "unreachable"), f"the connection failed: {type(error).__name__}"

@@ -103,12 +103,18 @@ class Dispatcher:
         self._is_last = False
         self._writing = 0
         self._read_s: float | None = None
+        self._heard_s: float | None = None
         self._looked_s = 0.0
 
     @property
     def in_flight(self) -> int:
         """How many deliveries are claimed and not written down yet."""
         return sum(lane.held for lane in self._lanes.values()) + len(self._done) + len(self._unsent) + self._writing
+
+    @property
+    def heard_s(self) -> float | None:
+        """How long ago the database said which endpoints there are; None before it first did."""
+        return None if self._heard_s is None else asyncio.get_running_loop().time() - self._heard_s
 
     @property
     def counts(self) -> dict[str, int]:
@@ -324,6 +330,7 @@ class Dispatcher:
         self._read_s = at_s
         await self._in_thread(self._sink.wake_snoozed, self._now_ms(), self._rules)
         rows = await self._in_thread(self._sink.endpoints)
+        self._heard_s = asyncio.get_running_loop().time()
         for name, why in self._roster.read(rows).items():
             self._troubles.unusable(name, why)
         now_ms = self._now_ms()

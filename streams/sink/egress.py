@@ -12,14 +12,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-import httpcore
 import httpx
 from msgspec import Struct
 
 from streams.core.endpoints import Endpoint
 from streams.errors import SettingsError
 from streams.sink.addresses import Network, is_listed, networks, refusal
-from streams.sink.wire import Wire, opened
+from streams.sink.wire import ConnectTimeoutError, UnconnectedError, Wire, opened
 
 POLICY: Final = "blocked by the egress policy"
 CONNECT_S: Final = 5.0
@@ -35,11 +34,11 @@ Resolver = Callable[[str, int], Awaitable[list[SocketAddress]]]
 """From a name or literal and a port to the addresses of sockets; raises OSError where there are none."""
 
 
-class BlockedError(httpcore.ConnectError):
+class BlockedError(UnconnectedError):
     """The egress policy does not let us call this address."""
 
 
-class UnresolvedError(httpcore.ConnectError):
+class UnresolvedError(UnconnectedError):
     """The name has no address, or nobody could be asked."""
 
 
@@ -121,8 +120,8 @@ def looked_up(host: str, port: int) -> list[str]:
         return []
 
 
-class GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Opens sockets for httpcore to addresses that may be called, and to no others.
+class Gate:
+    """Opens sockets to addresses that may be called, and to no others.
 
     `is_plain` is for calls without TLS: they go to addresses of the allow list alone.
     """
@@ -132,44 +131,30 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         self._resolve = resolve
         self._is_plain = is_plain
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the name and the meaning are httpcore's
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> Wire:
+    async def connect(self, host: str, port: int, limit_s: float = CONNECT_S) -> Wire:
         """Return a connection to the first address of a host that takes it.
 
         Raises:
             BlockedError: one of its addresses may not be called, whichever would have been taken.
             UnresolvedError: it has none.
-            httpcore.ConnectTimeout: no address answered in time.
-            httpcore.ConnectError: all addresses refused.
+            ConnectTimeoutError: no address answered in time.
+            UnconnectedError: all addresses refused.
         """
-        if local_address is not None or socket_options:
-            raise httpcore.ConnectError("an own address and options of sockets are not supported")
-        budget_s = CONNECT_S if timeout is None else timeout
         try:
-            async with asyncio.timeout(budget_s):
+            async with asyncio.timeout(limit_s):
                 found = await self._resolved(host, port)
         except TimeoutError:
-            raise UnresolvedError(f"{host} was not resolved within {budget_s:g} s") from None
+            raise UnresolvedError(f"{host} was not resolved within {limit_s:g} s") from None
         failure: Exception | None = None
         for family, address in found:
             try:
-                async with asyncio.timeout(budget_s / len(found)):
+                async with asyncio.timeout(limit_s / len(found)):
                     return await opened(family, address)
             except TimeoutError:
-                failure = httpcore.ConnectTimeout(f"no connection within {budget_s:g} s")
+                failure = ConnectTimeoutError(f"no connection within {limit_s:g} s")
             except OSError as error:
-                failure = httpcore.ConnectError(f"no connection: {error.strerror or error}")
+                failure = UnconnectedError(f"no connection: {error.strerror or error}")
         raise failure or UnresolvedError(f"{host} has no address")
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait, as httpcore asks its backend to."""
-        await asyncio.sleep(seconds)
 
     async def _resolved(self, host: str, port: int) -> list[SocketAddress]:
         try:

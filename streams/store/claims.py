@@ -16,7 +16,6 @@ from sqlalchemy import (
     and_,
     or_,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -25,7 +24,7 @@ from streams.core.effects import AlertChanged
 from streams.store import sink_tables as tables
 from streams.store.delivering import Claimed, Ticket, Work
 from streams.store.queries import transitions_by_id
-from streams.store.statements import parts, said
+from streams.store.statements import among, parts, said
 
 WAITING: Final = ("pending", "in_flight", "unknown")
 _EXPIRED: Final = "it could not be delivered in time"
@@ -60,7 +59,7 @@ def claim(
         return []
     taken = (
         update(deliveries)
-        .where(deliveries.c.number.in_([row.number for row in ours]))
+        .where(among(connection, deliveries.c.number, [row.number for row in ours]))
         .values(
             state="in_flight",
             attempts=deliveries.c.attempts + 1,
@@ -150,10 +149,10 @@ def _retries(endpoint: str, now_ms: int, limit: int) -> Select[Any]:
     column = tables.deliveries.c
     return (
         _due(endpoint)
+        .where(column.state.in_(said(WAITING)), column.attempts > said(0))
         .where(
             or_(
-                and_(column.state == said("pending"), column.attempts > 0, column.next_attempt_ms <= now_ms),
-                and_(column.state == said("unknown"), column.next_attempt_ms <= now_ms),
+                and_(column.state != said("in_flight"), column.next_attempt_ms <= now_ms),
                 and_(column.state == said("in_flight"), column.lease_until_ms < now_ms),
             )
         )
@@ -167,7 +166,9 @@ def _told(connection: Connection, rows: Sequence[Row[Any]]) -> list[Claimed]:
     messages = {
         row.message_id: row
         for part in parts({row.message_id for row in rows})
-        for row in connection.execute(select(tables.messages).where(tables.messages.c.message_id.in_(part)))
+        for row in connection.execute(
+            select(tables.messages).where(among(connection, tables.messages.c.message_id, part))
+        )
     }
     changes = transitions_by_id(connection, {message.transition_id for message in messages.values()})
     works = works_of(connection, {row.alert_id for row in rows})
@@ -209,7 +210,7 @@ def works_of(connection: Connection, alert_ids: Iterable[str]) -> dict[str, Work
     table, names = tables.work, Work.__struct_fields__
     found: dict[str, Work] = {}
     for part in parts(sorted(alert_ids)):
-        for row in connection.execute(select(table).where(table.c.alert_id.in_(part))).mappings():
+        for row in connection.execute(select(table).where(among(connection, table.c.alert_id, part))).mappings():
             found[row["alert_id"]] = Work(**{name: row[name] for name in names})
     return found
 
@@ -217,9 +218,14 @@ def works_of(connection: Connection, alert_ids: Iterable[str]) -> dict[str, Work
 def tickets_of(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Ticket]:
     """Return what endpoints know of alerts, by (endpoint, alert)."""
     table, names = tables.tickets, Ticket.__struct_fields__
+    alerts: dict[str, list[str]] = {}
+    for endpoint, alert_id in sorted(keys):
+        alerts.setdefault(endpoint, []).append(alert_id)
     found: dict[tuple[str, str], Ticket] = {}
-    for part in parts(sorted(keys)):
-        query = select(table).where(tuple_(table.c.endpoint, table.c.alert_id).in_(part))
-        for row in connection.execute(query).mappings():
-            found[row["endpoint"], row["alert_id"]] = Ticket(**{name: row[name] for name in names})
+    for endpoint, listed in alerts.items():
+        # One by one: PostgreSQL reads the whole table where it is asked for a list of pairs.
+        for part in parts(listed):
+            query = select(table).where(table.c.endpoint == endpoint, among(connection, table.c.alert_id, part))
+            for row in connection.execute(query).mappings():
+                found[endpoint, row["alert_id"]] = Ticket(**{name: row[name] for name in names})
     return found

@@ -12,7 +12,7 @@ from streams.store import sink_tables as tables
 from streams.store.claims import WAITING
 from streams.store.delivering import Finished
 from streams.store.outbox import CAME_AND_WENT, LOCKED_PART, SUPERSEDED
-from streams.store.statements import insert_into, parts
+from streams.store.statements import among, insert_into, parts
 
 ANSWER_CHARS_MAX: Final = 2_000
 Done = tuple[Finished, Row[Any]]
@@ -26,7 +26,8 @@ def finish(connection: Connection, worker: str, finished: Sequence[Finished], no
     for start in range(0, len(listed), LOCKED_PART):
         query = (
             select(column.number, column.delivery_id, column.endpoint, column.alert_id, column.message_id)
-            .where(column.delivery_id.in_(listed[start : start + LOCKED_PART]), column.lease_owner == worker)
+            .where(among(connection, column.delivery_id, listed[start : start + LOCKED_PART]))
+            .where(column.lease_owner == worker)
             .where(column.state == "in_flight")
             .order_by(column.number)
             .with_for_update()

@@ -24,7 +24,7 @@ from streams.core.endpoints import DeliveryState, Endpoint, Filter, MessageType,
 from streams.core.messages import ENDINGS, RISINGS, delivery_id, type_of
 from streams.store import sink_tables as tables
 from streams.store.contacting import CoolDowns, Days
-from streams.store.statements import Row, add, parts, said
+from streams.store.statements import Row, add, among, parts, said
 from streams.store.tables import alerts as alert_table
 from streams.store.tables import transitions as transition_table
 
@@ -89,12 +89,16 @@ def notices_of(transitions: Iterable[AlertChanged]) -> list[Notice]:
 
 
 def not_yet_known(connection: Connection, transitions: Sequence[AlertChanged]) -> list[AlertChanged]:
-    """Return the transitions that are not in the database, each once."""
+    """Return the transitions that are not in the database, each once, as it was said first."""
     known: set[str] = set()
     column = transition_table.c.transition_id
     for part in parts(changed.transition_id for changed in transitions):
-        known.update(connection.scalars(select(column).where(column.in_(part))))
-    return list({one.transition_id: one for one in transitions if one.transition_id not in known}.values())
+        known.update(connection.scalars(select(column).where(among(connection, column, part))))
+    new: dict[str, AlertChanged] = {}
+    for one in transitions:
+        if one.transition_id not in known:
+            new.setdefault(one.transition_id, one)
+    return list(new.values())
 
 
 def endpoints_told(connection: Connection) -> list[Endpoint]:

@@ -13,7 +13,7 @@ from streams.core.promotions import Promotion
 from streams.core.scoring import ModelVersion
 from streams.store import tables
 from streams.store.batch import AlertRow, Announced, Checkpoint, Position, Prediction, Run
-from streams.store.statements import parts
+from streams.store.statements import among, parts
 from streams.store.tables import THE_ROW
 
 AnyColumns = tuple[Any, ...]
@@ -101,7 +101,7 @@ def transitions_by_id(connection: Connection, transition_ids: Iterable[str]) -> 
     found = [
         _changed(row)
         for part in parts(sorted(transition_ids))
-        for row in connection.execute(_of(tables.transitions, AlertChanged).where(column.in_(part)))
+        for row in connection.execute(_of(tables.transitions, AlertChanged).where(among(connection, column, part)))
     ]
     return {changed.transition_id: changed for changed in found}
 

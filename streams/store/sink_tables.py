@@ -100,8 +100,10 @@ _fresh = and_(deliveries.c.state == "pending", deliveries.c.attempts == 0)
 # The first of a long backlog are found without sorting it.
 Index("deliveries_fresh", deliveries.c.endpoint, deliveries.c.rank.desc(), deliveries.c.number,
       sqlite_where=_fresh, postgresql_where=_fresh)  # fmt: skip
-Index("deliveries_due", deliveries.c.next_attempt_ms, deliveries.c.number,
-      sqlite_where=_waiting, postgresql_where=_waiting)  # fmt: skip
+_tried = and_(_waiting, deliveries.c.attempts > 0)
+# And the few that were tried before, beside all those that were not.
+Index("deliveries_tried", deliveries.c.endpoint, deliveries.c.next_attempt_ms, deliveries.c.number,
+      sqlite_where=_tried, postgresql_where=_tried)  # fmt: skip
 # Two dispatchers can never send of one alert to one endpoint at the same time, whatever the claim does.
 Index("deliveries_one_in_flight", deliveries.c.endpoint, deliveries.c.alert_id, unique=True,
       sqlite_where=_in_flight, postgresql_where=_in_flight)  # fmt: skip
@@ -122,18 +124,21 @@ attempts: Final = Table(
 )
 
 tickets: Final = Table(
-    # What a receiver was told of an alert first, and by which id it knows it.
+    # What a receiver was told of an alert first, and by which id it knows it.  The key begins with what
+    # tells most: as long as PostgreSQL has no statistics it takes any index that is begun by what it looks for.
     "tickets",
     metadata,
-    Column("endpoint", String(64), primary_key=True),
     Column("alert_id", String(128), primary_key=True),
+    Column("endpoint", String(64), primary_key=True),
     Column("external_id", Text),
     Column("external_ref", Text),
     Column("told_ms", BigInteger, nullable=False),
     Column("last_message_id", String(128), nullable=False),
     Column("resolved", Boolean, nullable=False),
-    Index("tickets_by_external", "endpoint", "external_id"),
 )
+_named = tickets.c.external_id.is_not(None)
+Index("tickets_by_external", tickets.c.endpoint, tickets.c.external_id,
+      sqlite_where=_named, postgresql_where=_named)  # fmt: skip
 
 cool_downs: Final = Table(
     # Which alert had the last word of a kind to a channel: another one within the cool-down is held back.

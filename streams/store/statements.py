@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import BindParameter, Connection, Table, bindparam, select
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Connection, Table, any_, bindparam, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from streams.store.tables import forewarn
@@ -30,6 +30,16 @@ def hold(connection: Connection) -> None:
 def said(value: object) -> BindParameter[Any]:
     """Return a value that stands in the statement itself: an index of some rows alone is used only where it does."""
     return bindparam(None, value, unique=True, literal_execute=True, expanding=isinstance(value, tuple))
+
+
+def among(connection: Connection, column: ColumnElement[T], values: Sequence[T]) -> ColumnElement[bool]:
+    """Say that a column is one of the values.
+
+    PostgreSQL is given a single list: the statement is the same whatever its length, and so stays prepared.
+    """
+    if connection.dialect.name == "postgresql":
+        return column == any_(literal(values, ARRAY(column.type)))
+    return column.in_(values)
 
 
 def insert_into(connection: Connection, table: Table) -> Insert:

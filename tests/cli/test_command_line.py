@@ -86,6 +86,20 @@ def test_a_wrong_command_is_answered_with_the_right_one(typed: str, meant: str) 
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("group", "typed", "meant"),
+    [
+        ("endpoints", "tset", "test"), ("endpoints", "rm", "remove"), ("deliveries", "retry", "resend"),
+        ("model", "revert", "rollback"), ("topics", "verify", "check"), ("policy", "push", "publish"),
+        ("db", "migrate", "upgrade"), ("dead-letters", "redrvie", "redrive"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_of_a_group_is_answered_with_the_right_one(group: str, typed: str, meant: str) -> None:
+    result = call(group, typed)
+    assert result.exit_code == 2
+    assert f"error: no such command: {typed}; did you mean `forewarn {group} {meant}`?" in result.stderr
+
+
 def test_a_command_that_resembles_none_is_answered_with_all() -> None:
     result = call("zzz")
     assert result.exit_code == 2

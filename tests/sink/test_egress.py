@@ -4,7 +4,6 @@ import asyncio
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
-import httpcore
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +13,7 @@ from streams.errors import SettingsError
 from streams.sink.addresses import is_listed, networks, refusal
 from streams.sink.egress import (
     BlockedError,
-    GuardedBackend,
+    Gate,
     Resolver,
     SocketAddress,
     SystemResolver,
@@ -23,6 +22,7 @@ from streams.sink.egress import (
     looked_up,
     origin_of,
 )
+from streams.sink.wire import UnconnectedError
 
 SPECIAL = [
     "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.1.1", "100.127.255.255", "127.0.0.1", "127.8.8.8", "169.254.169.254",
@@ -217,7 +217,7 @@ def test_a_url_is_taken_apart_in_one_way(url: str, authority: str, target: str) 
 def test_no_socket_is_opened_to_what_a_name_should_not_resolve_to(address: str) -> None:
     resolve, asked = resolving("8.8.8.8", address)
     with pytest.raises(BlockedError, match="blocked by the egress policy: "):
-        asyncio.run(GuardedBackend((), resolve).connect_tcp("crm.example", 443))
+        asyncio.run(Gate((), resolve).connect("crm.example", 443))
     assert asked == ["crm.example"]
 
 
@@ -226,7 +226,7 @@ def test_the_systems_own_resolver_gives_no_way_around(host: str) -> None:
     resolver = SystemResolver()
     try:
         with pytest.raises((BlockedError, UnresolvedError)):
-            asyncio.run(GuardedBackend((), resolver).connect_tcp(host, 443))
+            asyncio.run(Gate((), resolver).connect(host, 443))
     finally:
         resolver.close()
 
@@ -243,9 +243,9 @@ def test_the_address_that_was_checked_is_the_one_that_is_called() -> None:
         server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            wire = await GuardedBackend(networks(["127.0.0.0/8"]), rebinding).connect_tcp("crm.example", port)
-            peer = wire.get_extra_info("peername")
-            await wire.aclose()
+            wire = await Gate(networks(["127.0.0.0/8"]), rebinding).connect("crm.example", port)
+            peer = wire.peer
+            wire.close()
             return peer == ("127.0.0.1", port)
 
     assert asyncio.run(connected())
@@ -258,10 +258,9 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer() -> None:
         async with server:
             resolve, _ = resolving("127.0.0.1", "127.0.0.2")
             port = server.sockets[0].getsockname()[1]
-            wire = await GuardedBackend(networks(["127.0.0.0/8"]), resolve).connect_tcp("crm.example", port)
-            peer = wire.get_extra_info("peername")
-            await wire.aclose()
-            return peer[0]
+            wire = await Gate(networks(["127.0.0.0/8"]), resolve).connect("crm.example", port)
+            wire.close()
+            return wire.peer[0]
 
     assert asyncio.run(connected()) == "127.0.0.2"
 
@@ -277,27 +276,17 @@ def test_a_name_without_addresses_and_a_name_server_that_hangs_are_told_apart_fr
     empty, _ = resolving()
     for resolve, says in ((hanging, "within 0.05 s"), (failing, "Name or service"), (empty, "has no address")):
         with pytest.raises(UnresolvedError, match=says):
-            asyncio.run(GuardedBackend((), resolve).connect_tcp("crm.example", 443, 0.05))
+            asyncio.run(Gate((), resolve).connect("crm.example", 443, 0.05))
 
 
 def test_a_port_where_nobody_listens_is_a_failed_connection() -> None:
     resolve, _ = resolving("127.0.0.1")
-    with pytest.raises(httpcore.ConnectError, match="no connection") as caught:
-        asyncio.run(GuardedBackend(networks(["127.0.0.0/8"]), resolve).connect_tcp("crm.example", 1))
+    with pytest.raises(UnconnectedError, match="no connection") as caught:
+        asyncio.run(Gate(networks(["127.0.0.0/8"]), resolve).connect("crm.example", 1))
     assert not isinstance(caught.value, BlockedError | UnresolvedError)
 
 
 def test_without_tls_a_public_address_is_blocked_at_the_socket_too() -> None:
     resolve, _ = resolving("8.8.8.8")
     with pytest.raises(BlockedError, match="not in the allow list"):
-        asyncio.run(GuardedBackend(networks(["10.0.0.0/8"]), resolve, is_plain=True).connect_tcp("crm.example", 80))
-
-
-def test_an_own_address_and_options_of_sockets_are_refused_rather_than_ignored() -> None:
-    resolve, asked = resolving("127.0.0.1")
-    backend = GuardedBackend((), resolve)
-    with pytest.raises(httpcore.ConnectError, match="not supported"):
-        asyncio.run(backend.connect_tcp("crm.example", 1, local_address="127.0.0.1"))
-    with pytest.raises(httpcore.ConnectError, match="not supported"):
-        asyncio.run(backend.connect_tcp("crm.example", 1, socket_options=[(1, 2, 3)]))
-    assert asked == []
+        asyncio.run(Gate(networks(["10.0.0.0/8"]), resolve, is_plain=True).connect("crm.example", 80))

@@ -26,13 +26,14 @@ def _index_deliveries() -> None:
     waiting = sa.column("state").in_(("pending", "in_flight", "unknown"))
     in_flight = sa.column("state") == "in_flight"
     order = ["endpoint", "alert_id", "number"]
-    due = ["next_attempt_ms", "number"]
+    due = ["endpoint", "next_attempt_ms", "number"]
     one = ["endpoint", "alert_id"]
     op.create_index("deliveries_in_order", "deliveries", order, sqlite_where=waiting, postgresql_where=waiting)
     fresh = sa.and_(sa.column("state") == "pending", sa.column("attempts") == 0)
     dearest: list[str | sa.ColumnElement[float]] = ["endpoint", sa.column("rank", sa.Double).desc(), "number"]
     op.create_index("deliveries_fresh", "deliveries", dearest, sqlite_where=fresh, postgresql_where=fresh)
-    op.create_index("deliveries_due", "deliveries", due, sqlite_where=waiting, postgresql_where=waiting)
+    tried = sa.and_(waiting, sa.column("attempts") > 0)
+    op.create_index("deliveries_tried", "deliveries", due, sqlite_where=tried, postgresql_where=tried)
     op.create_index(
         "deliveries_one_in_flight",
         "deliveries",
@@ -114,15 +115,17 @@ def _make_deliveries() -> None:
     )
     op.create_table(
         "tickets",
-        sa.Column("endpoint", sa.String(64), primary_key=True),
         sa.Column("alert_id", sa.String(128), primary_key=True),
+        sa.Column("endpoint", sa.String(64), primary_key=True),
         sa.Column("external_id", sa.Text),
         sa.Column("external_ref", sa.Text),
         sa.Column("told_ms", sa.BigInteger, nullable=False),
         sa.Column("last_message_id", sa.String(128), nullable=False),
         sa.Column("resolved", sa.Boolean, nullable=False),
-        sa.Index("tickets_by_external", "endpoint", "external_id"),
     )
+    named = sa.column("external_id").is_not(None)
+    by_external = ["endpoint", "external_id"]
+    op.create_index("tickets_by_external", "tickets", by_external, sqlite_where=named, postgresql_where=named)
 
 
 def _make_contact() -> None:
