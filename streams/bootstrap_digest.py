@@ -4,13 +4,13 @@ import os
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from smtplib import SMTP
-from time import time
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from streams.bootstrap_contact import contact_rules
+from streams.bootstrap_sink import now_ms
 from streams.core.contact import Manager
 from streams.core.state import DAY_MS
 from streams.errors import InputError, SettingsError
@@ -51,7 +51,7 @@ def digests(settings: Settings, *, at_ms: int | None, managers: Sequence[str], t
         if name not in rules.managers:
             raise InputError(f"the contact rules know no account manager {name}", hint="see [managers] in their file")
     chosen = {name: rules.managers[name] for name in managers or sorted(rules.managers)}
-    until_ms = _now_ms() if at_ms is None else at_ms
+    until_ms = now_ms() if at_ms is None else at_ms
     told: list[Told] = []
     with Digests.open(settings.database) as book, ExitStack() as stack:
         post = _Post(settings, book, stack) if send else None
@@ -102,7 +102,7 @@ class _Post:
                 day=digest.day,
                 until_ms=digest.until_ms,
                 message_id=message_id,
-                sent_ms=_now_ms(),
+                sent_ms=now_ms(),
             )
         )
         return msgspec.structs.replace(one, went=(channel,))
@@ -149,7 +149,3 @@ def _digest(book: Digests, name: str, manager: Manager, channel: str, *, until_m
     since_ms = until_ms - DAY_MS if last is None else max(last.until_ms, until_ms - CATCH_UP_MS)
     matters = book.matters([name], since_ms, until_ms)[name]
     return digest_of(name, matters, since_ms=since_ms, until_ms=until_ms, time_zone=manager.time_zone, top=top)
-
-
-def _now_ms() -> int:
-    return int(time() * 1000)

@@ -17,6 +17,7 @@ from streams.bootstrap_contact import contact_rules
 from streams.bootstrap_sink import now_ms, say, sink_key_of
 from streams.core.contact import ContactRules
 from streams.errors import SettingsError
+from streams.listening import listen
 from streams.settings import Settings
 from streams.sink.client import Client
 from streams.sink.dispatcher import Dispatcher, DispatcherSettings, Tally
@@ -49,7 +50,7 @@ def dispatch(
         StoreError: the database cannot be used.
     """
     rules, key = contact_rules(settings), sink_key_of(settings)
-    listening = None if health is None else _listening(*health)
+    listening = None if health is None else listen(*health)
     sys.setswitchinterval(SWITCH_S)
     with Sink.open(settings.database, create=False) as sink:
         for name in (*names, *([warn_endpoint] if warn_endpoint else [])):
@@ -127,14 +128,6 @@ class _Warnings:
     async def end(self) -> None:
         """Wait for what is under way; one that fails is of no more use."""
         await asyncio.gather(*self._sending, return_exceptions=True)
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        words = (error.strerror or str(error)).partition(" (")[0].lower()
-        raise SettingsError(f"--health: cannot listen at {host}:{port}: {words}", hint="name another address") from None
 
 
 async def _answering(listening: socket.socket, dispatcher: Dispatcher) -> web.AppRunner:

@@ -5,18 +5,17 @@ import os
 import signal
 import socket
 from pathlib import Path
-from time import time
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
 from streams.bootstrap_contact import contact_rules
+from streams.bootstrap_sink import now_ms, say, sink_key_of
 from streams.core.effects import AlertChanged
 from streams.errors import InputError
-from streams.kafka.health import listen
-from streams.kafka.worker import say
-from streams.settings import Settings, own_key
+from streams.listening import listen
+from streams.settings import Settings
 from streams.sink.inbound import Desk, inbound_app
 from streams.sink.inbound_auth import new_secret
 from streams.sink.vault import Secrets, seal, unseal
@@ -39,7 +38,7 @@ def serve_inbound(
         StoreError: the database cannot be opened.
         InputError: the file cannot be written.
     """
-    rules, key = contact_rules(settings), _sink_key(settings)
+    rules, key = contact_rules(settings), sink_key_of(settings)
     listening = listen(*address, option="--listen")
     with Sink.open(settings.database, create=False) as sink, Store.open(settings.database, create=False) as store:
 
@@ -50,7 +49,7 @@ def serve_inbound(
             found = store.alert(alert_id)
             return None if found is None else found.latest
 
-        desk = Desk(sink=sink, rules=rules, secrets_of=secrets_of, alert_of=alert_of, now_ms=_now_ms, say=say)
+        desk = Desk(sink=sink, rules=rules, secrets_of=secrets_of, alert_of=alert_of, now_ms=now_ms, say=say)
         app = inbound_app(desk, body_bytes_max=body_bytes_max, rate_per_s=rate_per_s)
         say(f"listening at {address[0]}:{listening.getsockname()[1]}")
         asyncio.run(_served(app, listening, sink, outcomes))
@@ -62,12 +61,12 @@ def give_inbound_secret(settings: Settings, name: str) -> str:
     Raises:
         InputError: there is no such endpoint.
     """
-    key = _sink_key(settings)
+    key = sink_key_of(settings)
     with Sink.open(settings.database, create=False) as sink:
         row = sink.endpoint(name)
         held = Secrets() if row.sealed is None else unseal(key, name, row.sealed)
         secret = new_secret()
-        sink.seal_endpoint(name, seal(key, name, msgspec.structs.replace(held, inbound=secret)), _now_ms())
+        sink.seal_endpoint(name, seal(key, name, msgspec.structs.replace(held, inbound=secret)), now_ms())
     return secret
 
 
@@ -86,7 +85,7 @@ def write_outcomes(sink: Sink, path: Path) -> int:
                 os.fsync(file.fileno())
         except OSError as error:
             raise InputError(f"--outcomes: {path} cannot be written: {error.strerror or error}") from error
-        sink.sent([event_id for event_id, _, _ in rows], _now_ms())
+        sink.sent([event_id for event_id, _, _ in rows], now_ms())
     return len(rows)
 
 
@@ -115,12 +114,3 @@ async def _writing(sink: Sink, outcomes: Path | None) -> None:
         written = 0 if outcomes is None else await asyncio.to_thread(write_outcomes, sink, outcomes)
         if written < REPORT_ROWS:
             await asyncio.sleep(REPORT_S)
-
-
-def _sink_key(settings: Settings) -> bytes:
-    key = settings.sink_key or own_key(os.environ, "sink")[0]
-    return key.reveal
-
-
-def _now_ms() -> int:
-    return int(time() * 1000)

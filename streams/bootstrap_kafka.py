@@ -22,7 +22,6 @@ from streams.kafka import producing, topics
 from streams.kafka.admin import TopicState
 from streams.kafka.broadcast import Broadcast, publish
 from streams.kafka.dead_letters import Letter, Redriven, Wanted
-from streams.kafka.health import listen
 from streams.kafka.keeping import Flood
 from streams.kafka.local_store import checked
 from streams.kafka.producing import Produced, Stamp
@@ -32,6 +31,7 @@ from streams.kafka.topics import Created, Problem
 from streams.kafka.versions import read_versions
 from streams.kafka.wire import Wire, wire_from
 from streams.kafka.worker import WorkerSettings, run_work, run_worker, say
+from streams.listening import listen
 from streams.runners.shelf import Shelf
 from streams.runners.sources import total_bytes
 from streams.settings import Settings

@@ -7,10 +7,10 @@ import msgspec
 
 from streams.cli.glyphs import bar
 from streams.cli.output import new_table
-from streams.cli.words import BAND_STYLES, percent
+from streams.cli.words import BAND_STYLES
 from streams.core.effects import AlertChanged, Reason
 from streams.core.outputs import alert_message
-from streams.core.phrasing import counted, day_text, moment_text, money_text, reason_text, said
+from streams.core.phrasing import day_text, moment_text, money_text, percent_text, reason_text, said
 from streams.core.wording import Wording
 
 if TYPE_CHECKING:
@@ -44,11 +44,6 @@ def alert_table(changes: Sequence[AlertChanged], words: Wording) -> "Table":
         table.add_row(_risk(change, words), _subscriber(change, words), _why(change, words), _what_to_do(change, words))
         table.add_section()
     return table
-
-
-def percent_text(share: float, words: Wording) -> str:
-    """Return a probability as a percentage, as the language writes one."""
-    return counted("percent", percent(share).removesuffix(" %"), words)
 
 
 def raising(change: AlertChanged) -> list[Reason]:

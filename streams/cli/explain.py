@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from streams.cli.alert_table import alert_json, percent_text
+from streams.cli.alert_table import alert_json
 from streams.cli.glyphs import signed_bar
 from streams.cli.options import db_option, examples, input_option, json_option, language_option
 from streams.cli.output import new_table, note, show, write_lines
@@ -13,7 +13,7 @@ from streams.cli.progress import progress_bar, wanted
 from streams.cli.shared import settings_of
 from streams.cli.words import BAND_STYLES, number
 from streams.core.effects import AlertChanged
-from streams.core.phrasing import day_text, evidence_text, moment_text, money_text, reason_name, said
+from streams.core.phrasing import day_text, evidence_text, moment_text, money_text, percent_text, reason_name, said
 from streams.core.wording import Wording
 from streams.errors import ForewarnError
 

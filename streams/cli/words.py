@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from streams.core.numbers import about, number
+from streams.core.phrasing import percent_digits
 
 __all__ = ["BANDS", "BAND_STYLES", "about", "day", "moment", "number", "percent"]
 
@@ -38,5 +39,4 @@ def percent(share: float) -> str:
     >>> percent(0.873), percent(0.0312), percent(0.9999), percent(0.0)
     ('87 %', '3.1 %', '99.9 %', '0 %')
     """
-    hundredths = min(share * 100.0, 99.9) if share < 1.0 else 100.0
-    return f"{hundredths:.1f} %" if 0.0 < hundredths < 10.0 or hundredths > 99.0 else f"{hundredths:.0f} %"
+    return f"{percent_digits(share)} %"

@@ -111,6 +111,21 @@ def moment_text(at_ms: int, words: Wording) -> str:
     return _dated(words.dates.moment, at_ms)
 
 
+def percent_digits(share: float) -> str:
+    """Return a probability as digits of a percentage, never rounded up to certainty.
+
+    >>> percent_digits(0.873), percent_digits(0.0312), percent_digits(0.9999), percent_digits(0.0), percent_digits(1.0)
+    ('87', '3.1', '99.9', '0', '100.0')
+    """
+    hundredths = min(share * 100.0, 99.9) if share < 1.0 else 100.0
+    return f"{hundredths:.1f}" if 0.0 < hundredths < 10.0 or hundredths > 99.0 else f"{hundredths:.0f}"
+
+
+def percent_text(share: float, words: Wording) -> str:
+    """Return a probability as a percentage, as the language writes one."""
+    return counted("percent", percent_digits(share), words)
+
+
 def said(text: str, words: Wording) -> str:
     """Return a sentence of the core or of the default policy in this language; any other as it is."""
     return words.said.get(text, text)

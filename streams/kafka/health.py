@@ -5,7 +5,6 @@
 or not any more.  Both say how it stands, in one small JSON object.
 """
 
-import os
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -14,8 +13,6 @@ import faust
 import msgspec
 from aiohttp import web
 from msgspec import Struct
-
-from streams.errors import SettingsError
 
 UNREACHED_S: Final = 20.0
 """For how long brokers may be away before a worker counts as not ready: four of the watchdog's looks."""
@@ -82,22 +79,6 @@ class HealthServer(faust.Service):
     async def _ready(self, _: web.Request) -> web.Response:
         standing = self._standing()
         return _answer(standing, is_well=standing.why_not is None)
-
-
-def listen(host: str, port: int, option: str = "--health") -> socket.socket:
-    """Return a socket that listens there; taken before a worker begins, so that a busy port is told at once.
-
-    Raises:
-        SettingsError: it cannot be had.
-    """
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        # Python adds the address to the system's words, and a name server has numbers of its own.
-        words = str(error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0))
-        raise SettingsError(
-            f"{option}: cannot listen at {host}:{port}: {words.lower()}", hint="name another address or port"
-        ) from error
 
 
 def _answer(standing: Standing, *, is_well: bool) -> web.Response:

@@ -198,10 +198,12 @@ class Dispatcher:
     async def _claim(self, rooms: dict[str, Room]) -> None:
         loop, now_ms = asyncio.get_running_loop(), self._now_ms()
         begun_s, lease_s = loop.time(), self._lease_s(rooms)
-        claimed = await self._in_thread(
+        claims = await self._in_thread(
             partial(self._sink.claim, self._settings.worker, now_ms, lease_ms=round(lease_s * 1_000), rooms=rooms)
         )
-        by_lane = {name: [one for one in claimed if one.endpoint == name] for name in rooms} if claimed else {}
+        self._counts["expired"] += claims.expired
+        handed = claims.handed
+        by_lane = {name: [one for one in handed if one.endpoint == name] for name in rooms} if handed else {}
         for name, asked in rooms.items():
             lane, ours = self._lanes[name], by_lane.get(name, [])
             until_s = begun_s + lease_s - self._settings.margin_s - lane.receiver.endpoint.timeout_s
@@ -235,7 +237,7 @@ class Dispatcher:
         """Send one after the other, as long as something is claimed."""
         loop = asyncio.get_running_loop()
         try:
-            while lane.queue:
+            while lane.queue and not lane.is_in_doubt:
                 held = lane.queue.popleft()
                 if loop.time() > held.begin_by_s:
                     self._unsent.append(held)
@@ -250,7 +252,7 @@ class Dispatcher:
         if sent.signal == "succeeded":
             lane.succeeded()
         elif sent.signal != "neutral":
-            lane.failed()
+            lane.failed(counts=sent.signal == "failed")
         self._done.append(sent)
         self._finished.set()
         if len(lane.queue) * 4 < lane.ahead:
@@ -294,14 +296,23 @@ class Dispatcher:
         for name, sents in by_name.items():
             lane = self._lanes.get(name)
             before = None if lane is None else lane.receiver.row
-            row = await self._noted(name, before, Counter(sent.signal for sent in sents), sents)
-            if lane is not None and row is not None:
-                lane.update(replace(lane.receiver, row=row), self._now_ms())
-                if not lane.is_open(self._now_ms()):
-                    self._give_back(lane)
+            signals = Counter(sent.signal for sent in sents)
+            row = await self._noted(name, before, signals, sents)
+            if lane is not None:
+                self._go_on(lane, row, signals["failed"])
             refused = [sent for sent in sents if sent.signal in {"warn", "disable"}]
             if row is not None or refused:
                 self._troubles.note(before, row, refused)
+
+    def _go_on(self, lane: Lane, row: EndpointRow | None, failed: int) -> None:
+        """Go on, or not, with what is claimed, now that it is known how the endpoint does."""
+        if row is not None:
+            lane.update(replace(lane.receiver, row=row), self._now_ms())
+        lane.noted(failed)
+        if not lane.is_open(self._now_ms()):
+            self._give_back(lane)
+        elif not self._is_closing:
+            self._call(lane)
 
     async def _noted(
         self, name: str, before: EndpointRow | None, signals: Counter[Signal], sents: list[Sent]

@@ -13,7 +13,7 @@ from streams.core.effects import AlertChanged, Evidence, Reason
 from streams.core.endpoints import MESSAGE_TYPES, Action, Endpoint, MessageType
 from streams.core.numbers import MINOR_DIGITS
 from streams.core.outputs import rfc3339
-from streams.core.phrasing import counted, moment_text, money_text, reason_text, said
+from streams.core.phrasing import moment_text, money_text, percent_text, reason_text, said
 from streams.core.wording import LANGUAGES, Language, Wording, read_wordings
 from streams.store.delivering import Claimed, Ticket, Work
 
@@ -89,7 +89,7 @@ def facts_of(claimed: Claimed, words: Wording, now_ms: int) -> dict[str, Any]:
 def _alert(change: AlertChanged, words: Wording) -> dict[str, Any]:
     reasons = [_reason(reason, change.currency, words) for reason in change.reasons]
     action = _clipped(said(change.action, words), TEXT_CHARS_MAX)
-    headline = f"{_percent(change.probability, words)} {words.bands[change.band]}, {words.kinds[change.kind]}"
+    headline = f"{percent_text(change.probability, words)} {words.bands[change.band]}, {words.kinds[change.kind]}"
     lines = [headline, *_lines(change, words, reasons, action)]
     return {
         "id": change.alert_id,
@@ -126,7 +126,7 @@ def _lines(change: AlertChanged, words: Wording, told: list[dict[str, Any]], act
     around = words.around
     money = money_text(change.value_at_risk_minor, change.currency, words)
     at_stake = around["at_stake"].format(
-        money=money, value_band=words.value_bands[change.value_band], percent=_percent(change.threshold, words)
+        money=money, value_band=words.value_bands[change.value_band], percent=percent_text(change.threshold, words)
     )
     raising = sorted((r for r in told if r["contribution"] > 0.0 and r["evidence"]), key=lambda r: -r["contribution"])
     least = SHARE_TOLD * raising[0]["contribution"] if raising else 0.0
@@ -165,13 +165,6 @@ def _summary(claimed: Claimed, words: Wording) -> str:
         return f"{words.changes[change.change]}: {_clipped(said(change.why, words), TEXT_CHARS_MAX)}"
     details = claimed.work.outcome if what == "closed" else claimed.work.snooze_reason if what == "snoozed" else None
     return what if details is None else f"{what}: {_clipped(details, TEXT_CHARS_MAX)}"
-
-
-def _percent(share: float, words: Wording) -> str:
-    """Return a probability as a percentage, never rounded up to certainty."""
-    hundredths = min(share * 100.0, 99.9) if share < 1.0 else 100.0
-    digits = f"{hundredths:.1f}" if 0.0 < hundredths < 10.0 or hundredths > 99.0 else f"{hundredths:.0f}"
-    return counted("percent", digits, words)
 
 
 def _time(at_ms: int | None) -> str | None:

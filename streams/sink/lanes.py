@@ -38,6 +38,7 @@ class Lane:
         self.is_dry_of_retries = False
         self.is_done = False
         self._turn = 0
+        self._unnoted = 0
 
     def update(self, receiver: Receiver, now_ms: int) -> None:
         """Take in what is said of the receiver now."""
@@ -54,9 +55,15 @@ class Lane:
         """Say whether it may be sent to now, as far as that is known here."""
         return self.receiver.row.state == "active" and circuit.seen(self.receiver.health, now_ms) != "open"
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether failures that are not written down yet would open the circuit."""
+        return self._unnoted > 0 and self.receiver.health.failures + self._unnoted >= circuit.FAILURES_TO_OPEN
+
     def room(self, now_ms: int) -> Room | None:
         """Return how many deliveries to claim now, None where that is not worth a question."""
-        if self.is_done or not self.is_open(now_ms) or (self.is_dry_of_fresh and self.is_dry_of_retries):
+        is_dry = self.is_dry_of_fresh and self.is_dry_of_retries
+        if is_dry or self.is_done or self.is_in_doubt or not self.is_open(now_ms):
             return None
         most = self.receiver.endpoint.in_flight_max + self.ahead
         limit = circuit.room(self.receiver.health, now_ms, in_flight=self.held, in_flight_max=most)
@@ -96,7 +103,13 @@ class Lane:
     def succeeded(self) -> None:
         """Look one further ahead."""
         self.ahead = min(AHEAD_MAX, self.ahead + 1)
+        self._unnoted = 0
 
-    def failed(self) -> None:
-        """Look ahead no more: what is claimed and not sent is in nobody else's reach."""
+    def failed(self, *, counts: bool) -> None:
+        """Look ahead no more: what is claimed and not sent is in nobody else's reach; `counts` for the circuit."""
         self.ahead = 0
+        self._unnoted += counts
+
+    def noted(self, failed: int) -> None:
+        """Know that so many failures are written down."""
+        self._unnoted = max(0, self._unnoted - failed)

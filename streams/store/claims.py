@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 
 from streams.core.effects import AlertChanged
 from streams.store import sink_tables as tables
-from streams.store.delivering import Claimed, Ticket, Work
+from streams.store.delivering import Claimed, Claims, Ticket, Work
 from streams.store.queries import transitions_by_id
 from streams.store.statements import among, parts, said
 
@@ -39,24 +39,25 @@ class Room(Struct, frozen=True):
     retries: int
 
 
-def claim(
-    connection: Connection, worker: str, now_ms: int, *, lease_ms: int, rooms: Mapping[str, Room]
-) -> list[Claimed]:
+def claim(connection: Connection, worker: str, now_ms: int, *, lease_ms: int, rooms: Mapping[str, Room]) -> Claims:
     """Hand out what is due to endpoints that are active and have room, the first of each alert alone.
 
     First attempts come by rank, what was tried before by when it is due.  What is past its time becomes `expired`.
     """
     deliveries = tables.deliveries
     ours: list[Row[Any]] = []
+    expired = 0
     for endpoint, is_half_open in _open(connection, now_ms, rooms):
         room = rooms[endpoint]
         fresh, retries = (min(room.fresh, 1), min(room.retries, 1)) if is_half_open else (room.fresh, room.retries)
-        found = _in_time(connection, _fresh(endpoint, now_ms, fresh), now_ms) if fresh > 0 else []
+        found, late = _in_time(connection, _fresh(endpoint, now_ms, fresh), now_ms) if fresh > 0 else ([], 0)
+        expired += late
         if retries > 0 and not (is_half_open and found):
-            found += _in_time(connection, _retries(endpoint, now_ms, retries), now_ms)
+            tried, late = _in_time(connection, _retries(endpoint, now_ms, retries), now_ms)
+            found, expired = found + tried, expired + late
         ours += found
     if not ours:
-        return []
+        return Claims([], expired)
     taken = (
         update(deliveries)
         .where(among(connection, deliveries.c.number, [row.number for row in ours]))
@@ -72,8 +73,8 @@ def claim(
             connection.execute(taken)
     except IntegrityError:
         # Two at a time of one alert: another dispatcher was there first.  What is due comes again with the next claim.
-        return []
-    return _told(connection, ours)
+        return Claims([], expired)
+    return Claims(_told(connection, ours), expired)
 
 
 def _open(connection: Connection, now_ms: int, rooms: Mapping[str, Room]) -> list[tuple[str, bool]]:
@@ -101,18 +102,19 @@ def _may_probe(connection: Connection, endpoint: str, now_ms: int) -> bool:
     return connection.execute(under_way.limit(1)).first() is None
 
 
-def _in_time(connection: Connection, query: Select[Any], now_ms: int) -> list[Row[Any]]:
-    """Return the rows of a query that are worth an attempt; those that are not end, and others take their place."""
-    rows = connection.execute(query).all()
+def _in_time(connection: Connection, query: Select[Any], now_ms: int) -> tuple[list[Row[Any]], int]:
+    """Return the rows of a query that are worth an attempt, and how many were not: they end, and others follow."""
+    rows, expired = connection.execute(query).all(), 0
     for _ in range(EXPIRING_ROUNDS):
         late = [row.number for row in rows if row.expires_ms <= now_ms]
         if not late:
             break
+        expired += len(late)
         ended = update(tables.deliveries).where(tables.deliveries.c.number.in_(late))
         over = {"state": "expired", "why": _EXPIRED, "finished_ms": now_ms, "lease_owner": None, "lease_until_ms": None}
         connection.execute(ended.values(over))
         rows = connection.execute(query).all()
-    return [row for row in rows if row.expires_ms > now_ms]
+    return [row for row in rows if row.expires_ms > now_ms], expired
 
 
 def _due(endpoint: str) -> Select[Any]:

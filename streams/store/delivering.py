@@ -95,6 +95,13 @@ class Finished(Struct, frozen=True, kw_only=True):
     told: Ticket | None = None
 
 
+class Claims(Struct, frozen=True):
+    """What a claim brought: deliveries to send, and how many others ended because they were past their time."""
+
+    handed: list[Claimed]
+    expired: int
+
+
 class DeliveryRow(Struct, frozen=True, kw_only=True):
     """A delivery as it stands, for people."""
 

@@ -16,7 +16,7 @@ from streams.core.endpoints import Endpoint, EndpointState
 from streams.store import claims, delivery_rows, endpoint_rows, finishing, work_rows
 from streams.store.claims import Room
 from streams.store.commits import write_transitions
-from streams.store.delivering import Act, Acted, AttemptRow, Claimed, DeliveryRow, EndpointRow, Finished, Work
+from streams.store.delivering import Act, Acted, AttemptRow, Claimed, Claims, DeliveryRow, EndpointRow, Finished, Work
 from streams.store.delivery_rows import Backlog
 from streams.store.engine import WRITING, name_of, open_engine, reporting, url_of
 
@@ -120,7 +120,7 @@ class Sink:
         with self._reading() as connection:
             return delivery_rows.positions(connection, topic)
 
-    def claim(self, worker: str, now_ms: int, *, lease_ms: int, rooms: Mapping[str, Room]) -> list[Claimed]:
+    def claim(self, worker: str, now_ms: int, *, lease_ms: int, rooms: Mapping[str, Room]) -> Claims:
         """Hand out what is due to endpoints with room, until the lease ends."""
         return self._write(claims.claim, worker, now_ms, lease_ms=lease_ms, rooms=rooms)
 

@@ -17,7 +17,8 @@ from aiokafka import TopicPartition  # type: ignore[import-untyped]  # aiokafka 
 from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]  # as above
 
 from streams.errors import SettingsError
-from streams.kafka.health import UNREACHED_S, Standing, listen
+from streams.kafka.health import UNREACHED_S, Standing
+from streams.listening import listen
 from tests.cli.calling import call
 from tests.kafka.broker import Broker, free_ports
 from tests.kafka.workers import PARTITIONS, Fed, Worker, prepare, send, until, wait_until_applied

@@ -24,7 +24,7 @@ def add(sink: Sink, *names: str, **fields: Any) -> None:
 def claim(sink: Sink, now_ms: int = NOW_MS, worker: str = "w", room: Room = PLENTY) -> list[Claimed]:
     """Claim all that is due, at every endpoint."""
     rooms = {row.endpoint.name: room for row in sink.endpoints()}
-    return sink.claim(worker, now_ms, lease_ms=LEASE_MS, rooms=rooms)
+    return sink.claim(worker, now_ms, lease_ms=LEASE_MS, rooms=rooms).handed
 
 
 def finished(claimed: Claimed, state: str = "delivered", now_ms: int = NOW_MS, **fields: Any) -> Finished:

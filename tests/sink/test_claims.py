@@ -36,9 +36,10 @@ def test_first_attempts_come_by_what_is_at_stake_and_retries_after_them_by_their
 def test_an_endpoint_gets_no_more_than_it_has_room_for(sink: Sink) -> None:
     add(sink, "crm", "log")
     sink.record([told(n) for n in range(1, 6)], RULES, NOW_MS)
-    first = sink.claim("w", NOW_MS, lease_ms=LEASE_MS, rooms={"crm": Room(2, 0)})
+    first = sink.claim("w", NOW_MS, lease_ms=LEASE_MS, rooms={"crm": Room(2, 0)}).handed
     assert [one.endpoint for one in first] == ["crm", "crm"]
-    rest = sink.claim("w", NOW_MS, lease_ms=LEASE_MS, rooms={"crm": Room(9, 9), "log": Room(1, 0), "none": Room(9, 9)})
+    rooms = {"crm": Room(9, 9), "log": Room(1, 0), "none": Room(9, 9)}
+    rest = sink.claim("w", NOW_MS, lease_ms=LEASE_MS, rooms=rooms).handed
     assert Counter(one.endpoint for one in rest) == {"crm": 3, "log": 1}
 
 
@@ -121,8 +122,9 @@ def test_what_is_past_its_time_ends_and_what_comes_after_it_is_handed_out(sink: 
     add(sink, "crm", ttl_hours=1, coalesce=False)
     sink.record([told(n) for n in range(10)], RULES, NOW_MS)
     sink.record([told(3, "worsened", BEGAN_MS + 1), told(11, value_at_risk_minor=1)], RULES, NOW_MS + MINUTE_MS)
-    found = claim(sink, NOW_MS + HOUR_MS, room=Room(2, 0))
-    assert [(one.type, alerts([one])[0]) for one in found] == [("alert.worsened", 3), ("alert.fired", 11)]
+    found = sink.claim("w", NOW_MS + HOUR_MS, lease_ms=LEASE_MS, rooms={"crm": Room(2, 0)})
+    assert [(one.type, alerts([one])[0]) for one in found.handed] == [("alert.worsened", 3), ("alert.fired", 11)]
+    assert found.expired == 10
     assert Counter(row.state for row in rows(sink)) == {"expired": 10, "in_flight": 2}
 
 
@@ -365,7 +367,7 @@ def work_off(sink: Sink, receiver: Receiver, worker: str, clock: Clock, left: Ca
         name = f"{worker}-{life}"
         rooms = {f"e{n}": Room(draws.randint(1, 20), draws.randint(1, 20)) for n in range(4)}
         with clock.at_work_since() as now_ms:
-            claimed = sink.claim(name, now_ms, lease_ms=LEASE_MS, rooms=rooms)
+            claimed = sink.claim(name, now_ms, lease_ms=LEASE_MS, rooms=rooms).handed
             done = []
             dies = draws.random() < 0.05
             for one in claimed:

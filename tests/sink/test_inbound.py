@@ -51,7 +51,7 @@ class World:
             self.add(name, preset)  # type: ignore[arg-type]  # they are presets
         self.sink.record([told(at_ms=NOW_MS - 1)], RULES, NOW_MS)
         rooms = {name: Room(10, 10) for name in ("crm", "jira", "log")}
-        for claimed in self.sink.claim("w", NOW_MS, lease_ms=60_000, rooms=rooms):
+        for claimed in self.sink.claim("w", NOW_MS, lease_ms=60_000, rooms=rooms).handed:
             self.finish(claimed.delivery_id, claimed.endpoint, Ticket(
                 external_id=f"{claimed.endpoint}-7", external_ref=None, told_ms=NOW_MS, resolved=False))  # fmt: skip
 

@@ -343,7 +343,7 @@ def test_a_run_writes_deliveries_in_the_commit_of_its_alerts(database_url: str) 
         )
         store.commit(batch)
         assert whys(sink) == ["", "cool_down"]
-        (claimed,) = sink.claim("w", 10**15, lease_ms=1, rooms={}) or claim(sink, rows(sink)[0].created_ms)
+        (claimed,) = sink.claim("w", 10**15, lease_ms=1, rooms={}).handed or claim(sink, rows(sink)[0].created_ms)
         assert claimed.transition == of("s", 1, 0)
 
 
