@@ -14,14 +14,12 @@ import json
 import os
 import platform
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +30,12 @@ from msgspec import Struct
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from servers import broker
 from traffic import Traffic, produce, remove, wake
 
 ROOT = Path(__file__).parents[1]
 PEERS = Path(__file__).parent / "peers"
 RESULT = Path(__file__).parent / "results" / "engines.json"
-GIVEN = "FOREWARN_TEST_KAFKA"
-LISTENS = "Kafka listens at "
 WARM_SHARE = 0.1
 COMMIT_S = 1.0
 REHEARSALS = 1
@@ -105,28 +102,6 @@ ENGINES = {
     "aiokafka-loop": Peer(command=_own("aiokafka_loop.py")),
     "forewarn": Peer(command=_own("forewarn_bare.py")),
 }
-
-
-@contextmanager
-def broker() -> Iterator[str]:
-    """Yield the address of the broker that the environment names, or of one that is thrown away afterwards."""
-    given = os.environ.get(GIVEN)
-    if given:
-        yield given
-        return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "tests.kafka.broker", "serve", "--port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            said = process.stdout.readline() if process.stdout else ""
-            if not said.startswith(LISTENS):
-                raise SystemExit("no broker: python -m tests.kafka.broker serve ended before it listened")
-            yield said.removeprefix(LISTENS).split(";")[0]
-        finally:
-            process.terminate()
-            process.communicate()  # It says that it stops, and tidies up.
 
 
 def run(peer: Peer, topic: Topic, application: str, limit_s: float) -> Measured:

@@ -25,8 +25,8 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer  # type: ignore[import-untyped]  # aiokafka comes without types
-from engines import broker
 from on_kafka import Operator, prepare, produce
+from servers import broker
 from step import BEGIN_MS, RECEIVED_MS, TEMPLATES, WARM_DAYS, Stream, time_text, warm_states
 from traffic import remove
 from workers import Process

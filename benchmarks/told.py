@@ -25,8 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafka comes without types
-from engines import broker
-from postgres import database
+from servers import broker, database
 from traffic import remove
 
 from streams import bootstrap_kafka

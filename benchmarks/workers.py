@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]  # aiokafka comes without types
-from engines import broker
 from on_kafka import Operator, counted, prepare, produce
+from servers import broker
 from step import served, warm_states
 from traffic import remove
 

@@ -48,6 +48,7 @@ from msgspec import Struct, field
 
 from streams.errors import SettingsError
 from streams.pseudonyms import KEY_BYTES_MIN
+from streams.short_files import read_short
 
 PREFIX: Final = "FOREWARN_"
 SETTINGS_FILE: Final = "FOREWARN_SETTINGS"
@@ -332,14 +333,7 @@ def _key_file(value: object, where: str, base: Path) -> Secret:
 
 def _content(value: object, where: str, base: Path) -> tuple[Path, bytes]:
     path = _path(value, where, base)
-    try:
-        with path.open("rb") as file:
-            content = file.read(KEY_FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise SettingsError(f"{where}: {path} cannot be read: {_plain(error)}") from None
-    if len(content) > KEY_FILE_BYTES_MAX:
-        raise SettingsError(f"{where}: {path} has more than {KEY_FILE_BYTES_MAX} bytes", hint="is it the right file?")
-    return path, content
+    return path, read_short(path, f"{where}: {path}", KEY_FILE_BYTES_MAX)
 
 
 def _checked(key: bytes, where: str) -> Secret:

@@ -33,6 +33,9 @@ DeliveryState = Literal[
 ]  # fmt: skip
 """`unknown`: a create was sent and nobody knows whether it arrived; a person or a look at the receiver decides."""
 
+WAITING: Final[tuple[DeliveryState, ...]] = ("pending", "in_flight", "unknown")
+"""The states of deliveries of which something may still come."""
+
 SuppressedBy = Literal[
     "held_out", "contact_not_allowed", "cool_down", "capacity", "never_told", "stale_event", "filtered", "origin",
 ]  # fmt: skip

@@ -23,7 +23,7 @@ from streams.sink.lanes import Held, Lane
 from streams.sink.roster import Roster
 from streams.sink.sending import Sender, Sent, given_back
 from streams.sink.troubles import Trouble, Troubles
-from streams.store.delivering import EndpointRow
+from streams.store.delivering import Claimed, EndpointRow
 from streams.store.sink import Room, Sink
 
 T = TypeVar("T")
@@ -202,10 +202,11 @@ class Dispatcher:
             partial(self._sink.claim, self._settings.worker, now_ms, lease_ms=round(lease_s * 1_000), rooms=rooms)
         )
         self._counts["expired"] += claims.expired
-        handed = claims.handed
-        by_lane = {name: [one for one in handed if one.endpoint == name] for name in rooms} if handed else {}
+        by_lane: dict[str, list[Claimed]] = {name: [] for name in rooms}
+        for one in claims.handed:
+            by_lane[one.endpoint].append(one)
         for name, asked in rooms.items():
-            lane, ours = self._lanes[name], by_lane.get(name, [])
+            lane, ours = self._lanes[name], by_lane[name]
             until_s = begun_s + lease_s - self._settings.margin_s - lane.receiver.endpoint.timeout_s
             if self._is_once and any(one.delivery_id in self._tried for one in ours):
                 # What is tried again after a wait is for another time.

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from streams.errors import SettingsError
 from streams.pseudonyms import KEY_BYTES_MIN
+from streams.short_files import read_short
 
 OVERLAP_MS: Final = 24 * 3_600_000
 OVERLAP_MS_MAX: Final = 7 * OVERLAP_MS
@@ -152,13 +153,7 @@ def _in_environment(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _in_file(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(REFERENCE_BYTES_MAX + 1)
-    except OSError as error:
-        raise SettingsError(f"file:{path} cannot be read: {error.strerror or error}") from None
-    if len(content) > REFERENCE_BYTES_MAX:
-        raise SettingsError(f"file:{path} has more than {REFERENCE_BYTES_MAX} bytes", hint="is it the right file?")
+    content = read_short(path, f"file:{path}", REFERENCE_BYTES_MAX)
     try:
         return content.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:

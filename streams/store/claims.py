@@ -21,12 +21,12 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from streams.core.effects import AlertChanged
+from streams.core.endpoints import WAITING
 from streams.store import sink_tables as tables
 from streams.store.delivering import Claimed, Claims, Ticket, Work
 from streams.store.queries import transitions_by_id
 from streams.store.statements import among, parts, said
 
-WAITING: Final = ("pending", "in_flight", "unknown")
 _EXPIRED: Final = "it could not be delivered in time"
 EXPIRING_ROUNDS: Final = 20
 """How often one claim looks for others where it found what had expired; the next claim goes on."""

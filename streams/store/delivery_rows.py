@@ -6,9 +6,10 @@ from typing import Any, Final
 from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, func, select, update
 
+from streams.core.endpoints import WAITING
 from streams.errors import InputError
 from streams.store import sink_tables as tables
-from streams.store.claims import WAITING, claimed_from, tickets_of, works_of
+from streams.store.claims import claimed_from, tickets_of, works_of
 from streams.store.delivering import AttemptRow, Claimed, DeliveryRow
 from streams.store.endpoint_rows import endpoint_row
 from streams.store.queries import transitions_by_id

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from streams.core.circuit import HEALTHY, Health, after, is_to_be_disabled
-from streams.core.endpoints import Endpoint, EndpointState
+from streams.core.endpoints import WAITING, Endpoint, EndpointState
 from streams.errors import InputError
 from streams.store import sink_tables as tables
 from streams.store.delivering import EndpointRow
@@ -71,7 +71,7 @@ def remove_endpoint(connection: Connection, name: str, now_ms: int) -> None:
     endpoint_row(connection, name, lock=True)
     waiting, tickets = tables.deliveries.c, tables.tickets.c
     ended = {"state": "skipped", "why": "the endpoint was removed", "finished_ms": now_ms, "lease_owner": None}
-    of_it = (waiting.endpoint == name, waiting.state.in_(("pending", "in_flight", "unknown")))
+    of_it = (waiting.endpoint == name, waiting.state.in_(WAITING))
     connection.execute(update(tables.deliveries).where(*of_it).values(**ended))
     connection.execute(delete(tables.tickets).where(tickets.endpoint == name))
     connection.execute(delete(tables.endpoints).where(tables.endpoints.c.name == name))

@@ -6,10 +6,10 @@ from typing import Any, Final
 from msgspec import convert
 from sqlalchemy import ColumnElement, Connection, Integer, Row, bindparam, case, func, insert, select, tuple_, update
 
-from streams.core.endpoints import Endpoint
+from streams.core.endpoints import WAITING, Endpoint
 from streams.core.messages import ENDINGS
 from streams.store import sink_tables as tables
-from streams.store.claims import WAITING
+from streams.store.claims import tickets_of
 from streams.store.delivering import Finished
 from streams.store.outbox import CAME_AND_WENT, LOCKED_PART, SUPERSEDED
 from streams.store.statements import among, insert_into, parts
@@ -103,9 +103,7 @@ def _make_way(connection: Connection, again: Sequence[Done], now_ms: int) -> Non
         )
         newest: dict[tuple[str, str], Row[Any]] = {}
         newest |= {(row.endpoint, row.alert_id): row for row in connection.execute(query)}
-        told = select(tables.tickets.c.endpoint, tables.tickets.c.alert_id)
-        told = told.where(tuple_(tables.tickets.c.endpoint, tables.tickets.c.alert_id).in_(part))
-        known = {(row.endpoint, row.alert_id) for row in connection.execute(told)}
+        known = tickets_of(connection, part)
         for key in part:
             if newest[key].number != older[key][1].number:
                 _supersede(connection, older[key], newest[key], now_ms, is_told=key in known)

@@ -20,7 +20,7 @@ from streams.core.contact import (
     rank_of,
 )
 from streams.core.effects import AlertChanged
-from streams.core.endpoints import DeliveryState, Endpoint, Filter, MessageType, SuppressedBy
+from streams.core.endpoints import WAITING, DeliveryState, Endpoint, Filter, MessageType, SuppressedBy
 from streams.core.messages import ENDINGS, RISINGS, delivery_id, type_of
 from streams.store import sink_tables as tables
 from streams.store.contacting import CoolDowns, Days
@@ -39,7 +39,6 @@ _WHY: Final[dict[SuppressedBy, str]] = {
 }
 SUPERSEDED: Final = "a newer message of the alert takes its place"
 CAME_AND_WENT: Final = "the alert came and went before the receiver was told of it"
-_WAITING: Final = ("pending", "in_flight", "unknown")
 LOCKED_PART: Final = 20_000
 """Rows of so many alerts are locked at once, in their order, so that two who lock rows never wait for one another."""
 
@@ -301,7 +300,7 @@ class _Writing:
         for start in range(0, len(listed), LOCKED_PART):
             # Locked before the tickets are read: what is being sent just now has then been told, or waits again.
             query = select(one.endpoint, one.alert_id, one.delivery_id, one.state, one.attempts)
-            query = query.where(one.alert_id.in_(listed[start : start + LOCKED_PART]), one.state.in_(said(_WAITING)))
+            query = query.where(one.alert_id.in_(listed[start : start + LOCKED_PART]), one.state.in_(said(WAITING)))
             for row in self._connection.execute(query.order_by(one.number).with_for_update()):
                 standing = self._standing(row.endpoint, row.alert_id)
                 if row.state == "pending":

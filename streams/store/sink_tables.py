@@ -22,6 +22,7 @@ from sqlalchemy import (
     and_,
 )
 
+from streams.core.endpoints import WAITING
 from streams.store.tables import metadata
 
 # SQLite numbers rows by itself only where the type is exactly INTEGER.
@@ -92,7 +93,7 @@ deliveries: Final = Table(
     Index("deliveries_once", "endpoint", "message_id", unique=True),
     Index("deliveries_by_alert", "alert_id"),
 )
-_waiting = deliveries.c.state.in_(("pending", "in_flight", "unknown"))
+_waiting = deliveries.c.state.in_(WAITING)
 _in_flight = deliveries.c.state == "in_flight"
 Index("deliveries_in_order", deliveries.c.endpoint, deliveries.c.alert_id, deliveries.c.number,
       sqlite_where=_waiting, postgresql_where=_waiting)  # fmt: skip

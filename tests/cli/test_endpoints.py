@@ -3,9 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from standardwebhooks import Webhook
@@ -13,6 +11,7 @@ from standardwebhooks import Webhook
 from streams.core.contact import ContactRules
 from streams.store.sink import Sink
 from tests.cli.calling import call, lines
+from tests.cli.receiving import Receiver, receiving
 from tests.sink.alerts_told import BEGAN_MS, told
 
 URL = "https://crm.example.net/hook?token=hushhush"
@@ -29,41 +28,14 @@ def db(tmp_path: Path) -> Path:
     return tmp_path / "alerts.db"
 
 
-class Receiver(ThreadingHTTPServer):
-    """An HTTP server on loopback that answers with `status`."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[dict[str, str], bytes]] = []
-        self.status = 204
-        super().__init__(("127.0.0.1", 0), Taking)
-
-
-class Taking(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.calls.append(({name.lower(): value for name, value in self.headers.items()}, body))
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as above
-        pass
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with Receiver() as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    with receiving() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def near(receiver: Receiver) -> tuple[str, ...]:
-    return ("--url", f"http://127.0.0.1:{receiver.server_port}/hook", "--allow-cidr", "127.0.0.0/8", *HOOK)
+    return ("--url", receiver.url, "--allow-cidr", "127.0.0.0/8", *HOOK)
 
 
 def test_add_prints_the_secret_once_and_no_other_command_ever_does(db: Path) -> None:
@@ -230,16 +202,12 @@ def test_a_receiver_that_is_gone_is_told_of_at_another_endpoint_signed_and_witho
     db: Path, receiver: Receiver
 ) -> None:
     (crm,) = lines(call("endpoints", "add", "crm", *near(receiver), "--db", db, "--json"))
-    with Receiver() as other:
-        thread = Thread(target=other.serve_forever, daemon=True)
-        thread.start()
+    with receiving() as other:
         (ops,) = lines(call("endpoints", "add", "ops", *near(other), "--channel", "ops", "--db", db, "--json"))
         with Sink.open(db) as sink:
             sink.record([told(1, "fired", BEGAN_MS)], ContactRules(), int(time.time() * 1_000))
         receiver.status = 410
         done = call("dispatcher", "--db", db, "--once", "--json", "--endpoint", "crm", "--warn-endpoint", "ops")
-        other.shutdown()
-        thread.join()
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["failed"] == 1
     assert "endpoint crm is disabled" in done.stderr

@@ -2,46 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from standardwebhooks import Webhook
 
 from tests.cli.calling import call, lines
+from tests.cli.receiving import Receiver, receiving
 
 pytestmark = pytest.mark.slow
-
-
-class Receiver(ThreadingHTTPServer):
-    """An HTTP server on loopback that keeps what it was sent, and answers with `status`."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[dict[str, str], bytes]] = []
-        self.status = 204
-        super().__init__(("127.0.0.1", 0), Taking)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/hook"
-
-
-class Taking(BaseHTTPRequestHandler):
-    """One request taken down."""
-
-    server: Receiver
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.calls.append(({name.lower(): value for name, value in self.headers.items()}, body))
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as above
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +23,8 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with Receiver() as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    with receiving() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def added(receiver: Receiver, db: Path, *more: str) -> dict[str, str]:
