@@ -46,7 +46,7 @@ from streams.kafka.parsed import as_parsed
 RUN_RECORDS: Final = 20_000
 FETCH_WAIT_MS: Final = 250
 FETCH_BYTES: Final = 32 << 20
-PARTITION_FETCH_BYTES: Final = 4 << 20
+PARTITION_FETCH_BYTES: Final = 1 << 20
 IDLE_S: Final = 0.1
 
 

@@ -26,7 +26,7 @@ from streams.kafka.work import Work
 TURN_RECORDS: Final = 1_000
 """Records applied before others may have the loop: some 20 ms."""
 WRITE_RECORDS: Final = 400_000
-"""Records and wakes after which is written at once: their states take some tens of megabytes until they are sent."""
+"""Records and wakes after which is written at once, however many states that are: what they publish waits in memory."""
 WRITE_S: Final = 0.25
 WRITE_BEHIND_S: Final = 40.0
 """How often is written while a backlog is worked off: a subscriber of whom much comes is written once for all of it,
@@ -36,7 +36,7 @@ LOST_S: Final = 2.0
 """For how long nothing may come before what was read and did not arrive counts as lost on the way."""
 BEHIND_RECORDS: Final = 5_000
 """Records not applied yet from which on a partition number counts as being behind."""
-WAITING_MAX: Final = 60_000
+WAITING_MAX: Final = 20_000
 """Records of one source that may wait for the other sources before its partition is paused."""
 
 
@@ -348,7 +348,7 @@ class Keeping:
             kept.unwritten += done
             if kept.unwritten_since_s is None:
                 kept.unwritten_since_s = kept.moved_s
-            if kept.unwritten >= self._write_records:
+            if kept.is_worth_a_write(self._write_records):
                 await self._write(kept)
             else:
                 await asyncio.sleep(0)

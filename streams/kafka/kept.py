@@ -1,12 +1,18 @@
 """What a keeper remembers of each partition number that is its own, and of the sources that it has gone back to."""
 
 import asyncio
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from streams.kafka.local_store import Store
 from streams.kafka.work import Work
+
+RECORDS_A_STATE: Final = 8
+"""Records and wakes for each changed state from which on packing them all is a small part of the work."""
+WORTH_RECORDS: Final = 100_000
+"""Fewer are no reason to write, however few states have changed: a transaction has its price too."""
 
 
 class Sought(Struct, frozen=True):
@@ -44,6 +50,11 @@ class Kept(Struct):
     has_moved: bool = False
     writing: Writing | None = None
     is_behind: bool = False
+
+    def is_worth_a_write(self, records_max: int) -> bool:
+        """Say whether so much was applied that it is written before its time; `records_max` always are."""
+        worth = max(WORTH_RECORDS, RECORDS_A_STATE * self.slot.changed)
+        return self.unwritten >= min(records_max, worth)
 
 
 class Parked(Struct, frozen=True):

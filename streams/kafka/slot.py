@@ -160,6 +160,11 @@ class Slot(Counts):
         """Whom it keeps, in words."""
         return f"{len(self.subscribers):,} subscribers"
 
+    @property
+    def changed(self) -> int:
+        """How many states a write would have in it."""
+        return len(self.subscribers.changed)
+
     def restore(self, states: Packed) -> None:
         """Take over what was written: states by key, and the mark.
 

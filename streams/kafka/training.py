@@ -106,6 +106,11 @@ class Training(Counts):
         counts = self.trainer.counts
         return f"model version {counts.version}, {counts.learned:,} examples learned, {counts.waiting:,} waiting"
 
+    @property
+    def changed(self) -> int:
+        """How many states a write would have in it, as far as it matters: the trainer is one."""
+        return 1
+
     def restore(self, states: Packed) -> None:
         """Take in what was written: the mark, what waits, the remembered ids.
 

@@ -34,6 +34,10 @@ class Work(Protocol):
     def held(self) -> str:
         """What it holds, in words for people."""
 
+    @property
+    def changed(self) -> int:
+        """How many states a write would have in it."""
+
     def restore(self, states: Packed) -> None:
         """Take over what was written, by its keys.
 

@@ -36,7 +36,7 @@ from streams.kafka.wire import Wire, client_options, faust_credentials
 from streams.kafka.work import Work
 
 TICK_S: Final = 0.05
-QUEUED_RUNS: Final = 16
+QUEUED_RUNS: Final = 4
 COMMIT_S: Final = 0.25
 WATCH_S: Final = 5.0
 RESTORE_S: Final = 600.0
