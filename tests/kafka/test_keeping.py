@@ -2,16 +2,21 @@
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from aiokafka.errors import KafkaConnectionError  # type: ignore[import-untyped]  # aiokafka comes without types
 
-from streams.kafka import keeping
+from streams.kafka import keeping, kept
 from streams.kafka.batches import Reach
 from streams.kafka.changelog import WriteFailedError
-from streams.kafka.keeping import LOST_S, SEEK_AGAIN_S, Flood
+from streams.kafka.keeping import LOST_S, SEEK_AGAIN_S, WRITE_RECORDS, Flood
+from streams.kafka.kept import RECORDS_A_STATE, WORTH_RECORDS, Kept
+from streams.kafka.local_store import InMemory
 from streams.kafka.slot import MARK_KEY
 from streams.kafka.stops import StoppedError
+from streams.kafka.work import Work
 from tests.kafka.benches import PREFIX, TOPICS, Bench, Clock
 from tests.kafka.workers import Fed
 
@@ -100,6 +105,39 @@ def test_what_was_read_and_never_arrived_is_read_again_once_nothing_comes_any_mo
 
     assert asyncio.run(run()) == [0, 0, 1]
     assert bench.reader.again == [(USAGE, 0, 10)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "worth"),
+    [(0, WORTH_RECORDS), (1_000, WORTH_RECORDS), (20_000, 20_000 * RECORDS_A_STATE), (1_000_000, WRITE_RECORDS)],
+)
+def test_few_states_are_written_sooner_than_many_and_none_later_than_the_limit(changed: int, worth: int) -> None:
+    slot = cast("Work", SimpleNamespace(changed=changed))
+    ours = Kept(slot, InMemory(), {}, written_s=0.0, moved_s=0.0, unwritten=worth - 1)
+    assert not ours.is_worth_a_write(WRITE_RECORDS)
+    ours.unwritten += 1
+    assert ours.is_worth_a_write(WRITE_RECORDS)
+    ours.unwritten = 50
+    assert ours.is_worth_a_write(50)
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(("worth", "is_written"), [(100, True), (1_000_000, False)])
+def test_a_backlog_is_written_once_that_is_worth_it_although_no_time_passes(
+    worth: int, is_written: bool, monkeypatch: pytest.MonkeyPatch, records: list[Fed]
+) -> None:
+    monkeypatch.setattr(kept, "WORTH_RECORDS", worth)
+    monkeypatch.setattr(kept, "RECORDS_A_STATE", 0)
+    bench = Bench(records)
+
+    async def run() -> None:
+        await bench.take()
+        for topic in [topic for topic, run in bench.log.items() if run]:
+            await bench.accept(topic)
+        await bench.tick()
+
+    asyncio.run(run())
+    assert (bench.changelog.writes[0] > 0) is is_written
 
 
 def test_a_source_that_is_far_ahead_of_the_others_is_paused_until_it_has_been_worked_off(
