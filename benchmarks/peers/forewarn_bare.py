@@ -11,7 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-
 from job import PAIR, Job, Meter, from_command_line
 
 from streams.kafka.keeping import Keeping
-from streams.kafka.slot import MARK_KEY, Changes, Lane, Logged, Slot
+from streams.kafka.lanes import Lane, Logged
+from streams.kafka.slot import MARK_KEY, Changes, Slot
 from streams.kafka.wire import Wire
 from streams.kafka.worker import KeyedApp, WorkerSettings, make_app, run_app
 from streams.runners.subscribers import Packed
@@ -27,7 +28,7 @@ class Counting(Slot):
         self.partition = partition
         self.counters = {}
         self.bad_run = self.bad_recent = self.recent = 0
-        self.lanes = {partition: Lane(partition, "", deque())}
+        self.lanes = {partition: Lane(partition, "", partition, deque())}
         self.subscribers = {}  # type: ignore[assignment]  # packed pairs here: nothing else asks for more than their number
         self._changed: dict[bytes, tuple[int, int]] = {}
         self._meter = meter

@@ -9,7 +9,8 @@ from streams.core.decode import VALUE_BYTES_MAX, why_undecodable
 from streams.core.effects import AlertChanged, DeadLetter, DeadLetterReason
 from streams.core.outputs import AlertMessage, redrives_of
 from streams.kafka.keeping import Flood
-from streams.kafka.slot import RECENT_RECORDS, Logged
+from streams.kafka.lanes import Logged
+from streams.kafka.slot import RECENT_RECORDS
 from streams.kafka.stops import EXIT_FLOOD, StoppedError
 
 ALERTS: Final = "alerts"

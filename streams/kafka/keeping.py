@@ -18,8 +18,9 @@ from streams.kafka.batches import Reach, Run
 from streams.kafka.changelog import Changelog, WriteFailedError
 from streams.kafka.health import Standing
 from streams.kafka.kept import Kept, Parking, Sought, Writing
+from streams.kafka.lanes import Logged
 from streams.kafka.local_store import InMemory, Store
-from streams.kafka.slot import RECENT_RECORDS, BrokenMarkError, Logged
+from streams.kafka.slot import RECENT_RECORDS, BrokenMarkError
 from streams.kafka.stops import EXIT_FLOOD, EXIT_INVARIANT, EXIT_IO, StoppedError
 from streams.kafka.work import Work
 
@@ -348,10 +349,8 @@ class Keeping:
             kept.unwritten += done
             if kept.unwritten_since_s is None:
                 kept.unwritten_since_s = kept.moved_s
-            if kept.is_worth_a_write(self._write_records):
-                await self._write(kept)
-            else:
-                await asyncio.sleep(0)
+            is_worth_it = kept.is_worth_a_write(self._write_records)
+            await (self._write(kept) if is_worth_it else asyncio.sleep(0))
         if len(kept.ended) == len(slot.lanes):
             kept.moved_s = monotonic()  # Nothing is left to apply.
             kept.has_moved = kept.has_moved or not (kept.unwritten or kept.writing)

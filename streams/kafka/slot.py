@@ -7,20 +7,19 @@ happened, and a wake comes after the events before it and before those after it.
 """
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from heapq import heappop, heappush, heapreplace
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from streams.core.decode import decode
 from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent, Unmatched
-from streams.core.events import INPUTS, Event, Record, source_number
-from streams.core.outputs import Outgoing, outgoing, redrives_of
+from streams.core.events import INPUTS, Event, source_number
+from streams.core.outputs import Outgoing, outgoing
 from streams.core.step import Context
+from streams.kafka.lanes import Erasure, Lane, Logged
 from streams.kafka.serving import Serving
 from streams.runners.subscribers import Packed, Subscribers
 
@@ -33,20 +32,20 @@ PART_STATES: Final = 1_000
 """States that are packed without a pause: some 20 ms."""
 
 _TOPICS: Final = tuple(INPUTS)
-_ERASING: Final = "subscribers"
-"""The topic on which a key without a value erases the subscriber."""
-_subscriber: Final = re.compile(rb"s_[0-9a-f]{32}").fullmatch
-"""Any other key could be that of something else in the changelog."""
 
 
 class Mark(Struct, array_like=True, frozen=True):
-    """Where a slot stands, written with the states that it belongs to: the next offset of each source, and the time."""
+    """Where a slot stands, written with the states that it belongs to: the next offset of each source, and the time.
+
+    `newest_ms` is the latest event time of each source by then; marks that were written without it have none.
+    """
 
     version: int
     application: str
     positions: dict[int, int]
     stream_ms: int
     counters: dict[str, int]
+    newest_ms: dict[int, int] = {}
 
 
 class BrokenMarkError(ValueError):
@@ -60,50 +59,6 @@ class Changes(Struct, frozen=True):
     mark: tuple[bytes, bytes]
     outputs: list[Outgoing]
     positions: dict[int, int]
-
-
-class Logged(Protocol):
-    """A record as the log has it; `timestamp` is ms since 1970 UTC, `value` None where a key was erased."""
-
-    @property
-    def offset(self) -> int:
-        """Its place in its partition."""
-
-    @property
-    def timestamp(self) -> int:
-        """When it was received, as the log says."""
-
-    @property
-    def key(self) -> bytes | None:
-        """Its key."""
-
-    @property
-    def value(self) -> bytes | None:
-        """Its bytes."""
-
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]:
-        """What was sent along with it; looked at only where it cannot be used."""
-
-
-class Erasure(Struct, frozen=True, gc=False):
-    """A subscriber of whom nothing is to be left."""
-
-    subscriber_id: str
-
-
-class Lane(Struct, gc=False):
-    """One source's queue: the records that wait, the decoded one at its head, and how far it was queued and applied."""
-
-    source: int
-    topic: str
-    waiting: deque[Logged]
-    queued: int = 0
-    applied: int = 0
-    clock_ms: int = 0
-    events: int = 0
-    head: Event | DeadLetter | Erasure | None = None
-    head_offset: int = 0
 
 
 class Counts:
@@ -148,7 +103,9 @@ class Slot(Counts):
         self._serves_until_ms = 0
         self.subscribers = Subscribers(self._serving.at(0)[0], open_max)
         self.lanes = {
-            source: Lane(source, topic, deque()) for topic in _TOPICS for source in (source_number(topic, partition),)
+            source: Lane(source, topic, partition, deque())
+            for topic in _TOPICS
+            for source in (source_number(topic, partition),)
         }
         self._application = application
         self._heads: list[tuple[int, int]] = []
@@ -183,13 +140,16 @@ class Slot(Counts):
         for source, position in stands.positions.items():
             lane = self.lanes[source]
             lane.queued = lane.applied = position
+            lane.newest_ms = stands.newest_ms.get(source, 0)
 
     def rewind(self) -> None:
         """Forget what was queued and not applied; what was applied has to be written."""
         super().rewind()
         self._heads.clear()
         for source, lane in self.lanes.items():
-            self.lanes[source] = Lane(source, lane.topic, deque(), queued=lane.applied, applied=lane.applied)
+            self.lanes[source] = Lane(
+                source, lane.topic, lane.partition, deque(), lane.applied, lane.applied, newest_ms=lane.newest_ms
+            )
 
     def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
         """Queue a run that begins where the reader stood at `start`.
@@ -218,8 +178,9 @@ class Slot(Counts):
             self._serve(self.stream_ms)
         heads, lanes, subscribers = self._heads, self.lanes, self.subscribers
         wakes, done, records, bad = subscribers.wakes, 0, 0, 0
-        if any(lane.head is None and source not in ended for source, lane in lanes.items()):
-            return 0
+        for source, lane in lanes.items():
+            if lane.head is None and (source not in ended or (lane.waiting and not self._draw(lane, is_ended=True))):
+                return 0
         while heads and done < limit:
             lane = lanes[heads[0][1]]
             item = lane.head
@@ -233,6 +194,7 @@ class Slot(Counts):
                         if self.stream_ms < at_ms:
                             break  # More have to wake first.
                 lane.events += 1
+                lane.newest_ms = max(lane.newest_ms, at_ms)
                 self.bad_run = 0
                 effects = subscribers.give(item.body.subscriber_id, item)
                 if effects:
@@ -250,7 +212,7 @@ class Slot(Counts):
             lane.head = None
             records += 1
             done += 1
-            if not self._draw(lane, replace=True) and lane.source not in ended:
+            if not self._draw(lane, is_ended=lane.source in ended, replace=True) and lane.source not in ended:
                 break  # What comes next of it may be older than what the others have.
         self._judge(records, bad)
         self._moved = self._moved or done > 0
@@ -282,7 +244,9 @@ class Slot(Counts):
             if lane.events:
                 self._count(f"events:{lane.topic}", lane.events)
                 lane.events = 0
-        mark = Mark(MARK_VERSION, self._application, positions, self.stream_ms, dict(sorted(self.counters.items())))
+        newest_ms = {source: lane.newest_ms for source, lane in self.lanes.items() if lane.newest_ms}
+        counters = dict(sorted(self.counters.items()))
+        mark = Mark(MARK_VERSION, self._application, positions, self.stream_ms, counters, newest_ms)
         return Changes(states, (MARK_KEY, _encode(mark)), list(self._outputs), positions)
 
     def written(self) -> None:
@@ -292,23 +256,12 @@ class Slot(Counts):
         self._outputs.clear()
         self._moved = False
 
-    def _draw(self, lane: Lane, *, replace: bool = False) -> bool:
+    def _draw(self, lane: Lane, *, is_ended: bool = False, replace: bool = False) -> bool:
         """Decode the next record of a lane to its head, if there is one; without a time it has the last one's."""
-        if not lane.waiting:
+        if not lane.draw(is_ended=is_ended):
             if replace:
                 heappop(self._heads)
             return False
-        raw = lane.waiting.popleft()
-        if raw.value is None and lane.topic == _ERASING and (erased := _subscriber(raw.key or b"")):
-            lane.head = Erasure(erased[0].decode())
-        else:
-            record = Record(lane.topic, self.partition, raw.offset, raw.value or b"", raw.timestamp)
-            lane.head = item = decode(record)
-            if isinstance(item, Event):
-                lane.clock_ms = item.at_ms
-            else:
-                lane.head = msgspec.structs.replace(item, key=raw.key, redrives=redrives_of(raw.headers))
-        lane.head_offset = raw.offset
         if replace:
             heapreplace(self._heads, (lane.clock_ms, lane.source))
         else:

@@ -24,7 +24,8 @@ from streams.core.outputs import ExampleMessage, Outgoing, outgoing, redrives_of
 from streams.core.promotions import Promotion
 from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
-from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Counts, Logged
+from streams.kafka.lanes import Logged
+from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Counts
 from streams.runners.label_queue import FEATURE_MAX, Refusal, Waiting
 from streams.runners.learners import TrainerError
 from streams.runners.subscribers import Packed

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from streams.kafka.slot import Changes, Logged
+from streams.kafka.lanes import Logged
+from streams.kafka.slot import Changes
 from streams.runners.subscribers import Packed
 
 

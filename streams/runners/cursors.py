@@ -5,10 +5,10 @@ same as sorting by the *latest* time that a source has reached so far (an event 
 the one before it), so this is the key given to each record here; it only ever grows.
 
 A single record dated years ahead would raise that key for good, hold its source back to the end and make all
-that follow late.  So a record that leaps ahead is checked against the ones after it: see `is_stray`.
+that follow late.  So a record that leaps ahead is checked against the ones after it: see `core/strays.py`.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,17 +17,14 @@ from msgspec import Meta, Struct
 
 from streams.core.effects import DeadLetter, DeadLetterReason
 from streams.core.events import INPUTS, PARTITIONS_MAX, Event, Notice, Record
-from streams.core.state import DAY_MS
+from streams.core.strays import LEAP_MS, LOOK_AHEAD, WHY_STRAY, is_stray
 from streams.errors import InputError
 from streams.runners.lines import BLOCK_BYTES, KEPT_BYTES, LINE_BYTES_MAX, Block, Lines
 from streams.store.batch import NO_TIME_MS, Position
 
-LEAP_DAYS: Final = 60
-LOOK_AHEAD: Final = 8
 ENVELOPE_TOPIC: Final = "-"
 """The topic of a dead letter whose line does not say which topic it belongs to."""
 
-_LEAP_MS: Final = LEAP_DAYS * DAY_MS
 _TOPICS: Final = tuple(INPUTS)
 
 Item = Event | Notice | DeadLetter
@@ -47,27 +44,6 @@ _ENVELOPE_REASONS: Final[tuple[tuple[str, DeadLetterReason, str], ...]] = (
     ("unknown field", "unknown_field", 'the line has a field beside "topic" and "value"'),
     ("of length", "out_of_range", "the topic's name is empty or too long"),
 )
-
-
-def is_stray(at_ms: int, max_ms: int, ahead_ms: Sequence[int]) -> bool:
-    """Say whether a time is a slip: far ahead of all before it, while most of those after it go back.
-
-    `max_ms` is the latest time before it (`NO_TIME_MS` for the first event, which is then compared
-    with the earliest one after it), `ahead_ms` the times of the next few events, in order; all in ms.  A gap in
-    the data is no slip, since the events after it stay there; nor is the last event of a source, since nothing
-    speaks against it.
-
-    >>> day = 86_400_000
-    >>> is_stray(9_000 * day, 10 * day, [11 * day, 12 * day])
-    True
-    >>> is_stray(100 * day, 10 * day, [101 * day, 12 * day, 102 * day]), is_stray(9_000 * day, 10 * day, [])
-    (False, False)
-    """
-    before_ms = max_ms if max_ms != NO_TIME_MS else min(ahead_ms, default=at_ms)
-    if at_ms - before_ms <= _LEAP_MS:
-        return False
-    back = sum(later_ms - before_ms < at_ms - later_ms for later_ms in ahead_ms)
-    return 2 * back > len(ahead_ms)
 
 
 class Cursor:
@@ -149,7 +125,8 @@ class Cursor:
             if isinstance(item, Event):
                 at_ms = item.at_ms
                 if at_ms > max_ms:
-                    if at_ms - max_ms > _LEAP_MS and is_stray(at_ms, max_ms, self._times_after(index, lines)):
+                    before_ms = None if max_ms == NO_TIME_MS else max_ms
+                    if at_ms - max_ms > LEAP_MS and is_stray(at_ms, before_ms, self._times_after(index, lines)):
                         items[index] = self._stray(item, lines[item.offset - first_offset])
                     else:
                         max_ms = at_ms
@@ -223,7 +200,7 @@ class Cursor:
             self._partition,
             event.offset,
             "future_time",
-            f"event_time is more than {LEAP_DAYS} days ahead of the events before it, and those after it go back",
+            WHY_STRAY,
             line,
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafka comes without types
 
+from streams.core.outputs import rfc3339
 from streams.kafka.partitioning import partition_of
 from tests.kafka.broker import Broker
 from tests.kafka.workers import (
@@ -136,3 +137,27 @@ def test_late_and_repeated_events_are_counted_and_impossible_times_are_dead_lett
     slots = asyncio.run(folded(broker.address, prefix))
     for name in ("late", "repeated", "dead:future_time", "dead:bad_time"):
         assert left.counted.get(name, 0) == sum(slot.counters.get(name, 0) for slot in slots)
+
+
+def test_a_record_of_a_backlog_that_leaps_a_year_ahead_moves_nobodys_time(
+    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+) -> None:
+    """It lies in the past when it is received, so only its neighbours tell that it is a slip."""
+    records = readable(fed)
+    slips: list[Fed] = []
+    for partition in range(PARTITIONS):
+        own = [r for r in records if r.topic == "top-ups" and partition_of(r.key, PARTITIONS) == partition]
+        middle = own[len(own) // 2]
+        slip = again(middle, f"slip-{partition}", timedelta(days=365))
+        records.insert(records.index(middle) + 1, slip)
+        slips.append(slip)
+    asyncio.run(prepare(broker.address, prefix))
+    asyncio.run(send(broker.address, prefix, records))
+    with Worker(broker.address, prefix, tmp_path) as worker:
+        left = wait_until_applied(broker.address, prefix, len(records))
+        assert worker.stop() == 0
+    assert left.counted["dead:future_time"] == len(slips)
+    assert left.counted.get("late", 0) == 0
+    newest = max(map(time_of, readable(fed)))
+    assert rfc3339(max(mark.stream_ms for mark in left.marks.values()))[:19] == newest[:19]
+    assert_exact(broker.address, prefix, left, len(records))
