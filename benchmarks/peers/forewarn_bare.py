@@ -44,6 +44,11 @@ class Counting(Slot):
     def _packed(self) -> dict[bytes, bytes]:
         return self.subscribers  # type: ignore[return-value]  # as above
 
+    @property
+    def changed(self) -> int:
+        """How many pairs a write would have in it."""
+        return len(self._changed)
+
     def rewind(self) -> None:
         """Forget what was queued and not applied."""
         lane = self.lanes[self.partition]

@@ -31,13 +31,13 @@ from tests.kafka.workers import (
 
 REFUSES_NEWER_TOP_UPS = """
 import re
-from streams.kafka import slot
-decode, newer = slot.decode, re.compile(b'"event_time":"2024-02-2[6-9]')
+from streams.kafka import lanes
+decode, newer = lanes.decode, re.compile(b'"event_time":"2024-02-2[6-9]')
 def of_an_older_release(record):
     if record.topic == "top-ups" and newer.search(record.value):
-        return slot.DeadLetter(record.topic, record.partition, record.offset, "unknown_field", "", record.value)
+        return lanes.DeadLetter(record.topic, record.partition, record.offset, "unknown_field", "", record.value)
     return decode(record)
-slot.decode = of_an_older_release
+lanes.decode = of_an_older_release
 """
 DIES_IN_THE_THIRD_TRANSACTION = """
 import os
