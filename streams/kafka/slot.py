@@ -119,7 +119,7 @@ class Slot(Counts):
 
     @property
     def changed(self) -> int:
-        """How many states a write would have in it."""
+        """How many states a write has to look at."""
         return len(self.subscribers.changed)
 
     def restore(self, states: Packed) -> None:

@@ -109,8 +109,8 @@ class Training(Counts):
 
     @property
     def changed(self) -> int:
-        """How many states a write would have in it, as far as it matters: the trainer is one."""
-        return 1
+        """How many states a write has to look at: the trainer, and each example that waits."""
+        return 1 + self.trainer.counts.waiting
 
     def restore(self, states: Packed) -> None:
         """Take in what was written: the mark, what waits, the remembered ids.

@@ -37,7 +37,7 @@ class Work(Protocol):
 
     @property
     def changed(self) -> int:
-        """How many states a write would have in it."""
+        """How many states a write has to look at."""
 
     def restore(self, states: Packed) -> None:
         """Take over what was written, by its keys.

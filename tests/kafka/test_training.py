@@ -261,6 +261,7 @@ def test_an_example_that_comes_again_while_it_waits_and_is_forgotten_is_kept_twi
     made, written = Training(0, APPLICATION, lambda: fresh(small)), Kept()
     run(made, raw([log[0], log[1], log[0]]), written)
     assert made.trainer.counts.waiting == 3
+    assert made.changed == 1 + 3
     assert restored(written.states, APPLICATION).trainer.snapshot() == made.trainer.snapshot()
 
 
