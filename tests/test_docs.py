@@ -270,6 +270,24 @@ def test_a_figure_in_the_readme_is_what_its_command_last_measured(row: list[str]
     assert abs(shown - value) <= max(0.51 * 10.0**-decimals, 0.01 * value if not decimals else 0.0), (figure, value)
 
 
+def test_the_table_of_how_workers_grow_is_what_was_last_measured() -> None:
+    cases: dict[str, Any] = json.loads(text_of(RESULTS / "workers.json"))["cases"]
+    shown = {}
+    for row in rows(ROOT / "docs/benchmarks.md"):
+        counts = re.fullmatch(r"([\d,]+)( on disk)? \| (\d+) \| (\d+)", " | ".join(row[:3]))
+        if counts is not None and len(row) == 6:
+            subscribers, on_disk, partitions, workers = counts.groups()
+            shown[f"{subscribers.replace(',', '')}x{partitions}x{workers}{on_disk or ''}"] = row[3:]
+    assert shown == {
+        name: [
+            f"{case['events_per_s']:,.0f}",
+            f"{case['cpu_s_per_million']:.1f}",
+            ", ".join(f"{peak / 1e9:.1f}" for peak in case["peak_bytes_by_worker"]),
+        ]
+        for name, case in cases.items()
+    }
+
+
 def test_the_readme_has_the_figures_of_speed_and_of_quality() -> None:
     files = " ".join(row[2] for row in figures())
     assert all(name in files for name in ("step.json", "ceiling.json", "learning.json"))
