@@ -63,7 +63,6 @@ THEMES: Final = (
             ),
             Feature("top_up_habit", "log per 30 days", "log(1 + top-ups that the usual gap makes in 30 days)"),
             Feature("top_up_experience", "share", "top-up days / (top-up days + 3)"),
-            Feature("top_ups_trend_7d", "-1..1", "top-ups of the last 7 days against the 7 before"),
             Feature("top_ups_trend_14d", "-1..1", "top-ups of the last 14 days against the 14 before"),
             Feature("top_ups_trend_30d", "-1..1", "top-ups of the last 30 days against the 30 before"),
         ),
@@ -73,11 +72,10 @@ THEMES: Final = (
         value,
         (
             Feature(
-                "amount_trend_7d",
+                "amount_trend_14d",
                 "-1..1",
-                "amount of the last 7 days against the 7 before, smoothed by one usual top-up",
+                "amount of the last 14 days against the 14 before, smoothed by one usual top-up",
             ),
-            Feature("amount_trend_14d", "-1..1", "amount of the last 14 days against the 14 before"),
             Feature("amount_trend_30d", "-1..1", "amount of the last 30 days against the 30 before"),
             Feature("top_up_size", "-1..1", "mean top-up of the last 30 days against the lifetime mean"),
             Feature(
@@ -103,16 +101,24 @@ THEMES: Final = (
                 "nats",
                 "days without activity beyond one, times -log(1 - lifetime share of active days), at most 8",
             ),
+            Feature("usage_surprise_and_prepaid", "nats", "usage_surprise, if the plan is prepaid"),
             Feature(
                 "voice_trend_7d",
                 "-1..1",
                 "answered seconds of the last 7 days against the 7 before, smoothed by 10 minutes",
             ),
             Feature("voice_trend_14d", "-1..1", "answered seconds of the last 14 days against the 14 before"),
+            Feature("voice_trend_and_youth", "-1..1", "voice_trend_14d, if the segment is youth"),
             Feature("calls_over_habit", "-1..1", "answered calls a day in 14 days against the lifetime mean"),
+            Feature("calls_fall", "0..1", "how far calls_over_habit is below 0: a fall tells more than a rise"),
             Feature("active_share", "share", "days with activity of the last 14 (of the days known, while fewer)"),
             Feature("active_share_over_habit", "share", "active_share less the lifetime share"),
             Feature("calls_per_day", "log per day", "log(1 + answered calls a day in 30 days)"),
+            Feature(
+                "calls_seldom",
+                "0..1",
+                "(1 + answered calls a day in 30 days) to the power of -4: 1 for who calls nobody",
+            ),
             Feature(
                 "data_trend_7d",
                 "doublings",
@@ -123,6 +129,7 @@ THEMES: Final = (
                 "doublings",
                 "mean daily data of the last 14 days against the lifetime mean, in doublings",
             ),
+            Feature("data_over_habit_and_youth", "doublings", "data_over_habit, if the segment is youth"),
         ),
     ),
     Theme(
@@ -212,12 +219,6 @@ THEMES: Final = (
                 "own gaps",
                 "top-up lateness in own gaps (at most 4) x fall of voice_trend_14d",
             ),
-            Feature(
-                "overdue_and_less_money",
-                "own gaps",
-                "top-up lateness in own gaps (at most 4) x fall of amount_trend_30d",
-            ),
-            Feature("usage_fall_and_less_money", "-1..1", "fall of voice_trend_14d x fall of amount_trend_30d"),
             Feature("overdue_while_new", "own gaps", "top-up lateness in own gaps (at most 4) / (1 + days known / 90)"),
         ),
     ),

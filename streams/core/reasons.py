@@ -24,9 +24,8 @@ CODES: Final = {
     "tenure": "customer_profile", "fading": "several_signs", "market": "competitor_offer",
 }  # fmt: skip
 CODES_BY_FEATURE: Final = {
-    "top_ups_trend_7d": "topup_frequency_down", "top_ups_trend_14d": "topup_frequency_down",
-    "top_ups_trend_30d": "topup_frequency_down", "value_fall": "value_loss",
-    "setup_failure_ratio": "setup_failures_up", "complaint_open": "complaint_open",
+    "top_ups_trend_14d": "topup_frequency_down", "top_ups_trend_30d": "topup_frequency_down",
+    "value_fall": "value_loss", "setup_failure_ratio": "setup_failures_up", "complaint_open": "complaint_open",
     "complaint_open_age": "complaint_open", "complaint_open_and_drops": "complaint_open",
     "complaint_overdue": "complaint_unresolved_sla", "complaint_overdue_and_drops": "complaint_unresolved_sla",
     "complaint_repeated": "complaint_repeat", "complaint_rate": "complaint_repeat",

@@ -48,9 +48,9 @@ def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
     """Compute the rhythm theme: top-ups against the subscriber's own habit; zeros for who never topped up."""
     days = f.top_up_days_total
     if not days:
-        return (0.0,) * 9
-    age_days, silent_days, n7, n14, n30 = m.age_days, m.silent_days, m.top_ups_7, m.top_ups_14, m.top_ups_30
-    n7_before, n14_before, n30_before = m.top_ups_7_before, m.top_ups_14_before, m.top_ups_30_before
+        return (0.0,) * 8
+    age_days, silent_days, n14, n30 = m.age_days, m.silent_days, m.top_ups_14, m.top_ups_30
+    n14_before, n30_before = m.top_ups_14_before, m.top_ups_30_before
     surprise = days * log((age_days + 30.0) / (age_days - silent_days + 30.0))
     return (
         log1p(silent_days),
@@ -59,7 +59,6 @@ def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
         surprise if surprise < SURPRISE_MAX else SURPRISE_MAX,
         log1p(30.0 / m.gap_days),
         days / (days + 3.0),
-        (n7 - n7_before) / (n7 + n7_before + 2.0),
         (n14 - n14_before) / (n14 + n14_before + 2.0),
         (n30 - n30_before) / (n30 + n30_before + 2.0),
     )
@@ -67,10 +66,9 @@ def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
 
 def value(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
     """Compute the value theme: money now against before, and the fall from a band to a lower one."""
-    usual, m7, m14, m30 = usual_minor(f), m.minor_7, m.minor_14, m.minor_30
-    m7_before, m14_before, m30_before = m.minor_7_before, m.minor_14_before, m.minor_30_before
+    usual, m14, m30 = usual_minor(f), m.minor_14, m.minor_30
+    m14_before, m30_before = m.minor_14_before, m.minor_30_before
     return (
-        (m7 - m7_before) / (m7 + m7_before + usual + usual),
         (m14 - m14_before) / (m14 + m14_before + usual + usual),
         (m30 - m30_before) / (m30 + m30_before + usual + usual),
         change(m30 / m.top_ups_30, usual, 1.0) if m.top_ups_30 else 0.0,
@@ -83,7 +81,7 @@ def value(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG0
 def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     """Compute the usage theme: how much the line is used, against its own past; zeros where no usage is reported."""
     if not f.usage_day:
-        return (0.0,) * 10
+        return (0.0,) * 15
     span_days = f.usage_day - f.first_usage_day + 1
     days, days_30 = (14, 30 if span_days > 30 else span_days) if span_days > 14 else (span_days, span_days)
     idle_ms = at_ms - f.last_active_ms
@@ -96,17 +94,31 @@ def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     active = m.active_14 / days
     v7, v7_before, v14, v14_before = m.voice_7, m.voice_7_before, m.voice_14, m.voice_14_before
     data_7, data_7_before = m.data_7, m.data_7_before
+    if surprise > SURPRISE_MAX:
+        surprise = SURPRISE_MAX
+    voice_trend = (v14 - v14_before) / (v14 + v14_before + 1200.0)
+    calls_over_habit = change(m.answered_14 / days, f.answered_total / span_days, 0.2)
+    calls = m.answered_30 / days_30
+    seldom = 1.0 / (1.0 + calls)
+    data_over_habit = (data_7 + data_7_before) / days / 8.0 - f.data_level_total / span_days / 8.0
+    profile = f.profile
+    is_youth = profile is not None and profile.segment == YOUTH
     return (
         log1p(idle_days),
-        surprise if surprise < SURPRISE_MAX else SURPRISE_MAX,
+        surprise,
+        surprise if profile is not None and profile.payment == PREPAID else 0.0,
         (v7 - v7_before) / (v7 + v7_before + 1200.0),
-        (v14 - v14_before) / (v14 + v14_before + 1200.0),
-        change(m.answered_14 / days, f.answered_total / span_days, 0.2),
+        voice_trend,
+        voice_trend if is_youth else 0.0,
+        calls_over_habit,
+        -calls_over_habit if calls_over_habit < 0.0 else 0.0,
         active,
         active - known_days / span_days,
-        log1p(m.answered_30 / days_30),
+        log1p(calls),
+        seldom * seldom * seldom * seldom,
         (data_7 - data_7_before) / 56.0,
-        (data_7 + data_7_before) / days / 8.0 - f.data_level_total / span_days / 8.0,
+        data_over_habit,
+        data_over_habit if is_youth else 0.0,
     )
 
 
@@ -196,12 +208,8 @@ def tenure(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
 def fading(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
     """Compute the fading theme: signs of going that mean more together than alone."""
     late = (m.overdue if m.overdue < 4.0 else 4.0) if f.top_ups_total else 0.0
-    fall = poorer = 0.0
-    if m.voice_14 < m.voice_14_before:
-        fall = -change(m.voice_14, m.voice_14_before, 600.0)
-    if m.minor_30 < m.minor_30_before:
-        poorer = -change(m.minor_30, m.minor_30_before, usual_minor(f))
-    return (late * fall, late * poorer, fall * poorer, late / (1.0 + m.age_days / NEW_DAYS))
+    fall = -change(m.voice_14, m.voice_14_before, 600.0) if m.voice_14 < m.voice_14_before else 0.0
+    return (late * fall, late / (1.0 + m.age_days / NEW_DAYS))
 
 
 def market(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:

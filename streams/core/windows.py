@@ -35,14 +35,10 @@ class Measures(Struct, gc=False):
     silent_days: float
     gap_days: float
     overdue: float
-    top_ups_7: int
-    top_ups_7_before: int
     top_ups_14: int
     top_ups_14_before: int
     top_ups_30: int
     top_ups_30_before: int
-    minor_7: int
-    minor_7_before: int
     minor_14: int
     minor_14_before: int
     minor_30: int
@@ -74,7 +70,7 @@ class Measures(Struct, gc=False):
 def measure(f: Facts, at_ms: int, bands: tuple[int, int], signals: Signals = NO_SIGNALS) -> Measures:
     """Return the window sums of the facts seen from `at_ms`; `bands` are where the mid and high value band begin."""
     day = at_ms // DAY_MS
-    n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed = _top_up_windows(f.top_ups, day)
+    n14, n14b, n30, n30b, m14, m14b, m30, m30b, failed = _top_up_windows(f.top_ups, day)
     drops_7, drops_30, unset_30 = _failed_call_windows(f.failed_calls, day)
     v7, v7b, v14b, v30, a7, a14, a30, active, d7, d7b = _usage_windows(f, day) if f.usage_day else _NO_USAGE
     age_ms = at_ms - f.first_ms
@@ -90,7 +86,7 @@ def measure(f: Facts, at_ms: int, bands: tuple[int, int], signals: Signals = NO_
     now_minor, before_minor = float(m30 + fee), float(m30b + fee)
     return Measures(
         day, age_days, silent_days, gap_days, silent_days / gap_days,
-        n7, n7b, n14, n14b, n30, n30b, m7, m7b, m14, m14b, m30, m30b, failed,
+        n14, n14b, n30, n30b, m14, m14b, m30, m30b, failed,
         v7, v7b, v7 + v7b, v14b, v30, a7, a14, a30, active, d7, d7b, drops_7, drops_30, unset_30,
         now_minor, before_minor, band_of(now_minor, bands), band_of(before_minor, bands), since, overdue,
         UNSEEN if signals is NO_SIGNALS else signals.seen(profile, at_ms),
@@ -147,16 +143,13 @@ def _usage_windows(f: Facts, day: int) -> tuple[int, ...]:
 
 def _top_up_windows(rows: "array[int]", day: int) -> tuple[int, ...]:
     """Sum top-ups over the windows: their number, their amount, and the failed ones of 30 days."""
-    n7 = n14 = n28 = n30 = n60 = minor7 = minor14 = minor28 = minor30 = minor60 = failed30 = 0
+    n14 = n28 = n30 = n60 = minor14 = minor28 = minor30 = minor60 = failed30 = 0
     numbers = iter(rows)
     for row_day, n, minor, failed in zip(numbers, numbers, numbers, numbers, strict=True):
         age = day - row_day
         if age <= 30:
             failed30 += failed
-            if age <= 7:
-                n7 += n
-                minor7 += minor
-            elif age <= 14:
+            if age <= 14:
                 n14 += n
                 minor14 += minor
             elif age <= 28:
@@ -168,11 +161,7 @@ def _top_up_windows(rows: "array[int]", day: int) -> tuple[int, ...]:
         elif age <= 60:
             n60 += n
             minor60 += minor
-    last_14, minor_14 = n7 + n14, minor7 + minor14
-    return (
-        n7, n14, last_14, n28, last_14 + n28 + n30, n60,
-        minor7, minor14, minor_14, minor28, minor_14 + minor28 + minor30, minor60, failed30,
-    )  # fmt: skip
+    return (n14, n28, n14 + n28 + n30, n60, minor14, minor28, minor14 + minor28 + minor30, minor60, failed30)
 
 
 def _failed_call_windows(rows: "array[int]", day: int) -> tuple[int, int, int]:

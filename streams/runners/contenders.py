@@ -28,11 +28,12 @@ CROSSES: Final = (
     "contract_ending_and_usage_fall",
     "failed_top_up_and_overdue",
     "overdue_and_usage_fall",
-    "overdue_and_less_money",
-    "usage_fall_and_less_money",
     "competitor_offer_and_contract_ending",
     "competitor_offer_and_overdue",
     "school_out_and_usage_fall",
+    "usage_surprise_and_prepaid",
+    "voice_trend_and_youth",
+    "data_over_habit_and_youth",
 )
 """Features that are the product of two others, or of one and a condition."""
 DROPS: Final = tuple(name for name in NAMES if name.startswith("drop") or name.endswith("_and_drops"))

@@ -10,7 +10,7 @@ Every operation is elementwise or adds rows in their order, and sums over featur
 give the same bits wherever they are learned.
 """
 
-from math import exp, fsum, log
+from math import exp, fsum, log, sqrt
 from typing import Final
 
 import numpy as np
@@ -64,9 +64,9 @@ class DynamicModel:
         information = chance * (1.0 - chance) * max(weight, 0.0)
         gain = 1.0 / (1.0 + information * _dot(reach, z))
         if information:
-            # Written so that both halves of the matrix stay the same to the last bit.
-            np.multiply.outer(reach, reach, out=self._room)
-            self._room *= information * gain
+            # A product of one vector with itself, so that both halves of the matrix stay the same to the last bit.
+            part = reach * sqrt(information * gain)
+            np.multiply(part[:, None], part, out=self._room)
             self._covariance -= self._room
         self._weights = self._weights + reach * (gain * weight * (label - chance))
 

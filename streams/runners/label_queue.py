@@ -51,8 +51,8 @@ class TrainerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     learn_at: LearnAt | dict[LabelKind, LearnAt] = "close"
     takes_provisional: bool = True
     patience_ms: Annotated[int, Meta(ge=0)] = 0
-    prior_variance: Annotated[float, Meta(gt=0.0, le=10.0)] = 0.01
-    drift_per_day: Annotated[float, Meta(ge=0.0, le=1.0)] = 3e-6
+    prior_variance: Annotated[float, Meta(gt=0.0, le=10.0)] = 0.02
+    drift_per_day: Annotated[float, Meta(ge=0.0, le=1.0)] = 1e-6
     step: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.01
     step_max: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.3
     base_rate: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.02

@@ -127,12 +127,10 @@ def windows(h: History, at_ms: int, bands: tuple[int, int]) -> dict[str, float]:
     opened = [ms(t.creation_date) for t in h.tickets.values() if h.is_open(t)]
     return {
         "day": today, "age_days": age, "silent_days": silent, "gap_days": gap, "overdue": silent / gap,
-        "top_ups_7": len(made(h.top_ups, 0, 7)), "top_ups_7_before": len(made(h.top_ups, 8, 14)),
         "top_ups_14": len(made(h.top_ups, 0, 14)), "top_ups_14_before": len(made(h.top_ups, 15, 28)),
         "top_ups_30": len(made(h.top_ups, 0, 30)), "top_ups_30_before": len(made(h.top_ups, 31, 60)),
-        "minor_7": money(0, 7), "minor_7_before": money(8, 14), "minor_14": money(0, 14),
-        "minor_14_before": money(15, 28), "minor_30": money(0, 30), "minor_30_before": money(31, 60),
-        "failed_30": len(made(h.failed, 0, 30)),
+        "minor_14": money(0, 14), "minor_14_before": money(15, 28), "minor_30": money(0, 30),
+        "minor_30_before": money(31, 60), "failed_30": len(made(h.failed, 0, 30)),
         "voice_7": told(0, 0, 7), "voice_7_before": told(0, 8, 14), "voice_14": told(0, 0, 14),
         "voice_14_before": told(0, 15, 28), "voice_30": told(0, 0, 30),
         "answered_7": told(1, 0, 7), "answered_14": told(1, 0, 14), "answered_30": told(1, 0, 30),
@@ -176,11 +174,8 @@ def features(h: History, at_ms: int, bands: tuple[int, int], market: Sequence[Ma
         "monthly_fee": log1p(h.profile.monthly_fee_minor / 1000) if h.profile else 0.0,
     }
     late = min(w["overdue"], 4.0) if h.top_ups else 0.0
-    poorer = max(0.0, -found["amount_trend_30d"])
     found |= {
         "overdue_and_usage_fall": late * voice_fall,
-        "overdue_and_less_money": late * poorer,
-        "usage_fall_and_less_money": voice_fall * poorer,
         "overdue_while_new": late / (1 + w["age_days"] / 90),
     }
     return found | _market_features(h, at_ms, market, (found["contract_ending"], late, voice_fall))
@@ -188,7 +183,7 @@ def features(h: History, at_ms: int, bands: tuple[int, int], market: Sequence[Ma
 
 RHYTHM = (
     "top_up_silence", "top_up_overdue", "top_up_silence_share", "top_up_surprise",
-    "top_up_habit", "top_up_experience", "top_ups_trend_7d", "top_ups_trend_14d", "top_ups_trend_30d",
+    "top_up_habit", "top_up_experience", "top_ups_trend_14d", "top_ups_trend_30d",
 )  # fmt: skip
 
 
@@ -196,7 +191,7 @@ def _top_up_features(h: History, w: dict[str, float]) -> dict[str, float]:
     usual = sum(b.amount_minor for b in h.top_ups) / len(h.top_ups) + 1 if h.top_ups else 100.0
     size = w["minor_30"] / w["top_ups_30"] if w["top_ups_30"] else usual
     fell = (w["band_before"], w["band"]) == (2, 0) and w["age_days"] > 60
-    found = {f"amount_trend_{n}d": against(w[f"minor_{n}"], w[f"minor_{n}_before"], usual) for n in (7, 14, 30)}
+    found = {f"amount_trend_{n}d": against(w[f"minor_{n}"], w[f"minor_{n}_before"], usual) for n in (14, 30)}
     found |= {
         "top_up_size": against(size, usual, 1),
         "revenue_30d": log1p(w["revenue_30"] / 1000),
@@ -207,7 +202,7 @@ def _top_up_features(h: History, w: dict[str, float]) -> dict[str, float]:
         return found | dict.fromkeys(RHYTHM, 0.0)
     days = len({at(b) // DAY for b in h.top_ups})
     until_last = w["age_days"] - w["silent_days"]
-    found |= {f"top_ups_trend_{n}d": against(w[f"top_ups_{n}"], w[f"top_ups_{n}_before"], 1) for n in (7, 14, 30)}
+    found |= {f"top_ups_trend_{n}d": against(w[f"top_ups_{n}"], w[f"top_ups_{n}_before"], 1) for n in (14, 30)}
     return found | {
         "top_up_silence": log1p(w["silent_days"]),
         "top_up_overdue": log1p(w["overdue"]),
@@ -222,6 +217,8 @@ def _usage_features(h: History, w: dict[str, float], at_ms: int) -> dict[str, fl
     names = (
         "usage_silence", "voice_trend_7d", "voice_trend_14d", "calls_over_habit", "active_share",
         "active_share_over_habit", "calls_per_day", "usage_surprise", "data_trend_7d", "data_over_habit",
+        "usage_surprise_and_prepaid", "voice_trend_and_youth", "calls_fall", "calls_seldom",
+        "data_over_habit_and_youth",
     )  # fmt: skip
     if not h.usage_days:
         return dict.fromkeys(names, 0.0)
@@ -231,7 +228,7 @@ def _usage_features(h: History, w: dict[str, float], at_ms: int) -> dict[str, fl
     calls = sum(h.told(day)[1] for day in h.usage_days)
     idle, habit = (at_ms - last) / DAY, min(len(active) / (span + 1), 0.985)
     doublings = sum(h.told(day)[2] for day in h.usage_days) / 8
-    return {
+    found = {
         "usage_surprise": min(8.0, max(idle - 1, 0.0) * -log(1 - habit)),
         "data_trend_7d": (w["data_7"] - w["data_7_before"]) / 8 / 7,
         "data_over_habit": (w["data_7"] + w["data_7_before"]) / 8 / min(span, 14) - doublings / span,
@@ -242,6 +239,15 @@ def _usage_features(h: History, w: dict[str, float], at_ms: int) -> dict[str, fl
         "active_share": w["active_14"] / min(span, 14),
         "active_share_over_habit": w["active_14"] / min(span, 14) - len(active) / span,
         "calls_per_day": log1p(w["answered_30"] / min(span, 30)),
+    }
+    is_prepaid = h.profile is not None and h.profile.payment_type == "prepaid"
+    is_youth = h.profile is not None and h.profile.segment == "youth"
+    return found | {
+        "usage_surprise_and_prepaid": found["usage_surprise"] * is_prepaid,
+        "voice_trend_and_youth": found["voice_trend_14d"] * is_youth,
+        "data_over_habit_and_youth": found["data_over_habit"] * is_youth,
+        "calls_fall": max(0.0, -found["calls_over_habit"]),
+        "calls_seldom": exp(-4 * found["calls_per_day"]),
     }
 
 

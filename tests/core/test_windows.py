@@ -29,22 +29,19 @@ def test_every_window_equals_the_sum_over_the_events_of_its_days(story: Story, w
     assert {name: getattr(measured, name) for name in expected} == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("age_days", "windows"),
-    [
-        (0, {7, 14, 30}), (7, {7, 14, 30}), (8, {14, 30}), (14, {14, 30}), (15, {30}), (30, {30}), (31, set()),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("age_days", "windows"), [(0, {14, 30}), (14, {14, 30}), (15, {30}), (30, {30}), (31, set())])
 def test_a_top_up_counts_in_the_windows_that_reach_its_day(age_days: int, windows: set[int]) -> None:
     measured = measure(facts_of(top_up(at(0))), at(age_days), BANDS)
-    assert {n for n in (7, 14, 30) if getattr(measured, f"top_ups_{n}")} == windows
+    assert {n for n in (14, 30) if getattr(measured, f"top_ups_{n}")} == windows
 
 
-@pytest.mark.parametrize(("age_days", "windows"), [(7, set()), (8, {7}), (14, {7}), (15, {14}), (28, {14}), (29, set()),
-                                                   (30, set()), (31, {30}), (60, {30}), (61, set())])  # fmt: skip
+@pytest.mark.parametrize(
+    ("age_days", "windows"),
+    [(14, set()), (15, {14}), (28, {14}), (29, set()), (30, set()), (31, {30}), (60, {30}), (61, set())],
+)
 def test_the_window_before_begins_where_the_window_ends(age_days: int, windows: set[int]) -> None:
     measured = measure(facts_of(top_up(at(0))), at(age_days), BANDS)
-    assert {n for n in (7, 14, 30) if getattr(measured, f"top_ups_{n}_before")} == windows
+    assert {n for n in (14, 30) if getattr(measured, f"top_ups_{n}_before")} == windows
 
 
 def test_a_usage_day_is_the_day_that_its_summary_covers_not_the_one_it_ends_on() -> None:
