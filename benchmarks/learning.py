@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from observation import FIRST_DAY, HORIZON_DAYS, History, Sample, observe, snapshot
 
 from streams.bootstrap import cold_scorer, new_trainer, read_policy_for
-from streams.core.effects import LabelledExample
+from streams.core.effects import AlertChanged, LabelledExample
 from streams.core.evaluation import average_precision, ece, top_share
 from streams.core.features import FEATURE_TABLE, NAMES, THEMES
 from streams.core.scoring import Scorer, probability, scorer_from
@@ -176,24 +176,39 @@ def segments_of(outcome: Outcome, world: World) -> dict[str, Figures]:
 
 
 def leads(lived: Lived, horizon_ms: int) -> Figures:
-    """Return how long before leaving the first alert fired that fired within the horizon before it."""
-    fired: dict[str, list[int]] = {}
+    """Return how long before leaving people were warned of, by the first alert that counts.
+
+    Either those count that fired within the horizon before it, or also those that had fired earlier and still stood
+    then (`standing`): nobody had closed what told of this leaver.
+    """
+    fired: dict[str, list[AlertChanged]] = {}
     for alert in lived.fired:
-        fired.setdefault(alert.subscriber_id, []).append(alert.at_ms)
+        fired.setdefault(alert.subscriber_id, []).append(alert)
     first_ms = min((alert.at_ms for alert in lived.fired), default=0)
     leavers = {who: at_ms for who, at_ms in lived.left_ms.items() if at_ms > first_ms > 0}
-    days = []
+    within, standing = [], []
     for who, left_ms in leavers.items():
-        ahead = [left_ms - at_ms for at_ms in fired.get(who, ()) if 0 < left_ms - at_ms <= horizon_ms]
-        if ahead:
-            days.append(max(ahead) / DAY_MS)
+        before = [alert for alert in fired.get(who, ()) if alert.at_ms < left_ms]
+        ahead = [left_ms - alert.at_ms for alert in before if left_ms - alert.at_ms <= horizon_ms]
+        stood = [
+            left_ms - a.at_ms for a in before if lived.resolved_at.get(a.alert_id, left_ms) >= left_ms - horizon_ms
+        ]
+        within += [max(ahead) / DAY_MS] if ahead else []
+        standing += [max(stood) / DAY_MS] if stood else []
     return {
         "alerts": len(lived.fired),
         "leavers": len(leavers),
-        "warned": len(days),
-        "lead_days_median": statistics.median(days) if days else None,
-        "lead_share_7_days": sum(lead >= 7.0 for lead in days) / len(days) if days else None,
+        "warned": len(within),
+        "lead_days_median": statistics.median(within) if within else None,
+        "lead_share_7_days": _share_of_a_week(within),
+        "warned_standing": len(standing),
+        "lead_days_median_standing": statistics.median(standing) if standing else None,
+        "lead_share_7_days_standing": _share_of_a_week(standing),
     }
+
+
+def _share_of_a_week(days: Sequence[float]) -> float | None:
+    return sum(lead >= 7.0 for lead in days) / len(days) if days else None
 
 
 def one_seed(given: argparse.Namespace, model_text: str, seed: int) -> Figures:
@@ -326,7 +341,8 @@ def table(seeds: Sequence[Figures]) -> Figures:
         pairs = zip(of(segment, "champion", "average_precision"), of(segment, RIVAL, "average_precision"), strict=False)
         promised[f"average_precision_over_{RIVAL}_{segment}"] = [own / other for own, other in pairs]
     promised["ece_learned"] = of("learned", "champion", "ece")
-    for name in ("lead_days_median", "lead_share_7_days"):
+    leading = ("lead_days_median", "lead_share_7_days")
+    for name in (*leading, *(f"{name}_standing" for name in leading)):
         promised[name] = [seed["alerts"][name] for seed in seeds if seed["alerts"][name] is not None]
     promised["positive_share"] = [seed["positive_share"] for seed in seeds]
     names = [contender.name for contender in CONTENDERS]

@@ -19,11 +19,15 @@ from streams.simulate.world import build_world
 
 @dataclass
 class Lived:
-    """What happened: examples with the time (ms) at which each was settled, alerts that fired, and who left when."""
+    """What happened: examples with the time (ms) at which each was settled, alerts that fired, and who left when.
+
+    `resolved_at` has by its id when (ms) an alert that had fired was resolved.
+    """
 
     examples: list[LabelledExample] = field(default_factory=list)
     settled_at: dict[str, int] = field(default_factory=dict)
     fired: list[AlertChanged] = field(default_factory=list)
+    resolved_at: dict[str, int] = field(default_factory=dict)
     left_ms: dict[str, int] = field(default_factory=dict)
     versions: int = 0
     events: int = 0
@@ -60,6 +64,8 @@ class _Life:
                 self.lived.settled_at[effect.example_id] = at_ms
             elif isinstance(effect, AlertChanged) and effect.change == "fired":
                 self.lived.fired.append(effect)
+            elif isinstance(effect, AlertChanged) and effect.change == "resolved":
+                self.lived.resolved_at[effect.alert_id] = effect.at_ms
 
     def _see(self, stream_ms: int) -> None:
         if self._market_ms <= stream_ms:
