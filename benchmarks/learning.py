@@ -1,6 +1,7 @@
 """How well the model learns beside its rivals, on a simulated operator with drift: the table of ten seeds.
 
     python benchmarks/learning.py [--seeds 10] [--subscribers 6000] [--days 300] [--ceiling-subscribers 60000]
+    python benchmarks/learning.py --paces
 
 For each seed an operator with an outage, a competitor's promotion and school breaks is lived through with the default
 policy; labels come as late as they really do.  `streams.runners.contest` then judges all contenders on its examples.
@@ -13,7 +14,8 @@ runs in the subscriber's area and for how long, whether there is an outage, what
 knows the world after the drift from the first day on, which nobody can who learns online.  It is trained on weekly
 rows of all segments and compared on the rows that both it and the contest have, which is nearly all of them.
 
-Mean and standard error are over seeds.  Paces are of one core, JSON in and out, and depend on the machine.
+Mean and standard error are over seeds.  Paces are of one core, JSON in and out, and depend on the machine; `--paces`
+measures them alone, and leaves the rest of a result as it is.
 """
 
 import argparse
@@ -393,11 +395,16 @@ def main() -> int:
     parser.add_argument("--contenders", nargs="*", default=[], help="by name; all, if none is given")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--ceiling-rows", type=Path, help="a folder: keep the ceiling's probabilities of each seed")
+    parser.add_argument("--paces", action="store_true", help="measure the paces alone")
     parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args()
     named(given.contenders)  # A wrong name is an error now and not in an hour.
     began = time.perf_counter()
     speeds = paces(given)
+    if given.paces:
+        given.out.write_text(json.dumps(json.loads(given.out.read_text()) | {"paces": speeds}, indent=2) + "\n")
+        print(json.dumps(speeds, indent=2))
+        return 0
     model_text = ceiling_of(given)
     # Spawned, not forked: a child that inherits LightGBM's threads waits for them for ever.
     numbers = range(given.first_seed, given.first_seed + given.seeds)
