@@ -1,5 +1,6 @@
 """Lines of models side by side: how they are judged, who is promoted, what is noticed; and kills change nothing."""
 
+import re
 from math import log
 from random import Random
 
@@ -18,7 +19,7 @@ from streams.runners.learners import TrainerError
 from streams.runners.lineup import HISTORY_MAX, Lineup, LineupSettings
 from streams.runners.promotion import IN_A_ROW, decide, promotion_of, resampled
 from streams.runners.trainer import Trainer
-from streams.runners.verdicts import SERVED, Figures, MatureWeek, Standing, read_standing
+from streams.runners.verdicts import SERVED, Figures, MatureWeek, OperatorNotice, Standing, read_standing
 from streams.runners.weeks import BLOCKS, HELD_MAX, PATIENCE_MS, WEEK_MS, Blocks, Weeks
 from tests.core.strategies import modest
 from tests.runners.test_trainer import NAMES, SOON, TABLE, example, run, served
@@ -341,6 +342,38 @@ def test_a_rise_of_the_served_loss_is_noticed_and_one_bad_day_is_not() -> None:
     assert notice.startswith("drift@")
     for kill_at in (41, 80, 101, 103):
         assert watched(drifting, kill_at) == watched(drifting)
+
+
+def noticed(leavers: list[int], shuffling: Random | None = None) -> tuple[Guards, list[OperatorNotice]]:
+    """Return what is said of days of two hundred examples each, of which so many left."""
+    guards, notices = Guards(), []
+    for day, count in enumerate(leavers, 40):
+        arriving = [closing(day, 0.02, label=number < count) for number in range(200)]
+        if shuffling is not None:
+            shuffling.shuffle(arriving)
+        for one in arriving:
+            guards.take(one)
+        notices += guards.watch((day + 1) * DAY_MS, [])
+    return guards, notices
+
+
+def test_a_slow_rise_is_noticed_by_the_adaptive_window_however_a_day_arrives() -> None:
+    draw = Random(3).random
+    leavers = [sum(draw() < 0.02 + max(0, day - 80) * 0.0002 for _ in range(200)) for day in range(180)]
+    _, notices = noticed(leavers)
+    assert notices == noticed(leavers, Random(4))[1]
+    slow = [notice for notice in notices if "days" in notice.figures]
+    assert slow
+    assert re.fullmatch(r".* higher for \d+ days: 0\.\d+, 0\.\d+ on the \d+ days before", slow[0].what)
+    assert slow[0].figures["log_loss"] > slow[0].figures["log_loss_before"]
+    assert slow[0].at_ms > (40 + 80) * DAY_MS
+    assert {notice.kind for notice in notices} == {"drift"}
+
+
+def test_a_fall_of_the_served_loss_is_no_notice_and_what_was_before_is_forgotten() -> None:
+    guards, notices = noticed([10] * 60 + [4] * 60)
+    assert notices == []
+    assert len(guards.state().window.days) < 70
 
 
 def test_a_late_or_provisional_example_moves_no_guard() -> None:
