@@ -8,7 +8,7 @@ from streams.cli.words import about, day, percent
 from streams.core.evaluation import Interval, Scores
 
 if TYPE_CHECKING:
-    from streams.bootstrap_report import Report
+    from streams.bootstrap_report import Report, Stood
 
 WEEKS_SHOWN: Final = 26
 UNKNOWN: Final = "-"
@@ -155,6 +155,7 @@ def _show_alerts(found: "Report") -> None:
         ("not right", f"{verdicts['stayed']:,} stayed, {verdicts['open']:,} not known yet"),
         ("leavers warned of", f"{alerts.warned:,} of {alerts.leavers:,} who left on a known day after the first alert"),
         ("lead time", _lead(found)),
+        ("alerts that stood then", _stood(alerts.stood)),
     ]
     if load is not None:
         each = "none was right yet" if load.per_leaver is None else f"{about(load.per_leaver)} for each that was right"
@@ -174,6 +175,15 @@ def _lead(found: "Report") -> str:
     return (
         f"{about(leads.median_days)} days (median), {about(leads.p10_days)} (lowest tenth); "
         f"{_share(leads.share_7_days)} a week or more, {_share(leads.share_14_days)} two weeks or more"
+    )
+
+
+def _stood(stood: "Stood") -> str:
+    if stood.lead_days_median is None:
+        return "no leaver on a known day had one"
+    return (
+        f"{stood.warned:,} leavers had one, however old; "
+        f"{about(stood.lead_days_median)} days (median), {_share(stood.lead_share_7_days)} a week or more"
     )
 
 

@@ -70,12 +70,20 @@ class AlertOutcome(Struct, frozen=True):
     lead_days: float | None
 
 
+class Stood(Struct, frozen=True):
+    """Leavers of whom an alert stood within the horizon before, whenever it had fired; leads are from its firing."""
+
+    warned: int
+    lead_days_median: float | None
+    lead_share_7_days: float | None
+
+
 class Warnings(Struct, frozen=True):
     """How the alerts did: those that fired, by what followed, and how many leavers were warned of in time.
 
     `leavers` are those who left after the first alert fired, `warned` those of them with an alert that fired at
-    most a horizon before; the lead is from the first such alert.  `known_from` says who told: the labels that the
-    run settled, or a truth file.
+    most a horizon before; the lead is from the first such alert.  `stood` takes in the alerts that had fired earlier
+    and were not resolved by then.  `known_from` says who told: the labels that the run settled, or a truth file.
     """
 
     known_from: Literal["labels", "truth"]
@@ -86,6 +94,7 @@ class Warnings(Struct, frozen=True):
     lead_days_median: float | None
     lead_days_p10: float | None
     lead_share_7_days: float | None
+    stood: Stood
     alerts: tuple[AlertOutcome, ...]
 
 
@@ -207,9 +216,23 @@ def _warnings(
         warned=len(leads),
         lead_days_median=_quantile(days, 0.5),
         lead_days_p10=_quantile(days, 0.1),
-        lead_share_7_days=sum(lead >= 7.0 for lead in days) / len(days) if days else None,
+        lead_share_7_days=_share_of_a_week(days),
+        stood=_stood(fired, left_at, stream_ms, horizon_ms),
         alerts=outcomes,
     )
+
+
+def _stood(fired: Sequence[AlertRow], left_at: Mapping[str, int], stream_ms: int, horizon_ms: int) -> Stood:
+    leads: dict[str, float] = {}
+    for row in fired:
+        alert, fired_ms = row.latest, row.fired_at_ms or 0
+        left_ms = left_at.get(alert.subscriber_id)
+        if left_ms is None or not fired_ms < left_ms <= stream_ms:
+            continue
+        if alert.state != "resolved" or alert.at_ms >= left_ms - horizon_ms:
+            leads.setdefault(alert.subscriber_id, (left_ms - fired_ms) / DAY_MS)
+    days = sorted(leads.values())
+    return Stood(len(days), _quantile(days, 0.5), _share_of_a_week(days))
 
 
 def _explicit_leavers(settled: Iterable[Prediction]) -> dict[str, int]:
@@ -253,6 +276,10 @@ def _by_label(snapshots: Sequence[tuple[int, bool]], fired_ms: int, stream_ms: i
         if snapshots[place][1]:
             return "left"
     return "stayed" if fired_ms + horizon_ms <= stream_ms else "open"
+
+
+def _share_of_a_week(days: Sequence[float]) -> float | None:
+    return sum(lead >= 7.0 for lead in days) / len(days) if days else None
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:

@@ -8,7 +8,7 @@ import pytest
 from streams.core.effects import AlertChanged, LabelKind
 from streams.core.state import DAY_MS
 from streams.errors import InputError
-from streams.runners.judging import WEEK_MS, AlertOutcome, Evaluation, evaluate, read_truth
+from streams.runners.judging import WEEK_MS, AlertOutcome, Evaluation, Stood, evaluate, read_truth
 from streams.store.batch import AlertRow, Prediction
 
 HORIZON_DAYS = 30
@@ -116,6 +116,27 @@ def test_a_leaver_with_two_alerts_is_warned_once_with_the_lead_of_the_first() ->
     warnings = judged([], alerts, {"s_1": 110, "s_3": 150, "s_4": 50}).warnings
     assert (warnings.fired, warnings.warned, warnings.leavers) == (3, 1, 2)
     assert (warnings.lead_days_median, warnings.lead_share_7_days) == (10.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("resolved_day", "leads"), [(None, [50.0]), (121, [50.0]), (120, [50.0]), (119, []), (150, [50.0])]
+)
+def test_an_alert_older_than_the_horizon_warns_of_a_leaver_if_it_still_stood_within_it(
+    resolved_day: float | None, leads: list[float]
+) -> None:
+    row = fired(100)
+    if resolved_day is not None:
+        ended = msgspec.structs.replace(row.latest, state="resolved", at_ms=int(resolved_day * DAY_MS))
+        row = msgspec.structs.replace(row, latest=ended)
+    warnings = judged([], [row], {"s_1": 150}).warnings
+    assert warnings.warned == 0
+    assert warnings.stood == Stood(len(leads), *([50.0, 1.0] if leads else [None, None]))
+
+
+def test_who_left_before_an_alert_or_is_yet_to_leave_had_none_that_stood() -> None:
+    alerts = [fired(100), fired(190, "s_2", "a_2"), fired(90, "s_3", "a_3"), fired(107, "s_3", "a_4")]
+    stood = judged([], alerts, {"s_1": 99, "s_2": END_DAY + 1, "s_3": 110}).warnings.stood
+    assert stood == Stood(1, 20.0, 1.0)
 
 
 def test_without_a_truth_explicit_leaving_is_known_from_the_labels() -> None:
