@@ -266,7 +266,7 @@ def keep_ceiling(path: Path, judged: Sequence[LabelledExample], ceiling: Sequenc
 
 
 def paces(given: argparse.Namespace) -> Figures:
-    """Return labels learned and scores with reasons a second, on one core, from JSON and to JSON; the best of three."""
+    """Return labels learned and scores with reasons a second, on one core, from JSON and to JSON; the best of ten."""
     settings = Simulation(subscribers=min(given.subscribers, 2_000), days=90, seed=1)
     policy = read_policy_for("-", None)
     lived = live(settings, policy, cold_scorer(), Trainer(new_trainer(policy).settings, NAMES, FEATURE_TABLE))
@@ -313,7 +313,7 @@ def _answer(scorer: Scorer, lines: Iterable[bytes]) -> None:
 
 def _best(work: Callable[[], None]) -> float:
     taken = []
-    for _ in range(3):
+    for _ in range(10):
         began = time.perf_counter()
         work()
         taken.append(time.perf_counter() - began)

@@ -120,12 +120,14 @@ class DynamicModel:
         self._variances += (before * (given - self._means) - self._variances) / count
 
     def _standard(self, given: Numbers) -> Numbers:
-        """Return the features as distances from their means in scales, with the one of the intercept before them."""
+        """Return the features as distances from their means in scales, with the one of the intercept before them.
+
+        No quotient overflows: a feature is at most `FEATURE_MAX`, and the root of the smallest variance is 1e-162.
+        """
         scales = np.maximum(np.sqrt(np.maximum(self._variances, 0.0)), self._least)
         found = np.zeros(len(given) + 1)
         found[0] = 1.0
-        with np.errstate(over="ignore"):
-            np.divide(given - self._means, scales, out=found[1:], where=scales > 0.0)
+        np.divide(given - self._means, scales, out=found[1:], where=scales > 0.0)
         return found
 
 
