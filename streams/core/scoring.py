@@ -7,13 +7,14 @@ model version become the same `Scorer`; nothing here knows how to learn.
 
 import tomllib
 from hashlib import sha256
-from math import exp, expm1, isfinite, log1p
+from math import isfinite
 from operator import mul, sub
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from streams.core.elementary import exp, expm1, log1p
 from streams.core.features import FEATURE_TABLE, NAMES
 
 Finite = Annotated[float, Meta(ge=-1e12, le=1e12)]

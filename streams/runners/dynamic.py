@@ -10,13 +10,14 @@ Every operation is elementwise or adds rows in their order, and sums over featur
 give the same bits wherever they are learned.
 """
 
-from math import exp, fsum, log, sqrt
+from math import fsum, sqrt
 from typing import Final
 
 import numpy as np
 from msgspec import UnsetType
 from numpy.typing import NDArray
 
+from streams.core.elementary import exp, log
 from streams.runners.label_queue import TrainerSettings
 from streams.runners.learners import ModelState, TrainerError, check_names, scales_of
 

@@ -8,12 +8,13 @@ Both are numbers of our own, since River's detectors do not give their state as 
 """
 
 from copy import copy
-from math import log, sqrt
+from math import sqrt
 from typing import Final
 
 from msgspec import Struct
 
 from streams.core.effects import LabelledExample
+from streams.core.elementary import log
 from streams.core.state import DAY_MS
 from streams.runners.drift_window import Cut, DriftWindow, milli
 from streams.runners.label_queue import LOSS_FLOOR, MICRO

@@ -7,13 +7,14 @@ arrival.  Nothing here depends on a clock, on a random number or on Python's own
 from collections import OrderedDict
 from hashlib import blake2b
 from heapq import heappop, heappush
-from math import isfinite, log
+from math import isfinite
 from operator import itemgetter
 from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta, Struct
 
 from streams.core.effects import LabelKind, LabelledExample
+from streams.core.elementary import log
 from streams.core.policy import LearnAt, Learner
 from streams.core.state import DAY_MS, NEVER_MS
 

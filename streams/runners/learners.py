@@ -11,7 +11,7 @@ the other way round, and standardise with River's running means and variances, o
 """
 
 from collections.abc import Mapping
-from math import exp, expm1, fsum, log, log1p
+from math import fsum, sqrt
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from msgspec import UNSET, Struct, UnsetType
 from numpy.typing import NDArray
 from river import linear_model, optim, preprocessing, utils
 
+from streams.core.elementary import exp, expm1, log, log1p
 from streams.core.scoring import probability
 from streams.runners.label_queue import TrainerSettings
 
@@ -97,7 +98,7 @@ def scales_of(variances: list[float], least: list[float]) -> tuple[float, ...]:
     >>> scales_of([4.0, 0.0, 0.0], [0.0, 0.5, 0.0])
     (2.0, 0.5, 0.0)
     """
-    return tuple(max(v**0.5 if v > 0.0 else 0.0, bound) for v, bound in zip(variances, least, strict=True))
+    return tuple(max(sqrt(v) if v > 0.0 else 0.0, bound) for v, bound in zip(variances, least, strict=True))
 
 
 class OnlineModel:

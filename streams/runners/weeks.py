@@ -13,13 +13,14 @@ kept by quarters of a logit: of the one that the cut goes through, each block ha
 
 from bisect import bisect_left
 from hashlib import blake2b
-from math import ceil, log
+from math import ceil
 from operator import mul
 from typing import Final
 
 from msgspec import Struct, UnsetType
 
 from streams.core.effects import LabelledExample
+from streams.core.elementary import log
 from streams.core.scoring import ModelVersion, probability
 from streams.core.state import DAY_MS
 from streams.runners.label_queue import LOSS_FLOOR, MICRO

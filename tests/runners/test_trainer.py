@@ -22,6 +22,7 @@ from streams.runners.label_queue import FEATURE_MAX, HOUR_MS, TrainerSettings
 from streams.runners.learners import OnlineModel, TrainerError
 from streams.runners.trainer import Trainer
 from tests.core.strategies import modest
+from tests.plainer import output_of, why_not_plainer
 
 NAMES = ("silence", "decline", "rare")
 TABLE = "table-1"
@@ -242,6 +243,30 @@ def test_the_seed_of_python_s_hash_does_not_matter() -> None:
     }  # fmt: skip
     trainer, versions = trained(count=200)
     assert outputs == {f"{[v.hash for v in versions]} {trainer.snapshot()!r}\n"}
+
+
+ELSEWHERE = """
+import sys
+sys.path.insert(0, {folder!r})
+from test_trainer import DAY_MS, NAMES, SOON, TABLE, example, run
+from msgspec.structs import replace
+from streams.runners.lineup import LineupSettings
+from streams.runners.trainer import Trainer
+lineup = LineupSettings(challengers=("hazard", "adagrad"))
+trainer = Trainer(replace(SOON, learner="dynamic"), NAMES, TABLE, lineup)
+print([(v.name, v.version, v.hash) for v in run(trainer, [example(n) for n in range(20_000)], 500 * DAY_MS)])
+print(trainer.snapshot())
+"""
+
+
+@pytest.mark.slow
+def test_another_machine_makes_the_same_versions_of_the_same_examples() -> None:
+    if why := why_not_plainer():
+        pytest.skip(why)
+    script = ELSEWHERE.format(folder=__file__.rsplit("/", 1)[0])
+    here = output_of(script)
+    assert all(f"('{name}', 3, '" in here for name in ("champion", "hazard", "adagrad"))
+    assert output_of(script, plainer=True) == here
 
 
 def test_a_repeat_is_learned_once_and_changes_no_hash() -> None:
