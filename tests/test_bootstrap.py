@@ -172,6 +172,7 @@ BAD_LINES: list[tuple[str, bytes]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reason", "line"), BAD_LINES, ids=[f"{n}_{r}" for n, (r, _) in enumerate(BAD_LINES)])
 def test_a_bad_line_is_a_dead_letter_with_its_reason_and_takes_no_good_one_along(
     folder: Path, undamaged: dict[str, Any], tmp_path: Path, reason: str, line: bytes

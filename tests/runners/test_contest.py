@@ -143,6 +143,7 @@ def test_the_champion_forecasts_to_the_last_bit_what_the_run_served(
     assert list(found.values) == [one.probability for one in ran.judged]
 
 
+@pytest.mark.slow
 @given(st.randoms(use_true_random=False))
 @modest(5)
 def test_the_order_of_the_examples_does_not_show(random: Random) -> None:
