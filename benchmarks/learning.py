@@ -48,6 +48,7 @@ from streams.core.scoring import Scorer, probability, scorer_from
 from streams.core.state import DAY_MS
 from streams.runners.contest import CONTENDERS, Outcome, hold, named
 from streams.runners.contest_course import course_of
+from streams.runners.judging import share_from
 from streams.runners.trainer import Trainer
 from streams.simulate import Simulation, chunk_count
 from streams.simulate.chunk import Chunk
@@ -202,15 +203,11 @@ def leads(lived: Lived, horizon_ms: int) -> Figures:
         "leavers": len(leavers),
         "warned": len(within),
         "lead_days_median": statistics.median(within) if within else None,
-        "lead_share_7_days": _share_of_a_week(within),
+        "lead_share_7_days": share_from(within, 7.0),
         "warned_standing": len(standing),
         "lead_days_median_standing": statistics.median(standing) if standing else None,
-        "lead_share_7_days_standing": _share_of_a_week(standing),
+        "lead_share_7_days_standing": share_from(standing, 7.0),
     }
-
-
-def _share_of_a_week(days: Sequence[float]) -> float | None:
-    return sum(lead >= 7.0 for lead in days) / len(days) if days else None
 
 
 def one_seed(given: argparse.Namespace, model_text: str, seed: int) -> Figures:

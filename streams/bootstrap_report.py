@@ -16,14 +16,13 @@ from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
 from streams.errors import InputError, StoreError, UsageError
 from streams.runners import judging
-from streams.runners.judging import Stood
 from streams.runners.report import Asked, Report, Rival, report_of
 from streams.runners.report_sources import end_ms as end_of
 from streams.runners.report_sources import prediction, read_ceiling, read_examples
 from streams.store.batch import NO_TIME_MS, AlertRow, Prediction
 from streams.store.database import Store
 
-__all__ = ["Asked", "Campaign", "Report", "Stood", "Wanted", "from_database", "from_examples", "write_page"]
+__all__ = ["Asked", "Campaign", "Report", "Wanted", "from_database", "from_examples", "write_page"]
 
 TEMPLATE: Final = "report.html.j2"
 

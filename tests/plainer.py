@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from typing import Final
 
 PLAINER: Final = {
@@ -13,15 +14,16 @@ PLAINER: Final = {
 _OF_THE_LIBRARY: Final = "import math; print([math.exp(n / 77.7).hex() for n in range(20_000)])"
 
 
-def output_of(script: str, *, plainer: bool = False) -> str:
-    """Return what a script prints in a process of its own, here or on the plainer machine."""
-    environment = os.environ | {"PYTHONPATH": ":".join(sys.path)} | (PLAINER if plainer else {})
+def output_of(script: str, **environment: str) -> str:
+    """Return what a script prints in a process of its own, with these in its environment."""
     command = [sys.executable, "-W", "ignore", "-c", script]
-    return subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout
+    given = os.environ | {"PYTHONPATH": ":".join(sys.path)} | environment
+    return subprocess.run(command, env=given, capture_output=True, check=True, text=True).stdout
 
 
+@cache
 def why_not_plainer() -> str | None:
     """Return why the switches change nothing here, so that equal results would prove nothing; None if they do."""
-    if output_of(_OF_THE_LIBRARY) == output_of(_OF_THE_LIBRARY, plainer=True):
+    if output_of(_OF_THE_LIBRARY) == output_of(_OF_THE_LIBRARY, **PLAINER):
         return f"the exponential of this C library ({' '.join(platform.libc_ver())}) has no other way on this processor"
     return None

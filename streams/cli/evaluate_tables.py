@@ -8,7 +8,7 @@ from streams.cli.words import about, day, percent
 from streams.core.evaluation import Interval, Scores
 
 if TYPE_CHECKING:
-    from streams.bootstrap_report import Report, Stood
+    from streams.bootstrap_report import Report
 
 WEEKS_SHOWN: Final = 26
 UNKNOWN: Final = "-"
@@ -155,7 +155,7 @@ def _show_alerts(found: "Report") -> None:
         ("not right", f"{verdicts['stayed']:,} stayed, {verdicts['open']:,} not known yet"),
         ("leavers warned of", f"{alerts.warned:,} of {alerts.leavers:,} who left on a known day after the first alert"),
         ("lead time", _lead(found)),
-        ("alerts that stood then", _stood(alerts.stood)),
+        ("alerts that stood then", _stood(found)),
     ]
     if load is not None:
         each = "none was right yet" if load.per_leaver is None else f"{about(load.per_leaver)} for each that was right"
@@ -178,8 +178,9 @@ def _lead(found: "Report") -> str:
     )
 
 
-def _stood(stood: "Stood") -> str:
-    if stood.lead_days_median is None:
+def _stood(found: "Report") -> str:
+    stood = None if found.warnings is None else found.warnings.stood
+    if stood is None or stood.lead_days_median is None:
         return "no leaver on a known day had one"
     return (
         f"{stood.warned:,} leavers had one, however old; "

@@ -6,10 +6,12 @@ day, which is as fine as anybody looks, and its sums are whole numbers.  So the 
 of a day arrived, and its state is plain.
 """
 
-from math import log, sqrt
+from math import sqrt
 from typing import Final
 
 from msgspec import Struct
+
+from streams.core.elementary import log
 
 DAYS_MAX: Final = 365
 CONFIDENCE: Final = 0.002

@@ -14,10 +14,9 @@ from typing import Final
 from msgspec import Struct
 
 from streams.core.effects import LabelledExample
-from streams.core.elementary import log
 from streams.core.state import DAY_MS
 from streams.runners.drift_window import Cut, DriftWindow, milli
-from streams.runners.label_queue import LOSS_FLOOR, MICRO
+from streams.runners.label_queue import MICRO, loss_of
 from streams.runners.verdicts import SERVED, MatureWeek, OperatorNotice
 from streams.runners.weeks import PATIENCE_MS
 
@@ -102,8 +101,7 @@ class Guards:
         day = example.closed_at_ms // DAY_MS
         if example.provisional or day < self._closed_day:
             return
-        likelihood = example.probability if example.label else 1.0 - example.probability
-        self._days.setdefault(day, ClosedDay()).add(-log(max(likelihood, LOSS_FLOOR)))
+        self._days.setdefault(day, ClosedDay()).add(loss_of(example.probability, example.label))
 
     def watch(self, at_ms: int, weeks: list[MatureWeek]) -> list[OperatorNotice]:
         """Return what a person should look at, by the days over at an event time (ms) and newly mature weeks."""

@@ -214,9 +214,9 @@ def _warnings(
         verdicts={name: sum(outcome.verdict == name for outcome in outcomes) for name in VERDICTS},
         leavers=len(leavers),
         warned=len(leads),
-        lead_days_median=_quantile(days, 0.5),
-        lead_days_p10=_quantile(days, 0.1),
-        lead_share_7_days=_share_of_a_week(days),
+        lead_days_median=rank(days, 0.5),
+        lead_days_p10=rank(days, 0.1),
+        lead_share_7_days=share_from(days, 7.0),
         stood=_stood(fired, left_at, stream_ms, horizon_ms),
         alerts=outcomes,
     )
@@ -232,7 +232,7 @@ def _stood(fired: Sequence[AlertRow], left_at: Mapping[str, int], stream_ms: int
         if alert.state != "resolved" or alert.at_ms >= left_ms - horizon_ms:
             leads.setdefault(alert.subscriber_id, (left_ms - fired_ms) / DAY_MS)
     days = sorted(leads.values())
-    return Stood(len(days), _quantile(days, 0.5), _share_of_a_week(days))
+    return Stood(len(days), rank(days, 0.5), share_from(days, 7.0))
 
 
 def _explicit_leavers(settled: Iterable[Prediction]) -> dict[str, int]:
@@ -278,10 +278,11 @@ def _by_label(snapshots: Sequence[tuple[int, bool]], fired_ms: int, stream_ms: i
     return "stayed" if fired_ms + horizon_ms <= stream_ms else "open"
 
 
-def _share_of_a_week(days: Sequence[float]) -> float | None:
-    return sum(lead >= 7.0 for lead in days) / len(days) if days else None
+def share_from(values: Sequence[float], least: float) -> float | None:
+    """Return which share of the values is at least so much; None of nothing."""
+    return sum(value >= least for value in values) / len(values) if values else None
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float | None:
+def rank(ordered: Sequence[float], share: float) -> float | None:
     """Return the value at or below which `share` of the sorted values lie, by the nearest rank; None of nothing."""
     return ordered[round(share * (len(ordered) - 1))] if ordered else None

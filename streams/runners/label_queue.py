@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from streams.core.effects import LabelKind, LabelledExample
 from streams.core.elementary import log
+from streams.core.evaluation import LOSS_FLOOR
 from streams.core.policy import LearnAt, Learner
 from streams.core.state import DAY_MS, NEVER_MS
 
@@ -27,8 +28,16 @@ FEATURE_MAX: Final = 1e9
 WAIT_MAX_MS: Final = 400 * DAY_MS
 """No horizon is longer than this, so the number of ticks that can wait has a bound."""
 MICRO: Final = 1_000_000
-LOSS_FLOOR: Final = 1e-15
 HASH_VALUES: Final = 2**64
+
+
+def loss_of(probability: float, label: bool) -> float:
+    """Return the log loss of a probability (0 to 1) that was served, with the same bits on every machine.
+
+    >>> loss_of(1.0, label=True), round(loss_of(0.25, label=True), 4), round(loss_of(1.0, label=False), 1)
+    (-0.0, 1.3863, 34.5)
+    """
+    return -log(max(probability if label else 1.0 - probability, LOSS_FLOOR))
 
 
 class TrainerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,8 +89,7 @@ class Tally(Struct, gc=False):
         """Add one example with the probability (0 to 1) that was served for it."""
         self.examples += 1
         self.positives += label
-        likelihood = probability if label else 1.0 - probability
-        self.loss_micro -= round(log(max(likelihood, LOSS_FLOOR)) * MICRO)
+        self.loss_micro += round(loss_of(probability, label) * MICRO)
         self.probability_micro += round(probability * MICRO)
 
     @property

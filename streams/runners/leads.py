@@ -7,7 +7,7 @@ from math import floor
 from msgspec import Struct
 
 from streams.core.state import DAY_MS
-from streams.runners.judging import AlertOutcome
+from streams.runners.judging import AlertOutcome, rank, share_from
 
 
 class Leads(Struct, frozen=True):
@@ -51,10 +51,10 @@ def leads_of(outcomes: Sequence[AlertOutcome], horizon_days: int) -> Leads:
     counts = Counter(min(floor(lead), horizon_days) for lead in days)
     return Leads(
         subscribers=len(days),
-        median_days=_rank(days, 0.5),
-        p10_days=_rank(days, 0.1),
-        share_7_days=_share(days, 7.0),
-        share_14_days=_share(days, 14.0),
+        median_days=rank(days, 0.5),
+        p10_days=rank(days, 0.1),
+        share_7_days=share_from(days, 7.0),
+        share_14_days=share_from(days, 14.0),
         by_day=tuple(counts[number] for number in range(horizon_days + 1)),
     )
 
@@ -79,12 +79,3 @@ def load_of(outcomes: Sequence[AlertOutcome], end_ms: int, budget: float | None)
         from_ms=first * DAY_MS,
         by_day=by_day,
     )
-
-
-def _rank(ordered: Sequence[float], share: float) -> float | None:
-    """Return the value at or below which `share` of the sorted values lie, by the nearest rank, as `judging` does."""
-    return ordered[round(share * (len(ordered) - 1))] if ordered else None
-
-
-def _share(days: Sequence[float], least: float) -> float | None:
-    return sum(lead >= least for lead in days) / len(days) if days else None

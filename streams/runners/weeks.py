@@ -21,9 +21,10 @@ from msgspec import Struct, UnsetType
 
 from streams.core.effects import LabelledExample
 from streams.core.elementary import log
+from streams.core.evaluation import LOSS_FLOOR
 from streams.core.scoring import ModelVersion, probability
 from streams.core.state import DAY_MS
-from streams.runners.label_queue import LOSS_FLOOR, MICRO
+from streams.runners.label_queue import MICRO, loss_of
 from streams.runners.learners import RANKERS
 from streams.runners.verdicts import SERVED, Figures, MatureWeek
 
@@ -181,8 +182,7 @@ class Weeks:
 
     def _count(self, week: Week, name: str, chance: float, label: bool, block: int) -> None:
         tallied = _tallied(week, name)
-        likelihood = chance if label else 1.0 - chance
-        tallied.loss_micro[block] -= round(log(max(likelihood, LOSS_FLOOR)) * MICRO)
+        tallied.loss_micro[block] += round(loss_of(chance, label) * MICRO)
         tallied.expected_micro += round(chance * MICRO)
         bounded = min(max(chance, LOSS_FLOOR), 1.0 - LOSS_FLOOR)
         _rank(tallied, log(bounded / (1.0 - bounded)), label, block)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core import elementary
-from tests.plainer import output_of, why_not_plainer
+from tests.plainer import PLAINER, output_of, why_not_plainer
 
 DIGITS = 40
 BITS = """
@@ -74,4 +74,4 @@ def test_what_has_no_logarithm_is_an_error(x: float) -> None:
 def test_a_machine_that_rounds_once_more_finds_the_same_bits() -> None:
     if why := why_not_plainer():
         pytest.skip(why)
-    assert output_of(BITS, plainer=True) == output_of(BITS)
+    assert output_of(BITS, **PLAINER) == output_of(BITS)

@@ -1,8 +1,6 @@
 """The trainer: exact, deterministic, unharmed by bad examples."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from math import isfinite, log, nan
 from random import Random
@@ -22,7 +20,7 @@ from streams.runners.label_queue import FEATURE_MAX, HOUR_MS, TrainerSettings
 from streams.runners.learners import OnlineModel, TrainerError
 from streams.runners.trainer import Trainer
 from tests.core.strategies import modest
-from tests.plainer import output_of, why_not_plainer
+from tests.plainer import PLAINER, output_of, why_not_plainer
 
 NAMES = ("silence", "decline", "rare")
 TABLE = "table-1"
@@ -234,13 +232,7 @@ print([v.hash for v in versions], trainer.snapshot())
 @pytest.mark.slow
 def test_the_seed_of_python_s_hash_does_not_matter() -> None:
     script = HASHES.format(folder=__file__.rsplit("/", 1)[0])
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", script], env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True, check=True, text=True,
-        ).stdout
-        for seed in ("0", "1", "4242")
-    }  # fmt: skip
+    outputs = {output_of(script, PYTHONHASHSEED=seed) for seed in ("0", "1", "4242")}
     trainer, versions = trained(count=200)
     assert outputs == {f"{[v.hash for v in versions]} {trainer.snapshot()!r}\n"}
 
@@ -266,7 +258,7 @@ def test_another_machine_makes_the_same_versions_of_the_same_examples() -> None:
     script = ELSEWHERE.format(folder=__file__.rsplit("/", 1)[0])
     here = output_of(script)
     assert all(f"('{name}', 3, '" in here for name in ("champion", "hazard", "adagrad"))
-    assert output_of(script, plainer=True) == here
+    assert output_of(script, **PLAINER) == here
 
 
 def test_a_repeat_is_learned_once_and_changes_no_hash() -> None:
