@@ -40,7 +40,8 @@ from lived import Lived, live
 from numpy.typing import NDArray
 from observation import FIRST_DAY, HORIZON_DAYS, History, Sample, observe, snapshot
 
-from streams.bootstrap import cold_scorer, new_trainer, read_policy_for
+from streams.bootstrap import cold_scorer, read_policy_for
+from streams.bootstrap_trainer import new_trainer
 from streams.core.effects import AlertChanged, LabelledExample
 from streams.core.evaluation import average_precision, ece, top_share
 from streams.core.features import FEATURE_TABLE, NAMES, THEMES

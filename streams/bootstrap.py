@@ -8,35 +8,32 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
+from streams.bootstrap_trainer import trainer_from
 from streams.core.contact import WITHOUT_LIMITS, ContactRules
 from streams.core.decode import decode, decode_any, decode_notice
 from streams.core.effects import AlertChanged, DeadLetter
 from streams.core.events import Event, Notice, Record
-from streams.core.features import FEATURE_TABLE, NAMES
-from streams.core.policy import HOUR_MS, Policy, PolicyError, layered, policy_from
+from streams.core.features import FEATURE_TABLE
+from streams.core.policy import Policy, PolicyError, layered, policy_from
 from streams.core.promotions import reign
-from streams.core.scoring import Scorer, read_least_scales, read_scorecard, read_warm_start, scorer_from
-from streams.core.state import DAY_MS, UnreadableStateError, unpack
+from streams.core.scoring import Scorer, read_scorecard, scorer_from
+from streams.core.state import UnreadableStateError, unpack
 from streams.core.wording import LANGUAGES, Language, Wording, read_wordings
 from streams.errors import InputError, SettingsError, StoreError
 from streams.imports.importing import ImportReport, import_file
 from streams.pseudonyms import pseudonym
 from streams.runners import refold
 from streams.runners.embedded import COMMIT_RECORDS, Embedded, Tick, known_market
-from streams.runners.label_queue import TrainerSettings
 from streams.runners.sources import Merged, Source, bulletins, discover, merged, total_bytes
 from streams.runners.summary import RunSummary, summarise
 from streams.simulate.simulation import Compression, Simulation, SimulationReport
 from streams.store.batch import AlertRow, Checkpoint, Run
 from streams.store.database import Store
-
-if TYPE_CHECKING:
-    from streams.runners.trainer import Trainer
 
 __all__ = [
     "Explanation",
@@ -47,7 +44,6 @@ __all__ = [
     "alerts",
     "explain",
     "import_data",
-    "new_trainer",
     "pseudonyms",
     "run",
     "scores",
@@ -102,7 +98,7 @@ def run(
     policy = read_policy_for(input, policy_path)
     with Store.open(db, rules=rules) as store:
         checkpoint = _begin(store, input, topic, policy)
-        trainer = _trainer(checkpoint, policy)
+        trainer = trainer_from(checkpoint, policy)
         try:
             runner = Embedded(store, trainer, policy, cold_scorer(), checkpoint, commit_records=commit_records)
             at, received_ms = checkpoint.positions, checkpoint.run.received_ms
@@ -314,37 +310,6 @@ def _loaded(store: Store) -> Checkpoint:
             f"database {store.name} holds no run yet", hint="`forewarn run --input ... --db ...` makes one"
         )
     return checkpoint
-
-
-def _trainer(checkpoint: Checkpoint, policy: Policy) -> "Trainer":
-    from streams.runners.trainer import Trainer  # noqa: PLC0415 - importing River takes a second, and few commands learn
-
-    return new_trainer(policy) if checkpoint.trainer is None else Trainer.restore(checkpoint.trainer)
-
-
-def new_trainer(policy: Policy) -> "Trainer":
-    """Return a trainer that has learned nothing yet, with the policy's settings."""
-    from streams.runners.lineup import LineupSettings  # noqa: PLC0415 - as above
-    from streams.runners.trainer import Trainer  # noqa: PLC0415 - as above
-
-    training, card = policy.training, (_DEFAULTS / "scorecard.toml").read_text("utf-8")
-    settings = TrainerSettings(
-        learner=training.learner,
-        patience_ms=policy.longest_wait_ms,
-        learn_at=policy.label.learn_at,
-        step=training.step,
-        base_rate=training.base_rate,
-        keep_negatives=training.keep_negatives,
-        positives_min=training.positives_min,
-        tick_ms=HOUR_MS,
-        publish_every_ms=training.publish_every_days * DAY_MS,
-        warm_start=read_warm_start(card),
-        least_scales=read_least_scales(card),
-    )
-    lineup = LineupSettings(
-        challengers=training.challengers, promotion=training.promotion, horizon_days=policy.label.horizon_days
-    )
-    return Trainer(settings, NAMES, FEATURE_TABLE, lineup)
 
 
 def _again(began: Run, place: str | None) -> tuple[tuple[Source, ...], Merged]:

@@ -11,8 +11,9 @@ from typing import Final, NoReturn
 import msgspec
 from msgspec import Struct
 
-from streams.bootstrap import Progress, Tell, cold_scorer, new_trainer, read_policy_for
+from streams.bootstrap import Progress, Tell, cold_scorer, read_policy_for
 from streams.bootstrap_models import promotion_for
+from streams.bootstrap_trainer import check_learners, new_trainer
 from streams.core.policy import Policy
 from streams.core.promotions import Promotion
 from streams.core.step import Context
@@ -165,12 +166,13 @@ def train(settings: Settings, running: Running) -> NoReturn:
     """Run the trainer of an application's examples until it is told to stop; while there is one, this one is a spare.
 
     Raises:
-        SettingsError: as `work` does.
+        SettingsError: as `work` does, or the policy names a learner whose library is not installed.
     """
     from streams.kafka.training import EXAMPLES, Training  # noqa: PLC0415 - importing River takes a second
 
     wire = wire_from(settings)
     policy = _ready(settings, wire, running.application).serving.newest().policy
+    check_learners(policy)
     told = running.settings(settings.kafka_prefix, trainer_of(running.application))
 
     def new_training(partition: int) -> Training:

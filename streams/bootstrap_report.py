@@ -8,7 +8,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from streams.bootstrap import cold_scorer, new_trainer, read_policy_for
+from streams.bootstrap import cold_scorer, read_policy_for
+from streams.bootstrap_trainer import new_trainer
 from streams.core.effects import LabelledExample
 from streams.core.policy import Policy, policy_from
 from streams.core.profit import Campaign

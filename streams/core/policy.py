@@ -22,6 +22,8 @@ Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 Minor = Annotated[int, Meta(ge=0)]
 LearnAt = Literal["close", "knowable"]
 Learner = Literal["steady", "adagrad", "hazard", "dynamic"]
+YARDSTICK: Final = "boosting"
+"""Boosted trees: judged beside the lines, never served."""
 
 
 class Time(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -116,12 +118,12 @@ class Play(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Training(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """How the model learns: recipe, step, sampling of negatives, base rate, when a version is published.
 
-    `challengers` are recipes that learn beside it, and `promotion` says who lets one of them serve: a person, or the
-    trainer.
+    `challengers` are recipes that learn beside it, and the `YARDSTICK` may be among them; `promotion` says who lets a
+    recipe serve: a person, or the trainer.
     """
 
     learner: Learner = "steady"
-    challengers: tuple[Learner, ...] = ()
+    challengers: tuple[Learner | Literal["boosting"], ...] = ()
     promotion: Literal["manual", "automatic"] = "manual"
     step: Annotated[float, Meta(gt=0.0, le=1.0)]
     keep_negatives: Annotated[float, Meta(gt=0.0, le=1.0)]

@@ -1,15 +1,14 @@
 """Learning from the examples in the log, in their order: runs of records in, model versions out.
 
 It does no I/O and reads no clock, so a test can drive it to any point and kill it there.  What it writes is plain JSON:
-the mark with all of the trainer but its queue, one state for each example that waits, and the remembered ids in blocks,
-so that a transaction is as large as what has changed and not as all that is remembered.
+the mark with all of the trainer that changes with every example, the rest in states of their own (`training_parts`).
 
 The trainer's time is that of the newest settled example, less `PATIENCE_MS`.  Partitions are worked off at different
 speeds, so their examples come interleaved; as long as none is further behind than that, it does not show in the
 versions.  What comes later still is learned at the next tick.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Final
@@ -26,7 +25,8 @@ from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
 from streams.kafka.lanes import Logged
 from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Counts
-from streams.runners.label_queue import FEATURE_MAX, Refusal, Waiting
+from streams.kafka.training_parts import Parts, parts_of, without_parts
+from streams.runners.label_queue import FEATURE_MAX, Refusal
 from streams.runners.learners import TrainerError
 from streams.runners.subscribers import Packed
 from streams.runners.trainer import Trainer, TrainerState
@@ -35,9 +35,6 @@ EXAMPLES: Final = "examples"
 MODELS: Final = "models"
 PATIENCE_MS: Final = DAY_MS
 MARK_VERSION: Final = 1
-BLOCK_IDS: Final = 256
-_WAITING: Final = b"waiting/"
-_IDS: Final = b"ids/"
 _SETTLED_AT_ONCE: Final = frozenset({"port_out", "termination"})
 
 _NOBODYS_FAULT: Final[frozenset[Refusal]] = frozenset({"feature_table", "queue_full"})
@@ -56,7 +53,7 @@ _DETAILS: Final[dict[Refusal, tuple[DeadLetterReason, str]]] = {
 class TrainingMark(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the learning stands: the next offset, the newest time that examples tell of, and the trainer.
 
-    What waits in the trainer's queue, and the ids that it remembers, are states of their own and not in here.
+    What is in states of its own is not in here.
     """
 
     version: int
@@ -89,9 +86,8 @@ class Training(Counts):
         self._new_trainer = new_trainer
         self._trainer: Trainer | None = None
         self._outputs: list[Outgoing] = []
-        self._saved_waiting: dict[str, int] = {}
-        self._saved_blocks: dict[int, int] = {}
-        self._saving: tuple[dict[str, int], dict[int, int]] = ({}, {})
+        self._saved = Parts()
+        self._saving = Parts()
         self._moved = False
 
     @property
@@ -113,50 +109,41 @@ class Training(Counts):
         return 1 + self.trainer.counts.waiting
 
     def restore(self, states: Packed) -> None:
-        """Take in what was written: the mark, what waits, the remembered ids.
+        """Take in what was written: the mark and the parts.
 
         Raises:
             BrokenMarkError: they are not all there, unreadable, another application's, or of another feature table.
         """
         mark: bytes | None = None
-        waiting: list[Waiting] = []
-        blocks: dict[int, list[int]] = {}
+        parts = Parts()
         try:
             for key, value in states.items():
                 if key == MARK_KEY:
                     mark = value
-                elif key.startswith(_WAITING):
-                    waiting += _read_waiting(value)
                 else:
-                    blocks[int(key.removeprefix(_IDS))] = _read_ids(value)
+                    parts.read(key, value)
         except (msgspec.DecodeError, ValueError) as error:
             raise BrokenMarkError(f"a state of the trainer cannot be read: {error}") from error
         if mark is not None:
-            self._restore(read_training_mark(mark, self._application), waiting, blocks)
-        elif waiting or blocks:
+            self._restore(read_training_mark(mark, self._application), parts)
+        elif parts:
             raise BrokenMarkError("the trainer has states but no mark: they are not all there")
 
-    def _restore(self, mark: TrainingMark, waiting: list[Waiting], blocks: dict[int, list[int]]) -> None:
+    def _restore(self, mark: TrainingMark, parts: Parts) -> None:
         state = mark.trainer
         if state.feature_table != FEATURE_TABLE:
             raise BrokenMarkError(
                 f"the trainer has learned {state.feature_table}, and this program computes {FEATURE_TABLE}: "
                 "give the trainer another --application, and it begins anew"
             )
-        ids = [one for number in sorted(blocks) for one in blocks[number]]
-        count = min(_ids_ever(state), state.settings.remembered_ids)
-        ids = ids[len(ids) - count :] if count <= len(ids) else []
-        if len(ids) != count:
-            raise BrokenMarkError(f"the trainer remembers {count} ids, and they are not all there")
-        queue = msgspec.structs.replace(state.queue, waiting=sorted(waiting), ids=ids)
         try:
-            self._trainer = Trainer.from_state(msgspec.structs.replace(state, queue=queue))
+            whole = parts.joined(state)
+            self._trainer = Trainer.from_state(whole)
         except TrainerError as error:
             raise BrokenMarkError(f"the trainer cannot be restored: {error}") from error
+        self._saved = parts_of(whole)
         self.newest_ms, self.counters = mark.newest_ms, dict(mark.counters)
         self._log.queued = self._log.applied = mark.position
-        self._saved_waiting = Counter(entry[3] for entry in waiting)
-        self._saved_blocks = _blocks(_ids_ever(state), count)
 
     def rewind(self) -> None:
         """Forget what was queued and not applied; what was applied has to be written."""
@@ -234,40 +221,22 @@ class Training(Counts):
         if not self._moved:
             return None
         state = self.trainer.state()
-        queue = state.queue
-        waiting: dict[str, list[Waiting]] = defaultdict(list)
-        for entry in queue.waiting:
-            waiting[entry[3]].append(entry)  # More than one, if it came again when its id was forgotten already.
-        counts = {key: len(entries) for key, entries in waiting.items()}
-        ever = _ids_ever(state)
-        blocks = _blocks(ever, len(queue.ids))
-        states: list[tuple[bytes, bytes | None]] = [
-            (_WAITING + key.encode(), _encode(waiting[key]) if key in waiting else None)
-            for key in sorted(counts.keys() | self._saved_waiting.keys())
-            if counts.get(key) != self._saved_waiting.get(key)
-        ]
-        first = ever - len(queue.ids)
-        for number in sorted(blocks.keys() | self._saved_blocks.keys()):
-            end = blocks.get(number)
-            if end != self._saved_blocks.get(number):
-                begin = max(number * BLOCK_IDS - first, 0)
-                value = None if end is None else _encode(queue.ids[begin : end - first])
-                states.append((_IDS + b"%d" % number, value))
+        self._saving = parts_of(state)
+        states = self._saving.states_since(self._saved)
         mark = TrainingMark(
             version=MARK_VERSION,
             application=self._application,
             position=self._log.applied,
             newest_ms=self.newest_ms,
             counters=dict(sorted(self.counters.items())),
-            trainer=msgspec.structs.replace(state, queue=msgspec.structs.replace(queue, waiting=[], ids=[])),
+            trainer=without_parts(state),
         )
-        self._saving = (counts, blocks)
         positions = {self.partition: self._log.applied}
         return Changes(states, (MARK_KEY, _encode(mark)), list(self._outputs), positions)
 
     def written(self) -> None:
         """Note that the last `changes` are on their way; if they do not arrive, this must not be used again."""
-        self._saved_waiting, self._saved_blocks = self._saving
+        self._saved = self._saving
         self._outputs.clear()
         self._moved = False
 
@@ -343,27 +312,9 @@ def _refused(record: Logged, partition: int, reason: DeadLetterReason, detail: s
     return DeadLetter(EXAMPLES, partition, record.offset, reason, detail, value, record.key, redrives)
 
 
-def _ids_ever(state: TrainerState) -> int:
-    """Return how many ids were ever remembered: every example that was taken, learned by now or not."""
-    return state.settled.taken + sum(tally.taken for _, tally in state.queue.ticks)
-
-
-def _blocks(ever: int, count: int) -> dict[int, int]:
-    """Return the blocks that the last `count` of all ids lie in, each with the number of the id at which it ends.
-
-    >>> _blocks(600, 300)
-    {1: 512, 2: 600}
-    """
-    first = ever - count
-    numbers = range(first // BLOCK_IDS, -(-ever // BLOCK_IDS))
-    return {number: min((number + 1) * BLOCK_IDS, ever) for number in numbers}
-
-
 def _ms(text: str) -> int:
     return epoch_ms(datetime.fromisoformat(text))
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_read_waiting: Final = msgspec.json.Decoder(list[Waiting]).decode
-_read_ids: Final = msgspec.json.Decoder(list[int]).decode
 _read_message: Final = msgspec.json.Decoder(ExampleMessage).decode

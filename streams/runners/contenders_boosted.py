@@ -1,30 +1,20 @@
 """Gradient boosting (LightGBM) as a contender: trained once, or every four weeks on a rolling window.
 
 It has the same features, and labels whose horizon has closed: with early ones the end of its window would hold leavers
-alone.  LightGBM is an extra; without it the contender says so and does not take part.
+alone.  LightGBM is an extra; without it the contender says so and does not take part.  Its settings are those of the
+trainer's own yardstick (`boosting`), which keeps a bounded number of examples; this one has them all.
 """
 
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
 
-from streams.core.state import DAY_MS
+from streams.runners.boosting import POSITIVES_MIN, REFIT_MS, WINDOW_MS, fitted, lightgbm
 from streams.runners.contenders import Forecasts, Group, MissingError, by_scorecard
 from streams.runners.contest_course import Course, Lesson, periods
-
-ROUNDS: Final = 150
-REFIT_MS: Final = 28 * DAY_MS
-WINDOW_MS: Final = 180 * DAY_MS
-POSITIVES_MIN: Final = 100
-"""With fewer leavers boosting has nothing to split on; the scorecard serves until then."""
-PARAMETERS: Final[dict[str, Any]] = {
-    "objective": "binary", "learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 50, "feature_fraction": 0.5,
-    "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 5.0, "max_bin": 127, "verbose": -1, "num_threads": 1,
-    "seed": 1, "deterministic": True,
-}  # fmt: skip
+from streams.runners.learners import TrainerError
 
 
 class Boosted(Struct, frozen=True, kw_only=True):
@@ -39,7 +29,10 @@ class Boosted(Struct, frozen=True, kw_only=True):
 
     def forecast(self, course: Course) -> Forecasts:
         """Fit at the weekly dates at which it is time to, and forecast until the next fit."""
-        lightgbm = _lightgbm()
+        try:
+            module = lightgbm()
+        except TrainerError as error:
+            raise MissingError(str(error)) from error
         model: Any = None
         known, values = list[Lesson](), list[float]()
         fitted_ms, versions, first_ms = 0, 0, None
@@ -48,7 +41,7 @@ class Boosted(Struct, frozen=True, kw_only=True):
             if model is None or (self.refits and period.at_ms - fitted_ms >= REFIT_MS):
                 window = [one for one in known if one.example.snapshot_at_ms > period.at_ms - WINDOW_MS]
                 if sum(one.example.label for one in window) >= self.positives_min:
-                    model, fitted_ms, versions = _fitted(lightgbm, window), period.at_ms, versions + 1
+                    model, fitted_ms, versions = _fitted(module, window), period.at_ms, versions + 1
                     first_ms = first_ms or period.at_ms
             asked = [course.judged[place] for place in period.snapshots]
             if model is None:
@@ -58,17 +51,10 @@ class Boosted(Struct, frozen=True, kw_only=True):
         return Forecasts(tuple(values), versions, first_ms)
 
 
-def _lightgbm() -> Any:  # noqa: ANN401 - a module that may be missing
-    try:
-        return import_module("lightgbm")
-    except ImportError:
-        raise MissingError("LightGBM is not installed: pip install 'forewarn[boost]'") from None
-
-
-def _fitted(lightgbm: Any, window: Sequence[Lesson]) -> Any:  # noqa: ANN401 - as above
+def _fitted(module: Any, window: Sequence[Lesson]) -> Any:  # noqa: ANN401 - of a module that may be missing
     features = np.array([lesson.example.features for lesson in window])
     label = np.array([lesson.example.label for lesson in window], dtype=np.float64)
-    return lightgbm.train(PARAMETERS, lightgbm.Dataset(features, label), ROUNDS)
+    return fitted(module, features, label)
 
 
 BOOSTED: Final = (

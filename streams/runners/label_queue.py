@@ -120,7 +120,8 @@ class Tally(Struct, gc=False):
         return Tally(self.examples, self.positives, self.loss_micro, self.probability_micro, self.provisional)
 
 
-def _digest(example_id: str) -> int:
+def digest_of(example_id: str) -> int:
+    """Return 64 bits of an example's id by which it is known, and sampled: the same ones everywhere."""
     return int.from_bytes(blake2b(example_id.encode(), digest_size=8).digest())
 
 
@@ -204,7 +205,7 @@ class LabelQueue:
             return why
         if example.provisional and not self._settings.takes_provisional:
             return None
-        digest = _digest(example.example_id)
+        digest = digest_of(example.example_id)
         known = self._ids.get(digest >> 1)
         if known is not None:
             self.repeated += 1
@@ -241,7 +242,7 @@ class LabelQueue:
         """
         label, told = example.label, example.corrects if self._settings.takes_provisional else None
         if example.provisional:
-            digest = _digest("e" + example.example_id[1:])
+            digest = digest_of("e" + example.example_id[1:])
         is_kept = digest < self._keep_below
         lessons = [(label, 1.0)] if told is not label and (label or is_kept) else []
         return [(told, -1.0), *lessons] if told not in {None, label} and (told or is_kept) else lessons

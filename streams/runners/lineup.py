@@ -5,6 +5,9 @@ snapshots are judged once they are mature; after each a decision is made for eve
 it is written down for a person, with `automatic` the trainer acts on it.  Manual is the default: the decision rests on
 what was served by the line in force, whose alerts were acted upon, so that who was called and stayed counts as a wrong
 alarm against it; a person knows when that was much.
+
+Boosted trees may be judged among them, as what a learner of another kind would give.  They never serve: where they were
+better for as long as a promotion would take, a person is told, since the features then hold more than a line has found.
 """
 
 from collections.abc import Callable
@@ -14,17 +17,18 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.core.effects import LabelledExample
-from streams.core.policy import Learner
+from streams.core.policy import YARDSTICK, Learner
 from streams.core.promotions import Promotion, line_of
 from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
+from streams.runners.boosting import Boosting, BoostingState
 from streams.runners.guards import Guards, GuardsState
 from streams.runners.label_queue import TrainerSettings
 from streams.runners.learners import Model, ModelState, TrainerError
-from streams.runners.promotion import WEEKS, decide, promotion_of
+from streams.runners.promotion import IN_A_ROW, WEEKS, decide, promotion_of
 from streams.runners.recipes import new_model
 from streams.runners.verdicts import Decision, MatureWeek, OperatorNotice
-from streams.runners.weeks import Blocks, Weeks, WeeksState
+from streams.runners.weeks import LATE_MS, Blocks, Weeks, WeeksState
 
 HISTORY_MAX: Final = 104
 DECISIONS_MAX: Final = 26
@@ -34,7 +38,7 @@ NOTICES_MAX: Final = 50
 class LineupSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who learns beside the champion, who promotes, and the horizon: of an example, and of the hazard's one period."""
 
-    challengers: tuple[Learner, ...] = ("adagrad", "hazard")
+    challengers: tuple[Learner | Literal["boosting"], ...] = ("adagrad", "hazard")
     promotion: Literal["manual", "automatic"] = "manual"
     horizon_days: Annotated[int, Meta(ge=1)] = 30
     hazard_days: Annotated[int, Meta(ge=1)] = 7
@@ -43,6 +47,11 @@ class LineupSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def periods(self) -> float:
         """How many periods of the hazard the horizon has."""
         return self.horizon_days / self.hazard_days
+
+    @property
+    def recipes(self) -> tuple[Learner, ...]:
+        """The challengers that may come to serve."""
+        return tuple(name for name in self.challengers if name != YARDSTICK)
 
 
 class LineState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,6 +75,7 @@ class LineupState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     history: list[MatureWeek]
     decisions: list[Decision]
     notices: list[OperatorNotice]
+    boosting: BoostingState | None = None
 
 
 class Challenger:
@@ -91,11 +101,16 @@ class Lineup:
         self.settings = settings
         self.leader = trainer.name
         self.challengers: dict[str, Challenger] = {
-            name: Challenger(new_model(name, trainer, features, settings.periods)) for name in settings.challengers
+            name: Challenger(new_model(name, trainer, features, settings.periods)) for name in settings.recipes
         }
+        horizon_ms = settings.horizon_days * DAY_MS
+        self.boosting: Boosting | None = None
+        if YARDSTICK in names:
+            memory_ms = horizon_ms + LATE_MS
+            self.boosting = Boosting(len(features), patience_ms=trainer.patience_ms, memory_ms=memory_ms)
         self._names = names
         self._streaks = dict.fromkeys(names, 0)
-        self._weeks = Weeks(names, features, settings.horizon_days * DAY_MS)
+        self._weeks = Weeks((trainer.name, *self.challengers), features, horizon_ms, self.boosting)
         self._guards = Guards()
         self._blocks: list[Blocks] = []
         self.history: list[MatureWeek] = []
@@ -121,11 +136,13 @@ class Lineup:
         """Judge what every line says of a settled example, with what it had learned by its snapshot."""
         self._guards.take(example)
         self._weeks.take(example, clock_ms)
+        if self.boosting is not None:
+            self.boosting.take(example)
 
     def promoted(self, to: str) -> None:
         """Note that another line serves, or a version of one; whoever was better than the last one begins anew."""
         line = line_of(to)
-        if line in self._names and line != self.leader:
+        if line in self._names and line not in {self.leader, YARDSTICK}:
             self.leader = line
             self._streaks = dict.fromkeys(self._names, 0)
 
@@ -137,6 +154,8 @@ class Lineup:
             self._blocks = [*self._blocks, blocks][-WEEKS:]
             self._decide(at_ms)
         self.notices += self._guards.watch(at_ms, [week for week, _ in mature])
+        if self.boosting is not None:
+            self.boosting.refit(at_ms)
         for kept, most in ((self.history, HISTORY_MAX), (self.decisions, DECISIONS_MAX), (self.notices, NOTICES_MAX)):
             del kept[:-most]
         if self.settings.promotion == "manual" or not mature:
@@ -148,7 +167,21 @@ class Lineup:
             if name != self.leader:
                 decision = decide(self._blocks, at_ms, name, self.leader, self._streaks[name])
                 self._streaks[name] = decision.in_a_row
-                self.decisions.append(decision)
+                self.decisions.append(decision if name != YARDSTICK else self._told_of(decision))
+
+    def _told_of(self, decision: Decision) -> Decision:
+        """Tell a person that the yardstick has been better for long enough, once; it stays where it is."""
+        if decision.verdict != "promote":
+            return decision
+        if decision.in_a_row == IN_A_ROW:
+            what = f"{YARDSTICK}, which cannot serve, was better than {decision.leader} for {IN_A_ROW} mature weeks"
+            figures = {
+                name: interval.estimate
+                for name, interval in (("log_loss_saved", decision.log_loss), ("recall_gained", decision.recall))
+                if interval is not None
+            }
+            self.notices.append(OperatorNotice(at_ms=decision.at_ms, kind="yardstick", what=what, figures=figures))
+        return msgspec.structs.replace(decision, verdict="keep", why=f"{decision.why}, and it cannot serve")
 
     def _act(self) -> list[Promotion]:
         newest = [one for one in self.decisions[1 - len(self._names) :] if one.verdict == "promote"]
@@ -199,6 +232,7 @@ class Lineup:
             history=list(self.history),
             decisions=list(self.decisions),
             notices=list(self.notices),
+            boosting=None if self.boosting is None else self.boosting.state(),
         )
 
     def load(self, state: LineupState) -> None:
@@ -214,6 +248,8 @@ class Lineup:
             challenger.model.load(line.model)
             challenger.version, challenger.withheld = line.version, line.withheld
         self.leader, self._streaks = state.leader, dict(state.streaks)
+        if self.boosting is not None and state.boosting is not None:
+            self.boosting.load(state.boosting)
         self._weeks.load(state.weeks)
         self._guards.load(state.guards)
         self._blocks, self.history = list(state.blocks), list(state.history)

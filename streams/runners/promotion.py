@@ -29,8 +29,11 @@ _BLOCK_OF_BYTE: Final = bytes(byte % BLOCKS for byte in range(256))
 
 
 def decide(weeks: Sequence[Blocks], at_ms: int, challenger: str, leader: str, in_a_row: int) -> Decision:
-    """Return what the last mature weeks say of a challenger that was better for `in_a_row` weeks before the newest."""
-    last = weeks[-WEEKS:]
+    """Return what the last mature weeks say of a challenger that was better for `in_a_row` weeks before the newest.
+
+    Of a week in which it was not judged they say nothing.
+    """
+    last = [week for week in weeks[-WEEKS:] if challenger in week.loss_micro]
     examples = _summed([week.examples for week in last])
     positives = _summed([week.positives for week in last])
     losses, tops = ({name: _summed([part[name] for part in parts]) for name in (challenger, leader)} for parts in (

@@ -6,13 +6,18 @@ from typing import Final
 from msgspec import Struct
 
 from streams.core.features import FEATURE_TABLE
+from streams.core.policy import YARDSTICK
 from streams.core.promotions import CHAMPION, Incumbent, Promotion, line_of, reign, sealed
 from streams.core.scoring import ModelVersion, Scorer, scorer_from
 from streams.errors import InputError
 from streams.runners.verdicts import Standing
 
-RULES: Final = ("recency", "quiet")
-"""Ranking rules: they are judged beside the lines, and give no probability that could be served."""
+WITNESSES: Final = {
+    "recency": "is a ranking rule, which gives no probability",
+    "quiet": "is a ranking rule, which gives no probability",
+    YARDSTICK: "is a yardstick, which is judged and publishes no version",
+}
+"""What is judged beside the lines and can never serve, and why."""
 
 
 class Weight(Struct, frozen=True):
@@ -105,8 +110,8 @@ def promotion_to(shelf: Shelf, wanted: str, at_ms: int) -> Promotion:
     Raises:
         InputError: there is no such line or version, it cannot serve here, or it serves already.
     """
-    if wanted in RULES:
-        raise InputError(f"{wanted} is a ranking rule, which gives no probability", hint=_choice(shelf))
+    if wanted in WITNESSES:
+        raise InputError(f"{wanted} {WITNESSES[wanted]}", hint=_choice(shelf))
     version = find(shelf, wanted)
     to = wanted if wanted in shelf.lines else version.served_as
     if version.feature_table != FEATURE_TABLE:

@@ -22,8 +22,10 @@ from msgspec import Struct, UnsetType
 from streams.core.effects import LabelledExample
 from streams.core.elementary import log
 from streams.core.evaluation import LOSS_FLOOR
+from streams.core.policy import YARDSTICK
 from streams.core.scoring import ModelVersion, probability
 from streams.core.state import DAY_MS
+from streams.runners.boosting import Boosting
 from streams.runners.label_queue import MICRO, loss_of
 from streams.runners.learners import RANKERS
 from streams.runners.verdicts import SERVED, Figures, MatureWeek
@@ -103,11 +105,15 @@ class Weeks:
     """The weeks that are not mature, and the versions that their snapshots are judged with.
 
     `names` are the lines; an example is judged when each of them had a version in force, so that all are judged by the
-    same examples.  `unjudged` counts the others by why.
+    same examples.  `unjudged` counts the others by why.  The yardstick is judged by the same examples in the weeks for
+    all of which it had a fit, and in no others.
     """
 
-    def __init__(self, names: tuple[str, ...], features: tuple[str, ...], horizon_ms: int) -> None:
+    def __init__(
+        self, names: tuple[str, ...], features: tuple[str, ...], horizon_ms: int, boosting: Boosting | None = None
+    ) -> None:
         self._names = names
+        self._boosting = boosting
         self._rankers = {name: features.index(by) for name, by in RANKERS.items() if by in features}
         self._horizon_ms = horizon_ms
         self._closed_ms = 0
@@ -177,6 +183,9 @@ class Weeks:
             logit = line.bias + sum(map(mul, line.slopes, held.features))
             self._count(week, name, probability(logit, line.periods), held.label, block)
         self._count(week, SERVED, held.probability, held.label, block)
+        boosted = None if self._boosting is None else self._boosting.chance(held.features, held.snapshot_at_ms)
+        if boosted is not None:
+            self._count(week, YARDSTICK, boosted, held.label, block)
         for name, place in self._rankers.items():
             _rank(_tallied(week, name), held.features[place], held.label, block)
 
@@ -236,9 +245,10 @@ def _sorted(week: Week) -> Week:
 
 def _closed(week_ms: int, week: Week) -> tuple[MatureWeek, Blocks]:
     examples, positives = sum(week.examples), sum(week.positives)
+    judged = {name: one for name, one in sorted(week.lines.items()) if _is_of_all(one, examples)}
     figures: dict[str, Figures] = {}
     top: dict[str, list[float]] = {}
-    for name, tallied in sorted(week.lines.items()):
+    for name, tallied in judged.items():
         precision, hits, top[name] = _ranking(tallied, examples, positives)
         is_rule = name in RANKERS
         figures[name] = Figures(
@@ -247,7 +257,7 @@ def _closed(week_ms: int, week: Week) -> tuple[MatureWeek, Blocks]:
             recall=hits / positives if positives else None,
             expected_over_observed=None if is_rule or not positives else tallied.expected_micro / MICRO / positives,
         )
-    models = {name: tallied for name, tallied in sorted(week.lines.items()) if name not in RANKERS}
+    models = {name: tallied for name, tallied in judged.items() if name not in RANKERS}
     return (
         MatureWeek(week_ms=week_ms, examples=examples, positives=positives, figures=figures),
         Blocks(
@@ -259,6 +269,10 @@ def _closed(week_ms: int, week: Week) -> tuple[MatureWeek, Blocks]:
             {name: tallied.expected_micro for name, tallied in models.items()},
         ),
     )
+
+
+def _is_of_all(tallied: Tallied, examples: int) -> bool:
+    return sum([count for count, _ in tallied.bins.values()]) == examples
 
 
 def _ranking(tallied: Tallied, examples: int, positives: int) -> tuple[float | None, float, list[float]]:

@@ -1,5 +1,7 @@
 """`forewarn model`: what it lists, shows and compares, and that a promotion changes what is to come alone."""
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,6 +155,7 @@ def test_rollback_undoes_the_last_promotion_or_pins_the_version_before(run: Run)
         (("promote", "nobody"), "no model versions are called 'nobody'; the newest are adagrad-"),
         (("promote", "champion"), "champion serves already; the lines are adagrad, champion, hazard"),
         (("promote", "recency"), "recency is a ranking rule"),
+        (("promote", "boosting"), "boosting is a yardstick, which is judged and publishes no version"),
         (("show", "champion-999"), "no model versions are called 'champion-999'"),
     ],
 )
@@ -182,3 +185,28 @@ def test_before_the_first_version_the_scorecard_serves(operator: Operator, tmp_p
     result = call("model", "rollback", "--db", db)
     assert (result.exit_code, "nothing served before" in result.stderr) == (3, True)
     assert "no model version was published yet" in call("model", "promote", "hazard", "--db", db).stderr
+
+
+def test_a_policy_that_names_a_learner_that_is_not_installed_stops_the_start(
+    begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "boosted.toml"
+    policy.write_text('[training]\nchallengers = ["hazard", "boosting"]\n', "utf-8")
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    result = call("run", "--input", begun.events, "--db", tmp_path / "b.db", "--policy", policy)
+    assert result.exit_code == 2
+    assert "training.challengers names 'boosting', which needs LightGBM; pip install 'forewarn[boost]'" in result.stderr
+
+
+def test_a_yardstick_has_its_line_in_the_mature_week_and_no_versions(
+    begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lightgbm", reason="LightGBM, an extra, is not installed")
+    policy, db = tmp_path / "boosted.toml", tmp_path / "b.db"
+    policy.write_text('[training]\nchallengers = ["hazard", "boosting"]\n', "utf-8")
+    monkeypatch.setattr("streams.runners.boosting.POSITIVES_MIN", 5)
+    assert call("run", "--input", begun.events, "--db", db, "--policy", policy, "--json").exit_code == 0
+    assert {row["name"] for row in lines(call("model", "list", "--db", db, "--json"))} == {"champion", "hazard"}
+    shown = call("model", "list", "--db", db).stdout
+    assert re.search(r"^ boosting +0\.\d{4} +0\.\d{4} ", shown, re.MULTILINE), shown
+    assert "boosting against champion: keep, " in shown

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import msgspec
 
-from streams.bootstrap import new_trainer, read_policy_for
+from streams.bootstrap import read_policy_for
+from streams.bootstrap_trainer import new_trainer
 from streams.core.decode import epoch_ms
 from streams.core.effects import LabelledExample
 from streams.core.features import FEATURE_TABLE, NAMES
@@ -36,6 +37,7 @@ every_days = 3
 [policy.training]
 publish_every_days = 1
 positives_min = 1
+challengers = ["steady", "hazard", "boosting"]
 """
 TRAINER = "import sys; sys.argv[:2] = ['forewarn', 'trainer']; from streams.cli import main; main()"
 """In the place of a worker's script: the same options, another command."""

@@ -99,6 +99,12 @@ def test_twenty_kills_of_the_trainer_leave_the_versions_of_one_that_was_left_alo
     training = restored(asyncio.run(states_of(broker.address, prefix)), prefix + GROUP)
     assert training.trainer.model.state() == expected.model.state()
     assert training.trainer.counts.learned == expected.counts.learned
+    lineup = expected.lineup
+    assert lineup is not None
+    assert lineup.boosting is not None
+    assert lineup.boosting.fits
+    # Every line, its weeks, and the trees of the yardstick.
+    assert training.trainer.state().lineup == lineup.state()
     assert training.trainer.counts.repeated == expected.counts.repeated > 0
     letters = list(map(msgspec.json.decode, asyncio.run(values_of(broker.address, f"{prefix}dead-letters"))))
     assert sorted(letter["reason"] for letter in letters) == sorted(reason for _, reason in BAD.values())

@@ -1,7 +1,7 @@
 """The trainer's work without a broker: any cut, any kill and any interleaving end in the same versions, bit for bit."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.bootstrap import new_trainer
+from streams.bootstrap_trainer import new_trainer
 from streams.core.effects import LabelledExample
 from streams.core.outputs import DeadLetterMessage
 from streams.core.policy import Policy
 from streams.core.state import DAY_MS
 from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes
-from streams.kafka.training import BLOCK_IDS, PATIENCE_MS, Training, settled_ms
+from streams.kafka.training import PATIENCE_MS, Training, settled_ms
+from streams.kafka.training_parts import BLOCK_IDS
+from streams.runners import boosting
 from streams.runners.label_queue import TrainerSettings
 from streams.runners.trainer import Trainer, TrainerState
 from tests.core.strategies import modest
@@ -27,6 +29,14 @@ from tests.kafka.workers import Raw
 APPLICATION = "forewarn-trainer"
 COUNT = 1_500
 SEVERAL = 300
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fitted_soon() -> Iterator[None]:
+    """Have the yardstick fitted within the few days that there are."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(boosting, "POSITIVES_MIN", 30)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +56,9 @@ def log() -> list[bytes]:
 def undisturbed(policy: Policy, log: list[bytes]) -> tuple[bytes, list[bytes]]:
     """Return the trainer and the versions that come of the whole log in one go."""
     trainer, versions = oracle(log, policy)
+    assert trainer.lineup is not None
+    assert trainer.lineup.boosting is not None
+    assert trainer.lineup.boosting.fits
     return trainer.snapshot(), [msgspec.json.encode(version) for version in versions]
 
 
@@ -288,6 +301,12 @@ def test_states_that_are_not_all_there_or_anothers_are_refused(policy: Policy, l
         Training(0, "another", lambda: new_trainer(policy)).restore(dict(states))
     with pytest.raises(BrokenMarkError, match="ids, and they are not all there"):
         training(policy).restore({key: value for key, value in states.items() if key != b"ids/0"})
+    for kind in (b"rows/", b"fits/"):
+        one = next(key for key in states if key.startswith(kind))
+        with pytest.raises(BrokenMarkError, match="rows and fits of the yardstick are not all there"):
+            training(policy).restore({key: value for key, value in states.items() if key != one})
+    with pytest.raises(BrokenMarkError, match="cannot be read"):
+        training(policy).restore(states | {b"rows/1": b"[1]"})
     mark = states[MARK_KEY].replace(made_of(policy), b"features-00000000")
     with pytest.raises(BrokenMarkError, match="begins anew"):
         training(policy).restore(states | {MARK_KEY: mark})

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.bootstrap import cold_scorer, new_trainer, read_policy_for
+from streams.bootstrap import cold_scorer, read_policy_for
+from streams.bootstrap_trainer import new_trainer
 from streams.core import evaluation
 from streams.core.effects import LabelledExample
 from streams.core.features import FEATURE_TABLE, FEATURES, NAMES
