@@ -316,11 +316,8 @@ def _published_at_ms(version: ModelVersion) -> int:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
-        gc.unfreeze()

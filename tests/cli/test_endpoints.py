@@ -59,6 +59,7 @@ def test_render_gives_the_request_of_each_message_without_secrets(db: Path) -> N
         assert request["headers"]["webhook-signature"] == "[redacted]"
 
 
+@pytest.mark.slow
 def test_a_test_message_is_signed_and_a_refusal_ends_with_1(db: Path, receiver: Receiver) -> None:
     (added,) = lines(call("endpoints", "add", "crm", *near(receiver), "--db", db, "--json"))
     (tried,) = lines(call("endpoints", "test", "crm", "--db", db, "--json"))
@@ -72,6 +73,7 @@ def test_a_test_message_is_signed_and_a_refusal_ends_with_1(db: Path, receiver: 
     assert json.loads(refused.stdout)["status"] == 403
 
 
+@pytest.mark.slow
 def test_after_a_rotation_both_secrets_verify_until_the_overlap_ends(db: Path, receiver: Receiver) -> None:
     (old,) = lines(call("endpoints", "add", "crm", *near(receiver), "--db", db, "--json"))
     (new,) = lines(call("endpoints", "rotate", "crm", "--db", db, "--json"))
@@ -181,6 +183,7 @@ def failed(db: Path, receiver: Receiver) -> Callable[[], list[dict[str, object]]
     return lambda: lines(call("deliveries", "list", "--db", db, "--json"))
 
 
+@pytest.mark.slow
 def test_what_failed_is_listed_shown_and_recovered(
     db: Path, receiver: Receiver, failed: Callable[[], list[dict[str, object]]]
 ) -> None:
@@ -198,6 +201,7 @@ def test_what_failed_is_listed_shown_and_recovered(
     assert {row["state"] for row in failed()} == {"delivered"}
 
 
+@pytest.mark.slow
 def test_a_receiver_that_is_gone_is_told_of_at_another_endpoint_signed_and_without_secrets(
     db: Path, receiver: Receiver
 ) -> None:

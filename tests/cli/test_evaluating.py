@@ -82,6 +82,7 @@ def test_the_report_has_intervals_and_the_same_ones_each_time(operator: Operator
     assert without["overall"] == found["overall"]
 
 
+@pytest.mark.slow
 def test_a_shock_a_budget_and_a_page(operator: Operator, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     shown = call(

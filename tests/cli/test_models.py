@@ -198,6 +198,7 @@ def test_a_policy_that_names_a_learner_that_is_not_installed_stops_the_start(
     assert "training.challengers names 'boosting', which needs LightGBM; pip install 'forewarn[boost]'" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_yardstick_has_its_line_in_the_mature_week_and_no_versions(
     begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

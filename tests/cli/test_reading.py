@@ -274,6 +274,7 @@ atexit.register(stop)
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", AT)
 def test_an_interrupt_ends_a_command_with_130_and_one_word_wherever_it_comes_in(where: str, tmp_path: Path) -> None:
     words = ["run", "--input", str(tmp_path), "--db", str(tmp_path / "a.db")]

@@ -34,6 +34,7 @@ def test_a_run_that_is_repeated_changes_nothing(operator: Operator) -> None:
     assert all_alerts(operator.db) == before
 
 
+@pytest.mark.slow
 def test_a_run_in_two_halves_ends_with_the_same_alerts(operator: Operator, tmp_path: Path) -> None:
     db = tmp_path / "halves.db"
     (half,) = lines(call("run", "--input", operator.events, "--db", db, "--until", "2024-02-20", "--json"))

@@ -244,6 +244,7 @@ def edited(draw: st.DrawFn) -> tuple[Schema, Schema]:
     return old, new
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
 @given(edited(), st.data())
 def test_what_the_checker_passes_reads_every_document_drawn_from_the_old_schema(

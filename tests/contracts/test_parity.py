@@ -96,6 +96,7 @@ def test_struct_and_schema_name_their_fields_in_the_same_order(topic: str) -> No
     assert list(STRUCTS[topic].__struct_encode_fields__) == list(schema_of(topic)["properties"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("topic", TOPICS)
 def test_struct_and_schema_agree_on_every_single_change_to_an_example(topic: str) -> None:
     schema = schema_of(topic)
@@ -128,6 +129,7 @@ def test_struct_and_schema_accept_what_is_drawn_from_the_schema(topic: str) -> N
     both_accept()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("topic", TOPICS)
 def test_struct_and_schema_agree_on_drawn_documents_after_some_changes(topic: str) -> None:
     schema = schema_of(topic)
@@ -144,6 +146,7 @@ def test_struct_and_schema_agree_on_drawn_documents_after_some_changes(topic: st
     both_agree()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("topic", TOPICS)
 def test_the_struct_reads_what_every_released_revision_could_write(topic: str) -> None:
     for revision, old_schema in history_of(topic).items():

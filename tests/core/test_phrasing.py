@@ -19,6 +19,7 @@ from streams.core.phrasing import (
     evidence_text,
     moment_text,
     money_text,
+    percent_text,
     reason_name,
     reason_text,
     said,
@@ -129,13 +130,15 @@ def test_what_the_words_do_not_know_is_given_whole() -> None:
     assert evidence_text(without_window, "EUR", wordings()["en"]) == "top ups 2 per 30 days"
 
 
-def test_money_days_and_moments_are_written_as_the_language_writes_them() -> None:
+def test_money_shares_days_and_moments_are_written_as_the_language_writes_them() -> None:
     english, chinese = wordings()["en"], wordings()["zh"]
     at_ms = 1_750_000_000_000
     assert (day_text(at_ms, english), moment_text(at_ms, english)) == ("2025-06-15", "2025-06-15 15:06")
     assert (day_text(at_ms, chinese), moment_text(at_ms, chinese)) == ("2025年6月15日", "2025年6月15日 15:06")
     assert [money_text(123_456, c, english) for c in ("CNY", "EUR", "")] == ["1,234.56 CNY", "1,234.56 EUR", "1,234.56"]
     assert [money_text(123_456, c, chinese) for c in ("CNY", "JPY")] == ["1,234.56元", "123,456 JPY"]
+    assert [percent_text(share, english) for share in (0.0, 0.031, 0.25, 0.9999)] == ["0 %", "3.1 %", "25 %", "99.9 %"]
+    assert percent_text(0.25, chinese) == "25%"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -116,6 +116,7 @@ def test_totals_become_a_stream_that_adds_up_to_them(iranian: Path, tmp_path: Pa
     check_totals(iranian, tmp_path / "out", read)
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(*(st.integers(0, top) for top in (60, 1, 47, 10, 20_000, 300, 600))),
@@ -139,6 +140,7 @@ def test_whatever_the_totals_and_the_seed_the_stream_adds_up_to_them(
     check_totals(source, folder / "out", read)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cdnow", "iranian_churn"])
 def test_every_line_is_an_event_in_time_order_under_a_pseudonym(
     name: str, request: pytest.FixtureRequest, tmp_path: Path

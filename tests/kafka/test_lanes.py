@@ -179,6 +179,7 @@ def test_the_log_and_a_file_are_read_alike(days: list[Line]) -> None:
     assert len(drawn) == len(read) == len(days)
 
 
+@pytest.mark.slow
 @given(days=LINES, data=st.data())
 def test_whatever_runs_are_cut_and_whoever_is_killed_the_same_records_are_strays(
     days: list[Line], data: st.DataObject

@@ -235,6 +235,7 @@ def test_a_policy_that_was_given_by_hand_stays() -> None:
     assert serving.at(10**15)[0].policy == DEFAULT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_gap", [False, True], ids=["events all the time", "no events around the dates"])
 @pytest.mark.parametrize("is_live", [False, True], ids=["known before", "while it works"])
 def test_a_partition_changes_its_version_at_the_date_of_the_next_one(

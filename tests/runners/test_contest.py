@@ -154,6 +154,7 @@ def test_the_order_of_the_examples_does_not_show(random: Random) -> None:
     assert judged(shuffled, contenders=names) == judged(contenders=names)
 
 
+@pytest.mark.slow
 def test_the_champion_learns_and_beats_its_scorecard() -> None:
     found = judged(shock_ms=None)
     (steady,) = found.segments

@@ -84,6 +84,7 @@ def test_time_makes_it_less_certain_and_never_more_uncertain_than_it_was_at_firs
     assert np.allclose(np.diagonal(covariance(model))[1:], SETTINGS.prior_variance)
 
 
+@pytest.mark.slow
 def test_after_a_change_it_follows_whoever_let_time_pass_sooner() -> None:
     still, awake = taught(stream(20_000, seed=6)), taught(stream(20_000, seed=6))
     awake.drift(3_000.0)

@@ -70,6 +70,7 @@ def test_a_run_stopped_at_a_time_and_taken_up_again_equals_a_straight_one(
     assert differing(straight, contents(db)) == []
 
 
+@pytest.mark.slow
 def test_a_run_until_a_time_takes_nothing_from_that_time_on_and_wakes_everybody_due_by_then(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -199,6 +200,7 @@ def test_packed_input_gives_what_plain_input_gives(
     assert differing(straight, contents(tmp_path / "run.db")) == []
 
 
+@pytest.mark.slow
 def test_a_topic_cut_into_partitions_by_subscriber_gives_the_same_alerts(
     folder: Path, straight: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -357,6 +357,7 @@ def noticed(leavers: list[int], shuffling: Random | None = None) -> tuple[Guards
     return guards, notices
 
 
+@pytest.mark.slow
 def test_a_slow_rise_is_noticed_by_the_adaptive_window_however_a_day_arrives() -> None:
     draw = Random(3).random
     leavers = [sum(draw() < 0.02 + max(0, day - 80) * 0.0002 for _ in range(200)) for day in range(180)]

@@ -74,6 +74,7 @@ def test_a_run_stopped_and_taken_up_again_equals_a_straight_one(
     assert differing(straight, contents(db)) == []
 
 
+@pytest.mark.slow
 def test_what_was_read_is_known_when_the_file_is_gone(folder: Path, straight: dict[str, Any], tmp_path: Path) -> None:
     passing, db = copy_of(folder, tmp_path / "passing", published(folder)), tmp_path / "run.db"
     run(passing, db, until_ms=day(20))
@@ -145,6 +146,7 @@ def test_bad_lines_become_dead_letters_once_and_the_good_ones_serve(
     assert alerts_of(found) == alerts_of(straight)
 
 
+@pytest.mark.slow
 def test_lines_that_name_their_topic_may_be_about_the_market(
     folder: Path, straight: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def test_what_the_trainer_promotes_serves_from_its_date_on_wherever_the_run_is_c
     assert (record.topic, record.key) == ("models", promotion.key)
 
 
+@pytest.mark.slow
 def test_without_a_decision_nothing_is_promoted(folder: Path, tmp_path: Path) -> None:
     run(folder, tmp_path / "calm.db")
     assert contents(tmp_path / "calm.db")["promotions"] == []

@@ -94,6 +94,7 @@ keep_negatives = 0.1
 """Few examples, settled days late, and versions as often as can be."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_hour", [0, 5])
 def test_the_version_that_served_at_a_time_is_the_one_that_looking_back_takes(tmp_path: Path, at_hour: int) -> None:
     policy = LIVELY.replace("positives_min = 2", "").replace("[policy.training]", "") + SPARSE.format(at_hour=at_hour)
@@ -202,6 +203,7 @@ def scored(db: Path, at_ms: int) -> dict[str, tuple[float, str]]:
     return {score.subscriber_id: (score.probability, score.model_version) for score in bootstrap.scores(str(db), at_ms)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["midday", "at_a_version", "after_a_version", "at_a_wake", "early"])
 def test_the_scores_of_a_past_moment_are_those_of_a_run_that_stopped_then(
     ran: Ran, tmp_path: Path, moment: str

@@ -250,6 +250,7 @@ def whole() -> Report:
     )
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_else_and_every_picture_has_words() -> None:
     text = page(whole(), TEMPLATE)
     parsed = Page()

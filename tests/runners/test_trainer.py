@@ -104,6 +104,7 @@ def test_the_core_s_scorer_serves_a_version_as_river_would() -> None:
         assert abs(probability(scorer.logit(row(number))) - trainer.model.predict(row(number))) < 1e-12
 
 
+@pytest.mark.slow
 def test_sampling_keeps_the_calibration() -> None:
     _, versions = trained(TrainerSettings(positives_min=1, keep_negatives=0.1, base_rate=0.15), 12_000)
     fresh = [example(n) for n in range(20_000, 24_000)]

@@ -23,6 +23,7 @@ def world() -> World:
     return build_world(YEAR)
 
 
+@pytest.mark.slow
 def test_every_line_is_read_by_the_contract_in_the_order_of_publication(clean: Written) -> None:
     lines = lines_of(clean.out, MARKET)
     notices = [decode_notice(Record(MARKET, 0, n, line, END_MS)) for n, line in enumerate(lines)]

@@ -34,6 +34,7 @@ def test_another_seed_is_another_operator(tmp_path: Path) -> None:
     assert all(a[name] != b[name] for name in a if a[name])
 
 
+@pytest.mark.slow
 def test_every_line_is_read_by_the_contract_when_nothing_is_malformed(clean: Written) -> None:
     letters = [item for topic in TOPICS for item in clean.decoded(topic) if isinstance(item, DeadLetter)]
     assert letters == []
@@ -47,6 +48,7 @@ def test_the_report_counts_what_was_written(clean: Written) -> None:
     assert clean.report.events_per_s > 0
 
 
+@pytest.mark.slow
 def test_event_ids_are_unique_in_each_topic(clean: Written) -> None:
     for topic in TOPICS:
         ids = [event.body.event_id for event in clean.events(topic)]
