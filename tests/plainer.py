@@ -9,6 +9,7 @@ from typing import Final
 
 PLAINER: Final = {
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2_Usable,-FMA_Usable,-AVX2,-FMA,-FMA4",
+    "OPENBLAS_CORETYPE": "Nehalem",
     "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR",
 }
 _OF_THE_LIBRARY: Final = "import math; print([math.exp(n / 77.7).hex() for n in range(20_000)])"
