@@ -400,7 +400,8 @@ def main() -> int:
     began = time.perf_counter()
     speeds = paces(given)
     if given.paces:
-        given.out.write_text(json.dumps(json.loads(given.out.read_text()) | {"paces": speeds}, indent=2) + "\n")
+        kept = json.loads(given.out.read_text()) if given.out.exists() else {}
+        given.out.write_text(json.dumps(kept | {"paces": speeds}, indent=2) + "\n")
         print(json.dumps(speeds, indent=2))
         return 0
     model_text = ceiling_of(given)

@@ -23,7 +23,7 @@ from streams.kafka import producing, topics
 from streams.kafka.admin import TopicState
 from streams.kafka.broadcast import Broadcast, publish
 from streams.kafka.dead_letters import Letter, Redriven, Wanted
-from streams.kafka.keeping import Flood
+from streams.kafka.flood import Flood
 from streams.kafka.local_store import checked
 from streams.kafka.producing import Produced, Stamp
 from streams.kafka.serving import MODELS, POLICIES, Serving, policy_message

@@ -10,8 +10,8 @@ from streams.bootstrap_kafka import Running
 from streams.errors import StoreError
 from streams.kafka.admin import connected, missing_topic, partitions_of
 from streams.kafka.dead_letters import TOPIC as DEAD_LETTERS
+from streams.kafka.flood import Flood
 from streams.kafka.health import HealthServer
-from streams.kafka.keeping import Flood
 from streams.kafka.notifying import OUTCOMES, Notifier, NotifierSettings
 from streams.kafka.stops import EXIT_INVARIANT, EXIT_IO, StoppedError
 from streams.kafka.wire import Wire, wire_from

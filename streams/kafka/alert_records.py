@@ -8,10 +8,9 @@ from streams.core.alert_reading import alert_changed
 from streams.core.decode import VALUE_BYTES_MAX, why_undecodable
 from streams.core.effects import AlertChanged, DeadLetter, DeadLetterReason
 from streams.core.outputs import AlertMessage, redrives_of
-from streams.kafka.keeping import Flood
+from streams.kafka.flood import Flood
 from streams.kafka.lanes import Logged
 from streams.kafka.slot import RECENT_RECORDS
-from streams.kafka.stops import EXIT_FLOOD, StoppedError
 
 ALERTS: Final = "alerts"
 
@@ -45,13 +44,8 @@ class Tally:
         self._run = self._run + 1 if is_bad else 0
         self._bad += is_bad
         self._recent += 1
-        share = self._bad / self._recent if self._recent >= RECENT_RECORDS else 0.0
-        if is_bad and (self._run >= self._flood.run or share >= self._flood.ratio):
-            raise StoppedError(
-                EXIT_FLOOD,
-                f"a flood of bad records in partition {self._partition}: {self._run:,} one after the other, "
-                f"{share:.0%} of the last ones; put the producer right, or raise the limits",
-            )
+        if is_bad:
+            self._flood.refuse(self._partition, self._run, self._bad, self._recent, {})
         if self._recent >= 2 * RECENT_RECORDS:
             self._recent //= 2
             self._bad //= 2

@@ -9,19 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Final, Protocol
 
-from msgspec import Struct
-
 from streams.core.events import PARTITIONS_MAX
 from streams.core.state import UnreadableStateError
 from streams.kafka.admin import KafkaError
 from streams.kafka.batches import Reach, Run
 from streams.kafka.changelog import Changelog, WriteFailedError
+from streams.kafka.flood import Flood
 from streams.kafka.health import Standing
 from streams.kafka.kept import Kept, Parking, Sought, Writing
 from streams.kafka.lanes import Logged
 from streams.kafka.local_store import InMemory, Store
-from streams.kafka.slot import RECENT_RECORDS, BrokenMarkError
-from streams.kafka.stops import EXIT_FLOOD, EXIT_INVARIANT, EXIT_IO, StoppedError
+from streams.kafka.slot import BrokenMarkError
+from streams.kafka.stops import EXIT_INVARIANT, EXIT_IO, StoppedError
 from streams.kafka.work import Work
 
 TURN_RECORDS: Final = 1_000
@@ -49,16 +48,6 @@ class Reader(Protocol):
 
     def pause(self, topic: str, partition: int, *, paused: bool) -> None:
         """Stop or go on fetching a source."""
-
-
-class Flood(Struct, frozen=True):
-    """When bad records are so many that their source is broken: then stop, instead of draining the topic.
-
-    `ratio` of the last thousand or two, or `run` of them one after the other.
-    """
-
-    ratio: float = 0.5
-    run: int = 500
 
 
 class Keeping:
@@ -344,7 +333,8 @@ class Keeping:
         """Apply all that can be applied; write when enough has gathered or waited for long enough."""
         slot = kept.slot
         while done := slot.advance(kept.ended, TURN_RECORDS):
-            self._refuse_flood(slot)
+            # Before they are written to the dead letters.
+            self._flood.refuse(slot.partition, slot.bad_run, slot.bad_recent, slot.recent, slot.counters)
             kept.moved_s = monotonic()
             kept.unwritten += done
             if kept.unwritten_since_s is None:
@@ -359,17 +349,6 @@ class Keeping:
         write_s = self._write_behind_s if kept.is_behind else self._write_s
         if kept.writing is None and kept.unwritten and monotonic() - kept.written_s >= write_s:
             await self._write(kept)
-
-    def _refuse_flood(self, slot: Work) -> None:
-        """Stop before a flood of bad records is written to the dead letters."""
-        share = slot.bad_recent / slot.recent if slot.recent >= RECENT_RECORDS else 0.0
-        if slot.bad_run >= self._flood.run or share >= self._flood.ratio:
-            found = ", ".join(f"{n:,} {name[5:]}" for name, n in slot.counters.items() if name.startswith("dead:"))
-            raise StoppedError(
-                EXIT_FLOOD,
-                f"a flood of bad records in partition {slot.partition}: {slot.bad_run:,} one after the other, "
-                f"{share:.0%} of the last ones ({found}); put the producer right, or raise the limits",
-            )
 
     async def _write(self, kept: Kept) -> None:
         """Begin to write what has changed, once what was begun before is in the log.

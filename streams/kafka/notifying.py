@@ -25,8 +25,8 @@ from streams.core.outputs import Outgoing, outgoing
 from streams.errors import StoreError
 from streams.kafka.admin import KafkaError, plain, stop
 from streams.kafka.alert_records import ALERTS, Tally, read_alert
+from streams.kafka.flood import Flood
 from streams.kafka.health import Standing
-from streams.kafka.keeping import Flood
 from streams.kafka.lanes import Logged
 from streams.kafka.specs import APPLICATION
 from streams.kafka.stops import EXIT_INVARIANT, EXIT_IO, EXIT_STALLED, StoppedError

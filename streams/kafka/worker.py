@@ -26,8 +26,9 @@ from streams.kafka.admin import KafkaError, plain
 from streams.kafka.batches import Consumer, KeyedApp, Reach, Run
 from streams.kafka.broadcast import Broadcast
 from streams.kafka.changelog import Changelog
+from streams.kafka.flood import Flood
 from streams.kafka.health import HealthServer
-from streams.kafka.keeping import WRITE_BEHIND_S, WRITE_RECORDS, Flood, Keeping
+from streams.kafka.keeping import WRITE_BEHIND_S, WRITE_RECORDS, Keeping
 from streams.kafka.local_store import InMemory, OnDisk
 from streams.kafka.slot import Slot
 from streams.kafka.specs import APPLICATION, changelog_of

@@ -8,7 +8,8 @@ from streams.core.outputs import Outgoing
 from streams.core.strays import LOOK_AHEAD
 from streams.kafka.batches import Reach, Run
 from streams.kafka.changelog import Restored
-from streams.kafka.keeping import Flood, Keeping
+from streams.kafka.flood import Flood
+from streams.kafka.keeping import Keeping
 from streams.kafka.slot import Changes, Slot
 from streams.runners.subscribers import Packed
 from tests.kafka.workers import Fed, Raw, cold_context

@@ -11,7 +11,8 @@ from aiokafka.errors import KafkaConnectionError  # type: ignore[import-untyped]
 from streams.kafka import keeping, kept
 from streams.kafka.batches import Reach
 from streams.kafka.changelog import WriteFailedError
-from streams.kafka.keeping import LOST_S, SEEK_AGAIN_S, WRITE_RECORDS, Flood
+from streams.kafka.flood import Flood
+from streams.kafka.keeping import LOST_S, SEEK_AGAIN_S, WRITE_RECORDS
 from streams.kafka.kept import RECORDS_A_STATE, WORTH_RECORDS, Kept
 from streams.kafka.local_store import InMemory
 from streams.kafka.slot import MARK_KEY

@@ -18,8 +18,8 @@ from streams.core.effects import AlertChange, AlertChanged, DeadLetter
 from streams.core.endpoints import Endpoint
 from streams.core.outputs import outgoing
 from streams.kafka.alert_records import Tally, read_alert
+from streams.kafka.flood import Flood
 from streams.kafka.healthy import unready
-from streams.kafka.keeping import Flood
 from streams.kafka.notifying import within
 from streams.kafka.stops import StoppedError
 from streams.sink.inbound_outcomes import reports
