@@ -15,11 +15,13 @@ settings.register_profile("quick", parent=settings.get_profile("full"), max_exam
 settings.register_profile("long", parent=settings.get_profile("full"), max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "full"))
 
+# What is imported for the tests stays: the garbage collector need not look at it again and again.
+gc.set_threshold(100_000, 20, 100)
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
-    """Have the garbage collector pass over what all tests share, which stays anyway, and look less often."""
+    """Have the garbage collector pass over what all tests share, which stays anyway."""
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)

@@ -54,13 +54,15 @@ class Source(Struct, frozen=True):
     path: str
     text: str
     tree: ast.Module
+    nodes: tuple[ast.AST, ...]
 
 
 Rule = Callable[[Source], Iterator[str]]
 
 
 def parse(path: str, text: str) -> Source:
-    return Source(path, text, ast.parse(text))
+    tree = ast.parse(text)
+    return Source(path, text, tree, tuple(ast.walk(tree)))
 
 
 @cache
@@ -70,7 +72,7 @@ def files() -> tuple[Source, ...]:
 
 
 def functions(source: Source) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -95,7 +97,7 @@ def long_functions(source: Source) -> Iterator[str]:
 def impure_core(source: Source) -> Iterator[str]:
     if not source.path.startswith("streams/core/"):
         return
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
             yield f"{source.path}:{node.lineno}: the core awaits nothing"
         elif isinstance(node, ast.Call):
@@ -118,7 +120,7 @@ def leftovers(source: Source) -> Iterator[str]:
 
 
 def pickles(source: Source) -> Iterator[str]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             names = [node.module or ""]

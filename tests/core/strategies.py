@@ -1,10 +1,12 @@
 """Valid events of all six topics, in the orders in which a network delivers them.
 
+What is drawn from again and again is made once, since Hypothesis looks through every strategy that is new to it.
 Times crowd at the edges of days and windows and ticket and profile times collide, since that is where rules differ.
 Run `HYPOTHESIS_PROFILE=long` for twenty times the examples.
 """
 
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from hypothesis import settings
@@ -43,6 +45,7 @@ def modest(examples: int) -> settings:
     return settings(max_examples=max(1, examples * PROFILE_EXAMPLES // 100), print_blob=True)
 
 
+@cache
 def times(days: int = SPAN_DAYS) -> st.SearchStrategy[int]:
     within_day = st.sampled_from([0, 1, 12 * HOUR_MS - 1, 12 * HOUR_MS, DAY_MS - 1]) | st.integers(0, DAY_MS - 1)
     return st.builds(lambda day, ms: START_MS + day * DAY_MS + ms, st.integers(0, days - 1), within_day)
@@ -138,15 +141,20 @@ def _outcomes(days: int) -> st.SearchStrategy[Body]:
     )
 
 
-@st.composite
-def histories(draw: st.DrawFn, days: int = SPAN_DAYS, min_size: int = 1, max_size: int = 16) -> list[Body]:
-    """Bodies of one subscriber's events of all topics, each with its own event id, ordered by event time."""
-    days = draw(st.sampled_from([days, days, 4]))  # Within a few days everything collides.
+@cache
+def _bodies(days: int, min_size: int, max_size: int) -> st.SearchStrategy[list[Body]]:
     any_body = st.one_of(
         _usages(days), _usages(days), _top_ups(days), _call_drops(days), _complaints(days), _profiles(days),
         _outcomes(days),
     )  # fmt: skip
-    bodies = draw(st.lists(any_body, min_size=min_size, max_size=max_size))
+    return st.lists(any_body, min_size=min_size, max_size=max_size)
+
+
+@st.composite
+def histories(draw: st.DrawFn, days: int = SPAN_DAYS, min_size: int = 1, max_size: int = 16) -> list[Body]:
+    """Bodies of one subscriber's events of all topics, each with its own event id, ordered by event time."""
+    days = draw(st.sampled_from([days, days, 4]))  # Within a few days everything collides.
+    bodies = draw(_bodies(days, min_size, max_size))
     named: list[Body] = [changed(body, event_id=f"event-{i}") for i, body in enumerate(bodies)]
     return sorted(named, key=at_ms_of)
 
@@ -164,6 +172,7 @@ def queues(draw: st.DrawFn) -> list[Body]:
     return sorted(bodies, key=at_ms_of)
 
 
+@cache
 def delays(count: int, most_ms: int = LATENESS_MS) -> st.SearchStrategy[list[int]]:
     edges = st.sampled_from([ms for ms in HORIZON_EDGES if ms <= most_ms])
     return st.lists(edges | st.integers(0, most_ms), min_size=count, max_size=count)
