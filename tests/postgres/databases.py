@@ -12,9 +12,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from streams.store import Store
+from streams.store.engine import url_of
 from tests.postgres.server import NoPostgresError, Server
 
-__all__ = ["KINDS", "database_url", "fresh", "postgres", "postgres_url", "shared"]
+__all__ = ["KINDS", "database_url", "fresh", "furnished", "postgres", "postgres_url", "shared"]
 
 KINDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
 """What a test that must hold on both is parametrised with: `make check` runs no server."""
@@ -28,6 +30,27 @@ def shared() -> Server:
     atexit.register(server.close)
     server.start()
     return server
+
+
+@cache
+def _first_opened() -> bytes:
+    """Return the file that the first opening of a database leaves: all tables, and nothing in them."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "forewarn.db"
+        Store.open(path).close()
+        assert [file.name for file in Path(folder).iterdir()] == [path.name]
+        return path.read_bytes()
+
+
+def furnished(place: str) -> str:
+    """Have a database be there as its first opening leaves it, for tests of what comes after that; return its place.
+
+    The tables of a file of SQLite are made once for all tests of this process; a server's are made as it is opened.
+    """
+    url = url_of(place)
+    if url.get_backend_name() == "sqlite":
+        Path(str(url.database)).write_bytes(_first_opened())
+    return place
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from streams.core.state import DAY_MS
 from streams.store.batch import Prediction
 from streams.store.database import Store
 from tests.core import makers
+from tests.postgres.databases import furnished
 from tests.scenarios.telling import Expectation, Story, told
 
 STORIES = sorted((Path(__file__).parent / "stories").glob("*.txt"))
@@ -47,7 +48,7 @@ def play(story: Story, folder: Path) -> Outcome:
         (folder / f"{topic}.jsonl").write_bytes(b"".join(written))
     if story.market:
         (folder / f"{MARKET}.jsonl").write_bytes(b"".join(msgspec.json.encode(e) + b"\n" for e in story.market))
-    db = str(folder / "run.db")
+    db = furnished(str(folder / "run.db"))
     bootstrap.run(str(folder), db, until_ms=makers.at(story.end_day + 1))
     with Store.open(db) as store:
         alerts = store.alerts(subscriber_id=makers.SUBSCRIBER)

@@ -3,11 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Self
 
 from streams.core.endpoints import Endpoint
 from streams.core.retry import Answer
 from streams.sink.client import Client
+from streams.sink.egress import tls_context
 from streams.sink.request import Request
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -67,10 +69,16 @@ def request(url: str, *headers: tuple[str, str], body: bytes = BODY) -> Request:
     return Request("POST", url, (("Content-Type", "application/json"), *headers), body)
 
 
+@cache
+def authorities() -> ssl.SSLContext:
+    """Return how servers are verified; reading all authorities takes longer than a call."""
+    return tls_context()
+
+
 def sent(receiver: Receiver, timeout_s: float | None = None, **changes: object) -> Answer:
     async def go() -> Answer:
         async with receiver:
-            client = Client()
+            client = Client(tls=authorities())
             endpoint = receiver.endpoint(**changes)  # type: ignore[arg-type]  # As above.
             answer = await client.send(request(endpoint.url), endpoint, timeout_s)
             await client.aclose()

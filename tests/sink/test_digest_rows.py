@@ -10,6 +10,7 @@ from streams.core.effects import AlertChanged
 from streams.store import Batch, Run, Store, sink_tables
 from streams.store.digest_rows import Digests, Matter, Sent
 from streams.store.engine import open_engine, url_of
+from tests.postgres.databases import furnished
 from tests.sink.alerts_told import BEGAN_MS, DAY_MS, HOUR_MS, told
 
 SINCE_MS, UNTIL_MS = BEGAN_MS, BEGAN_MS + DAY_MS
@@ -41,7 +42,7 @@ def delivery(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def filled(place: str, history: tuple[AlertChanged, ...] = HISTORY) -> str:
-    with Store.open(place) as store:
+    with Store.open(furnished(place)) as store:
         store.start(RUN)
         store.commit(Batch(positions={}, stream_ms=UNTIL_MS, counters={}, transitions=history))
     work = {"alert_id": told(9).alert_id, "state": "closed", "outcome": "saved", "updated_ms": SINCE_MS, "version": 1}

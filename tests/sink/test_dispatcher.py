@@ -23,6 +23,7 @@ from streams.sink.troubles import Trouble
 from streams.sink.vault import Secrets, SigningKey, seal
 from streams.store.sink import Room, Sink
 from tests.sink.alerts_told import BEGAN_MS, HOUR_MS, told
+from tests.sink.scripted import authorities
 
 KEY = b"a key for the tests of dispatchers"
 RULES = ContactRules(cool_down_days=14, alert_ttl_hours=168)
@@ -64,7 +65,7 @@ class Scene:
 
     async def ran(self, *, once: bool = True, around: Any = None) -> Tally:
         stopping = asyncio.Event()
-        client = Client()
+        client = Client(tls=authorities())
         dispatcher = Dispatcher(
             DispatcherSettings(worker="w"), self.sink, Sender(client, lambda: self.now_ms, lambda: 0.5),
             Roster(lambda: KEY, os.environ), RULES, now_ms=lambda: self.now_ms, warn=self.troubles.append,

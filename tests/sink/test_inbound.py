@@ -25,6 +25,7 @@ from streams.store.database import Store
 from streams.store.delivering import Finished, Ticket
 from streams.store.sink import Room, Sink
 from tests.cli.calling import call, lines
+from tests.postgres.databases import furnished
 from tests.sink.alerts_told import BEGAN_MS, HOUR_MS, told
 
 KEY = b"a key of the tests, which is long enough"
@@ -45,7 +46,7 @@ class World:
         self.place = place
         self.now_ms = NOW_MS
         self.said: list[str] = []
-        self.sink = Sink.open(place)
+        self.sink = Sink.open(furnished(place))
         self.store = Store.open(place)
         for name, preset in (("crm", "standard"), ("jira", "jira"), ("log", "standard")):
             self.add(name, preset)  # type: ignore[arg-type]  # they are presets

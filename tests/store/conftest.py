@@ -14,7 +14,7 @@ from streams.core.promotions import Promotion
 from streams.core.promotions import sealed as sealed_promotion
 from streams.core.scoring import ModelVersion, sealed
 from streams.store import Announced, Batch, Position, Run, Store
-from tests.postgres.databases import database_url, postgres, postgres_url
+from tests.postgres.databases import database_url, furnished, postgres, postgres_url
 
 __all__ = ["database_url", "postgres", "postgres_url"]
 
@@ -171,7 +171,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(place: str) -> Iterator[Store]:
-    with Store.open(place) as opened:
+    with Store.open(furnished(place)) as opened:
         opened.start(RUN)
         yield opened
 
