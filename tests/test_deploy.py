@@ -86,6 +86,7 @@ def test_the_compose_file_keeps_to_the_schema_of_compose_files() -> None:
     assert checked.returncode == 0, checked.stdout
 
 
+@pytest.mark.slow
 def test_a_compose_file_with_a_misspelt_field_does_not(tmp_path: Path) -> None:
     planted = tmp_path / "docker-compose.yml"
     planted.write_text(COMPOSE.read_text("utf-8").replace("healthcheck:", "healthchek:"), "utf-8")

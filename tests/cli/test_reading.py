@@ -199,6 +199,7 @@ def test_a_reader_that_stops_reading_hears_nothing() -> None:
     assert process.returncode == 141
 
 
+@pytest.mark.slow
 def test_an_interrupted_command_ends_with_130_and_one_word(operator: Operator) -> None:
     """The database is there while modules are still imported: where exactly the signal comes in must not matter."""
     process = started("run", "--input", "-", "--db", operator.db.with_name("interrupted.db"))

@@ -72,6 +72,7 @@ def unexplained(db: Path, folder: Path) -> list[str]:
     return wrong
 
 
+@pytest.mark.slow
 def test_every_transition_of_a_run_is_computed_again_to_the_last_bit(ran: Ran) -> None:
     transitions = [change for alert in ran.found["transitions"] for change in alert]
     assert len(transitions) > 100

@@ -267,6 +267,7 @@ def test_the_page_is_the_same_bytes_for_the_same_report() -> None:
     assert page(whole(), TEMPLATE) == page(whole(), TEMPLATE)
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_numbers_of_the_report_and_names_no_subscriber() -> None:
     found = whole()
     text = page(found, TEMPLATE)

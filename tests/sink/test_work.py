@@ -137,6 +137,7 @@ def test_acts_about_an_alert_that_nobody_was_told_of_are_told_to_nobody(sink: Si
     assert not [row for row in rows(sink) if row.state == "pending"]
 
 
+@pytest.mark.slow
 def test_what_the_machine_says_touches_nothing_of_what_people_said(known: Sink) -> None:
     act(known, "start", note="promised a call", assignee="am_3")
     before = known.work(ALERT)
@@ -146,6 +147,7 @@ def test_what_the_machine_says_touches_nothing_of_what_people_said(known: Sink) 
     assert known.work(ALERT) == before
 
 
+@pytest.mark.slow
 def test_a_snooze_outlives_what_is_no_worse_and_ends_at_its_time(known: Sink) -> None:
     act(known, "snooze", snoozed_until_ms=NOW_MS + DAY_MS, snooze_reason="on holiday", note="n", assignee="a")
     changes: tuple[AlertChange, ...] = ("eased", "resolved", "fired")

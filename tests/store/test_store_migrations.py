@@ -178,6 +178,7 @@ def test_nothing_is_upgraded_where_there_is_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_making_a_database_says_nothing(database_url: str, capfd: pytest.CaptureFixture[str]) -> None:
     noisy = (
         "import logging, sys; logging.basicConfig(level=logging.INFO); "

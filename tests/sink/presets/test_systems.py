@@ -12,7 +12,7 @@ from msgspec import Struct
 from streams.core.endpoints import Action, MessageType, PresetName
 from streams.sink.presets import Prepared, Request, Unrendered, load, prepare, sample
 from streams.store.delivering import Claimed, Ticket
-from tests.sink.presets.examples import SECRET, endpoint, rendered
+from tests.sink.presets.examples import SECRET, endpoint, prepared_of, rendered
 from tests.sink.presets.jira import Jira
 from tests.sink.presets.systems import (
     Alertmanaged,
@@ -179,7 +179,7 @@ def test_jiras_search_finds_an_issue_once_it_is_indexed() -> None:
 
 
 def test_a_receiver_that_ignores_what_it_is_asked_for_gives_nobody_elses_ticket() -> None:
-    prepared = prepare(endpoint("tmf621-v4"))
+    prepared = prepared_of("tmf621-v4")
     others = msgspec.json.encode([{"id": "1", "externalId": "a_other"}, {"id": "2"}])
     assert prepared.matches(others, sample("create")) == []
     assert prepared.found(others, sample("create")) is None
@@ -188,7 +188,7 @@ def test_a_receiver_that_ignores_what_it_is_asked_for_gives_nobody_elses_ticket(
 
 @pytest.mark.parametrize("preset", ["tmf621-v4", "servicenow-incident", "jira", "zendesk", "zammad"])
 def test_without_the_receivers_id_an_update_is_refused_in_words(preset: PresetName) -> None:
-    prepared = prepare(endpoint(preset))
+    prepared = prepared_of(preset)
     claimed = msgspec.structs.replace(sample("update"), ticket=None)
     refused = prepared.render(claimed, "update", now_ms=0, secret=SECRET)
     assert isinstance(refused, Unrendered)
@@ -196,7 +196,7 @@ def test_without_the_receivers_id_an_update_is_refused_in_words(preset: PresetNa
 
 
 def test_an_id_from_an_answer_cannot_lead_to_another_address() -> None:
-    prepared = prepare(endpoint("zammad"))
+    prepared = prepared_of("zammad")
     body = msgspec.json.encode({"id": "../users/1?x=#", "number": "n"})
     external_id, _ = prepared.capture("create", 201, {}, body)
     ticket = Ticket(external_id=external_id, external_ref=None, told_ms=0, resolved=False)
@@ -208,5 +208,5 @@ def test_an_id_from_an_answer_cannot_lead_to_another_address() -> None:
 
 
 def test_an_id_that_stands_only_in_the_location_is_found() -> None:
-    prepared = prepare(endpoint("tmf621-v5"))
+    prepared = prepared_of("tmf621-v5")
     assert prepared.capture("create", 201, {"location": "/v5/troubleTicket/42"}, b"") == ("42", None)
