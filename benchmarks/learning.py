@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from observation import FIRST_DAY, HORIZON_DAYS, History, Sample, observe, snapshot
 
 from streams.bootstrap import cold_scorer, read_policy_for
-from streams.bootstrap_trainer import new_trainer
+from streams.bootstrap_trainer import settings_of
 from streams.core.effects import AlertChanged, LabelledExample
 from streams.core.evaluation import average_precision, ece, top_share
 from streams.core.features import FEATURE_TABLE, NAMES, THEMES
@@ -216,7 +216,7 @@ def one_seed(given: argparse.Namespace, model_text: str, seed: int) -> Figures:
     began = time.perf_counter()
     settings = Simulation(subscribers=given.subscribers, days=given.days, seed=seed)
     policy, world = read_policy_for("-", None), build_world(settings)
-    trainer = Trainer(new_trainer(policy).settings, NAMES, FEATURE_TABLE)
+    trainer = Trainer(settings_of(policy), NAMES, FEATURE_TABLE)
     lived = live(settings, policy, cold_scorer(), trainer)
     end_ms = settings.start_ms + settings.days * DAY_MS
     course = course_of(
@@ -267,9 +267,9 @@ def paces(given: argparse.Namespace) -> Figures:
     """Return labels learned and scores with reasons a second, on one core, from JSON and to JSON; the best of ten."""
     settings = Simulation(subscribers=min(given.subscribers, 2_000), days=90, seed=1)
     policy = read_policy_for("-", None)
-    lived = live(settings, policy, cold_scorer(), Trainer(new_trainer(policy).settings, NAMES, FEATURE_TABLE))
+    lived = live(settings, policy, cold_scorer(), Trainer(settings_of(policy), NAMES, FEATURE_TABLE))
     lines = [msgspec.json.encode(example) for example in lived.examples[:PACED]]
-    own = msgspec.structs.replace(new_trainer(policy).settings, keep_negatives=1.0, positives_min=1)
+    own = msgspec.structs.replace(settings_of(policy), keep_negatives=1.0, positives_min=1)
     scorer = cold_scorer()
 
     def learn() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from streams.bootstrap_trainer import trainer_from
+from streams.bootstrap_trainer import SCORECARD, trainer_from
 from streams.core.contact import WITHOUT_LIMITS, ContactRules
 from streams.core.decode import decode, decode_any, decode_notice
 from streams.core.effects import AlertChanged, DeadLetter
@@ -138,7 +138,7 @@ def _tree(path: Path) -> dict[str, Any]:
 
 def cold_scorer() -> Scorer:
     """Return the scorecard that serves until a model has learned enough."""
-    return read_scorecard((_DEFAULTS / "scorecard.toml").read_text("utf-8"))
+    return read_scorecard(SCORECARD.read_text("utf-8"))
 
 
 def alerts(

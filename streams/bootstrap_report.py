@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.bootstrap import cold_scorer, read_policy_for
-from streams.bootstrap_trainer import new_trainer
+from streams.bootstrap_trainer import settings_of
 from streams.core.effects import LabelledExample
 from streams.core.policy import Policy, policy_from
 from streams.core.profit import Campaign
@@ -143,7 +143,7 @@ def _with_rivals(
             examples,
             policy,
             cold_scorer(),
-            settings=new_trainer(policy).settings,
+            settings=settings_of(policy),
             shock_ms=asked.shock_ms,
             shock_days=asked.shock_days,
             contenders=names,

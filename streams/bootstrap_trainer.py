@@ -15,7 +15,7 @@ from streams.store.batch import Checkpoint
 if TYPE_CHECKING:
     from streams.runners.trainer import Trainer
 
-_SCORECARD: Final = files("streams") / "defaults" / "scorecard.toml"
+SCORECARD: Final = files("streams") / "defaults" / "scorecard.toml"
 
 
 def trainer_from(checkpoint: Checkpoint, policy: Policy) -> "Trainer":
@@ -40,18 +40,10 @@ def check_learners(policy: Policy) -> None:
         )
 
 
-def new_trainer(policy: Policy) -> "Trainer":
-    """Return a trainer that has learned nothing yet, with the policy's settings.
-
-    Raises:
-        SettingsError: the policy names a learner whose library is not installed.
-    """
-    check_learners(policy)
-    from streams.runners.lineup import LineupSettings  # noqa: PLC0415 - as above
-    from streams.runners.trainer import Trainer  # noqa: PLC0415 - as above
-
-    training, card = policy.training, _SCORECARD.read_text("utf-8")
-    settings = TrainerSettings(
+def settings_of(policy: Policy) -> TrainerSettings:
+    """Return how the champion learns by a policy."""
+    training, card = policy.training, SCORECARD.read_text("utf-8")
+    return TrainerSettings(
         learner=training.learner,
         patience_ms=policy.longest_wait_ms,
         learn_at=policy.label.learn_at,
@@ -64,7 +56,20 @@ def new_trainer(policy: Policy) -> "Trainer":
         warm_start=read_warm_start(card),
         least_scales=read_least_scales(card),
     )
+
+
+def new_trainer(policy: Policy) -> "Trainer":
+    """Return a trainer that has learned nothing yet, with the policy's settings.
+
+    Raises:
+        SettingsError: the policy names a learner whose library is not installed.
+    """
+    check_learners(policy)
+    from streams.runners.lineup import LineupSettings  # noqa: PLC0415 - as above
+    from streams.runners.trainer import Trainer  # noqa: PLC0415 - as above
+
+    training = policy.training
     lineup = LineupSettings(
         challengers=training.challengers, promotion=training.promotion, horizon_days=policy.label.horizon_days
     )
-    return Trainer(settings, NAMES, FEATURE_TABLE, lineup)
+    return Trainer(settings_of(policy), NAMES, FEATURE_TABLE, lineup)

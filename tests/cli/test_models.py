@@ -199,7 +199,7 @@ def test_a_policy_that_names_a_learner_that_is_not_installed_stops_the_start(
 
 
 @pytest.mark.slow
-def test_a_yardstick_has_its_line_in_the_mature_week_and_no_versions(
+def test_a_yardstick_has_its_line_in_the_mature_week_and_no_versions_and_a_report_does_without_it(
     begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("lightgbm", reason="LightGBM, an extra, is not installed")
@@ -211,3 +211,5 @@ def test_a_yardstick_has_its_line_in_the_mature_week_and_no_versions(
     shown = call("model", "list", "--db", db).stdout
     assert re.search(r"^ boosting +0\.\d{4} +0\.\d{4} ", shown, re.MULTILINE), shown
     assert "boosting against champion: keep, " in shown
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    assert call("evaluate", "--db", db, "--against", "hazard", "--json").exit_code == 0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.bootstrap import cold_scorer, read_policy_for
-from streams.bootstrap_trainer import new_trainer
+from streams.bootstrap_trainer import settings_of
 from streams.core import evaluation
 from streams.core.effects import LabelledExample
 from streams.core.features import FEATURE_TABLE, FEATURES, NAMES
@@ -30,7 +30,7 @@ from tests.core.strategies import modest
 from tests.runners.operators import CLEAN, LIVELY, run, write_operator
 
 POLICY = read_policy_for("-", None)
-SETTINGS = msgspec.structs.replace(new_trainer(POLICY).settings, positives_min=5)
+SETTINGS = msgspec.structs.replace(settings_of(POLICY), positives_min=5)
 HORIZON_MS = POLICY.label.horizon_days * DAY_MS
 END_MS = 170 * DAY_MS
 DAYS = 120
@@ -136,7 +136,7 @@ def test_the_champion_forecasts_to_the_last_bit_what_the_run_served(
     served: tuple[Policy, list[LabelledExample], int],
 ) -> None:
     policy, examples, end_ms = served
-    ran = course_of(examples, policy, cold_scorer(), new_trainer(policy).settings, end_ms=end_ms)
+    ran = course_of(examples, policy, cold_scorer(), settings_of(policy), end_ms=end_ms)
     found = named(["champion"])[0].forecast(ran)
     assert found.versions > 1
     assert len({one.model_version for one in ran.judged}) > 2
