@@ -25,7 +25,7 @@ from streams.runners.boosting import Boosting, BoostingState
 from streams.runners.guards import Guards, GuardsState
 from streams.runners.label_queue import TrainerSettings
 from streams.runners.learners import Model, ModelState, TrainerError
-from streams.runners.promotion import IN_A_ROW, WEEKS, decide, promotion_of
+from streams.runners.promotion import IN_A_ROW, WEEKS, decide, gains, promotion_of
 from streams.runners.recipes import new_model
 from streams.runners.verdicts import Decision, MatureWeek, OperatorNotice
 from streams.runners.weeks import LATE_MS, Blocks, Weeks, WeeksState
@@ -175,11 +175,7 @@ class Lineup:
             return decision
         if decision.in_a_row == IN_A_ROW:
             what = f"{YARDSTICK}, which cannot serve, was better than {decision.leader} for {IN_A_ROW} mature weeks"
-            figures = {
-                name: interval.estimate
-                for name, interval in (("log_loss_saved", decision.log_loss), ("recall_gained", decision.recall))
-                if interval is not None
-            }
+            figures = {what: interval.estimate for what, interval in gains(decision).values()}
             self.notices.append(OperatorNotice(at_ms=decision.at_ms, kind="yardstick", what=what, figures=figures))
         return msgspec.structs.replace(decision, verdict="keep", why=f"{decision.why}, and it cannot serve")
 

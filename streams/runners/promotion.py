@@ -87,6 +87,12 @@ def resampled(differences: Sequence[float], sizes: Sequence[float]) -> Interval 
     return Interval(estimate=sum(differences) / total, low=means[cut], high=means[-1 - cut])
 
 
+def gains(decision: Decision) -> dict[str, tuple[str, Interval]]:
+    """Return by how much a challenger is better in what there was to compare, each with what to call it."""
+    compared = (("log_loss", "log_loss_saved", decision.log_loss), ("recall", "recall_gained", decision.recall))
+    return {name: (what, interval) for name, what, interval in compared if interval is not None}
+
+
 def promotion_of(decision: Decision) -> Promotion:
     """Return the promotion that a decision asks for, by the trainer."""
     evidence: dict[str, float | str] = {
@@ -95,10 +101,8 @@ def promotion_of(decision: Decision) -> Promotion:
         "examples": decision.examples,
         "positives": decision.positives,
     }
-    for name, interval in (("log_loss", decision.log_loss), ("recall", decision.recall)):
-        if interval is not None:
-            evidence |= {f"{name}_saved" if name == "log_loss" else f"{name}_gained": interval.estimate}
-            evidence |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    for name, (what, interval) in gains(decision).items():
+        evidence |= {what: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
     return sealed(
         Promotion(at_ms=decision.at_ms, before=decision.leader, to=decision.challenger, by="trainer", evidence=evidence)
     )

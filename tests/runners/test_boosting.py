@@ -25,8 +25,8 @@ from streams.runners.trainer import Trainer
 from streams.runners.verdicts import Decision, Interval
 from streams.runners.weeks import BLOCKS, WEEK_MS, Blocks
 from tests.core.strategies import modest
-from tests.runners.test_lineup import by_time, lineup_of, stream
-from tests.runners.test_trainer import NAMES, SOON, TABLE, example, run
+from tests.runners.test_lineup import lineup_of, stream
+from tests.runners.test_trainer import NAMES, SOON, TABLE, example, killed, run
 
 lightgbm = pytest.importorskip("lightgbm", reason="LightGBM, an extra, is not installed")
 
@@ -201,18 +201,7 @@ def test_the_champion_is_the_same_with_the_yardstick_and_without(finished: tuple
 @modest(6)
 @given(st.lists(st.integers(0, 2_499), unique=True, max_size=4))
 def test_a_trainer_with_a_yardstick_killed_anywhere_continues_to_the_same_last_bit(kills: list[int]) -> None:
-    examples = sorted((example(number) for number in range(2_500)), key=by_time)
-    undisturbed = Trainer(SOON, NAMES, TABLE, LINEUP)
-    expected = run(undisturbed, examples, 110 * DAY_MS)
-    versions: list[ModelVersion] = []
-    trainer = Trainer(SOON, NAMES, TABLE, LINEUP)
-    for number, one in enumerate(examples):
-        if number in kills:
-            trainer = Trainer.restore(trainer.snapshot())
-        versions += run(trainer, [one])
-    versions += trainer.advance(110 * DAY_MS)
-    assert versions == expected
-    assert trainer.snapshot() == undisturbed.snapshot()
+    trainer = killed(kills, stream(2_500), 110 * DAY_MS, LINEUP)
     assert len(boosting_of(trainer).fits) >= 2
 
 

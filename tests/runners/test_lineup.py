@@ -22,7 +22,7 @@ from streams.runners.trainer import Trainer
 from streams.runners.verdicts import SERVED, Figures, MatureWeek, OperatorNotice, Standing, read_standing
 from streams.runners.weeks import BLOCKS, HELD_MAX, PATIENCE_MS, WEEK_MS, Blocks, Weeks
 from tests.core.strategies import modest
-from tests.runners.test_trainer import NAMES, SOON, TABLE, example, run, served
+from tests.runners.test_trainer import NAMES, SOON, TABLE, example, killed, run, served
 
 HORIZON_MS = 30 * DAY_MS
 LINEUP = LineupSettings()
@@ -100,18 +100,7 @@ def test_a_week_is_mature_when_its_last_horizon_has_closed_and_a_day_has_passed(
 @modest(15)
 @given(st.lists(st.integers(0, 899), unique=True, max_size=5))
 def test_a_trainer_with_challengers_killed_anywhere_continues_to_the_same_last_bit(kills: list[int]) -> None:
-    examples = stream(900)
-    undisturbed = Trainer(SOON, NAMES, TABLE, LINEUP)
-    expected = run(undisturbed, examples, 90 * DAY_MS)
-    versions: list[ModelVersion] = []
-    trainer = Trainer(SOON, NAMES, TABLE, LINEUP)
-    for number, one in enumerate(examples):
-        if number in kills:
-            trainer = Trainer.restore(trainer.snapshot())
-        versions += run(trainer, [one])
-    versions += trainer.advance(90 * DAY_MS)
-    assert versions == expected
-    assert trainer.snapshot() == undisturbed.snapshot()
+    killed(kills, stream(900), 90 * DAY_MS, LINEUP)
 
 
 @modest(15)

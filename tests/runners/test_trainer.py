@@ -18,6 +18,7 @@ from streams.core.scoring import ModelVersion, content_hash, probability, read_v
 from streams.core.state import DAY_MS
 from streams.runners.label_queue import FEATURE_MAX, HOUR_MS, TrainerSettings
 from streams.runners.learners import OnlineModel, TrainerError
+from streams.runners.lineup import LineupSettings
 from streams.runners.trainer import Trainer
 from tests.core.strategies import modest
 from tests.plainer import PLAINER, output_of, why_not_plainer
@@ -58,6 +59,24 @@ def run(trainer: Trainer, examples: Sequence[LabelledExample], until_ms: int | N
             versions += trainer.advance(one.knowable_at_ms)
         trainer.receive(one)
     return versions + (trainer.advance(until_ms) if until_ms is not None else [])
+
+
+def killed(
+    kills: Sequence[int], examples: Sequence[LabelledExample], until_ms: int, lineup: LineupSettings | None = None
+) -> Trainer:
+    """Return a trainer that was killed before some of the examples, once it is what an undisturbed one is."""
+    undisturbed = Trainer(SOON, NAMES, TABLE, lineup)
+    expected = run(undisturbed, examples, until_ms)
+    versions: list[ModelVersion] = []
+    trainer = Trainer(SOON, NAMES, TABLE, lineup)
+    for number, one in enumerate(examples):
+        if number in kills:
+            trainer = Trainer.restore(trainer.snapshot())
+        versions += run(trainer, [one])
+    versions += trainer.advance(until_ms)
+    assert versions == expected
+    assert trainer.snapshot() == undisturbed.snapshot()
+    return trainer
 
 
 def trained(settings: TrainerSettings = SOON, count: int = 400) -> tuple[Trainer, list[ModelVersion]]:
@@ -195,17 +214,7 @@ def test_the_size_of_the_steps_in_time_does_not_matter(hours: list[int]) -> None
 @given(st.lists(st.integers(0, 79), unique=True, max_size=6))
 def test_a_trainer_killed_anywhere_continues_to_the_same_last_bit(kills: list[int]) -> None:
     examples = sorted((example(n) for n in range(80)), key=lambda e: (e.knowable_at_ms, e.example_id))
-    undisturbed = Trainer(SOON, NAMES, TABLE)
-    expected = run(undisturbed, examples, 60 * DAY_MS)
-    versions: list[ModelVersion] = []
-    trainer = Trainer(SOON, NAMES, TABLE)
-    for number, one in enumerate(examples):
-        if number in kills:
-            trainer = Trainer.restore(trainer.snapshot())
-        versions += run(trainer, [one])
-    versions += trainer.advance(60 * DAY_MS)
-    assert versions == expected
-    assert trainer.snapshot() == undisturbed.snapshot()
+    killed(kills, examples, 60 * DAY_MS)
 
 
 def test_a_snapshot_is_plain_json_that_survives_a_round_trip() -> None:
