@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 from observation import Sample, sample_chunk
 from served import Served, serve_chunk
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.preprocessing import StandardScaler
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # scikit-learn comes without types
+from sklearn.metrics import average_precision_score, roc_auc_score  # type: ignore[import-untyped]  # as above
+from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]  # as above
 
 from streams.simulate import Simulation, chunk_count
 

@@ -150,7 +150,7 @@ def figures(probabilities: Sequence[float], labels: Sequence[bool]) -> Figures:
 def segments_of(outcome: Outcome, world: World) -> dict[str, Figures]:
     """Return every contender's figures, and the ceiling's, in each segment and from the first version on."""
     course, contest = outcome.course, outcome.contest
-    spans = {s.name: (s.from_ms, s.until_ms) for s in contest.segments}
+    spans: dict[str, tuple[int, int]] = {s.name: (s.from_ms, s.until_ms) for s in contest.segments}
     if contest.warm_ms is not None:
         spans |= {"learned": (contest.warm_ms, contest.end_ms + 1)}
     after = [spans[name] for name in DRIFTED if name in spans]

@@ -85,9 +85,9 @@ def _note(history: History, events: DayEvents) -> None:
     daily["active"][usage.who, day] = 1.0
     daily["megabytes"][usage.who, day] = usage.data_bytes / 1e6
     paid = top_ups.failure < 0
-    np.add.at(daily["top_ups"], (top_ups.who[paid], day), 1.0)
-    np.add.at(daily["amount"], (top_ups.who[paid], day), top_ups.amount_minor[paid].astype(np.float32))
-    np.add.at(daily["failed_top_ups"], (top_ups.who[~paid], day), 1.0)
+    np.add.at(daily["top_ups"][:, day], top_ups.who[paid], 1.0)
+    np.add.at(daily["amount"][:, day], top_ups.who[paid], top_ups.amount_minor[paid].astype(np.float32))
+    np.add.at(daily["failed_top_ups"][:, day], top_ups.who[~paid], 1.0)
     complaints, outcomes, profiles = events.complaints, events.outcomes, events.profiles
     for row, who in enumerate(complaints.who.tolist()):
         is_open = int(complaints.status[row] in (0, 1, 4))
@@ -247,7 +247,8 @@ def _top_up_features(
     amount = history.daily["amount"]
     usual = amount[:, :day].sum(axis=1) / np.maximum(number, 1.0)
     latest = amount[np.arange(len(amount)), np.maximum(last, 0).astype(np.int64)]
-    f["amount_last"], f["amount_last_against_usual"] = latest, latest / (usual + 1.0)
+    f["amount_last"] = latest.astype(np.float64)
+    f["amount_last_against_usual"] = (latest / (usual + 1.0)).astype(np.float64)
     return due
 
 

@@ -10,11 +10,12 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]  # aiokafka comes without types
 from job import PAIR, Job, Meter, from_command_line
 
+from streams.kafka.batches import KeyedApp
 from streams.kafka.keeping import Keeping
 from streams.kafka.lanes import Lane, Logged
 from streams.kafka.slot import MARK_KEY, Changes, Slot
 from streams.kafka.wire import Wire
-from streams.kafka.worker import KeyedApp, WorkerSettings, make_app, run_app
+from streams.kafka.worker import WorkerSettings, make_app, run_app
 from streams.runners.subscribers import Packed
 
 POLL_S = 0.02
@@ -118,7 +119,7 @@ def count(job: Job) -> None:
     settings = WorkerSettings(application=job.application, write_behind_s=job.commit)
     app, keeping = make_app(settings, Wire(brokers=job.brokers), [job.topic], lambda n: Counting(n, meter))
 
-    @app.task
+    @app.task  # type: ignore[untyped-decorator]  # Faust's decorators have no types
     async def finish() -> None:
         await _until_all_is_safe(job, meter, app, keeping)
         meter.stop()
