@@ -93,6 +93,7 @@ bench: $(DEV) servers
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/workers.py
+	$(BIN)/python benchmarks/restore.py
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/deliveries.py
 	$(BIN)/python benchmarks/told.py

@@ -1,6 +1,7 @@
 """The full core on Kafka: events a second by workers, partitions and subscribers; restored states a second.
 
-    python benchmarks/workers.py [--cases 100000x4x1 ...] [--events 2000000] [--rounds 1] [--store FOLDER] [--out FILE]
+    python benchmarks/workers.py [--cases 100000x4x1 ...] [--events 2000000] [--rounds 1] [--store FOLDER]
+                                 [--open-max N] [--out FILE]
 
 A case is SUBSCRIBERS x PARTITIONS x WORKERS.  The subscribers have lived through 75 days before (two thousand did, the
 others are copies), their states are in the changelog; the next days' records are in the topics before a worker starts.
@@ -8,9 +9,9 @@ The clock runs from when every worker has restored what it was given until all r
 opening of states, the last write and a late rebalance are in it; the processor time is that of all workers.
 What a case has committed and applied is read from the changelog's marks, so that a lost or doubled record shows.
 Of several rounds the fastest counts, and the rates of all are kept: what else a shared machine does only ever costs.
-The result of a case replaces that of the same case before; with `--store` packed states lie on a disk, and the case is
-called so.  The broker is that of the tests, or the one that FOREWARN_TEST_KAFKA names; it takes processor time of its
-own.
+The result of a case replaces that of the same case before.  With `--store` packed states lie on a disk, and the case is
+called so; `--open-max` states of each partition are open then (50,000 unless told).  The broker is that of the tests,
+or the one that FOREWARN_TEST_KAFKA names; it takes processor time of its own.
 """
 
 import argparse
@@ -119,13 +120,12 @@ def restored(running: list[Process]) -> dict[str, float]:
 
 
 async def measure(
-    operator: Operator, context: Context, templates: list[bytes], events: int, workers: int, *, store: Path | None
+    operator: Operator, context: Context, templates: list[bytes], events: int, workers: int, *options: str
 ) -> dict[str, Any]:
     """Run one case."""
     state_bytes = await prepare(operator, context, templates)
     await produce(operator, operator.records(), events)
     folder = Path(tempfile.mkdtemp(prefix="forewarn-workers-"))
-    options = () if store is None else ("--store", str(store))
     running = [Process(operator, folder / f"{n}.txt", *options) for n in range(workers)]
     try:
         wait_until_restored(running, operator.partitions)
@@ -165,8 +165,11 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--store", type=Path)
+    parser.add_argument("--open-max", type=int)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
+    told: tuple[str, ...] = () if options.store is None else ("--store", str(options.store))
+    told += () if options.open_max is None else ("--open-max", str(options.open_max))
     context = served()
     templates = warm_states(context)
     cases = json.loads(options.out.read_text())["cases"] if options.out.exists() else {}
@@ -177,7 +180,7 @@ def main() -> None:
             for _ in range(options.rounds):
                 prefix = f"bench-{uuid.uuid4().hex[:8]}."
                 operator = Operator(brokers=address, prefix=prefix, subscribers=subscribers, partitions=partitions)
-                measuring = measure(operator, context, templates, options.events, workers, store=options.store)
+                measuring = measure(operator, context, templates, options.events, workers, *told)
                 try:
                     rounds.append(asyncio.run(measuring))
                 finally:

@@ -288,6 +288,21 @@ def test_the_table_of_how_workers_grow_is_what_was_last_measured() -> None:
     }
 
 
+def test_the_table_of_restores_is_what_was_last_measured() -> None:
+    cases: dict[str, Any] = json.loads(text_of(RESULTS / "restore.json"))["cases"]
+    expected = [
+        [
+            f"{case['subscribers']:,}",
+            f"{case['records']:,}",
+            f"{case['records_per_s']:,.0f}",
+            f"{case['median_records_per_s']:,.0f}",
+            f"{case['own_bytes'] / 1e9:.1f}",
+        ]
+        for case in sorted(cases.values(), key=lambda case: case["subscribers"])
+    ]
+    assert [row for row in rows(ROOT / "docs/benchmarks.md") if len(row) == 5 and row in expected] == expected
+
+
 def test_the_readme_has_the_figures_of_speed_and_of_quality() -> None:
     files = " ".join(row[2] for row in figures())
     assert all(name in files for name in ("step.json", "ceiling.json", "learning.json"))

@@ -13,7 +13,7 @@ from streams.core.events import PARTITIONS_MAX
 from streams.core.state import UnreadableStateError
 from streams.kafka.admin import KafkaError
 from streams.kafka.batches import Reach, Run
-from streams.kafka.changelog import Changelog, WriteFailedError
+from streams.kafka.changelog import Changelog, Restored, WriteFailedError
 from streams.kafka.flood import Flood
 from streams.kafka.health import Standing
 from streams.kafka.kept import Kept, Parking, Sought, Writing
@@ -173,9 +173,10 @@ class Keeping:
 
     async def _restored(self, partition: int) -> tuple[Work, Store]:
         """Return what the changelog holds."""
-        slot, store = self._new_slot(partition), self._new_store()
-        restored = await self._changelog.read(partition, store)
+        slot, store, begun_s = self._new_slot(partition), self._new_store(), monotonic()
+        records = await self._changelog.read(partition, store)
         slot.restore(store)
+        restored = Restored(records, monotonic() - begun_s)
         self._say(f"partition {partition} restored: {slot.held} from {restored.words()}")
         return slot, store
 

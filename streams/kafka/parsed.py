@@ -9,6 +9,7 @@ that this one still does what it is to do.
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
+from weakref import proxy
 
 from aiokafka.consumer import fetcher  # type: ignore[import-untyped]  # aiokafka comes without types
 
@@ -26,7 +27,8 @@ class _Records(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka come
     def __init__(self, *args: Any) -> None:  # noqa: ANN401 - aiokafka's own types
         super().__init__(*args)
         if self._key_deserializer is as_parsed:
-            self._records = _Batches(self, self._records)
+            # A proxy, since in a cycle megabytes of fetched bytes would wait for a collector that seldom comes.
+            self._records = _Batches(proxy(self), self._records)
 
     def __iter__(self) -> Iterator[Any]:
         if self._key_deserializer is not as_parsed:
@@ -40,7 +42,7 @@ class _Records(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka come
 class _Batches:
     """The batches of a fetch, each as one that holds a single record: itself."""
 
-    def __init__(self, reading: _Records, batches: Any) -> None:  # noqa: ANN401 - as above
+    def __init__(self, reading: Any, batches: Any) -> None:  # noqa: ANN401 - a proxy of _Records, and as above
         self._reading = reading
         self._batches = batches
 
@@ -54,7 +56,7 @@ class _Batches:
 class _Batch:
     """A batch that is its own only record: it stands where its last record does, and has all of them in `records`."""
 
-    def __init__(self, reading: _Records, batch: Any) -> None:  # noqa: ANN401 - as above
+    def __init__(self, reading: Any, batch: Any) -> None:  # noqa: ANN401 - as above
         self._reading = reading
         self._batch = batch
         self.records: list[Any] = []

@@ -6,7 +6,6 @@ exit code of its own and a last line that says why, and a supervisor starts it a
 """
 
 import asyncio
-import gc
 import os
 import socket
 import sys
@@ -30,6 +29,7 @@ from streams.kafka.flood import Flood
 from streams.kafka.health import HealthServer
 from streams.kafka.keeping import WRITE_BEHIND_S, WRITE_RECORDS, Keeping
 from streams.kafka.local_store import InMemory, OnDisk
+from streams.kafka.memory import settle
 from streams.kafka.slot import Slot
 from streams.kafka.specs import APPLICATION, changelog_of
 from streams.kafka.stops import EXIT_INVARIANT, EXIT_IO, EXIT_STALLED, StoppedError
@@ -42,8 +42,6 @@ COMMIT_S: Final = 0.25
 WATCH_S: Final = 5.0
 RESTORE_S: Final = 600.0
 """How long the group waits for a member that restores, before it goes on without it."""
-GC_THRESHOLDS: Final = (500_000, 20, 1_000)
-"""States and records form no cycles: looking at all of them as often as Python does takes a quarter of the time."""
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -282,8 +280,7 @@ def run_work(
 
 def run_app(app: KeyedApp, *services: faust.Service) -> NoReturn:
     """Run a worker's app in this process; the services begin before it and end after it."""
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    settle()
     worker = faust.Worker(app, *services, loglevel="WARNING", quiet=True, redirect_stdouts=False)
     worker.spinner = None  # It draws on a terminal's last line, which is ours.
     worker.execute_from_commandline()

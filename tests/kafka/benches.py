@@ -7,7 +7,6 @@ from streams.core.events import INPUTS
 from streams.core.outputs import Outgoing
 from streams.core.strays import LOOK_AHEAD
 from streams.kafka.batches import Reach, Run
-from streams.kafka.changelog import Restored
 from streams.kafka.flood import Flood
 from streams.kafka.keeping import Keeping
 from streams.kafka.slot import Changes, Slot
@@ -53,14 +52,14 @@ class FakeChangelog:
         """Say whether nobody has written since."""
         return self.writes[partition] == mark
 
-    async def read(self, partition: int, states: Packed) -> Restored:
+    async def read(self, partition: int, states: Packed) -> int:
         """Give what was written."""
         self.reads += 1
         if self.failure is not None:
             raise self.failure
         for key, value in self.states[partition].items():
             states[key] = value
-        return Restored(len(self.states[partition]), 0.0)
+        return len(self.states[partition])
 
     async def write(self, partition: int, changes: Changes) -> None:
         """Write, or fail."""

@@ -1,13 +1,17 @@
 """The parser's own records reach whoever asks for them, and nobody else."""
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
+import pytest
 from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without types
     AIOKafkaConsumer,
     AIOKafkaProducer,
     TopicPartition,
 )
+from aiokafka.consumer import fetcher  # type: ignore[import-untyped]  # as above
 
 from streams.kafka.parsed import as_parsed
 from tests.kafka.broker import Broker
@@ -85,3 +89,26 @@ def test_from_any_offset_both_see_the_same_committed_records_and_end_at_the_same
         expected = [record for record in whole if record[0] >= first], 12
         assert asyncio.run(read_from(broker.address, topic, first)) == expected
         assert asyncio.run(read_from(broker.address, topic, first, key_deserializer=as_parsed)) == expected
+
+
+def test_what_was_fetched_is_let_go_of_once_it_was_read_and_waits_for_no_collector(broker: Broker, prefix: str) -> None:
+    asyncio.run(prepare(broker.address, prefix, 1))
+    asyncio.run(send(broker.address, prefix, [Fed("usage", b"s_1", b"one")]))
+    made: list[weakref.ref[Any]] = []
+
+    class Watched(fetcher.PartitionRecords):  # type: ignore[misc]  # as above
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            made.append(weakref.ref(self))
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fetcher, "PartitionRecords", Watched)
+            records = asyncio.run(read(broker.address, f"{prefix}usage", key_deserializer=as_parsed))
+        assert [record.value for record in records] == [b"one"]
+        assert made
+        assert [fetched() for fetched in made] == [None] * len(made)
+    finally:
+        gc.enable()
