@@ -99,6 +99,9 @@ class Counting(Slot):
         """Note that the last changes are safe."""
         self._changed.clear()
 
+    async def resting(self) -> None:
+        """Do nothing: all counts stay in memory."""
+
 
 async def make_changelog(job: Job) -> None:
     """Create the changelog, which is compacted and has as many partitions as the events."""

@@ -364,6 +364,7 @@ class Keeping:
         writing = asyncio.ensure_future(self._changelog.write(kept.slot.partition, changes))
         kept.writing = Writing(writing, changes.positions, kept.unwritten, kept.unwritten_since_s or monotonic())
         kept.unwritten, kept.unwritten_since_s, kept.written_s = 0, None, monotonic()
+        await kept.slot.resting()  # Last, since whoever stops it has to find the write begun and noted.
 
     async def _arrive(self, kept: Kept) -> None:
         """Wait until what was begun to be written is in the log, and take note of it."""

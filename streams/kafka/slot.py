@@ -251,10 +251,15 @@ class Slot(Counts):
 
     def written(self) -> None:
         """Note that the last `changes` are on their way; if they do not arrive, this slot must not be used again."""
-        self.subscribers.rest()
-        self.subscribers.changed.clear()
+        self.subscribers.written()
         self._outputs.clear()
         self._moved = False
+
+    async def resting(self) -> None:
+        """Pack states that are more than may be open, once all is written; others have the loop as in `gathering`."""
+        for count, _ in enumerate(self.subscribers.resting(), 1):
+            if not count % PART_STATES:
+                await asyncio.sleep(0)
 
     def _draw(self, lane: Lane, *, is_ended: bool = False, replace: bool = False) -> bool:
         """Decode the next record of a lane to its head, if there is one; without a time it has the last one's."""

@@ -240,6 +240,9 @@ class Training(Counts):
         self._outputs.clear()
         self._moved = False
 
+    async def resting(self) -> None:
+        """Do nothing: all that is learned stays in memory."""
+
 
 def read_training_mark(raw: bytes, application: str) -> TrainingMark:
     """Return the mark that was written.

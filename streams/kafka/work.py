@@ -67,3 +67,6 @@ class Work(Protocol):
 
     def written(self) -> None:
         """Note that what was gathered last is on its way; if it does not arrive, this work must not be used again."""
+
+    async def resting(self) -> None:
+        """Make room in memory, right after `written`; others may have the loop meanwhile, and leave this work alone."""

@@ -36,7 +36,7 @@ class Subscribers:
     """What `step` is applied to; `context` holds from the next call on and may be replaced between two.
 
     A state is open, which is fast, or packed, which is small: one that was restored stays packed until somebody asks
-    for it, and `rest` packs those again that nobody has asked for, beyond `open_max`.
+    for it, and `resting` packs those again that nobody has asked for, beyond `open_max`.
     """
 
     __slots__ = ("_apart", "_open_max", "_packed", "_packed_count", "_states", "changed", "context", "scored", "wakes")
@@ -72,18 +72,27 @@ class Subscribers:
             if wake_ms:
                 self.wakes.ask(wake_ms, key.decode())
 
-    def rest(self) -> None:
-        """Pack those who were not changed for longest, where too many are open; all changes have to be written."""
-        if self._open_max is None or len(self._states) <= self._open_max // 2:
-            return
+    def written(self) -> None:
+        """Note that all changes are written."""
+        if self._open_max is not None and len(self._states) > self._open_max // 2:
+            states = self._states
+            for subscriber_id in self.changed:
+                if (state := states.pop(subscriber_id, None)) is not None:
+                    states[subscriber_id] = state  # The order is that of the last change.
+        self.changed.clear()
+
+    def resting(self) -> Iterator[None]:
+        """Pack those who were not changed for longest, where too many are open, and yield after each of them.
+
+        All changes have to be written, and nobody may be given anything meanwhile; who stops before leaves some open.
+        """
         states = self._states
-        for subscriber_id in self.changed:
-            if (state := states.pop(subscriber_id, None)) is not None:
-                states[subscriber_id] = state  # The order is that of the last change.
-        for subscriber_id in list(islice(states, max(0, len(states) - self._open_max))):
+        spare = 0 if self._open_max is None else max(0, len(states) - self._open_max)
+        for subscriber_id in list(islice(states, spare)):
             self._packed[subscriber_id.encode()] = pack(states.pop(subscriber_id))
             self._packed_count += 1
             self._apart.pop(subscriber_id, None)
+            yield
 
     def forget(self, subscriber_id: str) -> None:
         """Erase a subscriber; the change is that nothing is left."""

@@ -65,11 +65,18 @@ def apply(slot: Slot, log: Log) -> None:
         pass
 
 
+def rest(slot: Slot) -> None:
+    """Pack whoever is open beyond what may be."""
+    for _ in slot.resting().__await__():
+        pass
+
+
 def finish(slot: Slot, log: Log, written: Written) -> Written:
     """Read everything from where the slot stands, apply it, and write it."""
     apply(slot, log)
     written.take(slot.changes())
     slot.written()
+    rest(slot)
     return written
 
 
@@ -135,6 +142,7 @@ def test_any_cut_into_runs_and_turns_ends_in_the_same_bytes(
         if data.draw(st.booleans()):
             written.take(slot.changes())
             slot.written()
+            rest(slot)
     finish(slot, {}, written)
     assert written.states == in_one_go.states
     assert sorted(written.outputs) == sorted(in_one_go.outputs)
@@ -162,6 +170,7 @@ def test_a_kill_at_any_point_between_two_writes_changes_nothing(
         if data.draw(st.booleans()):
             written.take(slot.changes())
             slot.written()
+            rest(slot)
         slot.advance(set(slot.lanes), data.draw(st.integers(0, 400)))  # Killed with this in memory.
         store.close()
     finish(new_slot(written), log, written)
@@ -221,6 +230,25 @@ def test_no_more_states_stay_open_than_may(log: Log) -> None:
     slot = new_slot(open_max=5)
     finish(slot, log, Written())
     assert len(slot.subscribers._states) == 5 < len(slot.subscribers)
+
+
+def test_others_have_the_loop_while_many_states_are_packed_and_who_stops_it_loses_nothing(
+    log: Log, in_one_go: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.kafka.slot.PART_STATES", 10)
+    slot, written = new_slot(open_max=5), Written()
+    apply(slot, log)
+    written.take(slot.changes())
+    slot.written()
+    interrupted = slot.resting().__await__()
+    next(interrupted)
+    interrupted.close()
+    spare = len(slot.subscribers._states) - 5
+    assert len(slot.subscribers) - len(slot.subscribers._states) == 10
+    assert slot.changes() is None
+    assert sum(1 for _ in slot.resting().__await__()) == spare // 10 > 3
+    finish(slot, {}, written)
+    assert written.states == in_one_go.states
 
 
 def test_a_key_without_a_value_erases_the_subscriber_in_its_turn(in_one_go: Written) -> None:
