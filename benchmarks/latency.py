@@ -34,9 +34,10 @@ from workers import Process
 from streams.core.decode import decode
 from streams.core.effects import AlertChanged
 from streams.core.events import Event, Record, Wake
+from streams.core.models import read_scorecard
+from streams.core.packing import unpack
 from streams.core.policy import layered
-from streams.core.scoring import read_scorecard
-from streams.core.state import DAY_MS, unpack
+from streams.core.state import DAY_MS
 from streams.core.step import Context, step
 
 RESULT = Path(__file__).parent / "results" / "latency.json"

@@ -45,7 +45,8 @@ from streams.bootstrap_trainer import settings_of
 from streams.core.effects import AlertChanged, LabelledExample
 from streams.core.evaluation import average_precision, ece, top_share
 from streams.core.features import FEATURE_TABLE, NAMES, THEMES
-from streams.core.scoring import Scorer, probability, scorer_from
+from streams.core.models import scorer_from
+from streams.core.scoring import Scorer, probability
 from streams.core.state import DAY_MS
 from streams.runners.contest import CONTENDERS, Outcome, hold, named
 from streams.runners.contest_course import course_of

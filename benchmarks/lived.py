@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from streams.core.effects import AlertChanged, Effect, LabelledExample
 from streams.core.market import Market
+from streams.core.models import scorer_from
 from streams.core.policy import Policy
-from streams.core.scoring import Scorer, scorer_from
+from streams.core.scoring import Scorer
 from streams.core.state import NEVER_MS
 from streams.core.step import Context
 from streams.runners.subscribers import Subscribers

@@ -10,11 +10,12 @@ from msgspec import Struct
 from step import WARM_DAYS, Stream
 
 from streams.core.events import Record
-from streams.core.state import pack, unpack
+from streams.core.packing import pack, unpack
 from streams.core.step import Context
 from streams.kafka.changelog import Changelog
+from streams.kafka.marks import MARK_KEY, read_mark
 from streams.kafka.partitioning import partition_of
-from streams.kafka.slot import MARK_KEY, Slot, read_mark
+from streams.kafka.slot import Slot
 from streams.kafka.specs import changelog_of
 from streams.kafka.topics import create
 from streams.kafka.wire import Wire

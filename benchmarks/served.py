@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from streams.core.effects import LabelledExample
 from streams.core.events import Event, Wake
+from streams.core.models import read_scorecard
 from streams.core.policy import layered
-from streams.core.scoring import read_scorecard
 from streams.core.state import DAY_MS, SubscriberState
 from streams.core.step import Context, step
 from streams.runners.timers import Wakes

@@ -30,7 +30,7 @@ from traffic import remove
 
 from streams import bootstrap_kafka
 from streams.core.effects import AlertChanged, Evidence, Reason
-from streams.core.outputs import outgoing
+from streams.core.publishing import outgoing
 from streams.settings import Settings
 
 RESULT = Path(__file__).parent / "results" / "told.json"

@@ -19,10 +19,11 @@ from streams.core.decode import decode, decode_any, decode_notice
 from streams.core.effects import AlertChanged, DeadLetter
 from streams.core.events import Event, Notice, Record
 from streams.core.features import FEATURE_TABLE
+from streams.core.models import read_scorecard, scorer_from
+from streams.core.packing import UnreadableStateError, unpack
 from streams.core.policy import Policy, PolicyError, layered, policy_from
 from streams.core.promotions import reign
-from streams.core.scoring import Scorer, read_scorecard, scorer_from
-from streams.core.state import UnreadableStateError, unpack
+from streams.core.scoring import Scorer
 from streams.core.wording import LANGUAGES, Language, Wording, read_wordings
 from streams.errors import InputError, SettingsError, StoreError
 from streams.imports.importing import ImportReport, import_file

@@ -11,9 +11,9 @@ from msgspec import Struct
 from streams.bootstrap import cold_scorer, read_policy_for
 from streams.bootstrap_trainer import settings_of
 from streams.core.effects import LabelledExample
+from streams.core.models import ModelVersion
 from streams.core.policy import Policy, policy_from
 from streams.core.profit import Campaign
-from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
 from streams.errors import InputError, StoreError, UsageError
 from streams.runners import judging

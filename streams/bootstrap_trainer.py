@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from streams.core.features import FEATURE_TABLE, NAMES
+from streams.core.models import read_least_scales, read_warm_start
 from streams.core.policy import HOUR_MS, YARDSTICK, Policy
-from streams.core.scoring import read_least_scales, read_warm_start
 from streams.core.state import DAY_MS
 from streams.errors import SettingsError
 from streams.runners.label_queue import TrainerSettings

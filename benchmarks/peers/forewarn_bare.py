@@ -13,7 +13,8 @@ from job import PAIR, Job, Meter, from_command_line
 from streams.kafka.batches import KeyedApp
 from streams.kafka.keeping import Keeping
 from streams.kafka.lanes import Lane, Logged
-from streams.kafka.slot import MARK_KEY, Changes, Slot
+from streams.kafka.marks import MARK_KEY
+from streams.kafka.slot import Changes, Slot
 from streams.kafka.wire import Wire
 from streams.kafka.worker import WorkerSettings, make_app, run_app
 from streams.runners.subscribers import Packed

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from streams.cli.glyphs import signed_bar
 from streams.cli.output import new_table
 from streams.cli.words import day, moment, number
+from streams.core.models import ModelVersion
 from streams.core.outputs import rfc3339
-from streams.core.scoring import ModelVersion
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -13,7 +13,7 @@ from typing import Final, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from streams.core.scoring import ModelError
+from streams.core.models import ModelError
 
 CHAMPION: Final = "champion"
 KEY_BEGINS: Final = b"promotion@"

@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from streams.core.state import Pending, SubscriberState, UnreadableStateError, pack
+from streams.core.packing import UnreadableStateError, pack
+from streams.core.state import Pending, SubscriberState
 
 NAMES_KEPT: Final = 1_024
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -21,9 +21,10 @@ from msgspec import Struct
 
 from streams.core.outputs import Outgoing
 from streams.kafka.batching import Place
+from streams.kafka.marks import MARK_KEY
 from streams.kafka.parsed import as_parsed
 from streams.kafka.partitioning import partition_of
-from streams.kafka.slot import MARK_KEY, Changes
+from streams.kafka.slot import Changes
 from streams.runners.subscribers import Packed
 
 BATCH_BYTES: Final = 4 << 20

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final, Protocol
 
 from streams.core.events import PARTITIONS_MAX
-from streams.core.state import UnreadableStateError
+from streams.core.packing import UnreadableStateError
 from streams.kafka.admin import KafkaError
 from streams.kafka.batches import Reach, Run
 from streams.kafka.changelog import Changelog, Restored, WriteFailedError
@@ -19,7 +19,7 @@ from streams.kafka.health import Standing
 from streams.kafka.kept import Kept, Parking, Sought, Writing
 from streams.kafka.lanes import Logged
 from streams.kafka.local_store import InMemory, Store
-from streams.kafka.slot import BrokenMarkError
+from streams.kafka.marks import BrokenMarkError
 from streams.kafka.stops import EXIT_INVARIANT, EXIT_IO, StoppedError
 from streams.kafka.work import Work
 

@@ -21,7 +21,8 @@ from msgspec import Struct
 
 from streams.core.contact import ContactRules
 from streams.core.effects import AlertChanged, DeadLetter
-from streams.core.outputs import Outgoing, outgoing
+from streams.core.outputs import Outgoing
+from streams.core.publishing import outgoing
 from streams.errors import StoreError
 from streams.kafka.admin import KafkaError, plain, stop
 from streams.kafka.alert_records import ALERTS, Tally, read_alert

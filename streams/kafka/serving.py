@@ -19,10 +19,11 @@ from streams.core.effects import DeadLetter
 from streams.core.events import MARKET, Record
 from streams.core.features import FEATURE_TABLE
 from streams.core.market import Market
+from streams.core.models import ForeignTableError, ModelError, ModelVersion, read_version, scorer_from
 from streams.core.outputs import TimeText, rfc3339
 from streams.core.policy import Policy, PolicyError, policy_from
 from streams.core.promotions import KEY_BEGINS, Promotion, read_promotion, reign
-from streams.core.scoring import ForeignTableError, ModelError, ModelVersion, Scorer, read_version, scorer_from
+from streams.core.scoring import Scorer
 from streams.core.state import NEVER_MS
 from streams.core.step import Context
 

@@ -12,44 +12,23 @@ from collections.abc import Collection, Iterable, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent, Unmatched
 from streams.core.events import INPUTS, Event, source_number
-from streams.core.outputs import Outgoing, outgoing
+from streams.core.outputs import Outgoing
+from streams.core.publishing import outgoing
 from streams.core.step import Context
 from streams.kafka.lanes import Erasure, Lane, Logged
+from streams.kafka.marks import MARK_KEY, MARK_VERSION, BrokenMarkError, Mark, read_mark, write_mark
 from streams.kafka.serving import Serving
 from streams.runners.subscribers import Packed, Subscribers
-
-MARK_VERSION: Final = 1
-MARK_KEY: Final = b"mark"
-"""The key of the mark among the states; no subscriber has it, since theirs begin with s_."""
 
 RECENT_RECORDS: Final = 1_000
 PART_STATES: Final = 1_000
 """States that are packed without a pause: some 20 ms."""
 
 _TOPICS: Final = tuple(INPUTS)
-
-
-class Mark(Struct, array_like=True, frozen=True):
-    """Where a slot stands, written with the states that it belongs to: the next offset of each source, and the time.
-
-    `newest_ms` is the latest event time of each source by then; marks that were written without it have none.
-    """
-
-    version: int
-    application: str
-    positions: dict[int, int]
-    stream_ms: int
-    counters: dict[str, int]
-    newest_ms: dict[int, int] = {}
-
-
-class BrokenMarkError(ValueError):
-    """The mark of a slot cannot be read, or belongs to another application or version."""
 
 
 class Changes(Struct, frozen=True):
@@ -247,7 +226,7 @@ class Slot(Counts):
         newest_ms = {source: lane.newest_ms for source, lane in self.lanes.items() if lane.newest_ms}
         counters = dict(sorted(self.counters.items()))
         mark = Mark(MARK_VERSION, self._application, positions, self.stream_ms, counters, newest_ms)
-        return Changes(states, (MARK_KEY, _encode(mark)), list(self._outputs), positions)
+        return Changes(states, write_mark(mark), list(self._outputs), positions)
 
     def written(self) -> None:
         """Note that the last `changes` are on their way; if they do not arrive, this slot must not be used again."""
@@ -311,24 +290,3 @@ class Slot(Counts):
                 self._count("late")
             else:
                 self._count("repeated")
-
-
-def read_mark(raw: bytes, application: str) -> Mark:
-    """Return the mark that was written.
-
-    Raises:
-        BrokenMarkError: it cannot be read, or belongs to another application or version.
-    """
-    try:
-        mark = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BrokenMarkError(f"the mark cannot be read: {error}") from error
-    if mark.version != MARK_VERSION:
-        raise BrokenMarkError(f"the mark has version {mark.version}, this program reads {MARK_VERSION}")
-    if mark.application != application:
-        raise BrokenMarkError(f"the mark is that of application {mark.application!r}, not of {application!r}")
-    return mark
-
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Mark).decode

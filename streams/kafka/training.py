@@ -19,12 +19,14 @@ from msgspec import Struct
 from streams.core.decode import AHEAD_MS_MAX, VALUE_BYTES_MAX, epoch_ms, why_undecodable
 from streams.core.effects import DeadLetter, DeadLetterReason, LabelledExample
 from streams.core.features import FEATURE_TABLE
-from streams.core.outputs import ExampleMessage, Outgoing, outgoing, redrives_of
+from streams.core.models import ModelVersion
+from streams.core.outputs import ExampleMessage, Outgoing, redrives_of
 from streams.core.promotions import Promotion
-from streams.core.scoring import ModelVersion
+from streams.core.publishing import outgoing
 from streams.core.state import DAY_MS
 from streams.kafka.lanes import Logged
-from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Counts
+from streams.kafka.marks import MARK_KEY, BrokenMarkError
+from streams.kafka.slot import Changes, Counts
 from streams.kafka.training_parts import Parts, parts_of, without_parts
 from streams.runners.label_queue import FEATURE_MAX, Refusal
 from streams.runners.learners import TrainerError

@@ -5,8 +5,8 @@ from typing import Final
 
 from aiokafka import TopicPartition  # type: ignore[import-untyped]  # aiokafka comes without types
 
+from streams.core.models import ModelError, ModelVersion, read_version
 from streams.core.promotions import KEY_BEGINS, Promotion, read_promotion
-from streams.core.scoring import ModelError, ModelVersion, read_version
 from streams.errors import InputError, SettingsError
 from streams.kafka.admin import KafkaError, connected, partitions_of, plain, reader
 from streams.kafka.serving import MODELS

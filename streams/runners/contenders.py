@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from streams.core.effects import LabelledExample
 from streams.core.features import FEATURE_TABLE, NAMES, THEME_OF
-from streams.core.scoring import ModelVersion, probability, scorer_from
+from streams.core.models import ModelVersion, scorer_from
+from streams.core.scoring import probability
 from streams.runners.contest_course import EXPLICIT, Course
 from streams.runners.lineup import LineupSettings
 from streams.runners.trainer import Trainer

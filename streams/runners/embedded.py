@@ -17,9 +17,10 @@ from msgspec import Struct
 from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent, Unmatched
 from streams.core.events import INPUTS, MARKET, PARTITIONS_MAX, Event, Notice
 from streams.core.market import Market
+from streams.core.models import ModelVersion, scorer_from
 from streams.core.policy import Policy
 from streams.core.promotions import Incumbent, Promotion
-from streams.core.scoring import ModelVersion, Scorer, scorer_from
+from streams.core.scoring import Scorer
 from streams.core.state import NEVER_MS
 from streams.core.step import Context
 from streams.errors import InputError

@@ -17,9 +17,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.core.effects import LabelledExample
+from streams.core.models import ModelVersion
 from streams.core.policy import YARDSTICK, Learner
 from streams.core.promotions import Promotion, line_of
-from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
 from streams.runners.boosting import Boosting, BoostingState
 from streams.runners.guards import Guards, GuardsState

@@ -14,8 +14,8 @@ from msgspec import Struct
 from streams.core import evaluation
 from streams.core.effects import LabelKind, Treatment
 from streams.core.evaluation import Bin, Interval, Scores, resamples
+from streams.core.models import ModelVersion
 from streams.core.profit import Campaign, Profit, expected_maximum_profit
-from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
 from streams.runners.intervals import SEED, SHARE, intervals, percentiles
 from streams.runners.judging import WEEK_MS, AlertOutcome, Evaluation, Intervals, Warnings, Week

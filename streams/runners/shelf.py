@@ -6,9 +6,10 @@ from typing import Final
 from msgspec import Struct
 
 from streams.core.features import FEATURE_TABLE
+from streams.core.models import ModelVersion, scorer_from
 from streams.core.policy import YARDSTICK
 from streams.core.promotions import CHAMPION, Incumbent, Promotion, line_of, reign, sealed
-from streams.core.scoring import ModelVersion, Scorer, scorer_from
+from streams.core.scoring import Scorer
 from streams.errors import InputError
 from streams.runners.verdicts import Standing
 

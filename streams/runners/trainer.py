@@ -22,8 +22,8 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from streams.core.effects import LabelledExample
+from streams.core.models import ModelVersion, sealed
 from streams.core.promotions import Promotion
-from streams.core.scoring import ModelVersion, sealed
 from streams.core.state import DAY_MS, NEVER_MS
 from streams.runners.label_queue import (
     MICRO,

@@ -22,8 +22,9 @@ from msgspec import Struct, UnsetType
 from streams.core.effects import LabelledExample
 from streams.core.elementary import log
 from streams.core.evaluation import LOSS_FLOOR
+from streams.core.models import ModelVersion
 from streams.core.policy import YARDSTICK
-from streams.core.scoring import ModelVersion, probability
+from streams.core.scoring import probability
 from streams.core.state import DAY_MS
 from streams.runners.boosting import Boosting
 from streams.runners.label_queue import MICRO, loss_of

@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from streams.core.effects import AlertChanged, DeadLetter, LabelKind, LabelledExample, LateEvent, Treatment
 from streams.core.events import MarketEvent
+from streams.core.models import ModelVersion
 from streams.core.promotions import Promotion
-from streams.core.scoring import ModelVersion
 
 NO_TIME_MS: Final = -(2**62)
 """Earlier than any event: the time of a source from which no event has come yet."""

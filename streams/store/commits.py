@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, select, tuple
 
 from streams.core.contact import ContactRules
 from streams.core.effects import AlertChange, AlertChanged, LabelledExample
+from streams.core.models import ModelVersion
 from streams.core.promotions import Promotion
-from streams.core.scoring import ModelVersion
 from streams.errors import StoreError
 from streams.store import tables
 from streams.store.batch import Announced, Batch

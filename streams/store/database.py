@@ -12,8 +12,8 @@ from sqlalchemy import Engine, insert, select
 
 from streams.core.contact import WITHOUT_LIMITS, ContactRules
 from streams.core.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
+from streams.core.models import ModelVersion
 from streams.core.promotions import Promotion
-from streams.core.scoring import ModelVersion
 from streams.errors import StoreError
 from streams.store import queries, tables
 from streams.store.batch import NO_TIME_MS, AlertRow, Announced, Batch, Checkpoint, Prediction, Run

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Result, Row, Select, String, T
 
 from streams.core.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
 from streams.core.events import MarketEvent
+from streams.core.models import ModelVersion
 from streams.core.promotions import Promotion
-from streams.core.scoring import ModelVersion
 from streams.store import tables
 from streams.store.batch import AlertRow, Announced, Checkpoint, Position, Prediction, Run
 from streams.store.statements import among, parts

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.core.outputs import outgoing
+from streams.core.publishing import outgoing
 from streams.store.database import Store
 from tests.cli.calling import Operator, call, lines
 

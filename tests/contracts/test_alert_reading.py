@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from streams.core.alert_reading import alert_changed
 from streams.core.effects import AlertChanged, ChurnKind, Evidence, Reason, RiskBand, ValueBand
 from streams.core.events import INPUTS, PARTITIONS_MAX, source_number
-from streams.core.outputs import AlertMessage, alert_message, outgoing
+from streams.core.outputs import AlertMessage
+from streams.core.publishing import alert_message, outgoing
 
 TIMES = st.integers(min_value=0, max_value=4_102_444_800_000)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)

@@ -21,11 +21,10 @@ from streams.core.outputs import (
     TRUNCATED_BYTES,
     AlertMessage,
     InputTopic,
-    encode,
-    outgoing,
     redrives_of,
     rfc3339,
 )
+from streams.core.publishing import encode, outgoing
 from tests.contracts.catalogue import schema_of, topic_file, validator
 
 SUBSCRIBER = "s_3f7a0c5e9b1d4826a7c3e5f109b8d264"

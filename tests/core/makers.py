@@ -24,9 +24,11 @@ from streams.core.events import (
 from streams.core.features import NAMES
 from streams.core.fold import Folded, fold
 from streams.core.market import Market
+from streams.core.models import read_scorecard
+from streams.core.packing import pack
 from streams.core.policy import Policy, layered
-from streams.core.scoring import Scorer, read_scorecard
-from streams.core.state import DAY_MS, Facts, SubscriberState, Watch, pack
+from streams.core.scoring import Scorer
+from streams.core.state import DAY_MS, Facts, SubscriberState, Watch
 
 HOUR_MS = 3_600_000
 LATENESS_MS = 7 * DAY_MS

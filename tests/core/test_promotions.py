@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.core.models import ModelError
 from streams.core.promotions import CHAMPION, Incumbent, Promotion, content_hash, line_of, read_promotion, reign, sealed
-from streams.core.scoring import ModelError
 
 
 def promotion(at_ms: int, to: str, before: str = CHAMPION) -> Promotion:

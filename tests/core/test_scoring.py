@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.features import FEATURE_TABLE, NAMES
-from streams.core.scoring import (
+from streams.core.models import (
     ModelError,
     ModelVersion,
     content_hash,
-    probability,
     read_least_scales,
     read_scorecard,
     read_version,
@@ -21,6 +20,7 @@ from streams.core.scoring import (
     scorer_from,
     sealed,
 )
+from streams.core.scoring import probability
 from tests.core.makers import DEFAULTS, changed, scorecard
 from tests.core.strategies import modest
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.core.packing import UnreadableStateError, pack, unpack
 from streams.core.snapshots import joined, pack_apart, pack_snapshot
-from streams.core.state import Pending, SubscriberState, UnreadableStateError, new_state, pack, unpack
+from streams.core.state import Pending, SubscriberState, new_state
 
 TIMES_MS = st.integers(1, 2**45)
 

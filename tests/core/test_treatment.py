@@ -21,8 +21,9 @@ from streams.core.learning import (
     take_snapshot,
     tell_early,
 )
+from streams.core.packing import pack, unpack
 from streams.core.policy import Label
-from streams.core.state import Watch, pack, unpack
+from streams.core.state import Watch
 from tests.core.makers import SUBSCRIBER, at, complaint, outcome, policy, profile, top_up, usage
 from tests.core.test_step import COMPLAINING, Tale
 

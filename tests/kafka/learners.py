@@ -17,9 +17,10 @@ from streams.bootstrap_trainer import new_trainer
 from streams.core.decode import epoch_ms
 from streams.core.effects import LabelledExample
 from streams.core.features import FEATURE_TABLE, NAMES
-from streams.core.outputs import ExampleMessage, Outgoing, outgoing
+from streams.core.models import ModelVersion
+from streams.core.outputs import ExampleMessage, Outgoing
 from streams.core.policy import Policy
-from streams.core.scoring import ModelVersion
+from streams.core.publishing import outgoing
 from streams.core.state import DAY_MS
 from streams.kafka.training import PATIENCE_MS, Training
 from streams.runners.trainer import Trainer

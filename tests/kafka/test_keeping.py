@@ -15,7 +15,7 @@ from streams.kafka.flood import Flood
 from streams.kafka.keeping import LOST_S, SEEK_AGAIN_S, WRITE_RECORDS
 from streams.kafka.kept import RECORDS_A_STATE, WORTH_RECORDS, Kept
 from streams.kafka.local_store import InMemory
-from streams.kafka.slot import MARK_KEY
+from streams.kafka.marks import MARK_KEY
 from streams.kafka.stops import StoppedError
 from streams.kafka.work import Work
 from tests.kafka.benches import PREFIX, TOPICS, Bench, Clock

@@ -11,7 +11,7 @@ import pytest
 
 from streams import bootstrap
 from streams.core.events import MARKET, Body, Event, MarketEvent
-from streams.core.outputs import outgoing
+from streams.core.publishing import outgoing
 from streams.core.signals import NO_SIGNALS
 from streams.core.state import NEVER_MS
 from streams.kafka.broadcast import publish

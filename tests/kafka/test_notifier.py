@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, select
 from streams.core.contact import ContactRules
 from streams.core.effects import AlertChange, AlertChanged, DeadLetter
 from streams.core.endpoints import Endpoint
-from streams.core.outputs import outgoing
+from streams.core.publishing import outgoing
 from streams.kafka.alert_records import Tally, read_alert
 from streams.kafka.flood import Flood
 from streams.kafka.healthy import unready

@@ -10,10 +10,10 @@ from streams.bootstrap import cold_scorer, read_policy_for
 from streams.core.decode import decode, epoch_ms
 from streams.core.events import Event, Record
 from streams.core.features import FEATURE_TABLE, NAMES
+from streams.core.models import ModelVersion, sealed
 from streams.core.policy import Policy, policy_from
 from streams.core.promotions import Promotion
 from streams.core.promotions import sealed as sealed_promotion
-from streams.core.scoring import ModelVersion, sealed
 from streams.core.state import DAY_MS, NEVER_MS
 from streams.core.step import Context
 from streams.kafka.serving import MODELS, POLICIES, Serving, policy_message

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.events import INPUTS, source_number
-from streams.core.state import UnreadableStateError
+from streams.core.packing import UnreadableStateError
 from streams.kafka.local_store import InMemory, OnDisk, Store
-from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes, Slot
+from streams.kafka.marks import MARK_KEY, BrokenMarkError
+from streams.kafka.slot import Changes, Slot
 from tests.kafka.workers import Fed, Raw, cold_context, facts_of
 
 PARTITION = 3

@@ -12,7 +12,7 @@ from struct import Struct as Layout
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]  # aiokafka comes without types
 
-from streams.kafka.slot import MARK_KEY
+from streams.kafka.marks import MARK_KEY
 from tests.kafka.broker import Broker
 from tests.kafka.workers import PARTITIONS, SESSION_S, Fed, read_topic, send, until
 

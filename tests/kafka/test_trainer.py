@@ -14,7 +14,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafka comes without types
 
 from streams.core.decode import epoch_ms
-from streams.core.scoring import ModelVersion, read_version
+from streams.core.models import ModelVersion, read_version
 from tests.cli.calling import call, lines
 from tests.kafka.broker import Broker
 from tests.kafka.learners import (

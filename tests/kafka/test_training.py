@@ -15,7 +15,8 @@ from streams.core.effects import LabelledExample
 from streams.core.outputs import DeadLetterMessage
 from streams.core.policy import Policy
 from streams.core.state import DAY_MS
-from streams.kafka.slot import MARK_KEY, BrokenMarkError, Changes
+from streams.kafka.marks import MARK_KEY, BrokenMarkError
+from streams.kafka.slot import Changes
 from streams.kafka.training import PATIENCE_MS, Training, settled_ms
 from streams.kafka.training_parts import BLOCK_IDS
 from streams.runners import boosting

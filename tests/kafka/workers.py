@@ -22,12 +22,14 @@ from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without
 from msgspec import Struct
 
 from streams.core.events import INPUTS
+from streams.core.models import read_scorecard
+from streams.core.packing import unpack
 from streams.core.policy import layered
-from streams.core.scoring import read_scorecard
 from streams.core.snapshots import joined
-from streams.core.state import Facts, unpack
+from streams.core.state import Facts
 from streams.core.step import Context
-from streams.kafka.slot import MARK_KEY, Mark, Slot, read_mark
+from streams.kafka.marks import MARK_KEY, Mark, read_mark
+from streams.kafka.slot import Slot
 from streams.kafka.topics import create
 from streams.kafka.wire import Wire
 from streams.runners.subscribers import SNAPSHOT

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.evaluation import average_precision, log_loss
+from streams.core.models import ModelVersion
 from streams.core.policy import YARDSTICK
-from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
 from streams.runners import boosting as module
 from streams.runners.boosting import POSITIVES_MIN, REFIT_MS, Boosting, Fit, Tree, fitted, trees_of

@@ -16,7 +16,8 @@ import zstandard
 from streams import bootstrap
 from streams.core.decode import decode
 from streams.core.events import INPUTS, MARKET, PARTITIONS_MAX, Event, MarketEvent
-from streams.core.state import DAY_MS, unpack
+from streams.core.packing import unpack
+from streams.core.state import DAY_MS
 from streams.runners.sources import discover, merged
 from tests.core import makers
 from tests.runners.operators import LIVELY, checkpoint_of, contents, differing, run, write_operator

@@ -13,8 +13,9 @@ from river import linear_model, optim, preprocessing
 from streams.core.effects import LabelledExample
 from streams.core.features import FEATURE_TABLE
 from streams.core.features import NAMES as TABLE_NAMES
+from streams.core.models import ModelVersion, content_hash, read_version, scorer_from
 from streams.core.policy import Learner
-from streams.core.scoring import ModelVersion, content_hash, probability, read_version, scorer_from
+from streams.core.scoring import probability
 from streams.core.state import DAY_MS
 from streams.runners.label_queue import FEATURE_MAX, TrainerSettings
 from streams.runners.learners import ADAGRAD_STEP, Model, OnlineModel, PlainModel, TrainerError

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from streams.core.effects import LabelledExample
 from streams.core.evaluation import average_precision, log_loss, top_share
+from streams.core.models import ModelVersion
 from streams.core.promotions import read_promotion
-from streams.core.scoring import ModelVersion
 from streams.core.state import DAY_MS
 from streams.runners.guards import Guards, Rise
 from streams.runners.learners import TrainerError

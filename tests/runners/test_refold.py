@@ -15,10 +15,11 @@ from streams.core.decode import decode
 from streams.core.effects import AlertChange
 from streams.core.events import Body, TopUp
 from streams.core.market import Market
+from streams.core.models import scorer_from
+from streams.core.packing import unpack
 from streams.core.policy import policy_from
 from streams.core.promotions import reign
-from streams.core.scoring import scorer_from
-from streams.core.state import DAY_MS, unpack
+from streams.core.state import DAY_MS
 from streams.core.step import step as real_step
 from streams.errors import InputError
 from streams.runners import embedded, refold, subscribers

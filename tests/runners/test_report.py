@@ -10,9 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from streams.core.effects import LabelKind, LabelledExample, Treatment
-from streams.core.outputs import outgoing
+from streams.core.models import ModelVersion
 from streams.core.profit import Campaign
-from streams.core.scoring import ModelVersion
+from streams.core.publishing import outgoing
 from streams.core.state import DAY_MS
 from streams.errors import InputError
 from streams.runners import judging

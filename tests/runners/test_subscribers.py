@@ -3,7 +3,7 @@
 import pytest
 
 from streams.core.events import Wake
-from streams.core.state import next_wake_ms, unpack
+from streams.core.packing import next_wake_ms, unpack
 from streams.core.step import Context
 from streams.runners.subscribers import MANY_CHANGED, Subscribers
 from tests.core.makers import at, event, policy, scorecard, top_up

@@ -10,9 +10,9 @@ import pytest
 
 from streams.core.effects import AlertChanged, DeadLetter, Evidence, LabelledExample, LateEvent, Reason
 from streams.core.events import MarketEvent
+from streams.core.models import ModelVersion, sealed
 from streams.core.promotions import Promotion
 from streams.core.promotions import sealed as sealed_promotion
-from streams.core.scoring import ModelVersion, sealed
 from streams.store import Announced, Batch, Position, Run, Store
 from tests.postgres.databases import database_url, furnished, postgres, postgres_url
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.events import Body, Wake
+from streams.core.packing import UnreadableStateError, next_wake_ms, pack, unpack
 from streams.core.state import (
     DAY_MS,
     INACTIVE,
@@ -13,15 +14,11 @@ from streams.core.state import (
     USAGE_DAYS,
     AlertState,
     Facts,
+    PackedState,
     Pending,
     SubscriberState,
-    UnreadableStateError,
     Watch,
-    _Packed,
     new_state,
-    next_wake_ms,
-    pack,
-    unpack,
 )
 from streams.core.step import Context, step
 from tests.core.makers import (
@@ -136,7 +133,7 @@ def test_the_wake_is_read_without_unpacking_the_rest(watch: Watch) -> None:
         next_wake_ms(packed[:-1])
 
 
-FIELDS = _Packed.__struct_fields__
+FIELDS = PackedState.__struct_fields__
 DAMAGE = [
     ("a plane that the days do not have", "planes", 256, "add up"),
     ("a plane less than a day has", "planes", -1, "add up"),

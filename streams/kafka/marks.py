@@ -1,0 +1,54 @@
+"""Where a partition number stands, as a record among its states."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+MARK_VERSION: Final = 1
+MARK_KEY: Final = b"mark"
+"""The key of the mark among the states; no subscriber has it, since theirs begin with s_."""
+
+
+class Mark(Struct, array_like=True, frozen=True):
+    """Where a slot stands, written with the states that it belongs to: the next offset of each source, and the time.
+
+    `newest_ms` is the latest event time of each source by then; marks that were written without it have none.
+    """
+
+    version: int
+    application: str
+    positions: dict[int, int]
+    stream_ms: int
+    counters: dict[str, int]
+    newest_ms: dict[int, int] = {}
+
+
+class BrokenMarkError(ValueError):
+    """The mark of a slot cannot be read, or belongs to another application or version."""
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Mark).decode
+
+
+def write_mark(mark: Mark) -> tuple[bytes, bytes]:
+    """Return the record of a mark: its key and its bytes."""
+    return MARK_KEY, _encode(mark)
+
+
+def read_mark(raw: bytes, application: str) -> Mark:
+    """Return the mark that was written.
+
+    Raises:
+        BrokenMarkError: it cannot be read, or belongs to another application or version.
+    """
+    try:
+        mark = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BrokenMarkError(f"the mark cannot be read: {error}") from error
+    if mark.version != MARK_VERSION:
+        raise BrokenMarkError(f"the mark has version {mark.version}, this program reads {MARK_VERSION}")
+    if mark.application != application:
+        raise BrokenMarkError(f"the mark is that of application {mark.application!r}, not of {application!r}")
+    return mark
