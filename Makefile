@@ -6,6 +6,7 @@
 #   make postgres      run a PostgreSQL server in the foreground until Ctrl-C (PORT=5432)
 #   make kafka         run a Kafka broker in the foreground until Ctrl-C (PORT=9092; SECURE=1: also with TLS and passwords)
 #   make bench         throughput, memory, the engines compared, latency, real data, the model's share of the ceiling (two hours)
+#   make compiled      a wheel in dist/ whose hot path is machine code, for workers with much to do (needs a C compiler)
 #   make format        put the layout of the code right
 #   make clean         remove what the tools made, and .venv
 
@@ -27,10 +28,10 @@ DEV := $(VENV)/.stamp-dev
 COUNTED := streams/core tests/core tests/contracts
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test kafka broker postgres servers bench format lint types layers clean
+.PHONY: help demo check test kafka broker postgres servers bench compiled format lint types layers clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,10p'
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,11p'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -100,6 +101,12 @@ bench: $(DEV) servers
 	$(BIN)/python benchmarks/real_data.py
 	$(BIN)/python benchmarks/ceiling.py
 	$(BIN)/python benchmarks/learning.py
+
+# setup.py says what is compiled, and how.
+compiled: $(DEV)
+	@rm -rf dist
+	@FOREWARN_COMPILED=1 $(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 clean:
 	rm -rf $(VENV) .cache build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis .import_linter_cache \

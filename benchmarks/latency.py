@@ -29,7 +29,7 @@ from on_kafka import Operator, prepare, produce
 from servers import broker
 from step import BEGIN_MS, RECEIVED_MS, TEMPLATES, WARM_DAYS, Stream, time_text, warm_states
 from traffic import remove
-from workers import Process
+from workers import Process, Program
 
 from streams.core.decode import decode
 from streams.core.effects import AlertChanged
@@ -177,7 +177,7 @@ def main() -> None:
         told.write_text(PROMPT)
         try:
             asyncio.run(prepare(operator, prompt, templates))
-            worker = Process(operator, Path(folder, "worker.txt"), "--policy", str(told))
+            worker = Process(operator, Path(folder, "worker.txt"), Program(options=("--policy", str(told))))
             try:
                 found = asyncio.run(measure(operator, traffic, worker, options.rate, options.seconds))
             finally:

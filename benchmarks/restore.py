@@ -26,7 +26,7 @@ from on_kafka import Operator, prepare
 from servers import broker
 from step import served, warm_states
 from traffic import remove
-from workers import Process, restored, wait_until_restored
+from workers import Process, Program, restored, wait_until_restored
 
 from streams.core.step import Context
 
@@ -42,7 +42,7 @@ def measure(
     options = () if store is None else ("--store", str(store))
     found, own_bytes = [], []
     for number in range(rounds):
-        worker = Process(operator, folder / f"{number}.txt", *options)
+        worker = Process(operator, folder / f"{number}.txt", Program(options=options))
         try:
             wait_until_restored([worker], operator.partitions)
             own_bytes.append(worker.own_bytes())

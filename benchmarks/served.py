@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from streams.core.effects import LabelledExample
 from streams.core.events import Event, Wake
+from streams.core.facts import SubscriberState
 from streams.core.models import read_scorecard
 from streams.core.policy import layered
-from streams.core.state import DAY_MS, SubscriberState
+from streams.core.state import DAY_MS
 from streams.core.step import Context, step
 from streams.runners.timers import Wakes
 from streams.simulate import Simulation, events_of

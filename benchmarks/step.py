@@ -32,12 +32,13 @@ import msgspec
 
 from streams.core.decode import decode
 from streams.core.events import Event, Record, Wake
+from streams.core.facts import SubscriberState
 from streams.core.features import vector
 from streams.core.fold import fold
 from streams.core.models import read_scorecard
 from streams.core.packing import pack, unpack
 from streams.core.policy import layered
-from streams.core.state import DAY_MS, SubscriberState
+from streams.core.state import DAY_MS
 from streams.core.step import Context, step
 from streams.core.windows import measure
 from streams.runners.timers import Wakes

@@ -1,7 +1,7 @@
 """The full core on Kafka: events a second by workers, partitions and subscribers; restored states a second.
 
     python benchmarks/workers.py [--cases 100000x4x1 ...] [--events 2000000] [--rounds 1] [--store FOLDER]
-                                 [--open-max N] [--out FILE]
+                                 [--open-max N] [--compiled WHEEL] [--out FILE]
 
 A case is SUBSCRIBERS x PARTITIONS x WORKERS.  The subscribers have lived through 75 days before (two thousand did, the
 others are copies), their states are in the changelog; the next days' records are in the topics before a worker starts.
@@ -10,7 +10,8 @@ opening of states, the last write and a late rebalance are in it; the processor 
 What a case has committed and applied is read from the changelog's marks, so that a lost or doubled record shows.
 Of several rounds the fastest counts, and the rates of all are kept: what else a shared machine does only ever costs.
 The result of a case replaces that of the same case before.  With `--store` packed states lie on a disk, and the case is
-called so; `--open-max` states of each partition are open then (50,000 unless told).  The broker is that of the tests,
+called so; `--open-max` states of each partition are open then (50,000 unless told).  With `--compiled` the workers are
+those of the wheel that `make compiled` wrote, and the case is called so.  The broker is that of the tests,
 or the one that FOREWARN_TEST_KAFKA names; it takes processor time of its own.
 """
 
@@ -25,10 +26,12 @@ import sys
 import tempfile
 import time
 import uuid
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]  # aiokafka comes without types
+from msgspec import Struct
 from on_kafka import Operator, counted, prepare, produce
 from servers import broker
 from step import served, warm_states
@@ -36,7 +39,8 @@ from traffic import remove
 
 from streams.core.step import Context
 
-RESULT = Path(__file__).parent / "results" / "workers.json"
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "workers.json"
 CASES = ("100000x1x1", "100000x4x1", "100000x4x2", "100000x4x4", "10000x4x1", "1000000x4x1")
 POLL_S = 0.1
 LIMIT_S = 900.0
@@ -44,16 +48,25 @@ RESTORED = re.compile(r"restored: ([\d,]+) subscribers from ([\d,]+) records in 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
+class Program(Struct, frozen=True):
+    """What is run: so many workers, the folder that has their package, and what they are told."""
+
+    workers: int = 1
+    package: Path = ROOT
+    options: tuple[str, ...] = ()
+
+
 class Process:
     """A worker, and what it costs."""
 
-    def __init__(self, operator: Operator, said: Path, *options: str) -> None:
+    def __init__(self, operator: Operator, said: Path, program: Program) -> None:
         """Start it."""
         self.said = said
         where = ["--kafka", operator.brokers, "--prefix", operator.prefix]
-        command = [sys.executable, "-m", "streams.cli", "worker", *where, *options]
+        command = [sys.executable, "-P", "-m", "streams.cli", "worker", *where, *program.options]
+        given = os.environ | {"PYTHONPATH": str(program.package)}
         with said.open("wb") as out:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=given)
 
     def wait_for(self, text: str) -> None:
         """Wait until it has said something."""
@@ -120,13 +133,13 @@ def restored(running: list[Process]) -> dict[str, float]:
 
 
 async def measure(
-    operator: Operator, context: Context, templates: list[bytes], events: int, workers: int, *options: str
+    operator: Operator, context: Context, templates: list[bytes], events: int, program: Program
 ) -> dict[str, Any]:
     """Run one case."""
     state_bytes = await prepare(operator, context, templates)
     await produce(operator, operator.records(), events)
     folder = Path(tempfile.mkdtemp(prefix="forewarn-workers-"))
-    running = [Process(operator, folder / f"{n}.txt", *options) for n in range(workers)]
+    running = [Process(operator, folder / f"{n}.txt", program) for n in range(program.workers)]
     try:
         wait_until_restored(running, operator.partitions)
         begun_s, begun_cpu_s = time.monotonic(), sum(each.cpu_s() for each in running)
@@ -145,7 +158,7 @@ async def measure(
     return {
         "subscribers": operator.subscribers,
         "partitions": operator.partitions,
-        "workers": workers,
+        "workers": program.workers,
         "events": events,
         "seconds": seconds,
         "events_per_s": events / seconds,
@@ -166,8 +179,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--store", type=Path)
     parser.add_argument("--open-max", type=int)
+    parser.add_argument("--compiled", type=Path, metavar="WHEEL")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
+    package = ROOT
+    if options.compiled is not None:
+        package = Path(tempfile.mkdtemp(prefix="forewarn-compiled-"))
+        zipfile.ZipFile(options.compiled).extractall(package)
     told: tuple[str, ...] = () if options.store is None else ("--store", str(options.store))
     told += () if options.open_max is None else ("--open-max", str(options.open_max))
     context = served()
@@ -180,7 +198,7 @@ def main() -> None:
             for _ in range(options.rounds):
                 prefix = f"bench-{uuid.uuid4().hex[:8]}."
                 operator = Operator(brokers=address, prefix=prefix, subscribers=subscribers, partitions=partitions)
-                measuring = measure(operator, context, templates, options.events, workers, *told)
+                measuring = measure(operator, context, templates, options.events, Program(workers, package, told))
                 try:
                     rounds.append(asyncio.run(measuring))
                 finally:
@@ -188,7 +206,7 @@ def main() -> None:
             measured = max(rounds, key=lambda each: each["events_per_s"])
             measured["python"] = f"{platform.python_version()}, {platform.python_compiler()}"
             measured["rounds_events_per_s"] = [each["events_per_s"] for each in rounds]
-            name = case if options.store is None else f"{case} on disk"
+            name = case + " on disk" * (options.store is not None) + " compiled" * (options.compiled is not None)
             cases[name] = measured
             print(name, json.dumps(measured), flush=True)
             result = {"machine": platform.machine(), "cases": cases}

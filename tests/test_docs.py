@@ -259,7 +259,7 @@ def test_a_figure_in_the_readme_is_what_its_command_last_measured(row: list[str]
         assert all(word in text_of(ROOT / words[1]) for word in words if word.startswith("--"))
     if figure == UNMEASURED:
         return
-    file, field = re.fullmatch(r"`([\w.-]+\.json)` `([\w.-]+)`", where).groups()  # type: ignore[union-attr] # no match is a failure too
+    file, field = re.fullmatch(r"`([\w.-]+\.json)` `([\w. -]+)`", where).groups()  # type: ignore[union-attr] # no match is a failure too
     value: Any = json.loads(text_of(RESULTS / file))
     for name in field.split("."):
         value = value[int(name)] if isinstance(value, list) else value[name]
@@ -274,10 +274,10 @@ def test_the_table_of_how_workers_grow_is_what_was_last_measured() -> None:
     cases: dict[str, Any] = json.loads(text_of(RESULTS / "workers.json"))["cases"]
     shown = {}
     for row in rows(ROOT / "docs/benchmarks.md"):
-        counts = re.fullmatch(r"([\d,]+)( on disk)? \| (\d+) \| (\d+)", " | ".join(row[:3]))
+        counts = re.fullmatch(r"([\d,]+)((?: on disk)?(?: compiled)?) \| (\d+) \| (\d+)", " | ".join(row[:3]))
         if counts is not None and len(row) == 6:
-            subscribers, on_disk, partitions, workers = counts.groups()
-            shown[f"{subscribers.replace(',', '')}x{partitions}x{workers}{on_disk or ''}"] = row[3:]
+            subscribers, kind, partitions, workers = counts.groups()
+            shown[f"{subscribers.replace(',', '')}x{partitions}x{workers}{kind}"] = row[3:]
     assert shown == {
         name: [
             f"{case['events_per_s']:,.0f}",

@@ -52,12 +52,14 @@ def features(as_json: bool) -> None:
 @json_option
 def version_(as_json: bool) -> None:
     """Show which version this is, and of what: features, contracts, and the parts it stands on."""
+    from streams.core import step
     from streams.core.features import FEATURE_TABLE
     from streams.core.outputs import SCHEMA_VERSION
 
     facts = {
         "forewarn": version("forewarn"),
         "python": platform.python_version(),
+        "hot_path": "interpreted" if step.__file__.endswith(".py") else "compiled",
         "feature_table": FEATURE_TABLE,
         "schema_version": SCHEMA_VERSION,
         "river": version("river"),

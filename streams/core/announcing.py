@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from streams.core.alerting import Move, alert_id, transition_id
 from streams.core.effects import AlertChanged, Reason
+from streams.core.facts import Facts
 from streams.core.features import FEATURE_TABLE
 from streams.core.fold import CONTACT_ALLOWED
 from streams.core.learning import is_held_out
@@ -13,7 +14,7 @@ from streams.core.outputs import SCHEMA_VERSION
 from streams.core.policy import HOUR_MS, Policy
 from streams.core.scoring import Scorer
 from streams.core.signals import Signals
-from streams.core.state import AlertState, Facts
+from streams.core.state import AlertState
 from streams.core.windows import Measures
 
 YEAR_MONTHS: Final = 12

@@ -10,8 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from streams.core.facts import Facts
 from streams.core.signals import NO_SIGNALS, Signals
-from streams.core.state import Facts
 from streams.core.themes import (
     complaints,
     contract,
@@ -286,7 +286,7 @@ def vector(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
 def feature_vector(f: Facts, at_ms: int, bands: tuple[int, int], signals: Signals = NO_SIGNALS) -> tuple[float, ...]:
     """Return the features of the facts seen from `at_ms`; `bands` are where the mid and the high value band begin.
 
-    >>> from streams.core.state import new_state
+    >>> from streams.core.facts import new_state
     >>> len(feature_vector(new_state(0).facts, 0, (2000, 6000))) == len(NAMES)
     True
     """

@@ -26,17 +26,8 @@ from streams.core.events import (
     TopUp,
     Usage,
 )
-from streams.core.state import (
-    DAY_MS,
-    FORGETTING_DAYS,
-    IDS_MAX,
-    RARE_DAYS,
-    TICKETS_MAX,
-    USAGE_DAYS,
-    Facts,
-    Profile,
-    Ticket,
-)
+from streams.core.facts import Facts
+from streams.core.state import DAY_MS, FORGETTING_DAYS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS, Profile, Ticket
 from streams.core.usage_days import (
     ACTIVE_MASK,
     LEVEL_SHIFT,

@@ -14,9 +14,10 @@ from struct import Struct
 from typing import Final, get_args
 
 from streams.core.effects import LabelKind, LabelledExample, Treatment
+from streams.core.facts import Facts, Watch
 from streams.core.fold import Life
 from streams.core.policy import Label
-from streams.core.state import DAY_MS, PENDING_MAX, Facts, Pending, Watch
+from streams.core.state import DAY_MS, PENDING_MAX, Pending
 
 TREATMENTS: Final[tuple[Treatment, ...]] = get_args(Treatment)
 ALERTED: Final = TREATMENTS.index("alerted")

@@ -7,16 +7,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from streams.core.state import (
-    INACTIVE,
-    STATE_VERSION,
-    USAGE_DAYS,
-    Facts,
-    PackedHead,
-    PackedState,
-    SubscriberState,
-    Watch,
-)
+from streams.core.facts import Facts, SubscriberState, Watch
+from streams.core.state import INACTIVE, STATE_VERSION, USAGE_DAYS, PackedHead, PackedState
 
 V = TypeVar("V")
 
@@ -37,7 +29,7 @@ class UnreadableStateError(ValueError):
 def pack(state: SubscriberState) -> bytes:
     """Return the state as bytes; equal states give equal bytes.
 
-    >>> from streams.core.state import new_state
+    >>> from streams.core.facts import new_state
     >>> unpack(pack(new_state(86_400_000))) == new_state(86_400_000)
     True
     """
@@ -105,7 +97,7 @@ def next_wake_ms(packed: bytes) -> int:
     Raises:
         UnreadableStateError: the bytes are no state, or one of another version.
 
-    >>> from streams.core.state import new_state
+    >>> from streams.core.facts import new_state
     >>> next_wake_ms(pack(new_state(5)))
     0
     """

@@ -13,9 +13,10 @@ from struct import Struct
 from typing import Final
 
 from streams.core.effects import Evidence, Reason
+from streams.core.facts import Facts
 from streams.core.features import FEATURE_TABLE, NAMES, THEMES
 from streams.core.scoring import Scorer
-from streams.core.state import DAY_MS, Facts, Pending
+from streams.core.state import DAY_MS, Pending
 from streams.core.windows import Measures, complaints_70
 
 CODES: Final = {

@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
+from streams.core.facts import SubscriberState
 from streams.core.packing import UnreadableStateError, pack
-from streams.core.state import Pending, SubscriberState
+from streams.core.state import Pending
 
 NAMES_KEPT: Final = 1_024
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -16,6 +16,7 @@ from streams.core.alerting import MOVES, Circumstances, moved, signal, stayed
 from streams.core.announcing import Scored, announce
 from streams.core.effects import ChurnKind, Effect, LateEvent, Reason, Repeated, Unmatched
 from streams.core.events import INPUTS, PARTITIONS_MAX, Complaint, Event, Outcome, Wake
+from streams.core.facts import Facts, SubscriberState, Watch, new_state
 from streams.core.features import FEATURE_TABLE, vector
 from streams.core.fold import CONSENT, Folded, Life, fold, is_revenue, life_after
 from streams.core.learning import (
@@ -38,7 +39,7 @@ from streams.core.policy import HOUR_MS, Policy, Rule
 from streams.core.reasons import reasons
 from streams.core.scoring import Scorer, probability
 from streams.core.signals import NO_SIGNALS, Signals
-from streams.core.state import DAY_MS, INACTIVE, Facts, SubscriberState, Watch, new_state
+from streams.core.state import DAY_MS, INACTIVE
 from streams.core.windows import measure
 
 _TOPICS: Final = tuple(INPUTS)
@@ -49,6 +50,7 @@ _CONTACTS: Final = frozenset({"contacted", "retained"})
 _NOBODY_REACHED: Final = frozenset({"not_reached", "wrong_number", "no_action"})
 _HERE: Final = 0
 """`Life.HERE`, and `Folded`'s members, without the price of looking them up in their classes."""
+_STAYING: Final = (None, Life.HERE)
 
 
 class Context(Struct, frozen=True):
@@ -117,7 +119,7 @@ def step(
     if type(body) is Outcome:
         if body.change in _CONTACTS and body.contact_outcome not in _NOBODY_REACHED:
             note_treatment(watch, CONTACTED, at_ms)
-        if facts.life_at_ms == at_ms and life_after(body):
+        if facts.life_at_ms == at_ms and life_after(body) not in _STAYING:
             return state, _on_leaving(state, body.subscriber_id, at_ms, context)
     if type(body) is Complaint and body.change == "created":
         return state, _on_complaint(state, body.subscriber_id, context)

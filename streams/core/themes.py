@@ -8,8 +8,9 @@ that everybody has write `change` out, since a call costs as much as what it doe
 from math import exp, log, log1p
 from typing import Final
 
+from streams.core.facts import Facts
 from streams.core.signals import UNSEEN
-from streams.core.state import DAY_MS, Facts
+from streams.core.state import DAY_MS
 from streams.core.windows import PREPAID, Measures, complaints_70
 
 SURPRISE_MAX: Final = 8.0
@@ -25,7 +26,7 @@ CALLS_PRIOR: Final = 20
 """Answered calls without a drop that everybody is credited with, so that one drop in one call is no catastrophe."""
 
 
-_QUIET_MARKET: Final = (0.0,) * 4
+_QUIET_MARKET: Final[tuple[float, ...]] = (0.0, 0.0, 0.0, 0.0)
 
 
 def change(now: float, before: float, prior: float) -> float:

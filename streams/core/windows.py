@@ -5,12 +5,12 @@ is the window of the same length that ends where it begins.
 """
 
 from array import array
+from dataclasses import dataclass
 from typing import Final
 
-from msgspec import Struct
-
+from streams.core.facts import Facts
 from streams.core.signals import NO_SIGNALS, UNSEEN, Seen, Signals
-from streams.core.state import DAY_MS, RARE_DAYS, USAGE_DAYS, Facts
+from streams.core.state import DAY_MS, RARE_DAYS, USAGE_DAYS
 from streams.core.usage_days import (
     ACTIVE_MASK,
     ANSWERED_MASK,
@@ -24,10 +24,11 @@ GAP_DAYS_PRIOR: Final = 30.0
 """The top-up gap assumed of somebody unknown; it weighs as much as one gap of one's own."""
 PREPAID: Final = 0
 
-_NO_USAGE: Final = (0,) * 10
+_NO_USAGE: Final[tuple[int, ...]] = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-class Measures(Struct, gc=False):
+@dataclass(slots=True)
+class Measures:
     """The sums over windows that several themes need, and what is `seen` of the market; days and ms as in the state."""
 
     day: int

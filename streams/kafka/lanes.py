@@ -3,6 +3,7 @@
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Protocol
 
@@ -54,7 +55,8 @@ class Erasure(Struct, frozen=True, gc=False):
     subscriber_id: str
 
 
-class Lane(Struct, gc=False):
+@dataclass(slots=True)
+class Lane:
     """One source's queue: the records that wait, the decoded one at its head, and how far it was queued and applied.
 
     `clock_ms` is the time of the last event that came to the head, `newest_ms` the latest that was applied (0: none).

@@ -14,13 +14,14 @@ from streams.core.alerting import Move
 from streams.core.announcing import Scored, announce
 from streams.core.effects import AlertChanged
 from streams.core.events import Complaint, Event
+from streams.core.facts import Facts, new_state
 from streams.core.features import FEATURE_TABLE, vector
 from streams.core.fold import Folded, Life, fold
 from streams.core.policy import Policy
 from streams.core.reasons import reasons
 from streams.core.scoring import Scorer, probability
 from streams.core.signals import NO_SIGNALS, Signals
-from streams.core.state import AlertState, Facts, Pending, new_state
+from streams.core.state import AlertState, Pending
 from streams.core.windows import measure
 from streams.runners.cursors import Item
 

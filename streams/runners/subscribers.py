@@ -7,9 +7,9 @@ from typing import Final, Protocol
 
 from streams.core.effects import Effect
 from streams.core.events import Event, Wake
+from streams.core.facts import SubscriberState
 from streams.core.packing import next_wake_ms, pack, unpack
 from streams.core.snapshots import joined, pack_apart, pack_snapshot
-from streams.core.state import SubscriberState
 from streams.core.step import Context, step
 from streams.runners.timers import Wakes
 

@@ -168,6 +168,7 @@ def test_features_are_numbered_named_and_defined() -> None:
 
 def test_the_version_names_the_feature_table_and_the_contracts() -> None:
     (facts,) = lines(call("version", "--json"))
+    assert facts["hot_path"] == "interpreted"
     assert facts["feature_table"].startswith("features-")
     assert call("--version").stdout.startswith(f"forewarn {facts['forewarn']}")
     assert facts["schema_version"] in call("version").stdout

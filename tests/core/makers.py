@@ -1,5 +1,6 @@
 """Events by hand: one maker for each topic, whose defaults are valid and dull, so that a test names what matters."""
 
+import dataclasses
 import tomllib
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -21,6 +22,7 @@ from streams.core.events import (
     Usage,
     source_number,
 )
+from streams.core.facts import Facts, SubscriberState, Watch
 from streams.core.features import NAMES
 from streams.core.fold import Folded, fold
 from streams.core.market import Market
@@ -28,7 +30,7 @@ from streams.core.models import read_scorecard
 from streams.core.packing import pack
 from streams.core.policy import Policy, layered
 from streams.core.scoring import Scorer
-from streams.core.state import DAY_MS, Facts, SubscriberState, Watch
+from streams.core.state import DAY_MS
 
 HOUR_MS = 3_600_000
 LATENESS_MS = 7 * DAY_MS
@@ -188,5 +190,7 @@ def scorer_of(intercept: float, **slopes: float) -> Scorer:
 
 
 def changed(value: Any, **changes: Any) -> Any:
-    """The value with other fields, as `msgspec.structs.replace`."""
+    """The value with other fields."""
+    if isinstance(value, Facts):
+        return dataclasses.replace(value, **changes)
     return msgspec.structs.replace(value, **changes)

@@ -13,9 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from streams.core.events import Body, Event
+from streams.core.facts import Facts
 from streams.core.fold import fold
 from streams.core.policy import Policy
-from streams.core.state import DAY_MS, TICKETS_MAX, Facts
+from streams.core.state import DAY_MS, TICKETS_MAX
 from tests.core.makers import (
     HOUR_MS,
     LATENESS_MS,

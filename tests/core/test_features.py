@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.events import Body
+from streams.core.facts import Facts
 from streams.core.features import (
     FEATURE_TABLE,
     FEATURES,
@@ -19,7 +20,7 @@ from streams.core.features import (
     table_version,
     vector,
 )
-from streams.core.state import DAY_MS, Facts
+from streams.core.state import DAY_MS
 from streams.core.windows import measure
 from tests.core import naive
 from tests.core.makers import BANDS, at, complaint, facts_of, profile, top_up, usage

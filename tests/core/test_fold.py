@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.events import Body, Event, Usage
+from streams.core.facts import Facts
 from streams.core.fold import Folded, Life, fold, is_revenue, life_after
-from streams.core.state import DAY_MS, FORGETTING_DAYS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS, Facts
+from streams.core.state import DAY_MS, FORGETTING_DAYS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS
 from tests.core import naive
 from tests.core.makers import (
     LATENESS_MS,

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.effects import LabelKind, LabelledExample
+from streams.core.facts import Facts, Watch
 from streams.core.features import FEATURE_TABLE
 from streams.core.fold import Life
 from streams.core.learning import (
@@ -18,7 +19,7 @@ from streams.core.learning import (
     take_snapshot,
 )
 from streams.core.policy import Label
-from streams.core.state import DAY_MS, PENDING_MAX, Facts, Watch
+from streams.core.state import DAY_MS, PENDING_MAX
 from tests.core.makers import SUBSCRIBER, at, facts_of, outcome, top_up, usage
 from tests.core.strategies import modest
 

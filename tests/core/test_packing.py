@@ -6,20 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.events import Body, Wake
+from streams.core.facts import Facts, SubscriberState, Watch, new_state
 from streams.core.packing import UnreadableStateError, next_wake_ms, pack, unpack
-from streams.core.state import (
-    DAY_MS,
-    INACTIVE,
-    STATE_VERSION,
-    USAGE_DAYS,
-    AlertState,
-    Facts,
-    PackedState,
-    Pending,
-    SubscriberState,
-    Watch,
-    new_state,
-)
+from streams.core.state import DAY_MS, INACTIVE, STATE_VERSION, USAGE_DAYS, AlertState, PackedState, Pending
 from streams.core.step import Context, step
 from tests.core.makers import (
     at,

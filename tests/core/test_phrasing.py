@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from streams.core.effects import Evidence, Reason
 from streams.core.events import Body
+from streams.core.facts import Facts
 from streams.core.features import vector
 from streams.core.phrasing import (
     LEADING,
@@ -25,7 +26,7 @@ from streams.core.phrasing import (
     said,
 )
 from streams.core.reasons import MEASURES, reasons
-from streams.core.state import DAY_MS, Facts
+from streams.core.state import DAY_MS
 from streams.core.windows import measure
 from streams.core.wording import LANGUAGES, Language
 from tests.core.makers import BANDS, entry, market_of, scorecard

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from streams.core.effects import Reason
 from streams.core.events import Body, MarketEvent
+from streams.core.facts import Facts
 from streams.core.features import FEATURE_TABLE, NAMES, THEME_OF, THEMES, vector
 from streams.core.reasons import CODES, CODES_BY_FEATURE, reasons
 from streams.core.scoring import Scorer
 from streams.core.signals import NO_SIGNALS, Signals
-from streams.core.state import DAY_MS, Facts, Pending
+from streams.core.state import DAY_MS, Pending
 from streams.core.windows import measure
 from tests.core.makers import (
     BANDS,

@@ -12,11 +12,12 @@ from streams.core import signals as signals_module
 from streams.core.decode import AHEAD_MS_MAX, VALUE_BYTES_MAX, decode_any
 from streams.core.effects import DeadLetter
 from streams.core.events import MARKET, Body, Event, MarketEvent, Notice, Record, Segment
+from streams.core.facts import Facts
 from streams.core.features import NAMES, feature_vector
 from streams.core.fold import SEGMENT_CODES
 from streams.core.market import Market
 from streams.core.signals import NO_SIGNALS, UNSEEN, Signals, signal_of
-from streams.core.state import DAY_MS, NEVER_MS, Facts, Profile
+from streams.core.state import DAY_MS, NEVER_MS, Profile
 from streams.runners import timers
 from tests.core import naive
 from tests.core.makers import (

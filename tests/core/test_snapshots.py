@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.core.facts import SubscriberState, new_state
 from streams.core.packing import UnreadableStateError, pack, unpack
 from streams.core.snapshots import joined, pack_apart, pack_snapshot
-from streams.core.state import Pending, SubscriberState, new_state
+from streams.core.state import Pending
 
 TIMES_MS = st.integers(1, 2**45)
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from streams.core.announcing import YEAR_MONTHS
 from streams.core.effects import AlertChanged, Effect, LabelledExample, LateEvent, Repeated
 from streams.core.events import Body, Event, Wake
+from streams.core.facts import SubscriberState
 from streams.core.features import FEATURE_TABLE, feature_vector
 from streams.core.packing import pack, unpack
 from streams.core.policy import Policy
 from streams.core.scoring import Scorer, probability
-from streams.core.state import DAY_MS, INACTIVE, PENDING_MAX, SubscriberState
+from streams.core.state import DAY_MS, INACTIVE, PENDING_MAX
 from streams.core.step import Context, step
 from tests.core.makers import (
     BANDS,

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.effects import AlertChanged, LabelledExample, Unmatched
+from streams.core.facts import Watch
 from streams.core.features import FEATURE_TABLE
 from streams.core.fold import Life
 from streams.core.learning import (
@@ -23,7 +24,6 @@ from streams.core.learning import (
 )
 from streams.core.packing import pack, unpack
 from streams.core.policy import Label
-from streams.core.state import Watch
 from tests.core.makers import SUBSCRIBER, at, complaint, outcome, policy, profile, top_up, usage
 from tests.core.test_step import COMPLAINING, Tale
 

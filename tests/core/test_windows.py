@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.events import Body
-from streams.core.state import DAY_MS, USAGE_DAYS, Facts
+from streams.core.facts import Facts
+from streams.core.state import DAY_MS, USAGE_DAYS
 from streams.core.windows import band_of, complaints_70, measure
 from tests.core import naive
 from tests.core.makers import BANDS, at, call_drop, complaint, facts_of, top_up, usage

@@ -87,6 +87,7 @@ def log(fed: list[Fed]) -> Log:
     return log_of(fed[:5_000])
 
 
+@pytest.mark.interpreted
 def test_whoever_packs_many_states_pauses_for_others_and_packs_the_same(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +101,7 @@ def test_whoever_packs_many_states_pauses_for_others_and_packs_the_same(
     assert slots[2].changes() == whole
 
 
+@pytest.mark.interpreted
 def test_whoever_is_interrupted_while_packing_packs_everything_again(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot that counted as written without having been would be missing at the next restore."""
     slots = [new_slot(), new_slot()]
@@ -233,6 +235,7 @@ def test_no_more_states_stay_open_than_may(log: Log) -> None:
     assert len(slot.subscribers._states) == 5 < len(slot.subscribers)
 
 
+@pytest.mark.interpreted
 def test_others_have_the_loop_while_many_states_are_packed_and_who_stops_it_loses_nothing(
     log: Log, in_one_go: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:

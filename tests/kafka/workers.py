@@ -22,11 +22,11 @@ from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without
 from msgspec import Struct
 
 from streams.core.events import INPUTS
+from streams.core.facts import Facts
 from streams.core.models import read_scorecard
 from streams.core.packing import unpack
 from streams.core.policy import layered
 from streams.core.snapshots import joined
-from streams.core.state import Facts
 from streams.core.step import Context
 from streams.kafka.marks import MARK_KEY, Mark, read_mark
 from streams.kafka.slot import Slot

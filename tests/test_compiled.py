@@ -1,0 +1,94 @@
+"""The compiled wheel: the same source as machine code, with the same answers."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.runners.operators import contents, differing, run, write_operator
+
+ROOT = Path(__file__).parents[1]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("compiled")]
+
+Python = Callable[..., str]
+
+
+def why_not_compiled() -> str | None:
+    """Return what this machine lacks to compile, None if nothing."""
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if not header.exists():
+        return f"Python's headers are not installed ({header})"
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    return None if shutil.which(compiler) else f"there is no C compiler ({compiler})"
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what is in the wheel."""
+    if why := why_not_compiled():
+        pytest.skip(why)
+    folder = tmp_path_factory.mktemp("compiled")
+    source = folder / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("streams", "schemas"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
+    given = os.environ | {"FOREWARN_COMPILED": "1"}
+    made = [*command, "--wheel-dir", str(folder / "dist"), "."]
+    built = subprocess.run(made, cwd=source, env=given, check=False, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (wheel,) = (folder / "dist").glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(folder / "package")
+    return folder / "package"
+
+
+@pytest.fixture
+def python(package: Path) -> Python:
+    """Run Python with the compiled package, with the tests behind it; return what it says."""
+
+    def started(*arguments: str) -> str:
+        given = os.environ | {"PYTHONPATH": f"{package}:{ROOT}", "HYPOTHESIS_PROFILE": "quick"}
+        command = [sys.executable, "-P", *arguments]
+        ended = subprocess.run(command, cwd=package, env=given, check=False, capture_output=True, text=True)
+        assert ended.returncode == 0, f"{' '.join(command)}\n{ended.stdout[-8_000:]}{ended.stderr[-8_000:]}"
+        return ended.stdout
+
+    return started
+
+
+def test_the_command_says_that_it_is_compiled(python: Python) -> None:
+    assert '"hot_path":"compiled"' in python("-m", "streams.cli", "version", "--json")
+
+
+def said_of_tests(python: Python, *which: str) -> str:
+    """Run tests with the compiled package; return what pytest says."""
+    whose = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-o", "pythonpath=", "-p", "no:cacheprovider"]
+    return python("-m", "pytest", "--quiet", *whose, *which)
+
+
+def test_all_tests_of_the_core_hold_for_what_is_compiled(python: Python) -> None:
+    own = ["core", "contracts", "kafka/test_slot.py", "kafka/test_lanes.py", "runners/test_subscribers.py"]
+    chosen = ["-m", "not slow and not interpreted", *(str(ROOT / "tests" / name) for name in own)]
+    assert " passed" in said_of_tests(python, *chosen)
+
+
+def test_twenty_kills_of_compiled_workers_lose_nothing_and_double_nothing(python: Python) -> None:
+    kills = "test_twenty_kills_of_two_workers_lose_nothing_and_double_nothing[disk]"
+    assert "1 passed" in said_of_tests(python, f"{ROOT / 'tests/kafka/test_worker.py'}::{kills}")
+
+
+def test_a_run_of_what_is_compiled_leaves_the_same_in_the_database_bit_for_bit(python: Python, tmp_path: Path) -> None:
+    folder = write_operator(tmp_path / "events", subscribers=80, days=80, seed=5)
+    run(folder, tmp_path / "interpreted.db")
+    python("-m", "streams.cli", "run", "--input", str(folder), "--db", str(tmp_path / "compiled.db"))
+    interpreted, compiled = contents(tmp_path / "interpreted.db"), contents(tmp_path / "compiled.db")
+    assert len(interpreted["alerts"]) > 30
+    assert differing(interpreted, compiled) == []
