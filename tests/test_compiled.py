@@ -1,5 +1,6 @@
 """The compiled wheel: the same source as machine code, with the same answers."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from tests.runners.operators import contents, differing, run, write_operator
 
 ROOT = Path(__file__).parents[1]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("compiled")]
+pytestmark = pytest.mark.slow
 
 Python = Callable[..., str]
 
@@ -28,25 +29,37 @@ def why_not_compiled() -> str | None:
     return None if shutil.which(compiler) else f"there is no C compiler ({compiler})"
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what is in the wheel."""
-    if why := why_not_compiled():
-        pytest.skip(why)
-    folder = tmp_path_factory.mktemp("compiled")
+def build(folder: Path) -> None:
+    """Build the wheel from a copy of what it is made of; what is in it is in the folder `package` then."""
     source = folder / "source"
-    source.mkdir()
+    source.mkdir(parents=True)
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     for name in ("streams", "schemas"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
-    given = os.environ | {"FOREWARN_COMPILED": "1"}
     made = [*command, "--wheel-dir", str(folder / "dist"), "."]
+    given = os.environ | {"FOREWARN_COMPILED": "1"}
     built = subprocess.run(made, cwd=source, env=given, check=False, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     (wheel,) = (folder / "dist").glob("*.whl")
-    zipfile.ZipFile(wheel).extractall(folder / "package")
+    zipfile.ZipFile(wheel).extractall(folder / "unpacked")
+    (folder / "unpacked").rename(folder / "package")
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder with what is in the wheel, built once for all processes that run tests."""
+    if why := why_not_compiled():
+        pytest.skip(why)
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    with (shared / "compiled.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = shared / "compiled"
+        if not (folder / "package").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            build(folder)
     return folder / "package"
 
 

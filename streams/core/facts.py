@@ -9,12 +9,15 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from streams.core.state import INACTIVE, USAGE_DAYS, AlertState, Pending, Profile, Ticket
 from streams.core.usage_days import parted
 
 _NO_DAYS: Final = array("Q", bytes(8 * USAGE_DAYS))
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True)
 class Facts:
     """Everything that the accepted events add up to; the same for every interleaving of them.
@@ -85,6 +88,7 @@ class Facts:
         return sum(parted(day)[3] << age for age, day in enumerate(reversed(self.days_in_order)))
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True)
 class Watch:
     """Where scoring, the alert and the label queue of one subscriber stand.
@@ -101,6 +105,7 @@ class Watch:
     first_revenue_ms: int = 0
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True)
 class SubscriberState:
     """One subscriber: facts and watch."""

@@ -8,6 +8,8 @@ from array import array
 from dataclasses import dataclass
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from streams.core.facts import Facts
 from streams.core.signals import NO_SIGNALS, UNSEEN, Seen, Signals
 from streams.core.state import DAY_MS, RARE_DAYS, USAGE_DAYS
@@ -27,6 +29,7 @@ PREPAID: Final = 0
 _NO_USAGE: Final[tuple[int, ...]] = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True)
 class Measures:
     """The sums over windows that several themes need, and what is `seen` of the market; days and ms as in the state."""
