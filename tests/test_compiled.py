@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.runners.operators import contents, differing, run, write_operator
+from tests.wheels import ROOT, wheel_of
 
-ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 
 Python = Callable[..., str]
@@ -30,19 +30,9 @@ def why_not_compiled() -> str | None:
 
 
 def build(folder: Path) -> None:
-    """Build the wheel from a copy of what it is made of; what is in it is in the folder `package` then."""
-    source = folder / "source"
-    source.mkdir(parents=True)
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    for name in ("streams", "schemas"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
-    made = [*command, "--wheel-dir", str(folder / "dist"), "."]
-    given = os.environ | {"FOREWARN_COMPILED": "1"}
-    built = subprocess.run(made, cwd=source, env=given, check=False, capture_output=True, text=True)
-    assert built.returncode == 0, built.stdout + built.stderr
-    (wheel,) = (folder / "dist").glob("*.whl")
+    """Build the wheel; what is in it is in the folder `package` then."""
+    names = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "streams", "schemas")
+    wheel = wheel_of(names, folder, "--no-build-isolation", FOREWARN_COMPILED="1")
     zipfile.ZipFile(wheel).extractall(folder / "unpacked")
     (folder / "unpacked").rename(folder / "package")
 

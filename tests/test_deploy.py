@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,6 +17,7 @@ import yaml
 
 from streams.cli.app import forewarn
 from streams.settings import PREFIX, load_settings
+from tests.wheels import wheel_of
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -270,13 +270,6 @@ def test_the_build_sees_what_it_copies_and_little_else() -> None:
 
 @pytest.mark.slow
 def test_what_the_image_copies_is_enough_to_build_the_package(tmp_path: Path) -> None:
-    for source in copied():
-        whole = ROOT / source
-        copy = shutil.copytree if whole.is_dir() else shutil.copy
-        copy(whole, tmp_path / source)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path / "out"), "."]
-    built = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
-    (wheel,) = (tmp_path / "out").glob("*.whl")
+    wheel = wheel_of(copied(), tmp_path)
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"streams/kafka/healthy.py", "streams/schemas/topics/usage.yaml", "streams/defaults/policy.toml"} <= names

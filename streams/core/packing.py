@@ -16,7 +16,6 @@ PLANES_MAX: Final = 255
 AGES: Final = 9
 _BLANK: Final = bytes(USAGE_DAYS)
 
-
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(PackedState).decode
 _decode_head: Final = msgspec.msgpack.Decoder(PackedHead).decode

@@ -29,7 +29,6 @@ from streams.core.outputs import (
 
 _INPUT_TOPICS: Final[tuple[InputTopic, ...]] = get_args(InputTopic)  # Numbered as `INPUTS` is.
 
-
 _DECODERS: Final[dict[type[Message], msgspec.json.Decoder[Message]]] = {
     struct: msgspec.json.Decoder(struct) for struct in OUTPUTS.values()
 }

@@ -25,7 +25,7 @@ from streams.core.promotions import Promotion
 from streams.core.publishing import outgoing
 from streams.core.state import DAY_MS
 from streams.kafka.lanes import Logged
-from streams.kafka.marks import MARK_KEY, BrokenMarkError
+from streams.kafka.marks import MARK_KEY, BrokenMarkError, read_as
 from streams.kafka.slot import Changes, Counts
 from streams.kafka.training_parts import Parts, parts_of, without_parts
 from streams.runners.label_queue import FEATURE_MAX, Refusal
@@ -252,15 +252,7 @@ def read_training_mark(raw: bytes, application: str) -> TrainingMark:
     Raises:
         BrokenMarkError: it cannot be read, or belongs to another application or version.
     """
-    try:
-        mark = msgspec.json.decode(raw, type=TrainingMark)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BrokenMarkError(f"the trainer's mark cannot be read: {error}") from error
-    if mark.version != MARK_VERSION:
-        raise BrokenMarkError(f"the trainer's mark has version {mark.version}, this program reads {MARK_VERSION}")
-    if mark.application != application:
-        raise BrokenMarkError(f"the mark is that of application {mark.application!r}, not of {application!r}")
-    return mark
+    return read_as("the trainer's mark", _decode_mark, raw, MARK_VERSION, application)
 
 
 def read_example(record: Logged, partition: int) -> LabelledExample | DeadLetter:
@@ -322,4 +314,5 @@ def _ms(text: str) -> int:
 
 
 _encode: Final = msgspec.json.Encoder().encode
+_decode_mark: Final = msgspec.json.Decoder(TrainingMark).decode
 _read_message: Final = msgspec.json.Decoder(ExampleMessage).decode
