@@ -6,14 +6,19 @@ are seconds (`_s`), money is integer minor units (`_minor`), times are RFC 3339 
 """
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, final
 
 from msgspec import Meta, Struct
+
+from streams.core.pseudonyms import PSEUDONYM, PSEUDONYM_CHARS, must_be_pseudonymous
 
 INT32_MAX: Final = 2**31 - 1
 INT53_MAX: Final = 2**53 - 1
 
-SubscriberId = Annotated[str, Meta(pattern="^s_[0-9a-f]{32}$", min_length=34, max_length=34)]
+SubscriberId = Annotated[
+    str, Meta(min_length=PSEUDONYM_CHARS, max_length=PSEUDONYM_CHARS, extra_json_schema={"pattern": PSEUDONYM})
+]
+"""Its digits are read by `must_be_pseudonymous`, which every struct with such a field calls."""
 EventId = Annotated[str, Meta(min_length=1, max_length=64)]
 Reference = Annotated[str, Meta(min_length=1, max_length=64)]
 Code = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -67,6 +72,9 @@ class CallDrop(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_onl
     area_id: Reference | None = None
     roaming: bool = False
 
+    def __post_init__(self) -> None:
+        must_be_pseudonymous(self)
+
 
 class Usage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """One subscriber's day: the denominator that call drops are divided by; `event_time` is the day's end."""
@@ -88,6 +96,9 @@ class Usage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=T
     on_net_s: DaySeconds | None = None
     roaming_days: Annotated[int, Meta(ge=0, le=1)] | None = None
     revision: Revision = 0
+
+    def __post_init__(self) -> None:
+        must_be_pseudonymous(self)
 
 
 class TopUp(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
@@ -123,6 +134,9 @@ class TopUp(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=T
     balance_after_minor: SignedMinor | None = None
     valid_until: Timestamp | None = None
     requestor: Literal["self", "other_party", "agent", "operator"] = "self"
+
+    def __post_init__(self) -> None:
+        must_be_pseudonymous(self)
 
 
 class Complaint(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
@@ -162,6 +176,9 @@ class Complaint(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_on
     related_problem_id: Reference | None = None
     note_ref: Reference | None = None
 
+    def __post_init__(self) -> None:
+        must_be_pseudonymous(self)
+
 
 class Subscriber(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """A subscriber's profile as it stood after a change (TMF637 Product, TMF629 Customer)."""
@@ -189,6 +206,9 @@ class Subscriber(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_o
     profiling_consent: bool = True
     contact_allowed: bool = True
     pseudonym_key_version: Annotated[int, Meta(ge=1, le=65_535)] = 1
+
+    def __post_init__(self) -> None:
+        must_be_pseudonymous(self)
 
 
 class Outcome(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
@@ -223,6 +243,9 @@ class Outcome(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only
     offer_id: Reference | None = None
     offer_cost_minor: Minor | None = None
     holdout: bool = False
+
+    def __post_init__(self) -> None:
+        must_be_pseudonymous(self)
 
 
 class MarketEvent(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
@@ -310,6 +333,7 @@ class Notice(Struct, frozen=True, gc=False):
     body: MarketEvent
 
 
+@final
 class Wake(Struct, frozen=True, gc=False):
     """The subscriber's own partition has reached the time that the state asked to be woken at."""
 

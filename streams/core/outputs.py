@@ -6,6 +6,7 @@ no name of a person has a field here; the raw bytes in a dead letter are the one
 kept for 7 days only.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -32,8 +33,10 @@ from streams.core.events import (
     Currency,
     Name,
     Reference,
-    SubscriberId,
 )
+from streams.core.pseudonyms import PSEUDONYM, PSEUDONYM_CHARS
+
+SubscriberId = Annotated[str, Meta(pattern=PSEUDONYM, min_length=PSEUDONYM_CHARS, max_length=PSEUDONYM_CHARS)]
 
 SCHEMA_VERSION: Final = "contracts-68392168"
 """Names the released contracts, inputs and outputs: the start of the SHA-256 of `schemas/history/LOCK`."""
@@ -56,6 +59,8 @@ KEY: Final = "key"
 TIME_PATTERN: Final = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$"
 
 TimeText = Annotated[str, Meta(pattern=TIME_PATTERN, min_length=24, max_length=24)]
+CheckedTime = Annotated[str, Meta(min_length=24, max_length=24, extra_json_schema={"pattern": TIME_PATTERN})]
+"""The same, looked at by `_check_times`, which every struct with such a field calls: few times stand in many."""
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 Sentence = Annotated[str, Meta(min_length=1, max_length=256)]
 VersionName = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -68,6 +73,7 @@ InputTopic = Literal["call-drops", "usage", "top-ups", "complaints", "subscriber
 PublishedState = Literal["pending", "firing", "resolved"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TIME: Final = re.compile(TIME_PATTERN)
 
 
 class EvidenceMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
@@ -101,7 +107,7 @@ class ReasonMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, k
     features: Annotated[tuple[ContributionMessage, ...], Meta(max_length=256)]
     evidence: Annotated[tuple[EvidenceMessage, ...], Meta(max_length=64)]
     change: float | None = None
-    since: TimeText | None = None
+    since: CheckedTime | None = None
 
     def __post_init__(self) -> None:
         # As above: null would be read back as "nothing to compare with".
@@ -124,14 +130,14 @@ class AlertMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
 
     alert_id: Reference
     transition_id: Reference
-    event_time: TimeText
+    event_time: CheckedTime
     subscriber_id: SubscriberId
     kind: ChurnKind
     episode: Episode
     state: PublishedState
     change: AlertChange
     why: Sentence
-    opened_at: TimeText
+    opened_at: CheckedTime
     probability: Probability
     logit: float
     intercept: float
@@ -142,7 +148,7 @@ class AlertMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
     currency: Currency | None = None
     reasons: Annotated[tuple[ReasonMessage, ...], Meta(max_length=64)]
     action: Sentence
-    due_at: TimeText
+    due_at: CheckedTime
     model_version: VersionName
     feature_table: Code
     policy_version: VersionName
@@ -164,13 +170,13 @@ class ExampleMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, 
 
     example_id: Reference
     subscriber_id: SubscriberId
-    snapshot_at: TimeText
+    snapshot_at: CheckedTime
     features: Annotated[tuple[float, ...], Meta(min_length=1, max_length=1_024)]
     feature_table: Code
     label: bool
     kind: LabelKind
-    knowable_at: TimeText
-    closed_at: TimeText
+    knowable_at: CheckedTime
+    closed_at: CheckedTime
     probability: Probability
     model_version: VersionName
     treatment: Treatment = "none"
@@ -236,6 +242,13 @@ def rfc3339(at_ms: int) -> str:
 
 
 def _check_times(*texts: str) -> None:
-    # The pattern fixes the shape; only a calendar knows that February has no 30th.
     for text in texts:
-        datetime.fromisoformat(text)
+        _check_time(text)
+
+
+@lru_cache(TIMES_REMEMBERED)
+def _check_time(text: str) -> None:
+    # The pattern fixes the shape; only a calendar knows that February has no 30th.
+    if not _TIME.fullmatch(text):
+        raise ValueError(f"Expected `str` matching regex '{TIME_PATTERN}'")
+    datetime.fromisoformat(text)
