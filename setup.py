@@ -20,6 +20,7 @@ COMPILED = (
     "streams/core/fold.py",
     "streams/core/learning.py",
     "streams/core/packing.py",
+    "streams/core/pseudonyms.py",
     "streams/core/publishing.py",
     "streams/core/reasons.py",
     "streams/core/scoring.py",
@@ -39,7 +40,8 @@ COMPILED = (
 def extensions() -> list[Extension]:
     """Return what is to be compiled: nothing, unless it is asked for.
 
-    Contracting a product and a sum into one instruction is switched off, since its last bits are others.
+    Contracting a product and a sum into one instruction is switched off, since its last bits are others.  Nobody else
+    calls these functions by their names, so that small ones may become part of those that call them.
     """
     if os.environ.get("FOREWARN_COMPILED") != "1":
         return []
@@ -47,7 +49,7 @@ def extensions() -> list[Extension]:
 
     made: list[Extension] = mypycify([*COMPILED], opt_level="3", debug_level="0", group_name="forewarn")
     for extension in made:
-        extension.extra_compile_args.append("-ffp-contract=off")
+        extension.extra_compile_args += ["-ffp-contract=off", "-fvisibility=hidden", "-fno-semantic-interposition"]
     return made
 
 

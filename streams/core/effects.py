@@ -1,6 +1,6 @@
 """What the core asks of the world: the only things `step` returns beside the state."""
 
-from typing import Literal
+from typing import Literal, final
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ LabelKind = Literal["port_out", "termination", "inactivity", "value_loss", "stay
 Treatment = Literal["none", "alerted", "contacted", "held_out"]
 
 
+@final
 class DeadLetter(Struct, frozen=True, gc=False):
     """A record that cannot be used: where it stood, why, its raw bytes, and what a log knows beside them.
 
@@ -33,6 +34,7 @@ class DeadLetter(Struct, frozen=True, gc=False):
     redrives: int = 0
 
 
+@final
 class LateEvent(Struct, frozen=True, gc=False):
     """An event older than the lateness horizon allows: counted and kept out of the state."""
 
@@ -71,6 +73,7 @@ class Reason(Struct, frozen=True, gc=False):
     since_ms: int | None = None
 
 
+@final
 class AlertChanged(Struct, frozen=True, gc=False):
     """One transition of one alert, carrying everything that a person or a replay needs to understand it."""
 
@@ -108,6 +111,7 @@ class AlertChanged(Struct, frozen=True, gc=False):
     contact_allowed: bool = True
 
 
+@final
 class LabelledExample(Struct, frozen=True, gc=False):
     """A past snapshot whose outcome is settled: the features as served, the label, and when it could be known.
 

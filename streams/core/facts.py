@@ -18,7 +18,7 @@ _NO_DAYS: Final = array("Q", bytes(8 * USAGE_DAYS))
 
 
 @mypyc_attr(acyclic=True)
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Facts:
     """Everything that the accepted events add up to; the same for every interleaving of them.
 
@@ -29,37 +29,68 @@ class Facts:
 
     first_ms: int
     newest_ms: int
-    usage_day: int = 0
-    days: "array[int]" = field(default_factory=lambda: array("Q", _NO_DAYS))
-    revisions: dict[int, int] = field(default_factory=dict)
-    offsets: dict[int, int] = field(default_factory=dict)
-    last_active_ms: int = 0
-    answered_total: int = 0
-    voice_s_total: int = 0
-    data_level_total: int = 0
-    usage_days_total: int = 0
-    first_usage_day: int = 0
-    dropped_total: int = 0
-    top_ups_total: int = 0
-    top_up_days_total: int = 0
-    amount_minor_total: int = 0
-    complaints_total: int = 0
-    top_ups: "array[int]" = field(default_factory=lambda: array("q"))
-    failed_calls: "array[int]" = field(default_factory=lambda: array("q"))
-    complaints: "array[int]" = field(default_factory=lambda: array("q"))
-    first_top_up_ms: int = 0
-    last_top_up_ms: int = 0
-    last_failed_top_up_ms: int = 0
-    last_drop_ms: int = 0
-    last_complaint_ms: int = 0
-    currency: str = ""
-    profile: Profile | None = None
-    tickets: dict[int, Ticket] = field(default_factory=dict)
-    life_at_ms: int = 0
-    life: int = 0
-    asked_at_ms: int = 0
-    asked: bool = False
-    recent_ids: dict[int, int] = field(default_factory=dict)
+    usage_day: int
+    days: "array[int]"
+    revisions: dict[int, int]
+    offsets: dict[int, int]
+    last_active_ms: int
+    answered_total: int
+    voice_s_total: int
+    data_level_total: int
+    usage_days_total: int
+    first_usage_day: int
+    dropped_total: int
+    top_ups_total: int
+    top_up_days_total: int
+    amount_minor_total: int
+    complaints_total: int
+    top_ups: "array[int]"
+    failed_calls: "array[int]"
+    complaints: "array[int]"
+    first_top_up_ms: int
+    last_top_up_ms: int
+    last_failed_top_up_ms: int
+    last_drop_ms: int
+    last_complaint_ms: int
+    currency: str
+    profile: Profile | None
+    tickets: dict[int, Ticket]
+    life_at_ms: int
+    life: int
+    asked_at_ms: int
+    asked: bool
+    recent_ids: dict[int, int]
+
+    def __init__(  # noqa: PLR0917 - written out, since one that dataclass makes is interpreted where this is compiled
+        self, first_ms: int, newest_ms: int, usage_day: int = 0, days: "array[int] | None" = None,
+        revisions: dict[int, int] | None = None, offsets: dict[int, int] | None = None, last_active_ms: int = 0,
+        answered_total: int = 0, voice_s_total: int = 0, data_level_total: int = 0, usage_days_total: int = 0,
+        first_usage_day: int = 0, dropped_total: int = 0, top_ups_total: int = 0, top_up_days_total: int = 0,
+        amount_minor_total: int = 0, complaints_total: int = 0, top_ups: "array[int] | None" = None,
+        failed_calls: "array[int] | None" = None, complaints: "array[int] | None" = None, first_top_up_ms: int = 0,
+        last_top_up_ms: int = 0, last_failed_top_up_ms: int = 0, last_drop_ms: int = 0, last_complaint_ms: int = 0,
+        currency: str = "", profile: Profile | None = None, tickets: dict[int, Ticket] | None = None,
+        life_at_ms: int = 0, life: int = 0, asked_at_ms: int = 0, asked: bool = False,
+        recent_ids: dict[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        self.first_ms, self.newest_ms, self.usage_day = first_ms, newest_ms, usage_day
+        self.days = array("Q", _NO_DAYS) if days is None else days
+        self.revisions = {} if revisions is None else revisions
+        self.offsets = {} if offsets is None else offsets
+        self.last_active_ms, self.answered_total, self.voice_s_total = last_active_ms, answered_total, voice_s_total
+        self.data_level_total, self.usage_days_total = data_level_total, usage_days_total
+        self.first_usage_day, self.dropped_total = first_usage_day, dropped_total
+        self.top_ups_total, self.top_up_days_total = top_ups_total, top_up_days_total
+        self.amount_minor_total, self.complaints_total = amount_minor_total, complaints_total
+        self.top_ups = array("q") if top_ups is None else top_ups
+        self.failed_calls = array("q") if failed_calls is None else failed_calls
+        self.complaints = array("q") if complaints is None else complaints
+        self.first_top_up_ms, self.last_top_up_ms = first_top_up_ms, last_top_up_ms
+        self.last_failed_top_up_ms, self.last_drop_ms = last_failed_top_up_ms, last_drop_ms
+        self.last_complaint_ms, self.currency, self.profile = last_complaint_ms, currency, profile
+        self.tickets = {} if tickets is None else tickets
+        self.life_at_ms, self.life, self.asked_at_ms, self.asked = life_at_ms, life, asked_at_ms, asked
+        self.recent_ids = {} if recent_ids is None else recent_ids
 
     @property
     def days_in_order(self) -> "array[int]":
@@ -89,29 +120,50 @@ class Facts:
 
 
 @mypyc_attr(acyclic=True)
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Watch:
     """Where scoring, the alert and the label queue of one subscriber stand.
 
     `first_revenue_ms` is that of the newest waiting snapshot, at hand for every event.
     """
 
-    next_wake_ms: int = 0
-    scored_at_ms: int = 0
-    snapshot_at_ms: int = 0
-    probability: float = 0.0
-    alert: AlertState = INACTIVE
-    pending: list[Pending] = field(default_factory=list)
-    first_revenue_ms: int = 0
+    next_wake_ms: int
+    scored_at_ms: int
+    snapshot_at_ms: int
+    probability: float
+    alert: AlertState
+    pending: list[Pending]
+    first_revenue_ms: int
+
+    def __init__(  # noqa: PLR0917 - as above
+        self,
+        next_wake_ms: int = 0,
+        scored_at_ms: int = 0,
+        snapshot_at_ms: int = 0,
+        probability: float = 0.0,
+        alert: AlertState = INACTIVE,
+        pending: list[Pending] | None = None,
+        first_revenue_ms: int = 0,
+    ) -> None:
+        self.next_wake_ms, self.scored_at_ms, self.snapshot_at_ms = next_wake_ms, scored_at_ms, snapshot_at_ms
+        self.probability, self.alert = probability, alert
+        self.pending = [] if pending is None else pending
+        self.first_revenue_ms = first_revenue_ms
 
 
 @mypyc_attr(acyclic=True)
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class SubscriberState:
-    """One subscriber: facts and watch."""
+    """One subscriber: facts and watch; `noted` is a mark of whoever keeps the state, and no part of it."""
 
     facts: Facts
     watch: Watch
+    noted: int = field(compare=False)
+
+    def __init__(self, facts: Facts, watch: Watch) -> None:
+        self.facts = facts
+        self.watch = watch
+        self.noted = 0
 
 
 def new_state(at_ms: int) -> SubscriberState:

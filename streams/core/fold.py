@@ -81,7 +81,11 @@ class Folded(IntEnum):
     LATE = 2
 
 
-_APPLIED, _REPEATED, _LATE = Folded  # Looking a member up in its class costs more than adding to a day.
+_USAGE: Final = Usage
+"""At hand where this is compiled; an imported name is looked up each time."""
+_APPLIED: Final = Folded.APPLIED  # Looking a member up in its class costs more than adding to a day.
+_REPEATED: Final = Folded.REPEATED
+_LATE: Final = Folded.LATE
 
 
 def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
@@ -95,7 +99,7 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
     facts.offsets[source] = offset
     if newest_ms - at_ms > lateness_ms:
         return _LATE
-    if not isinstance(body, Usage):
+    if type(body) is not _USAGE:
         number = id_number(body.event_id) ^ source // PARTITIONS_MAX  # An id is its topic's own.
         if number in facts.recent_ids:
             return _REPEATED
@@ -112,7 +116,7 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
         facts.first_ms = at_ms
     else:
         is_news = False
-    if isinstance(body, Usage):
+    if type(body) is _USAGE:
         return _fold_usage(facts, body, at_ms, is_news=is_news)
     _FOLDS[type(body)](facts, body, at_ms)
     if type(body) is Complaint and facts.tickets:
@@ -131,7 +135,7 @@ def id_number(event_id: str) -> int:
 
 def is_revenue(body: Body) -> bool:
     """Say whether an event proves that the subscriber still pays or uses: a completed top-up or a day with activity."""
-    if type(body) is Usage:
+    if type(body) is _USAGE:
         return is_active(body)
     return type(body) is TopUp and body.status == "completed"
 

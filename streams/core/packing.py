@@ -1,8 +1,8 @@
 """A state as bytes and back: days in planes, rows in columns, times as distances, one msgpack array."""
 
+import struct
 from array import array
-from itertools import accumulate
-from operator import sub
+from functools import cache
 from typing import Final, TypeVar
 
 import msgspec
@@ -72,8 +72,10 @@ def unpack(packed: bytes) -> SubscriberState:
         raise UnreadableStateError("not a packed state: its days do not add up")
     times = [0 if age_ms is None else p.newest_ms - age_ms for age_ms in p.ages]
     first_ms, first_top_up_ms, last_top_up_ms, failed_ms, active_ms, drop_ms, complaint_ms, scored_ms, kept_ms = times
+    answered, voice_s, level, days, first_day, dropped, top_ups, top_up_days, minor, complaints = p.totals
     facts = Facts(
-        first_ms, p.newest_ms, p.usage_day, _days(p.planes, p.days), p.revisions, p.offsets, active_ms, *p.totals,
+        first_ms, p.newest_ms, p.usage_day, _days(p.planes, p.days), p.revisions, p.offsets, active_ms,
+        answered, voice_s, level, days, first_day, dropped, top_ups, top_up_days, minor, complaints,
         _rows(p.top_ups, 4), _rows(p.failed_calls, 3), _rows(p.complaints, 2),
         first_top_up_ms, last_top_up_ms, failed_ms, drop_ms, complaint_ms, p.currency, p.profile, p.tickets,
         p.life_at_ms, p.life, p.asked_at_ms, p.asked, p.recent_ids,
@@ -136,24 +138,35 @@ def _days(planes: int, kept: bytes) -> "array[int]":
 
 def _columns(rows: "array[int]", width: int) -> list[int]:
     """Return the rows column by column, the days as distances from the one before: one byte instead of three."""
-    if not rows:
-        return []
-    values = rows.tolist()
-    days = values[::width]
-    columns = [days[0], *map(sub, days[1:], days)]
-    for i in range(1, width):
-        columns += values[i::width]
+    values, before = rows.tolist(), 0
+    count = len(values) // width
+    columns = values.copy()
+    for i in range(count):
+        day = values[i * width]
+        columns[i] = day - before
+        before = day
+        for j in range(1, width):
+            columns[j * count + i] = values[i * width + j]
     return columns
 
 
 def _rows(columns: list[int], width: int) -> "array[int]":
     """Return the rows of which `_columns` made the columns."""
+    if not columns:
+        return array("q")
+    values, day = columns.copy(), 0
     count = len(columns) // width
-    rows = array("q", bytes(8 * len(columns)))
+    for i in range(count):
+        day += columns[i]
+        values[i * width] = day
+        for j in range(1, width):
+            values[i * width + j] = columns[j * count + i]
     try:
-        rows[::width] = array("q", accumulate(columns[:count]))
-        for i in range(1, width):
-            rows[i::width] = array("q", columns[i * count : (i + 1) * count])
-    except OverflowError as error:
+        return array("q", _numbers(len(values)).pack(*values))  # Twice as fast as of the list itself.
+    except struct.error as error:
         raise UnreadableStateError("not a packed state: a number that no row can hold") from error
-    return rows
+
+
+@cache
+def _numbers(count: int) -> struct.Struct:
+    return struct.Struct(f"={count}q")

@@ -44,10 +44,10 @@ def outgoing(effect: AlertChanged | LabelledExample | DeadLetter) -> Outgoing:
     >>> outgoing(letter).key
     b'usage/1/9'
     """
-    if isinstance(effect, AlertChanged):
-        return Outgoing("alerts", effect.subscriber_id.encode(), encode(alert_message(effect)))
-    if isinstance(effect, LabelledExample):
+    if type(effect) is LabelledExample:
         return Outgoing("examples", effect.subscriber_id.encode(), encode(example_message(effect)))
+    if type(effect) is AlertChanged:
+        return Outgoing("alerts", effect.subscriber_id.encode(), encode(alert_message(effect)))
     letter = dead_letter_message(effect)
     key = f"{letter.topic}/{letter.partition}/{letter.offset}"
     return Outgoing("dead-letters", key.encode(), encode(letter), _headers(letter, effect))
@@ -63,7 +63,7 @@ def encode(message: Message) -> bytes:
     b'{"topic":"usage","partition":0,"offset":2,"reason":"empty","detail":"","value":""}'
     """
     body = _ENCODER.encode(message)
-    if isinstance(message, ExampleMessage) and isfinite(sum(message.features) + message.probability):
+    if type(message) is ExampleMessage and isfinite(sum(message.features) + message.probability):
         return body  # There are many of these, and nothing else in them comes from data.
     # Building a struct checks no bound; reading it back does.  The others are rare, so this costs nothing that counts.
     _DECODERS[type(message)].decode(body)
@@ -155,9 +155,9 @@ def _reason_message(reason: Reason) -> ReasonMessage:
         theme=reason.theme,
         contribution=reason.contribution,
         features=tuple(
-            ContributionMessage(feature=feature, contribution=share) for feature, share in reason.features.items()
+            [ContributionMessage(feature=name, contribution=share) for name, share in reason.features.items()]
         ),
-        evidence=tuple(EvidenceMessage(**msgspec.structs.asdict(evidence)) for evidence in reason.evidence),
+        evidence=tuple([EvidenceMessage(**msgspec.structs.asdict(evidence)) for evidence in reason.evidence]),
         change=reason.change,
         since=None if reason.since_ms is None else rfc3339(reason.since_ms),
     )

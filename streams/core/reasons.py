@@ -58,33 +58,37 @@ def reasons(  # noqa: PLR0917 - one score's whole circumstances
 
     Changes are those since `waiting`, the subscriber's newest snapshot; one of another feature table says nothing.
     """
-    everything = scorer.contributions(features)
+    shares = scorer.contributions(features)
     moves, since_ms = None, None
     if waiting is not None and waiting.feature_table == FEATURE_TABLE:
         before = scorer.contributions(_VECTOR.unpack(waiting.features))
-        moves, since_ms = tuple(map(sub, everything, before)), waiting.at_ms
+        moves, since_ms = tuple(map(sub, shares, before)), waiting.at_ms
     found = []
-    for theme, names, where in _LAYOUT:
-        shares = everything[where]
-        total = sum(shares)
-        leading = names[shares.index(max(shares) if total > 0 else min(shares))]
-        code = CODES_BY_FEATURE.get(leading, CODES[theme])
-        parts = {name: share for name, share in zip(names, shares, strict=True) if share}
-        evidence = _EVIDENCE[theme](facts, at_ms, m)
-        found.append(Reason(code, theme, total, parts, evidence, sum(moves[where]) if moves else None, since_ms))
+    for theme, begin, end in _LAYOUT:
+        total, most, least = 0.0, begin, begin
+        parts: dict[str, float] = {}
+        for i in range(begin, end):
+            share = shares[i]
+            total += share
+            if share > shares[most]:
+                most = i
+            if share < shares[least]:
+                least = i
+            if share:
+                parts[NAMES[i]] = share
+        code = CODES_BY_FEATURE.get(NAMES[most if total > 0 else least], CODES[theme])
+        change = None if moves is None else sum(moves[begin:end])
+        found.append(Reason(code, theme, total, parts, _EVIDENCE[theme](facts, at_ms, m), change, since_ms))
     return tuple(sorted(found, key=lambda reason: (-reason.contribution, reason.theme)))
 
 
-def _layout() -> tuple[tuple[str, tuple[str, ...], slice], ...]:
+def _layout() -> tuple[tuple[str, int, int], ...]:
     ends = list(accumulate(len(theme.features) for theme in THEMES))
-    return tuple(
-        (theme.name, tuple(feature.name for feature in theme.features), slice(end - len(theme.features), end))
-        for theme, end in zip(THEMES, ends, strict=True)
-    )
+    return tuple((theme.name, end - len(theme.features), end) for theme, end in zip(THEMES, ends, strict=True))
 
 
 _LAYOUT: Final = _layout()
-"""Each theme with its features' names and where they stand in the vector."""
+"""Each theme with where its features begin and end in the vector."""
 
 
 def _rate(count: float, days: float, per_days: float) -> float | None:
@@ -95,11 +99,15 @@ def _rate(count: float, days: float, per_days: float) -> float | None:
 def _rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
     if not f.top_ups_total:
         return ()
-    gap = round(m.gap_days, 6) if f.top_up_days_total > 1 else None
     return (
-        Evidence("days_since_top_up", "days", round(m.silent_days, 6), gap, None),
+        _since_top_up(f, m),
         Evidence("top_ups", "per 30 days", m.top_ups_30, _rate(f.top_ups_total, m.age_days, 30.0), 30),
     )
+
+
+def _since_top_up(f: Facts, m: Measures) -> Evidence:
+    gap = round(m.gap_days, 6) if f.top_up_days_total > 1 else None
+    return Evidence("days_since_top_up", "days", round(m.silent_days, 6), gap, None)
 
 
 def _value(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
@@ -112,13 +120,20 @@ def _value(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: 
 def _usage(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
     if not f.usage_day:
         return ()
-    days = max(f.usage_day - f.first_usage_day + 1, 1)
     idle = max(at_ms - f.last_active_ms, 0) / DAY_MS if f.last_active_ms else m.age_days
     return (
-        Evidence("answered_calls", "per 14 days", m.answered_14, _rate(f.answered_total, days, 14.0), 14),
-        Evidence("voice_time", "seconds per 14 days", m.voice_14, _rate(f.voice_s_total, days, 14.0), 14),
+        Evidence("answered_calls", "per 14 days", m.answered_14, _rate(f.answered_total, _usage_days(f), 14.0), 14),
+        _voice_time(f, m),
         Evidence("days_since_activity", "days", round(idle, 6), None, None),
     )
+
+
+def _voice_time(f: Facts, m: Measures) -> Evidence:
+    return Evidence("voice_time", "seconds per 14 days", m.voice_14, _rate(f.voice_s_total, _usage_days(f), 14.0), 14)
+
+
+def _usage_days(f: Facts) -> int:
+    return max(f.usage_day - f.first_usage_day + 1, 1)
 
 
 def _service(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
@@ -173,8 +188,9 @@ def _tenure(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa:
     return (Evidence("tenure", "days", round(max(at_ms - start_ms, 0) / DAY_MS, 6), None, None),)
 
 
-def _fading(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
-    return (*_rhythm(f, at_ms, m)[:1], *_usage(f, at_ms, m)[1:2])
+def _fading(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
+    top_up = (_since_top_up(f, m),) if f.top_ups_total else ()
+    return (*top_up, _voice_time(f, m)) if f.usage_day else top_up
 
 
 def _market(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
@@ -184,8 +200,8 @@ def _market(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
             Evidence("days_since_competitor_offer", "days", round(m.seen.offer_days, 6), None, None),
             *_contract(f, at_ms, m)[-1:],
         )
-    if m.seen.school_out:
-        found += _usage(f, at_ms, m)[1:2]
+    if m.seen.school_out and f.usage_day:
+        found += (_voice_time(f, m),)
     return found
 
 

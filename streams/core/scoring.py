@@ -5,37 +5,57 @@ feature's contribution is its slope times its distance from the usual value.  Th
 model version become the same `Scorer`; nothing here knows how to learn.
 """
 
-from operator import mul, sub
+from dataclasses import dataclass
 from typing import Final
 
-from msgspec import Struct
+from mypy_extensions import mypyc_attr
 
 from streams.core.elementary import exp, expm1, log1p
 
 LOGIT_MAX: Final = 700.0
 
 
-class Scorer(Struct, frozen=True):
+@mypyc_attr(acyclic=True)
+@dataclass(slots=True, init=False)
+class Scorer:
     """A linear scorer over the feature table: `slopes` in logit per unit, `usual` what contributes nothing.
 
     Its probability is `probability(logit, periods)`.
     """
 
-    version: str
-    intercept: float
-    slopes: tuple[float, ...]
-    usual: tuple[float, ...]
-    bias: float
-    periods: float = 1.0
+    version: Final[str]
+    intercept: Final[float]
+    slopes: Final[tuple[float, ...]]
+    usual: Final[tuple[float, ...]]
+    bias: Final[float]
+    periods: Final[float]
+
+    def __init__(  # noqa: PLR0917 - all that a scorer is
+        self,
+        version: str,
+        intercept: float,
+        slopes: tuple[float, ...],
+        usual: tuple[float, ...],
+        bias: float,
+        periods: float = 1.0,
+    ) -> None:
+        self.version = version
+        self.intercept = intercept
+        self.slopes = slopes
+        self.usual = usual
+        self.bias = bias
+        self.periods = periods
 
     def logit(self, features: tuple[float, ...]) -> float:
         """Return the log-odds of leaving for features in the table's order."""
-        total: float = sum(map(mul, self.slopes, features))
+        total = 0.0
+        for i, slope in enumerate(self.slopes):
+            total += slope * features[i]
         return self.bias + total
 
     def contributions(self, features: tuple[float, ...]) -> tuple[float, ...]:
         """Return each feature's share: with the intercept they add up to the logit within 1e-12."""
-        return tuple(map(mul, self.slopes, map(sub, features, self.usual)))
+        return tuple([slope * (features[i] - self.usual[i]) for i, slope in enumerate(self.slopes)])
 
 
 def probability(logit: float, periods: float = 1.0) -> float:

@@ -7,10 +7,10 @@ every test run it; whoever calls it does the reading, the writing and the keepin
     wake  -> settle labels whose horizon closed -> features -> score -> alert -> snapshot -> ask for the next wake
 """
 
+from dataclasses import dataclass
 from typing import Final
 
-from msgspec import Struct
-from msgspec.structs import force_setattr
+from mypy_extensions import mypyc_attr
 
 from streams.core.alerting import MOVES, Circumstances, moved, signal, stayed
 from streams.core.announcing import Scored, announce
@@ -35,7 +35,7 @@ from streams.core.learning import (
     take_snapshot,
     tell_early,
 )
-from streams.core.policy import HOUR_MS, Policy, Rule
+from streams.core.policy import HOUR_MS, Label, Policy, Rule
 from streams.core.reasons import reasons
 from streams.core.scoring import Scorer, probability
 from streams.core.signals import NO_SIGNALS, Signals
@@ -43,8 +43,12 @@ from streams.core.state import DAY_MS, INACTIVE
 from streams.core.windows import measure
 
 _TOPICS: Final = tuple(INPUTS)
+_OUTCOME: Final = Outcome
+_COMPLAINT: Final = Complaint
+"""At hand where this is compiled; an imported name is looked up each time."""
 _REPEATED: Final = (Repeated(),)
-_APPLIED, _REPEATED_EVENT, _ = Folded
+_APPLIED: Final = Folded.APPLIED
+_REPEATED_EVENT: Final = Folded.REPEATED
 _UNMATCHED: Final = (Unmatched(),)
 _CONTACTS: Final = frozenset({"contacted", "retained"})
 _NOBODY_REACHED: Final = frozenset({"not_reached", "wrong_number", "no_action"})
@@ -53,7 +57,9 @@ _HERE: Final = 0
 _STAYING: Final = (None, Life.HERE)
 
 
-class Context(Struct, frozen=True):
+@mypyc_attr(acyclic=True)
+@dataclass(slots=True, init=False)
+class Context:
     """What holds while a record is processed: the frozen scorer, policy and signals, each with its version.
 
     The rest is the policy's, laid out for the hot path: `bands` are where the mid and the high value band begin (minor
@@ -62,39 +68,42 @@ class Context(Struct, frozen=True):
     the beginning of a day scores are made.
     """
 
-    scorer: Scorer
-    policy: Policy
-    signals: Signals = NO_SIGNALS
-    bands: tuple[int, int] = (0, 0)
-    rules: tuple[Rule, ...] = ()
-    wait_ms_max: int = 0
-    lateness_ms: int = 0
-    horizon_ms: int = 0
-    snapshot_every_ms: int = 0
-    active_ms: int = 0
-    dormant_ms: int = 0
-    slot_ms: int = 0
-    score_every_ms: int = 0
-    quiet_every_ms: int = 0
-    surrogate_ms: int = 0
+    scorer: Final[Scorer]
+    policy: Final[Policy]
+    signals: Final[Signals]
+    label: Final[Label]
+    bands: Final[tuple[int, int]]
+    rules: Final[tuple[Rule, ...]]
+    quiet_below: Final[float]
+    wait_ms_max: Final[int]
+    lateness_ms: Final[int]
+    horizon_ms: Final[int]
+    snapshot_every_ms: Final[int]
+    active_ms: Final[int]
+    dormant_ms: Final[int]
+    slot_ms: Final[int]
+    score_every_ms: Final[int]
+    quiet_every_ms: Final[int]
+    surrogate_ms: Final[int]
 
-    def __post_init__(self) -> None:
+    def __init__(self, scorer: Scorer, policy: Policy, signals: Signals = NO_SIGNALS) -> None:
         """Lay out what the policy says."""
-        value, alerting = self.policy.value, self.policy.alerting
-        force_setattr(self, "bands", (value.mid_from_minor, value.high_from_minor))
-        force_setattr(self, "rules", (alerting.low, alerting.mid, alerting.high))
-        scoring = self.policy.scoring
-        every_ms, quiet_ms = scoring.every_hours * HOUR_MS, scoring.quiet_every_hours * HOUR_MS
-        force_setattr(self, "wait_ms_max", self.policy.longest_wait_ms + DAY_MS)
-        force_setattr(self, "score_every_ms", every_ms)
-        force_setattr(self, "quiet_every_ms", quiet_ms)
-        force_setattr(self, "slot_ms", scoring.at_hour * HOUR_MS)
-        force_setattr(self, "lateness_ms", self.policy.lateness_ms)
-        force_setattr(self, "horizon_ms", self.policy.label.horizon_days * DAY_MS)
-        force_setattr(self, "surrogate_ms", self.policy.label.surrogate_days * DAY_MS)
-        force_setattr(self, "snapshot_every_ms", self.policy.snapshots.every_days * DAY_MS)
-        force_setattr(self, "active_ms", self.policy.snapshots.active_days * DAY_MS)
-        force_setattr(self, "dormant_ms", self.policy.snapshots.dormant_days * DAY_MS)
+        self.scorer, self.policy, self.signals = scorer, policy, signals
+        value, alerting, scoring, label = policy.value, policy.alerting, policy.scoring, policy.label
+        self.label = label
+        self.bands = (value.mid_from_minor, value.high_from_minor)
+        self.rules = (alerting.low, alerting.mid, alerting.high)
+        self.quiet_below = scoring.quiet_below
+        self.wait_ms_max = policy.longest_wait_ms + DAY_MS
+        self.lateness_ms = policy.lateness_ms
+        self.horizon_ms = label.horizon_days * DAY_MS
+        self.snapshot_every_ms = policy.snapshots.every_days * DAY_MS
+        self.active_ms = policy.snapshots.active_days * DAY_MS
+        self.dormant_ms = policy.snapshots.dormant_days * DAY_MS
+        self.slot_ms = scoring.at_hour * HOUR_MS
+        self.score_every_ms = scoring.every_hours * HOUR_MS
+        self.quiet_every_ms = scoring.quiet_every_hours * HOUR_MS
+        self.surrogate_ms = label.surrogate_days * DAY_MS
 
 
 def step(
@@ -105,7 +114,7 @@ def step(
     if state is None:
         state = new_state(at_ms)
     facts, watch = state.facts, state.watch
-    if isinstance(given, Wake):
+    if type(given) is Wake:
         is_wanted = watch.next_wake_ms == at_ms
         return state, _on_wake(state, given.subscriber_id, at_ms, context) if is_wanted else ()
     folded, body = fold(facts, given, context.lateness_ms), given.body
@@ -116,12 +125,12 @@ def step(
     wake_ms = watch.next_wake_ms
     if (not wake_ms or wake_ms - at_ms > context.wait_ms_max) and facts.life == _HERE:
         watch.next_wake_ms = _next_slot_ms(_present_ms(state), context.slot_ms)
-    if type(body) is Outcome:
+    if type(body) is _OUTCOME:
         if body.change in _CONTACTS and body.contact_outcome not in _NOBODY_REACHED:
             note_treatment(watch, CONTACTED, at_ms)
         if facts.life_at_ms == at_ms and life_after(body) not in _STAYING:
             return state, _on_leaving(state, body.subscriber_id, at_ms, context)
-    if type(body) is Complaint and body.change == "created":
+    if type(body) is _COMPLAINT and body.change == "created":
         return state, _on_complaint(state, body.subscriber_id, context)
     return state, ()
 
@@ -135,14 +144,14 @@ def _on_complaint(state: SubscriberState, subscriber_id: str, context: Context) 
     """Score at once; who is no longer quiet is not left waiting for a quiet subscriber's next turn."""
     at_ms, watch = _present_ms(state), state.watch
     effects = _assess(state, subscriber_id, at_ms, context)
-    if watch.next_wake_ms and (effects or watch.probability >= context.policy.scoring.quiet_below):
+    if watch.next_wake_ms and (effects or watch.probability >= context.quiet_below):
         watch.next_wake_ms = min(watch.next_wake_ms, _next_slot_ms(at_ms, context.slot_ms))
     return effects
 
 
 def _on_leaving(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[Effect, ...]:
     """Settle what waited for this outcome, end the alert, and let the subscriber rest."""
-    life, label = Life(state.facts.life), context.policy.label
+    life, label = Life(state.facts.life), context.label
     effects: tuple[Effect, ...] = settle_at_leaving(state.watch, subscriber_id, at_ms, life, label)
     if not effects and label.explicit and life in EXPLICIT_KINDS:
         effects = _UNMATCHED
@@ -154,13 +163,13 @@ def _on_leaving(state: SubscriberState, subscriber_id: str, at_ms: int, context:
 
 
 def _on_wake(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[Effect, ...]:
-    facts, watch, policy = state.facts, state.watch, context.policy
+    facts, watch = state.facts, state.watch
     effects: tuple[Effect, ...] = ()
     if watch.pending and watch.pending[0].at_ms + context.horizon_ms < at_ms:
-        band = measure(facts, at_ms, context.bands).band if policy.label.value_loss else HIGH_BAND
-        effects = settle_closed(watch, subscriber_id, at_ms, policy.label, band)
+        band = measure(facts, at_ms, context.bands).band if context.label.value_loss else HIGH_BAND
+        effects = settle_closed(watch, subscriber_id, at_ms, context.label, band)
     if context.surrogate_ms:
-        effects += tell_early(watch, subscriber_id, at_ms, policy.label)
+        effects += tell_early(watch, subscriber_id, at_ms, context.label)
     if facts.life == _HERE:
         effects += _assess(state, subscriber_id, at_ms, context)
     watch.next_wake_ms = _next_wake_ms(state, subscriber_id, at_ms, context)
@@ -179,7 +188,7 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
     rule = context.rules[max(measures.band, measures.band_before)]
     if chance >= rule.close_at or watch.alert is not INACTIVE:
         now = Circumstances(
-            chance, policy.risk_band(chance), at_ms, is_gone(facts, at_ms, policy.label), _barred(facts)
+            chance, policy.risk_band(chance), at_ms, is_gone(facts, at_ms, context.label), _barred(facts)
         )
         sign = signal(watch.alert, now, rule)
         move = MOVES.get((watch.alert.state, sign))
@@ -261,7 +270,7 @@ def _next_wake_ms(state: SubscriberState, subscriber_id: str, at_ms: int, contex
             return 0
         closes_ms = watch.pending[0].at_ms + context.horizon_ms
         return max(_next_slot_ms(closes_ms, slot_ms), _next_slot_ms(at_ms, slot_ms))
-    is_quiet = is_calm and watch.probability < context.policy.scoring.quiet_below
+    is_quiet = is_calm and watch.probability < context.quiet_below
     wake_ms = at_ms + (context.quiet_every_ms if is_quiet else context.score_every_ms)
     due_ms = _snapshot_due_ms(state, subscriber_id, context)
     if due_ms < wake_ms:

@@ -19,6 +19,7 @@ LEVEL_SHIFT: Final = 6
 LEVEL_MASK: Final = (1 << 13) - 1
 ACTIVE_MASK: Final = (1 << 6) - 1
 LEVEL_MAX: Final = 255
+_log2: Final = log2
 
 
 def is_active(usage: Usage) -> bool:
@@ -32,7 +33,7 @@ def data_level(data_bytes: int | None) -> int:
     >>> data_level(None), data_level(1_000_000), data_level(3_000_000)
     (0, 8, 16)
     """
-    level = round(8.0 * log2(1.0 + data_bytes / 1e6)) if data_bytes else 0
+    level = int(8.0 * _log2(1.0 + data_bytes / 1e6) + 0.5) if data_bytes else 0
     return level if level < LEVEL_MAX else LEVEL_MAX
 
 

@@ -26,11 +26,13 @@ GAP_DAYS_PRIOR: Final = 30.0
 """The top-up gap assumed of somebody unknown; it weighs as much as one gap of one's own."""
 PREPAID: Final = 0
 
-_NO_USAGE: Final[tuple[int, ...]] = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+_UsageSums = tuple[int, int, int, int, int, int, int, int, int, int]
+_TopUpSums = tuple[int, int, int, int, int, int, int, int, int]
+_NO_USAGE: Final[_UsageSums] = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @mypyc_attr(acyclic=True)
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Measures:
     """The sums over windows that several themes need, and what is `seen` of the market; days and ms as in the state."""
 
@@ -69,6 +71,30 @@ class Measures:
     complaint_open_since_ms: int
     complaint_overdue: bool
     seen: Seen
+
+    def __init__(  # noqa: PLR0917 - written out, since one that dataclass makes is interpreted where this is compiled
+        self, day: int, age_days: float, silent_days: float, gap_days: float, overdue: float, top_ups_14: int,
+        top_ups_14_before: int, top_ups_30: int, top_ups_30_before: int, minor_14: int, minor_14_before: int,
+        minor_30: int, minor_30_before: int, failed_30: int, voice_7: int, voice_7_before: int, voice_14: int,
+        voice_14_before: int, voice_30: int, answered_7: int, answered_14: int, answered_30: int, active_14: int,
+        data_7: int, data_7_before: int, drops_7: int, drops_30: int, unset_30: int, revenue_30: float,
+        revenue_30_before: float, band: int, band_before: int, complaint_open_since_ms: int, complaint_overdue: bool,
+        seen: Seen,
+    ) -> None:  # fmt: skip
+        self.day, self.age_days, self.silent_days = day, age_days, silent_days
+        self.gap_days, self.overdue, self.failed_30 = gap_days, overdue, failed_30
+        self.top_ups_14, self.top_ups_14_before = top_ups_14, top_ups_14_before
+        self.top_ups_30, self.top_ups_30_before = top_ups_30, top_ups_30_before
+        self.minor_14, self.minor_14_before = minor_14, minor_14_before
+        self.minor_30, self.minor_30_before = minor_30, minor_30_before
+        self.voice_7, self.voice_7_before, self.voice_30 = voice_7, voice_7_before, voice_30
+        self.voice_14, self.voice_14_before, self.active_14 = voice_14, voice_14_before, active_14
+        self.answered_7, self.answered_14, self.answered_30 = answered_7, answered_14, answered_30
+        self.data_7, self.data_7_before, self.seen = data_7, data_7_before, seen
+        self.drops_7, self.drops_30, self.unset_30 = drops_7, drops_30, unset_30
+        self.revenue_30, self.revenue_30_before = revenue_30, revenue_30_before
+        self.band, self.band_before = band, band_before
+        self.complaint_open_since_ms, self.complaint_overdue = complaint_open_since_ms, complaint_overdue
 
 
 def measure(f: Facts, at_ms: int, bands: tuple[int, int], signals: Signals = NO_SIGNALS) -> Measures:
@@ -122,15 +148,15 @@ def _open_complaints(f: Facts, at_ms: int) -> tuple[int, bool]:
     return since, overdue
 
 
-def _usage_windows(f: Facts, day: int) -> tuple[int, ...]:
+def _usage_windows(f: Facts, day: int) -> _UsageSums:
     """Sum answered seconds and calls, data levels and active days over the windows, all fields of a day at once."""
     quiet = day - f.usage_day
     if quiet >= USAGE_DAYS:
         return _NO_USAGE
     i, days = USAGE_DAYS - 1 + quiet, f.days_in_order
-    last_7, before_7, before_14 = sum(days[i - 7 : i + 1]), sum(days[i - 14 : i - 7]), sum(days[i - 28 : i - 14])
-    last_14 = last_7 + before_7
-    last_30 = last_14 + before_14 + sum(days[i - 30 : i - 28])
+    last_7, before_7 = _total(days[i - 7 : i + 1]), _total(days[i - 14 : i - 7])
+    before_14, last_14 = _total(days[i - 28 : i - 14]), last_7 + before_7
+    last_30 = last_14 + before_14 + _total(days[i - 30 : i - 28])
     return (
         last_7 >> VOICE_SHIFT,
         before_7 >> VOICE_SHIFT,
@@ -145,26 +171,36 @@ def _usage_windows(f: Facts, day: int) -> tuple[int, ...]:
     )
 
 
-def _top_up_windows(rows: "array[int]", day: int) -> tuple[int, ...]:
+def _total(days: "array[int]") -> int:
+    """Add up, as sum() does; that is not compiled, and slow with numbers of this size."""
+    total = 0
+    for day in days:
+        total += day
+    return total
+
+
+def _top_up_windows(rows: "array[int]", day: int) -> _TopUpSums:
     """Sum top-ups over the windows: their number, their amount, and the failed ones of 30 days."""
     n14 = n28 = n30 = n60 = minor14 = minor28 = minor30 = minor60 = failed30 = 0
-    numbers = iter(rows)
-    for row_day, n, minor, failed in zip(numbers, numbers, numbers, numbers, strict=True):
-        age = day - row_day
-        if age <= 30:
-            failed30 += failed
-            if age <= 14:
-                n14 += n
-                minor14 += minor
-            elif age <= 28:
-                n28 += n
-                minor28 += minor
-            else:
-                n30 += n
-                minor30 += minor
-        elif age <= 60:
+    numbers = rows.tolist()
+    for i in range(len(numbers) - 4, -1, -4):
+        age, n, minor = day - numbers[i], numbers[i + 1], numbers[i + 2]
+        if age > 60:
+            break
+        if age > 30:
             n60 += n
             minor60 += minor
+            continue
+        failed30 += numbers[i + 3]
+        if age <= 14:
+            n14 += n
+            minor14 += minor
+        elif age <= 28:
+            n28 += n
+            minor28 += minor
+        else:
+            n30 += n
+            minor30 += minor
     return (n14, n28, n14 + n28 + n30, n60, minor14, minor28, minor14 + minor28 + minor30, minor60, failed30)
 
 

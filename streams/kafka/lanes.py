@@ -10,9 +10,9 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Struct
 
-from streams.core.decode import decode
+from streams.core.decode import decode_value
 from streams.core.effects import DeadLetter
-from streams.core.events import Event, Record
+from streams.core.events import Event
 from streams.core.outputs import redrives_of
 from streams.core.strays import LEAP_MS, LOOK_AHEAD, WHY_STRAY, is_stray
 
@@ -23,6 +23,8 @@ _ERASING: Final = "subscribers"
 """The topic on which a key without a value erases the subscriber."""
 _subscriber: Final = re.compile(rb"s_[0-9a-f]{32}").fullmatch
 """Any other key could be that of something else in the changelog."""
+_EVENT: Final = Event
+"""At hand where this is compiled; an imported name is looked up each time."""
 
 
 class Logged(Protocol):
@@ -60,6 +62,7 @@ class Lane:
     """One source's queue: the records that wait, the decoded one at its head, and how far it was queued and applied.
 
     `clock_ms` is the time of the last event that came to the head, `newest_ms` the latest that was applied (0: none).
+    `is_ended` says that the log has no more of it.
     """
 
     source: int
@@ -71,40 +74,41 @@ class Lane:
     newest_ms: int = 0
     clock_ms: int = 0
     events: int = 0
+    is_ended: bool = False
     head: Event | DeadLetter | Erasure | None = None
     head_offset: int = 0
 
-    def draw(self, *, is_ended: bool) -> bool:
+    def draw(self) -> bool:
         """Decode the next record to the head; False if there is none, or none that can be judged before more have come.
 
-        A record that leaps ahead is judged by those after it: some have to be here, unless the source `is_ended`.
+        A record that leaps ahead is judged by those after it: some have to be here, unless the source has ended.
         """
         if not self.waiting:
             return False
         raw = self.waiting.popleft()
-        if raw.value is None and self.topic == _ERASING and (erased := _subscriber(raw.key or b"")):
+        value, offset = raw.value, raw.offset
+        self.head_offset = offset
+        if value is None and self.topic == _ERASING and (erased := _subscriber(raw.key or b"")):
             self.head = Erasure(erased[0].decode())
+            return True
+        item = decode_value(self.topic, self.partition, offset, value or b"", raw.timestamp)
+        if type(item) is _EVENT and item.at_ms - self.newest_ms > LEAP_MS:
+            ahead_ms = list(islice(self._times_ahead(), LOOK_AHEAD))
+            if len(ahead_ms) < LOOK_AHEAD and len(self.waiting) < ASKED_MAX and not self.is_ended:
+                self.waiting.appendleft(raw)
+                return False
+            if is_stray(item.at_ms, self.newest_ms or None, ahead_ms):
+                item = DeadLetter(self.topic, self.partition, offset, "future_time", WHY_STRAY, value or b"")
+        if type(item) is _EVENT:
+            self.clock_ms = item.at_ms
+            self.head = item
         else:
-            value = raw.value or b""
-            item = decode(Record(self.topic, self.partition, raw.offset, value, raw.timestamp))
-            if isinstance(item, Event) and item.at_ms - self.newest_ms > LEAP_MS:
-                ahead_ms = list(islice(self._times_ahead(), LOOK_AHEAD))
-                if len(ahead_ms) < LOOK_AHEAD and len(self.waiting) < ASKED_MAX and not is_ended:
-                    self.waiting.appendleft(raw)
-                    return False
-                if is_stray(item.at_ms, self.newest_ms or None, ahead_ms):
-                    item = DeadLetter(self.topic, self.partition, raw.offset, "future_time", WHY_STRAY, value)
-            if isinstance(item, Event):
-                self.clock_ms = item.at_ms
-                self.head = item
-            else:
-                self.head = msgspec.structs.replace(item, key=raw.key, redrives=redrives_of(raw.headers))
-        self.head_offset = raw.offset
+            self.head = msgspec.structs.replace(item, key=raw.key, redrives=redrives_of(raw.headers))
         return True
 
     def _times_ahead(self) -> Iterator[int]:
         """Yield the times of the events among the next records."""
         for raw in islice(self.waiting, ASKED_MAX):
-            item = decode(Record(self.topic, self.partition, raw.offset, raw.value or b"", raw.timestamp))
+            item = decode_value(self.topic, self.partition, raw.offset, raw.value or b"", raw.timestamp)
             if isinstance(item, Event):
                 yield item.at_ms

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from streams.core.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent, Unmatched
-from streams.core.events import INPUTS, Event, source_number
+from streams.core.events import INPUTS, PARTITIONS_MAX, Event, source_number
 from streams.core.outputs import Outgoing
 from streams.core.publishing import outgoing
 from streams.core.step import Context
@@ -29,6 +29,9 @@ PART_STATES: Final = 1_000
 """States that are packed without a pause: some 20 ms."""
 
 _TOPICS: Final = tuple(INPUTS)
+_LANES: Final = len(_TOPICS)
+_EVENT: Final = Event
+"""At hand where this is compiled; an imported name is looked up each time."""
 
 
 class Changes(Struct, frozen=True):
@@ -87,7 +90,7 @@ class Slot(Counts):
             for source in (source_number(topic, partition),)
         }
         self._application = application
-        self._heads: list[tuple[int, int]] = []
+        self._heads: list[int] = []
         self._outputs: list[Outgoing] = []
         self._moved = False
 
@@ -142,6 +145,7 @@ class Slot(Counts):
         queued = lane.queued
         lane.waiting.extend(records if records[0].offset >= queued else [r for r in records if r.offset >= queued])
         lane.queued = max(queued, records[-1].offset + 1)
+        lane.is_ended = False
         if lane.head is None:
             self._draw(lane)
         return True
@@ -155,15 +159,16 @@ class Slot(Counts):
         """Apply up to `limit` records and wakes in event time, return how many; `ended` have no more."""
         if self._served_edition != self._serving.edition:
             self._serve(self.stream_ms)
-        heads, lanes, subscribers = self._heads, self.lanes, self.subscribers
+        heads, lanes, subscribers = self._heads, [*self.lanes.values()], self.subscribers
         wakes, done, records, bad = subscribers.wakes, 0, 0, 0
-        for source, lane in lanes.items():
-            if lane.head is None and (source not in ended or (lane.waiting and not self._draw(lane, is_ended=True))):
+        for lane in lanes:
+            lane.is_ended = lane.source in ended
+            if lane.head is None and (not lane.is_ended or (lane.waiting and not self._draw(lane))):
                 return 0
         while heads and done < limit:
-            lane = lanes[heads[0][1]]
+            lane = lanes[heads[0] % _LANES]
             item = lane.head
-            if type(item) is Event:
+            if type(item) is _EVENT:
                 at_ms = item.at_ms
                 if at_ms > self.stream_ms:
                     if at_ms < wakes.next_ms and at_ms < self._serves_until_ms:
@@ -178,11 +183,11 @@ class Slot(Counts):
                 effects = subscribers.give(item.body.subscriber_id, item)
                 if effects:
                     self._take(effects)
-            elif isinstance(item, Erasure):
+            elif type(item) is Erasure:
                 subscribers.forget(item.subscriber_id)
                 self.bad_run = 0
                 self._count("erased")
-            elif isinstance(item, DeadLetter):
+            elif type(item) is DeadLetter:
                 self.bad_run += 1
                 bad += 1
                 self._outputs.append(outgoing(item))
@@ -191,7 +196,7 @@ class Slot(Counts):
             lane.head = None
             records += 1
             done += 1
-            if not self._draw(lane, is_ended=lane.source in ended, replace=True) and lane.source not in ended:
+            if not self._draw(lane, replace=True) and not lane.is_ended:
                 break  # What comes next of it may be older than what the others have.
         self._judge(records, bad)
         self._moved = self._moved or done > 0
@@ -240,16 +245,20 @@ class Slot(Counts):
             if not count % PART_STATES:
                 await asyncio.sleep(0)
 
-    def _draw(self, lane: Lane, *, is_ended: bool = False, replace: bool = False) -> bool:
+    def _draw(self, lane: Lane, *, replace: bool = False) -> bool:
         """Decode the next record of a lane to its head, if there is one; without a time it has the last one's."""
-        if not lane.draw(is_ended=is_ended):
+        heads = self._heads
+        if not lane.draw():
             if replace:
-                heappop(self._heads)
+                heappop(heads)
             return False
-        if replace:
-            heapreplace(self._heads, (lane.clock_ms, lane.source))
+        head = lane.clock_ms * _LANES + lane.source // PARTITIONS_MAX
+        if not replace:
+            heappush(heads, head)
+        elif (len(heads) > 1 and heads[1] < head) or (len(heads) > 2 and heads[2] < head):
+            heapreplace(heads, head)
         else:
-            heappush(self._heads, (lane.clock_ms, lane.source))
+            heads[0] = head  # It is the first one still, as most are.
         return True
 
     def _pass(self, stream_ms: int, limit: int) -> int:
@@ -278,15 +287,15 @@ class Slot(Counts):
 
     def _take(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, AlertChanged):
-                self._outputs.append(outgoing(effect))
-                self._count("alerts", effect.change == "fired")
-            elif isinstance(effect, LabelledExample):
+            if type(effect) is LabelledExample:
                 self._outputs.append(outgoing(effect))
                 self._count("examples")
-            elif isinstance(effect, Unmatched):
+            elif type(effect) is AlertChanged:
+                self._outputs.append(outgoing(effect))
+                self._count("alerts", effect.change == "fired")
+            elif type(effect) is Unmatched:
                 self._count("unmatched")
-            elif isinstance(effect, LateEvent):
+            elif type(effect) is LateEvent:
                 self._count("late")
             else:
                 self._count("repeated")

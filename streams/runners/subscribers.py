@@ -40,7 +40,10 @@ class Subscribers:
     for it, and `resting` packs those again that nobody has asked for, beyond `open_max`.
     """
 
-    __slots__ = ("_apart", "_open_max", "_packed", "_packed_count", "_states", "changed", "context", "scored", "wakes")
+    __slots__ = (
+        "_apart", "_edition", "_open_max", "_packed", "_packed_count", "_states", "changed", "context", "scored",
+        "wakes",
+    )  # fmt: skip
 
     def __init__(self, context: Context, open_max: int | None = None) -> None:
         """Begin with nobody; None lets all be open."""
@@ -48,6 +51,7 @@ class Subscribers:
         self.wakes = Wakes()
         self.changed: set[str] = set()
         self.scored = 0
+        self._edition = 1
         self._open_max = open_max
         self._states: dict[str, SubscriberState] = {}
         self._packed: Packed = dict[bytes, bytes]()
@@ -81,6 +85,7 @@ class Subscribers:
                 if (state := states.pop(subscriber_id, None)) is not None:
                     states[subscriber_id] = state  # The order is that of the last change.
         self.changed.clear()
+        self._edition += 1
 
     def resting(self) -> Iterator[None]:
         """Pack those who were not changed for longest, where too many are open, and yield after each of them.
@@ -103,7 +108,9 @@ class Subscribers:
 
     def give(self, subscriber_id: str, given: Event | Wake) -> tuple[Effect, ...]:
         """Apply one event or wake and return what follows."""
-        state = self._states.get(subscriber_id) or self._opened(subscriber_id)
+        return self._applied(subscriber_id, self._states.get(subscriber_id) or self._opened(subscriber_id), given)
+
+    def _applied(self, subscriber_id: str, state: SubscriberState | None, given: Event | Wake) -> tuple[Effect, ...]:
         asked_ms = 0 if state is None else state.watch.next_wake_ms
         after, effects = step(state, given, self.context)
         if state is None:
@@ -111,7 +118,9 @@ class Subscribers:
         wake_ms = after.watch.next_wake_ms
         if wake_ms != asked_ms and wake_ms:
             self.wakes.ask(wake_ms, subscriber_id)
-        self.changed.add(subscriber_id)
+        if after.noted != self._edition:  # Looking at what is at hand is cheaper than at a set of many.
+            after.noted = self._edition
+            self.changed.add(subscriber_id)
         return effects
 
     def wake(self, at_ms: int, subscriber_ids: list[str]) -> list[Effect]:
@@ -124,7 +133,7 @@ class Subscribers:
             state = self._states.get(subscriber_id) or self._opened(subscriber_id)
             if state is None or state.watch.next_wake_ms != at_ms:
                 continue  # No longer wanted, and after a restart it would not be here.
-            effects = self.give(subscriber_id, Wake(subscriber_id, at_ms))
+            effects = self._applied(subscriber_id, state, Wake(subscriber_id, at_ms))
             self.scored += state.watch.scored_at_ms == at_ms
             if effects:
                 made.append((subscriber_id, effects))

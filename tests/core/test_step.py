@@ -384,7 +384,7 @@ def test_an_offer_of_a_competitor_is_named_first_and_makes_the_churn_competitive
     drawn, spared = Tale(scorer), Tale(scorer)
     for tale, area in ((drawn, "a-2"), (spared, "a-3")):
         tale.tell(profile(at(0), area_id=area)).days(1, 19)
-        tale.context = msgspec.structs.replace(tale.context, signals=signals)
+        tale.context = Context(tale.context.scorer, tale.context.policy, signals)
         tale.tell(complaint(at(20, 1)))
     (change,) = (e for e in drawn.effects if isinstance(e, AlertChanged))
     assert (change.kind, change.reasons[0].code) == ("competitive", "competitor_offer")

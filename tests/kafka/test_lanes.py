@@ -160,7 +160,8 @@ LINES = st.lists(st.integers(0, 30) | st.integers(60, 200) | st.just(9_000) | st
 def test_the_log_and_a_file_are_read_alike(days: list[Line]) -> None:
     lane = Lane(TOP_UPS, "top-ups", PARTITION, deque(raws(days)))
     drawn = []
-    while lane.draw(is_ended=True):
+    lane.is_ended = True
+    while lane.draw():
         drawn.append(lane.head)
         if isinstance(lane.head, Event):
             lane.newest_ms = max(lane.newest_ms, lane.clock_ms)

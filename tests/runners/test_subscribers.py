@@ -13,7 +13,7 @@ EVERYBODY = [f"s_{number:032x}" for number in range(5 * MANY_CHANGED)]
 
 def written(subscribers: Subscribers) -> dict[bytes, bytes | None]:
     pairs = list(subscribers.packed_apart())
-    subscribers.changed.clear()
+    subscribers.written()
     assert len(pairs) == len(dict(pairs))
     return dict(pairs)
 
