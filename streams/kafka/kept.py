@@ -9,7 +9,7 @@ from msgspec import Struct
 from streams.kafka.local_store import Store
 from streams.kafka.work import Work
 
-RECORDS_A_STATE: Final = 8
+RECORDS_A_STATE: Final = 16
 """Records and wakes for each changed state from which on packing them all is a small part of the work."""
 WORTH_RECORDS: Final = 100_000
 """Fewer are no reason to write, however few states have changed: a transaction has its price too."""
