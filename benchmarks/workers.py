@@ -11,8 +11,9 @@ What a case has committed and applied is read from the changelog's marks, so tha
 Of several rounds the fastest counts, and the rates of all are kept: what else a shared machine does only ever costs.
 The result of a case replaces that of the same case before.  With `--store` packed states lie on a disk, and the case is
 called so; `--open-max` states of each partition are open then (50,000 unless told).  With `--compiled` the workers are
-those of the wheel that `make compiled` wrote, and the case is called so.  The broker is that of the tests,
-or the one that FOREWARN_TEST_KAFKA names; it takes processor time of its own.
+those of the wheel that `make compiled` wrote, and the case is called so; it is also called after its records, where
+they are more than two million.  The broker is that of the tests, or the one that FOREWARN_TEST_KAFKA names; it takes
+processor time of its own.
 """
 
 import argparse
@@ -44,6 +45,7 @@ RESULT = ROOT / "benchmarks" / "results" / "workers.json"
 CASES = ("100000x1x1", "100000x4x1", "100000x4x2", "100000x4x4", "10000x4x1", "1000000x4x1")
 POLL_S = 0.1
 LIMIT_S = 900.0
+EVENTS = 2_000_000
 RESTORED = re.compile(r"restored: ([\d,]+) subscribers from ([\d,]+) records in ([\d.]+) s")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -175,7 +177,7 @@ def main() -> None:
     """Run the cases and write what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", default=list(CASES), metavar="SUBSCRIBERSxPARTITIONSxWORKERS")
-    parser.add_argument("--events", type=int, default=2_000_000)
+    parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--store", type=Path)
     parser.add_argument("--open-max", type=int)
@@ -184,6 +186,8 @@ def main() -> None:
     options = parser.parse_args()
     package = ROOT
     if options.compiled is not None:
+        if not zipfile.is_zipfile(options.compiled):
+            parser.error(f"argument --compiled: {options.compiled} is no wheel; `make compiled` writes one into dist/")
         package = Path(tempfile.mkdtemp(prefix="forewarn-compiled-"))
         zipfile.ZipFile(options.compiled).extractall(package)
     told: tuple[str, ...] = () if options.store is None else ("--store", str(options.store))
@@ -207,6 +211,7 @@ def main() -> None:
             measured["python"] = f"{platform.python_version()}, {platform.python_compiler()}"
             measured["rounds_events_per_s"] = [each["events_per_s"] for each in rounds]
             name = case + " on disk" * (options.store is not None) + " compiled" * (options.compiled is not None)
+            name += f" of {options.events / 1e6:g} million" * (options.events > EVENTS)
             cases[name] = measured
             print(name, json.dumps(measured), flush=True)
             result = {"machine": platform.machine(), "cases": cases}

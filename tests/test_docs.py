@@ -274,7 +274,9 @@ def test_the_table_of_how_workers_grow_is_what_was_last_measured() -> None:
     cases: dict[str, Any] = json.loads(text_of(RESULTS / "workers.json"))["cases"]
     shown = {}
     for row in rows(ROOT / "docs/benchmarks.md"):
-        counts = re.fullmatch(r"([\d,]+)((?: on disk)?(?: compiled)?) \| (\d+) \| (\d+)", " | ".join(row[:3]))
+        counts = re.fullmatch(
+            r"([\d,]+)((?: on disk)?(?: compiled)?(?: of \d+ million)?) \| (\d+) \| (\d+)", " | ".join(row[:3])
+        )
         if counts is not None and len(row) == 6:
             subscribers, kind, partitions, workers = counts.groups()
             shown[f"{subscribers.replace(',', '')}x{partitions}x{workers}{kind}"] = row[3:]
