@@ -296,7 +296,7 @@ class Embedded:
         )
         self._store.commit(batch)
         self._committed_lines = {name: at.next_offset for name, at in batch.positions.items()}
-        self._subscribers.changed.clear()
+        self._subscribers.written()
         for written in (
             self._transitions, self._examples, self._late, self._dead, self._models, self._promotions, self._announced,
         ):  # fmt: skip

@@ -78,7 +78,7 @@ class Subscribers:
                 self.wakes.ask(wake_ms, key.decode())
 
     def written(self) -> None:
-        """Note that all changes are written."""
+        """Note that all changes are written; nobody else may empty `changed`, since states know that they are in it."""
         if self._open_max is not None and len(self._states) > self._open_max // 2:
             states = self._states
             for subscriber_id in self.changed:

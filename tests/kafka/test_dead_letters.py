@@ -32,12 +32,12 @@ from tests.kafka.workers import (
 REFUSES_NEWER_TOP_UPS = """
 import re
 from streams.kafka import lanes
-decode, newer = lanes.decode, re.compile(b'"event_time":"2024-02-2[6-9]')
-def of_an_older_release(record):
-    if record.topic == "top-ups" and newer.search(record.value):
-        return lanes.DeadLetter(record.topic, record.partition, record.offset, "unknown_field", "", record.value)
-    return decode(record)
-lanes.decode = of_an_older_release
+decode, newer = lanes.decode_value, re.compile(b'"event_time":"2024-02-2[6-9]')
+def of_an_older_release(topic, partition, offset, value, received_ms):
+    if topic == "top-ups" and newer.search(value):
+        return lanes.DeadLetter(topic, partition, offset, "unknown_field", "", value)
+    return decode(topic, partition, offset, value, received_ms)
+lanes.decode_value = of_an_older_release
 """
 DIES_IN_THE_THIRD_TRANSACTION = """
 import os
