@@ -14,6 +14,7 @@ from streams.core.decode import decode_value
 from streams.core.effects import DeadLetter
 from streams.core.events import Event
 from streams.core.outputs import redrives_of
+from streams.core.pseudonyms import PSEUDONYM
 from streams.core.strays import LEAP_MS, LOOK_AHEAD, WHY_STRAY, is_stray
 
 ASKED_MAX: Final = 1_000
@@ -21,7 +22,7 @@ ASKED_MAX: Final = 1_000
 
 _ERASING: Final = "subscribers"
 """The topic on which a key without a value erases the subscriber."""
-_subscriber: Final = re.compile(rb"s_[0-9a-f]{32}").fullmatch
+_subscriber: Final = re.compile(PSEUDONYM.encode()).fullmatch
 """Any other key could be that of something else in the changelog."""
 _EVENT: Final = Event
 """At hand where this is compiled; an imported name is looked up each time."""
