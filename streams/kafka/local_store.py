@@ -14,13 +14,12 @@ import lmdb
 
 from streams.errors import SettingsError
 from streams.kafka.stops import EXIT_IO, StoppedError
-from streams.runners.subscribers import SNAPSHOT, Packed
+from streams.runners.subscribers import SNAPSHOT_BYTE, Packed
 
 FRESH_MAX: Final = 10_000
 """What is put is kept in memory until so many have come, and is then written in the order of the keys."""
 BYTES_MAX: Final = 1 << 40
 """To what the file could grow: addresses only, no disk is taken for it."""
-_SNAPSHOT: Final = SNAPSHOT.encode()
 
 
 class Store(Packed, Protocol):
@@ -96,7 +95,7 @@ class OnDisk:
         self._environment.close()
 
     def _where(self, key: bytes) -> Any:  # noqa: ANN401 - LMDB's handles have no type
-        return self._snapshots if _SNAPSHOT in key else self._states
+        return self._snapshots if SNAPSHOT_BYTE in key else self._states
 
     def _flush(self) -> None:
         """Write what is in memory only; a transaction that grew larger would hold its pages in memory too."""
