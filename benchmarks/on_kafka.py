@@ -62,7 +62,7 @@ async def prepare(operator: Operator, context: Context, templates: Sequence[byte
         for i in range(0, len(share), TRANSACTION_STATES):
             for sid, packed in share[i : i + TRANSACTION_STATES]:
                 slot.subscribers._states[sid] = unpack(packed)  # noqa: SLF001 - as if they had come by events
-                slot.subscribers.changed.add(sid)
+                slot.subscribers._changed.add(sid)  # noqa: SLF001 - as above
             slot._moved = True  # noqa: SLF001 - as above
             changes = slot.changes()
             slot.written()

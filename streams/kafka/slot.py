@@ -102,7 +102,7 @@ class Slot(Counts):
     @property
     def changed(self) -> int:
         """How many states a write has to look at."""
-        return len(self.subscribers.changed)
+        return self.subscribers.changed
 
     def restore(self, states: Packed) -> None:
         """Take over what was written: states by key, and the mark.

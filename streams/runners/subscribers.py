@@ -42,7 +42,7 @@ class Subscribers:
     """
 
     __slots__ = (
-        "_apart", "_edition", "_open_max", "_packed", "_packed_count", "_states", "changed", "context", "scored",
+        "_apart", "_changed", "_edition", "_open_max", "_packed", "_packed_count", "_states", "context", "scored",
         "wakes",
     )  # fmt: skip
 
@@ -50,7 +50,7 @@ class Subscribers:
         """Begin with nobody; None lets all be open."""
         self.context = context
         self.wakes = Wakes()
-        self.changed: set[str] = set()
+        self._changed: set[str] = set()
         self.scored = 0
         self._edition = 1
         self._open_max = open_max
@@ -62,6 +62,11 @@ class Subscribers:
     def __len__(self) -> int:
         """Return how many subscribers are known."""
         return len(self._states) + self._packed_count
+
+    @property
+    def changed(self) -> int:
+        """How many have changed since the last write."""
+        return len(self._changed)
 
     def restore(self, packed: Packed) -> None:
         """Take over the states, and the snapshots apart from them, that were written: theirs is the place now.
@@ -79,13 +84,13 @@ class Subscribers:
                 self.wakes.ask(wake_ms, key.decode())
 
     def written(self) -> None:
-        """Note that all changes are written; nobody else may empty `changed`, since states know that they are in it."""
+        """Note that all changes are written."""
         if self._open_max is not None and len(self._states) > self._open_max // 2:
             states = self._states
-            for subscriber_id in self.changed:
+            for subscriber_id in self._changed:
                 if (state := states.pop(subscriber_id, None)) is not None:
                     states[subscriber_id] = state  # The order is that of the last change.
-        self.changed.clear()
+        self._changed.clear()
         self._edition += 1
 
     def resting(self) -> Iterator[None]:
@@ -105,7 +110,7 @@ class Subscribers:
         """Erase a subscriber; the change is that nothing is left."""
         self._opened(subscriber_id)
         self._states.pop(subscriber_id, None)
-        self.changed.add(subscriber_id)
+        self._changed.add(subscriber_id)
 
     def give(self, subscriber_id: str, given: Event | Wake) -> tuple[Effect, ...]:
         """Apply one event or wake and return what follows."""
@@ -121,7 +126,7 @@ class Subscribers:
             self.wakes.ask(wake_ms, subscriber_id)
         if after.noted != self._edition:  # Looking at what is at hand is cheaper than at a set of many.
             after.noted = self._edition
-            self.changed.add(subscriber_id)
+            self._changed.add(subscriber_id)
         return effects
 
     def wake(self, at_ms: int, subscriber_ids: list[str]) -> list[Effect]:
@@ -143,7 +148,7 @@ class Subscribers:
 
     def packed(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield the changed states in the order of their ids, packed whole; None for who was erased."""
-        for subscriber_id in sorted(self.changed):
+        for subscriber_id in sorted(self._changed):
             state = self._states.get(subscriber_id)
             yield subscriber_id, None if state is None else pack(state)
 
@@ -172,7 +177,7 @@ class Subscribers:
 
     def _changed_in_order(self) -> list[str]:
         """Return who has changed; of many, in the order in which they were opened and so lie in memory."""
-        states, changed = self._states, self.changed
+        states, changed = self._states, self._changed
         if len(changed) < len(states) // MANY_CHANGED:
             return sorted(changed)
         return [*filter(changed.__contains__, states), *sorted(changed - states.keys())]
