@@ -18,7 +18,7 @@ INT53_MAX: Final = 2**53 - 1
 SubscriberId = Annotated[
     str, Meta(min_length=PSEUDONYM_CHARS, max_length=PSEUDONYM_CHARS, extra_json_schema={"pattern": PSEUDONYM})
 ]
-"""Its digits are read by `must_be_pseudonymous`, which every struct with such a field calls."""
+"""Its characters are looked at by `must_be_pseudonymous`, when a struct that has one is made."""
 EventId = Annotated[str, Meta(min_length=1, max_length=64)]
 Reference = Annotated[str, Meta(min_length=1, max_length=64)]
 Code = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -47,7 +47,13 @@ ProductStatus = Literal[
 ]  # fmt: skip
 
 
-class CallDrop(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+class _OfSubscriber(Struct, frozen=True, gc=False):
+    """What holds of all that is about one subscriber, whose fields stand in the order of their schemas."""
+
+    __post_init__ = must_be_pseudonymous  # type: ignore[misc]  # It wants a method; a frame around it costs as much.
+
+
+class CallDrop(_OfSubscriber, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """A call that the network ended, refused or could not set up (3GPP TS 32.298 CauseForTerm)."""
 
     event_id: EventId
@@ -72,11 +78,8 @@ class CallDrop(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_onl
     area_id: Reference | None = None
     roaming: bool = False
 
-    def __post_init__(self) -> None:
-        must_be_pseudonymous(self)
 
-
-class Usage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+class Usage(_OfSubscriber, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """One subscriber's day: the denominator that call drops are divided by; `event_time` is the day's end."""
 
     event_id: EventId
@@ -97,11 +100,8 @@ class Usage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=T
     roaming_days: Annotated[int, Meta(ge=0, le=1)] | None = None
     revision: Revision = 0
 
-    def __post_init__(self) -> None:
-        must_be_pseudonymous(self)
 
-
-class TopUp(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+class TopUp(_OfSubscriber, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """Money put on a prepaid balance, or the attempt (TMF654 TopupBalance)."""
 
     event_id: EventId
@@ -135,11 +135,8 @@ class TopUp(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=T
     valid_until: Timestamp | None = None
     requestor: Literal["self", "other_party", "agent", "operator"] = "self"
 
-    def __post_init__(self) -> None:
-        must_be_pseudonymous(self)
 
-
-class Complaint(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+class Complaint(_OfSubscriber, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """A whole trouble ticket as it stood after one change (TMF621 TroubleTicket)."""
 
     event_id: EventId
@@ -176,11 +173,8 @@ class Complaint(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_on
     related_problem_id: Reference | None = None
     note_ref: Reference | None = None
 
-    def __post_init__(self) -> None:
-        must_be_pseudonymous(self)
 
-
-class Subscriber(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+class Subscriber(_OfSubscriber, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """A subscriber's profile as it stood after a change (TMF637 Product, TMF629 Customer)."""
 
     event_id: EventId
@@ -207,11 +201,8 @@ class Subscriber(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_o
     contact_allowed: bool = True
     pseudonym_key_version: Annotated[int, Meta(ge=1, le=65_535)] = 1
 
-    def __post_init__(self) -> None:
-        must_be_pseudonymous(self)
 
-
-class Outcome(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+class Outcome(_OfSubscriber, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """What became of a subscriber: the only source of explicit labels (TMF622 order, TMF683 interaction)."""
 
     event_id: EventId
@@ -243,9 +234,6 @@ class Outcome(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only
     offer_id: Reference | None = None
     offer_cost_minor: Minor | None = None
     holdout: bool = False
-
-    def __post_init__(self) -> None:
-        must_be_pseudonymous(self)
 
 
 class MarketEvent(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):

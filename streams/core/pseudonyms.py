@@ -5,6 +5,11 @@ from typing import Final, Protocol
 PSEUDONYM: Final = "^s_[0-9a-f]{32}$"
 PSEUDONYM_CHARS: Final = 34
 
+_DIGITS: Final = b"0123456789abcdef"
+_SHAPES: Final = bytes(byte if byte in b"s_" else ord("d" if byte in _DIGITS else "?") for byte in range(256))
+"""What is drawn for each byte of an id: a "d" for a digit, and what stands before the digits as it is."""
+_SHAPE: Final = b"s_" + b"d" * 32
+
 
 class Keyed(Protocol):
     """Whatever is about one subscriber."""
@@ -17,16 +22,10 @@ class Keyed(Protocol):
 def must_be_pseudonymous(body: Keyed) -> None:
     """Refuse what is about somebody by another name than a pseudonym.
 
-    Reading the digits and writing them again takes a third of what looking for the pattern does, and every event pays.
+    Drawing the shape of an id takes a tenth of what looking for the pattern does, and every event pays.
 
     Raises:
         ValueError: the id is no pseudonym; the text does not show it.
     """
-    subscriber_id = body.subscriber_id
-    digits = subscriber_id[2:]
-    try:
-        is_pseudonym = bytes.fromhex(digits).hex() == digits
-    except ValueError:
-        is_pseudonym = False
-    if not is_pseudonym or not subscriber_id.startswith("s_") or len(subscriber_id) != PSEUDONYM_CHARS:
+    if body.subscriber_id.encode("ascii", "replace").translate(_SHAPES) != _SHAPE:
         raise ValueError(f"Expected `str` matching regex '{PSEUDONYM}' for `subscriber_id`")

@@ -92,19 +92,20 @@ class Lane:
         if value is None and self.topic == _ERASING and (erased := _subscriber(raw.key or b"")):
             self.head = Erasure(erased[0].decode())
             return True
-        item = decode_value(self.topic, self.partition, offset, value or b"", raw.timestamp)
-        if type(item) is _EVENT and item.at_ms - self.newest_ms > LEAP_MS:
-            ahead_ms = list(islice(self._times_ahead(), LOOK_AHEAD))
-            if len(ahead_ms) < LOOK_AHEAD and len(self.waiting) < ASKED_MAX and not self.is_ended:
-                self.waiting.appendleft(raw)
-                return False
-            if is_stray(item.at_ms, self.newest_ms or None, ahead_ms):
-                item = DeadLetter(self.topic, self.partition, offset, "future_time", WHY_STRAY, value or b"")
+        item, clock_ms = decode_value(self.topic, self.partition, offset, value or b"", raw.timestamp), self.clock_ms
         if type(item) is _EVENT:
-            self.clock_ms = item.at_ms
-            self.head = item
-        else:
-            self.head = msgspec.structs.replace(item, key=raw.key, redrives=redrives_of(raw.headers))
+            clock_ms = item.at_ms
+            if clock_ms - self.newest_ms > LEAP_MS:
+                ahead_ms = list(islice(self._times_ahead(), LOOK_AHEAD))
+                if len(ahead_ms) < LOOK_AHEAD and len(self.waiting) < ASKED_MAX and not self.is_ended:
+                    self.waiting.appendleft(raw)
+                    return False
+                if is_stray(clock_ms, self.newest_ms or None, ahead_ms):
+                    item = DeadLetter(self.topic, self.partition, offset, "future_time", WHY_STRAY, value or b"")
+                    clock_ms = self.clock_ms
+        if type(item) is not _EVENT:
+            item = msgspec.structs.replace(item, key=raw.key, redrives=redrives_of(raw.headers))
+        self.head, self.clock_ms = item, clock_ms
         return True
 
     def _times_ahead(self) -> Iterator[int]:

@@ -169,7 +169,7 @@ class Slot(Counts):
             lane = lanes[heads[0] % _LANES]
             item = lane.head
             if type(item) is _EVENT:
-                at_ms = item.at_ms
+                at_ms = lane.clock_ms
                 if at_ms > self.stream_ms:
                     if at_ms < wakes.next_ms and at_ms < self._serves_until_ms:
                         self.stream_ms = at_ms  # Nothing happens on the way.

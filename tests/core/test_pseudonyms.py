@@ -1,4 +1,4 @@
-"""Reading the digits of an id accepts and refuses what the pattern of its schema does."""
+"""Drawing the shape of an id accepts and refuses what the pattern of its schema does."""
 
 import re
 from types import SimpleNamespace
@@ -25,7 +25,9 @@ def is_taken(subscriber_id: str) -> bool:
 @example("s_" + "0" * 32)
 @example("s_" + "0" * 32 + "\n")
 @example("s_" + "A" * 32)
-@example("s_" + "00 " * 10 + "00")
+@example("s_" + "d" * 32)
+@example("d" * 32 + "s_")
+@example("s_" + "\ud800" * 32)
 def test_an_id_is_taken_exactly_if_it_has_the_pattern_and_the_length_that_the_schema_says(subscriber_id: str) -> None:
     has_pattern = re.search(PSEUDONYM, subscriber_id) is not None
     assert is_taken(subscriber_id) == (has_pattern and len(subscriber_id) == PSEUDONYM_CHARS)
