@@ -33,8 +33,8 @@ OUTPUT_BYTES: Final = 900_000
 """A batch counts as one record where it is checked against the largest that a topic takes."""
 TRANSACTION_S: Final = 300.0
 """How long a write may take before the broker gives it up: whoever takes the partition ends it at once anyway."""
-FETCH_BYTES: Final = 64 << 20
-PARTITION_FETCH_BYTES: Final = 16 << 20
+PARTITION_FETCH_BYTES: Final = 2 << 20
+"""Less than a large batch, which comes whole all the same: of more, the last one would come in part, and in vain."""
 CLOSE_S: Final = 5.0
 STALLED_S: Final = 30.0
 
@@ -208,7 +208,6 @@ class Changelog:
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
             key_deserializer=as_parsed,
             **self._options,
