@@ -3,11 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
+from multiprocessing import get_context
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafka comes without types
 from msgspec import Struct
-from step import WARM_DAYS, Stream
+from step import WARM_DAYS, Stream, served
 
 from streams.core.events import Record
 from streams.core.packing import pack, unpack
@@ -44,6 +46,22 @@ class Operator(Struct, frozen=True, kw_only=True):
         while True:
             yield from stream.day(day)
             day += 1
+
+
+def fill(operator: Operator, templates: list[bytes], events: int = 0) -> int:
+    """Create the topics, write the states, and send the first records; return the states' bytes in the changelog.
+
+    A process of its own does it, whose memory is the system's again before anything is measured.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+        return apart.submit(_fill, operator, templates, events).result()
+
+
+def _fill(operator: Operator, templates: list[bytes], events: int) -> int:
+    size_bytes = asyncio.run(prepare(operator, served(), templates))
+    if events:
+        asyncio.run(produce(operator, operator.records(), events))
+    return size_bytes
 
 
 async def prepare(operator: Operator, context: Context, templates: Sequence[bytes]) -> int:

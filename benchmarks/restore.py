@@ -7,9 +7,10 @@ The subscribers have lived through 75 days (two thousand did, the others are cop
 changelog as a worker would have written them.  In each round a worker is started, fences, reads and verifies its
 partitions one after the other, rebuilds who is to be woken when, and is stopped.  Counted are the seconds that it says
 itself, from the first record of a partition that it asks for to the last wake; connecting and joining the group are
-not in them.  The broker is on the same machine and comes to a log that it has not read before in the first round.  What
-else runs on the machine only takes away, so the fastest round counts; all of them are kept, and their median.  With
-`--store` the states are put on a disk, and the case is called so.
+not in them.  The broker is on the same machine and comes to a log that it has not read before in the first round.  The
+states are written by a process of its own, so that its memory is the system's again.  What else runs on the machine
+only takes away, so the fastest round counts; all of them are kept, and their median.  With `--store` the states are put
+on a disk, and the case is called so.
 """
 
 import argparse
@@ -22,22 +23,18 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from on_kafka import Operator, prepare
+from on_kafka import Operator, fill
 from servers import broker
 from step import served, warm_states
 from traffic import remove
 from workers import Process, Program, restored, wait_until_restored
 
-from streams.core.step import Context
-
 RESULT = Path(__file__).parent / "results" / "restore.json"
 
 
-def measure(
-    operator: Operator, context: Context, templates: list[bytes], rounds: int, store: Path | None
-) -> dict[str, Any]:
+def measure(operator: Operator, templates: list[bytes], rounds: int, store: Path | None) -> dict[str, Any]:
     """Write the states once and have a new worker take them over again and again."""
-    asyncio.run(prepare(operator, context, templates))
+    fill(operator, templates)
     folder = Path(tempfile.mkdtemp(prefix="forewarn-restore-"))
     options = () if store is None else ("--store", str(store))
     found, own_bytes = [], []
@@ -71,15 +68,14 @@ def main() -> None:
     parser.add_argument("--store", type=Path)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    context = served()
-    templates = warm_states(context)
+    templates = warm_states(served())
     cases = json.loads(options.out.read_text())["cases"] if options.out.exists() else {}
     with broker() as address:
         for subscribers in options.subscribers:
             prefix = f"bench-{uuid.uuid4().hex[:8]}."
             operator = Operator(brokers=address, prefix=prefix, subscribers=subscribers, partitions=options.partitions)
             try:
-                measured = measure(operator, context, templates, options.rounds, options.store)
+                measured = measure(operator, templates, options.rounds, options.store)
             finally:
                 asyncio.run(remove(address, prefix))
             name = f"{subscribers}x{options.partitions}" + ("" if options.store is None else " on disk")

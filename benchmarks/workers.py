@@ -5,6 +5,7 @@
 
 A case is SUBSCRIBERS x PARTITIONS x WORKERS.  The subscribers have lived through 75 days before (two thousand did, the
 others are copies), their states are in the changelog; the next days' records are in the topics before a worker starts.
+A process that has ended has written them, so that what it took of the memory is the system's again.
 The clock runs from when every worker has restored what it was given until all records are committed, so that the
 opening of states, the last write and a late rebalance are in it; the processor time is that of all workers.
 What a case has committed and applied is read from the changelog's marks, so that a lost or doubled record shows.
@@ -33,12 +34,10 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]  # aiokafka comes without types
 from msgspec import Struct
-from on_kafka import Operator, counted, prepare, produce
+from on_kafka import Operator, counted, fill
 from servers import broker
 from step import served, warm_states
 from traffic import remove
-
-from streams.core.step import Context
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "workers.json"
@@ -134,12 +133,8 @@ def restored(running: list[Process]) -> dict[str, float]:
     return {"records": records, "seconds": seconds, "records_per_s": records / seconds if seconds else 0.0}
 
 
-async def measure(
-    operator: Operator, context: Context, templates: list[bytes], events: int, program: Program
-) -> dict[str, Any]:
-    """Run one case."""
-    state_bytes = await prepare(operator, context, templates)
-    await produce(operator, operator.records(), events)
+async def measure(operator: Operator, state_bytes: int, events: int, program: Program) -> dict[str, Any]:
+    """Run one case, whose topics are filled."""
     folder = Path(tempfile.mkdtemp(prefix="forewarn-workers-"))
     running = [Process(operator, folder / f"{n}.txt", program) for n in range(program.workers)]
     try:
@@ -192,8 +187,7 @@ def main() -> None:
         zipfile.ZipFile(options.compiled).extractall(package)
     told: tuple[str, ...] = () if options.store is None else ("--store", str(options.store))
     told += () if options.open_max is None else ("--open-max", str(options.open_max))
-    context = served()
-    templates = warm_states(context)
+    templates = warm_states(served())
     cases = json.loads(options.out.read_text())["cases"] if options.out.exists() else {}
     with broker() as address:
         for case in options.cases:
@@ -202,8 +196,9 @@ def main() -> None:
             for _ in range(options.rounds):
                 prefix = f"bench-{uuid.uuid4().hex[:8]}."
                 operator = Operator(brokers=address, prefix=prefix, subscribers=subscribers, partitions=partitions)
-                measuring = measure(operator, context, templates, options.events, Program(workers, package, told))
                 try:
+                    state_bytes = fill(operator, templates, options.events)
+                    measuring = measure(operator, state_bytes, options.events, Program(workers, package, told))
                     rounds.append(asyncio.run(measuring))
                 finally:
                     asyncio.run(remove(address, prefix))
