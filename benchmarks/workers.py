@@ -41,7 +41,7 @@ from traffic import remove
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "workers.json"
-CASES = ("100000x1x1", "100000x4x1", "100000x4x2", "100000x4x4", "10000x4x1", "1000000x4x1")
+CASES = ("100000x1x1", "100000x2x2", "100000x4x1", "100000x4x2", "100000x4x4", "10000x4x1", "1000000x4x1")
 POLL_S = 0.1
 LIMIT_S = 900.0
 EVENTS = 2_000_000
