@@ -8,7 +8,7 @@ PSEUDONYM_CHARS: Final = 34
 _DIGITS: Final = b"0123456789abcdef"
 _SHAPES: Final = bytes(byte if byte in b"s_" else ord("d" if byte in _DIGITS else "?") for byte in range(256))
 """What is drawn for each byte of an id: a "d" for a digit, and what stands before the digits as it is."""
-_SHAPE: Final = b"s_" + b"d" * 32
+_SHAPE: Final = b"s_".ljust(PSEUDONYM_CHARS, b"d")
 
 
 class Keyed(Protocol):
@@ -22,7 +22,7 @@ class Keyed(Protocol):
 def must_be_pseudonymous(body: Keyed) -> None:
     """Refuse what is about somebody by another name than a pseudonym.
 
-    Drawing the shape of an id takes a tenth of what looking for the pattern does, and every event pays.
+    Drawing the shape of an id costs less than looking for the pattern, and every event pays.
 
     Raises:
         ValueError: the id is no pseudonym; the text does not show it.
