@@ -25,7 +25,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUNTIME := $(VENV)/.stamp-runtime
 DEV := $(VENV)/.stamp-dev
-COUNTED := streams/core tests/core tests/contracts
+COUNTED := streams/core streams/words streams/evaluation/metrics.py streams/evaluation/profit.py tests/core tests/contracts \
+	tests/words tests/evaluation/test_metrics.py tests/evaluation/test_profit.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check test kafka broker postgres servers bench compiled format lint types layers clean

@@ -33,10 +33,10 @@ import aiohttp
 import httpx
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from streams.bootstrap_endpoints import Wanted, add
-from streams.core.contact import ContactRules
-from streams.core.endpoints import Endpoint
-from streams.settings import load_settings
+from streams.app.endpoints import Wanted, add
+from streams.core.notify.contact import ContactRules
+from streams.core.notify.endpoints import Endpoint
+from streams.shared.settings import load_settings
 from streams.sink.presets import Request, prepare, sample
 from streams.store.sink import Sink
 from tests.postgres.server import Server

@@ -31,14 +31,14 @@ from step import BEGIN_MS, RECEIVED_MS, TEMPLATES, WARM_DAYS, Stream, time_text,
 from traffic import remove
 from workers import Process, Program
 
-from streams.core.decode import decode
-from streams.core.effects import AlertChanged
-from streams.core.events import Event, Record, Wake
-from streams.core.models import read_scorecard
-from streams.core.packing import unpack
-from streams.core.policy import layered
-from streams.core.state import DAY_MS
+from streams.core.alerts.policy import layered
+from streams.core.contracts.decode import decode
+from streams.core.contracts.effects import AlertChanged
+from streams.core.contracts.events import Event, Record, Wake
+from streams.core.scoring.models import read_scorecard
 from streams.core.step import Context, step
+from streams.core.subscriber.packing import unpack
+from streams.core.subscriber.state import DAY_MS
 
 RESULT = Path(__file__).parent / "results" / "latency.json"
 PARTITIONS = 4

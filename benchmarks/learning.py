@@ -4,7 +4,7 @@
     python benchmarks/learning.py --paces
 
 For each seed an operator with an outage, a competitor's promotion and school breaks is lived through with the default
-policy; labels come as late as they really do.  `streams.runners.contest` then judges all contenders on its examples.
+policy; labels come as late as they really do.  The contest then judges all contenders on its examples.
 The shock is the first 30 days of the promotion, recovery what comes after, warming the first eight weeks after the
 first version, and steady what lies between these and the promotion.
 
@@ -40,18 +40,18 @@ from lived import Lived, live
 from numpy.typing import NDArray
 from observation import FIRST_DAY, HORIZON_DAYS, History, Sample, observe, snapshot
 
-from streams.bootstrap import cold_scorer, read_policy_for
-from streams.bootstrap_trainer import settings_of
-from streams.core.effects import AlertChanged, LabelledExample
-from streams.core.evaluation import average_precision, ece, top_share
-from streams.core.features import FEATURE_TABLE, NAMES, THEMES
-from streams.core.models import scorer_from
-from streams.core.scoring import Scorer, probability
-from streams.core.state import DAY_MS
-from streams.runners.contest import CONTENDERS, Outcome, hold, named
-from streams.runners.contest_course import course_of
-from streams.runners.judging import share_from
-from streams.runners.trainer import Trainer
+from streams.app.embedded import cold_scorer, read_policy_for
+from streams.app.new_trainer import settings_of
+from streams.core.contracts.effects import AlertChanged, LabelledExample
+from streams.core.scoring.features import FEATURE_TABLE, NAMES, THEMES
+from streams.core.scoring.models import scorer_from
+from streams.core.scoring.scorer import Scorer, probability
+from streams.core.subscriber.state import DAY_MS
+from streams.evaluation.contest.contest import CONTENDERS, Outcome, hold, named
+from streams.evaluation.contest.course import course_of
+from streams.evaluation.judging import share_from
+from streams.evaluation.metrics import average_precision, ece, top_share
+from streams.learning.trainer import Trainer
 from streams.simulate import Simulation, chunk_count
 from streams.simulate.chunk import Chunk
 from streams.simulate.truth import INVOLUNTARY

@@ -3,15 +3,15 @@
 import time
 from dataclasses import dataclass, field
 
-from streams.core.effects import AlertChanged, Effect, LabelledExample
-from streams.core.market import Market
-from streams.core.models import scorer_from
-from streams.core.policy import Policy
-from streams.core.scoring import Scorer
-from streams.core.state import NEVER_MS
+from streams.core.alerts.policy import Policy
+from streams.core.contracts.effects import AlertChanged, Effect, LabelledExample
+from streams.core.scoring.models import scorer_from
+from streams.core.scoring.scorer import Scorer
+from streams.core.signals.market import Market
 from streams.core.step import Context
-from streams.runners.subscribers import Subscribers
-from streams.runners.trainer import Trainer
+from streams.core.subscriber.state import NEVER_MS
+from streams.engine.subscribers import Subscribers
+from streams.learning.trainer import Trainer
 from streams.simulate import Simulation, events_of
 from streams.simulate.market import market_events
 from streams.simulate.operator import draw_chunks

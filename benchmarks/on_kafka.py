@@ -11,17 +11,17 @@ from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafk
 from msgspec import Struct
 from step import WARM_DAYS, Stream, served
 
-from streams.core.events import Record
-from streams.core.packing import pack, unpack
+from streams.core.contracts.events import Record
 from streams.core.step import Context
-from streams.kafka.changelog import Changelog
-from streams.kafka.marks import MARK_KEY, read_mark
-from streams.kafka.partitioning import partition_of
-from streams.kafka.slot import Slot
-from streams.kafka.specs import changelog_of
-from streams.kafka.topics import create
-from streams.kafka.wire import Wire
-from streams.kafka.worker import WorkerSettings
+from streams.core.subscriber.packing import pack, unpack
+from streams.kafka.client.connection import Wire
+from streams.kafka.client.partitioning import partition_of
+from streams.kafka.topics.management import create
+from streams.kafka.topics.specs import changelog_of
+from streams.kafka.worker.changelog import Changelog
+from streams.kafka.worker.commit_marks import MARK_KEY, read_mark
+from streams.kafka.worker.partition_task import Slot
+from streams.kafka.worker.process import WorkerSettings
 
 BATCH_BYTES = 1 << 19
 TRANSACTION_STATES = 20_000

@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from streams import bootstrap
-from streams.core.evaluation import auc
-from streams.pseudonyms import pseudonym
+from streams.app import embedded as bootstrap
+from streams.evaluation.metrics import auc
+from streams.shared.pseudonyms import pseudonym
 from streams.store.database import Store
 
 RESULT = Path(__file__).parent / "results" / "real_data.json"

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.core.effects import LabelledExample
-from streams.core.events import Event, Wake
-from streams.core.facts import SubscriberState
-from streams.core.models import read_scorecard
-from streams.core.policy import layered
-from streams.core.state import DAY_MS
+from streams.core.alerts.policy import layered
+from streams.core.contracts.effects import LabelledExample
+from streams.core.contracts.events import Event, Wake
+from streams.core.scoring.models import read_scorecard
 from streams.core.step import Context, step
-from streams.runners.timers import Wakes
+from streams.core.subscriber.facts import SubscriberState
+from streams.core.subscriber.state import DAY_MS
+from streams.engine.wakes import Wakes
 from streams.simulate import Simulation, events_of
 from streams.simulate.chunk import Chunk
 from streams.simulate.world import build_world

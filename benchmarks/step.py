@@ -30,18 +30,18 @@ from time import perf_counter
 
 import msgspec
 
-from streams.core.decode import decode
-from streams.core.events import Event, Record, Wake
-from streams.core.facts import SubscriberState
-from streams.core.features import vector
-from streams.core.fold import fold
-from streams.core.models import read_scorecard
-from streams.core.packing import pack, unpack
-from streams.core.policy import layered
-from streams.core.state import DAY_MS
+from streams.core.alerts.policy import layered
+from streams.core.contracts.decode import decode
+from streams.core.contracts.events import Event, Record, Wake
+from streams.core.scoring.features import vector
+from streams.core.scoring.models import read_scorecard
+from streams.core.scoring.windows import measure
 from streams.core.step import Context, step
-from streams.core.windows import measure
-from streams.runners.timers import Wakes
+from streams.core.subscriber.facts import SubscriberState
+from streams.core.subscriber.fold import fold
+from streams.core.subscriber.packing import pack, unpack
+from streams.core.subscriber.state import DAY_MS
+from streams.engine.wakes import Wakes
 
 BEGIN_MS = 19_723 * DAY_MS
 WARM_DAYS = 75

@@ -28,10 +28,10 @@ from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafk
 from servers import broker, database
 from traffic import remove
 
-from streams import bootstrap_kafka
-from streams.core.effects import AlertChanged, Evidence, Reason
-from streams.core.publishing import outgoing
-from streams.settings import Settings
+from streams.app import kafka as bootstrap_kafka
+from streams.core.contracts.effects import AlertChanged, Evidence, Reason
+from streams.core.contracts.encode import outgoing
+from streams.shared.settings import Settings
 
 RESULT = Path(__file__).parent / "results" / "told.json"
 FOREWARN = [sys.executable, "-m", "streams.cli"]

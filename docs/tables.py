@@ -7,7 +7,7 @@
 from pathlib import Path
 from typing import Final
 
-from streams.core.features import THEMES
+from streams.core.scoring.features import THEMES
 
 PAGE: Final = Path(__file__).with_name("reference.md")
 BEGIN: Final = "<!-- features: written by docs/tables.py -->\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runners.operators import contents, differing, run, write_operator
+from tests.engine.operators import contents, differing, run, write_operator
 from tests.wheels import ROOT, wheel_of
 
 pytestmark = pytest.mark.slow
@@ -78,14 +78,20 @@ def said_of_tests(python: Python, *which: str) -> str:
 
 
 def test_all_tests_of_the_core_hold_for_what_is_compiled(python: Python) -> None:
-    own = ["core", "contracts", "kafka/test_slot.py", "kafka/test_lanes.py", "runners/test_subscribers.py"]
+    own = [
+        "core",
+        "contracts",
+        "kafka/worker/test_partition_task.py",
+        "kafka/worker/test_source_queues.py",
+        "engine/test_subscribers.py",
+    ]
     chosen = ["-m", "not slow and not interpreted", *(str(ROOT / "tests" / name) for name in own)]
     assert " passed" in said_of_tests(python, *chosen)
 
 
 def test_twenty_kills_of_compiled_workers_lose_nothing_and_double_nothing(python: Python) -> None:
     kills = "test_twenty_kills_of_two_workers_lose_nothing_and_double_nothing[disk]"
-    assert "1 passed" in said_of_tests(python, f"{ROOT / 'tests/kafka/test_worker.py'}::{kills}")
+    assert "1 passed" in said_of_tests(python, f"{ROOT / 'tests/kafka/worker/test_worker.py'}::{kills}")
 
 
 def test_a_run_of_what_is_compiled_leaves_the_same_in_the_database_bit_for_bit(python: Python, tmp_path: Path) -> None:

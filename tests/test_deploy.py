@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from streams.cli.app import forewarn
-from streams.settings import PREFIX, load_settings
+from streams.shared.settings import PREFIX, load_settings
 from tests.wheels import wheel_of
 
 ROOT = Path(__file__).parents[1]
@@ -272,4 +272,4 @@ def test_the_build_sees_what_it_copies_and_little_else() -> None:
 def test_what_the_image_copies_is_enough_to_build_the_package(tmp_path: Path) -> None:
     wheel = wheel_of(copied(), tmp_path)
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"streams/kafka/healthy.py", "streams/schemas/topics/usage.yaml", "streams/defaults/policy.toml"} <= names
+    assert {"streams/app/healthcheck.py", "streams/schemas/topics/usage.yaml", "streams/defaults/policy.toml"} <= names

@@ -209,7 +209,7 @@ ALLOWED: list[tuple[str, Rule, str, str]] = [
     ("a file of 400 lines", long_files, "streams/a.py", "x = 1\n" * 400),
     ("a function of 70 lines", long_functions, "streams/a.py", "def f():\n" + "    x = 1\n" * 69),
     ("a long docstring", long_functions, "streams/a.py", LONG_DOCSTRING),
-    ("a clock outside the core", impure_core, "streams/runners/a.py", "import time\ntime.time()"),
+    ("a clock outside the core", impure_core, "streams/engine/a.py", "import time\ntime.time()"),
     ("a field called hash", impure_core, "streams/core/a.py", "class A:\n    hash: str\nA.hash"),
     ("a private function without a docstring", missing_docstrings, "streams/a.py", '"""M."""\ndef _f(): ...'),
     ("a test with a sentence", wordless_tests, "tests/test_a.py", "def test_a_repeat_adds_nothing(): ..."),

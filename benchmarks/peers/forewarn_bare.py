@@ -10,14 +10,14 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]  # aiokafka comes without types
 from job import PAIR, Job, Meter, from_command_line
 
-from streams.kafka.batches import KeyedApp
-from streams.kafka.keeping import Keeping
-from streams.kafka.lanes import Lane, Logged
-from streams.kafka.marks import MARK_KEY
-from streams.kafka.slot import Changes, Slot
-from streams.kafka.wire import Wire
-from streams.kafka.worker import WorkerSettings, make_app, run_app
-from streams.runners.subscribers import Packed
+from streams.engine.subscribers import Packed
+from streams.kafka.client.connection import Wire
+from streams.kafka.worker.commit_marks import MARK_KEY
+from streams.kafka.worker.faust_transport import KeyedApp
+from streams.kafka.worker.partition_manager import Keeping
+from streams.kafka.worker.partition_task import Changes, Slot
+from streams.kafka.worker.process import WorkerSettings, make_app, run_app
+from streams.kafka.worker.source_queues import Lane, Logged
 
 POLL_S = 0.02
 

@@ -8,10 +8,10 @@ import msgspec
 from streams.cli.glyphs import bar
 from streams.cli.output import new_table
 from streams.cli.words import BAND_STYLES
-from streams.core.effects import AlertChanged, Reason
-from streams.core.phrasing import day_text, moment_text, money_text, percent_text, reason_text, said
-from streams.core.publishing import alert_message
-from streams.core.wording import Wording
+from streams.core.contracts.effects import AlertChanged, Reason
+from streams.core.contracts.encode import alert_message
+from streams.words.phrasing import day_text, moment_text, money_text, percent_text, reason_text, said
+from streams.words.wording import Wording
 
 if TYPE_CHECKING:
     from rich.table import Table

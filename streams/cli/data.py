@@ -58,7 +58,7 @@ def simulate(
     as_json: bool,
 ) -> None:
     """Write the topics of an operator that does not exist, and the truth about who left it, when and why."""
-    from streams import bootstrap
+    from streams.app import embedded as bootstrap
 
     settings = settings_of(context)
     with progress_bar("Simulating", drawn=wanted(settings.progress, as_json=as_json)) as show_progress:
@@ -132,7 +132,7 @@ def import_(
     the result, each with its line and reason.  Identifiers leave as pseudonyms under the key that --key-file,
     FOREWARN_PSEUDONYM_KEY or FOREWARN_PSEUDONYM_KEY_FILE gives, else under a key of your own that is made once.
     """
-    from streams import bootstrap
+    from streams.app import embedded as bootstrap
 
     settings = settings_of(context, pseudonym_key_file=key_file)
     with progress_bar("Importing", drawn=wanted(settings.progress, as_json=as_json)) as show_progress:
@@ -178,7 +178,7 @@ def pseudonym(context: click.Context, key_file: Path | None, as_json: bool) -> N
     The same key gives the same ids as `forewarn import` did.  It comes from --key-file, FOREWARN_PSEUDONYM_KEY or
     FOREWARN_PSEUDONYM_KEY_FILE; without them it is a key of your own that is made once.
     """
-    from streams import bootstrap
+    from streams.app import embedded as bootstrap
 
     key = pseudonym_key_of(settings_of(context, pseudonym_key_file=key_file))
     if sys.stdin.isatty():

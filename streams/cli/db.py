@@ -30,7 +30,7 @@ def db() -> None:
 @click.pass_context
 def version(context: click.Context, db: str | None, as_json: bool) -> None:
     """Say of which version the tables of a database are, and which one this Forewarn works with."""
-    from streams import bootstrap_db
+    from streams.app import db as bootstrap_db
 
     found = bootstrap_db.standing(database_of(context, db))
     if as_json:
@@ -52,7 +52,7 @@ def upgrade(context: click.Context, db: str | None, as_json: bool) -> None:
 
     Stop whatever writes to it first, and keep a copy: there is no way back.  An empty database gets its tables.
     """
-    from streams import bootstrap_db
+    from streams.app import db as bootstrap_db
 
     found = bootstrap_db.upgraded(database_of(context, db))
     if as_json:

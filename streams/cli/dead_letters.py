@@ -9,11 +9,11 @@ from streams.cli.options import TIMES, F, Moment, examples, json_option, kafka_o
 from streams.cli.output import new_table, note, show, show_facts, write_lines
 from streams.cli.shared import settings_of
 from streams.cli.summary import counts
-from streams.core.effects import DeadLetterReason
-from streams.core.outputs import REDRIVEN
+from streams.core.contracts.effects import DeadLetterReason
+from streams.core.contracts.outputs import REDRIVEN
 
 if TYPE_CHECKING:
-    from streams.bootstrap_kafka import Wanted
+    from streams.app.kafka import Wanted
 
 ROWS = 50
 
@@ -89,7 +89,7 @@ def list_(
     as_json: bool,
 ) -> None:
     """List dead letters up to this moment, without the bytes of their records, which may hold personal data."""
-    from streams import bootstrap_kafka
+    from streams.app import kafka as bootstrap_kafka
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
     wanted = _wanted(reasons, topics, since_ms, with_sent=with_sent)
@@ -154,7 +154,7 @@ def redrive(
     What was sent is noted in the same transaction, so give the same command again after an interruption: no letter is
     sent twice.  Each record carries the header `redrives`, one higher than before.
     """
-    from streams import bootstrap_kafka
+    from streams.app import kafka as bootstrap_kafka
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
     wanted = _wanted(reasons, topics, since_ms)
@@ -181,7 +181,7 @@ def redrive(
 def _wanted(
     reasons: tuple[str, ...], topics: tuple[str, ...], since_ms: int | None, *, with_sent: bool = False
 ) -> "Wanted":
-    from streams import bootstrap_kafka
+    from streams.app import kafka as bootstrap_kafka
 
     return bootstrap_kafka.Wanted(
         reasons=frozenset(reasons) or None, topics=frozenset(topics) or None, since_ms=since_ms, with_sent=with_sent

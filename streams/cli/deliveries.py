@@ -8,7 +8,7 @@ from streams.cli.groups import Group
 from streams.cli.options import TIMES, Moment, db_option, examples, json_option, limit_option, until_option
 from streams.cli.output import new_table, note, show, show_facts, write_lines
 from streams.cli.shared import settings_of
-from streams.core.endpoints import DeliveryState
+from streams.core.notify.endpoints import DeliveryState
 
 ROWS = 50
 
@@ -59,7 +59,7 @@ def list_(
     as_json: bool,
 ) -> None:
     """List deliveries, the newest first."""
-    from streams import bootstrap_sink
+    from streams.app import deliveries as bootstrap_sink
 
     most = (limit if limit is not None else None if as_json else ROWS) or None
     found = bootstrap_sink.deliveries(
@@ -94,7 +94,7 @@ def list_(
 @click.pass_context
 def show_(context: click.Context, delivery_id: str, db: str | None, *, as_json: bool) -> None:
     """Show a delivery with all its attempts; the beginning of its id is enough."""
-    from streams import bootstrap_sink
+    from streams.app import deliveries as bootstrap_sink
 
     row, attempts = bootstrap_sink.delivery(settings_of(context, database=db), delivery_id)
     shown, tries = bootstrap_sink.printable(row), [bootstrap_sink.printable(attempt) for attempt in attempts]
@@ -119,7 +119,7 @@ def show_(context: click.Context, delivery_id: str, db: str | None, *, as_json: 
 @click.pass_context
 def resend(context: click.Context, delivery_id: str, db: str | None, *, as_json: bool) -> None:
     """Let a delivery be sent again with the same ids, so that a receiver that has it knows it."""
-    from streams import bootstrap_sink
+    from streams.app import deliveries as bootstrap_sink
 
     row = bootstrap_sink.resend(settings_of(context, database=db), delivery_id)
     if as_json:
@@ -144,7 +144,7 @@ def recover(
     context: click.Context, endpoint: str, since_ms: int, until_ms: int | None, db: str | None, *, as_json: bool
 ) -> None:
     """Let what failed, expired or hangs be sent again: of each alert the newest message, since it says all."""
-    from streams import bootstrap_sink
+    from streams.app import deliveries as bootstrap_sink
 
     count = bootstrap_sink.recover(settings_of(context, database=db), endpoint, since_ms, until_ms)
     if as_json:

@@ -16,13 +16,13 @@ from streams.cli.output import note, show
 from streams.cli.progress import progress_bar, wanted
 from streams.cli.shared import settings_of
 from streams.cli.summary import show_summary
-from streams.core.effects import AlertChanged
-from streams.core.phrasing import day_text
-from streams.core.state import DAY_MS
-from streams.core.wording import Wording
+from streams.core.contracts.effects import AlertChanged
+from streams.core.subscriber.state import DAY_MS
+from streams.words.phrasing import day_text
+from streams.words.wording import Wording
 
 if TYPE_CHECKING:
-    from streams.bootstrap import RunSummary
+    from streams.app.embedded import RunSummary
 
 WEEK_MS: Final = 7 * DAY_MS
 TOP: Final = 8
@@ -51,7 +51,7 @@ def demo(
     context: click.Context, seed: int, subscribers: int, days: int, out: Path | None, language: str | None
 ) -> None:
     """Simulate an operator, run it, and show who is about to leave and why."""
-    from streams import bootstrap
+    from streams.app import embedded as bootstrap
 
     settings = settings_of(context, language=language)
     words, drawn = bootstrap.wording(settings.language), wanted(settings.progress, as_json=False)

@@ -40,7 +40,7 @@ def digest(
     What is new, worse, overdue or due today, what recovered or was closed since the last one, and what a day could not
     hold; the dearest first.  A digest of a day is sent once, however often the command is given.
     """
-    from streams import bootstrap_digest
+    from streams.app import digest as bootstrap_digest
 
     settings = settings_of(context, database=db)
     found = bootstrap_digest.digests(settings, at_ms=at_ms, managers=managers, top=top, send=send)

@@ -8,9 +8,9 @@ from typing import Any, get_args
 import click
 
 from streams.cli.options import F
-from streams.core.effects import ChurnKind, RiskBand, ValueBand
-from streams.core.endpoints import MESSAGE_TYPES, PRESETS, Ambiguous, AuthKind
-from streams.errors import SettingsError
+from streams.core.contracts.effects import ChurnKind, RiskBand, ValueBand
+from streams.core.notify.endpoints import MESSAGE_TYPES, PRESETS, Ambiguous, AuthKind
+from streams.shared.errors import SettingsError
 
 
 class Pair(click.ParamType):
@@ -78,7 +78,7 @@ def endpoint_options(command: F) -> F:
 
 def fields_of(name: str, said: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of an endpoint from what was said on the command line; what was not said is left out."""
-    from streams.bootstrap_endpoints import merged
+    from streams.app.endpoints import merged
 
     fields = {"name": name, **{key: said[key] for key in _PLAIN if said[key] is not None}}
     for key in ("headers", "values"):
@@ -122,7 +122,7 @@ def secret_of(auth_secret: str | None) -> str | None:
 
 def sealed_secret_of(auth_secret: str) -> str:
     """Return a secret to be sealed, from standard input or where a reference points to."""
-    from streams.bootstrap_endpoints import referenced
+    from streams.app.endpoints import referenced
 
     return secret_of(auth_secret) or referenced(auth_secret)
 

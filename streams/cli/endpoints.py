@@ -10,7 +10,7 @@ from streams.cli.groups import Group
 from streams.cli.options import F, db_option, examples, json_option
 from streams.cli.output import new_table, note, show, show_facts, write_lines
 from streams.cli.shared import settings_of
-from streams.core.endpoints import MESSAGE_TYPES, EndpointState
+from streams.core.notify.endpoints import MESSAGE_TYPES, EndpointState
 
 REFUSED = 1
 _ONCE = "It is shown this once: give it to the receiver, which checks signatures with it."
@@ -58,7 +58,7 @@ def add(context: click.Context, /, name: str | None, db: str | None, *, as_json:
     Addresses that are private, or of this machine, are refused unless --allow-cidr opens their range; a URL without
     https only where every address lies in such a range.
     """
-    from streams import bootstrap_endpoints
+    from streams.app import endpoints as bootstrap_endpoints
 
     if (name is None) == (said["file"] is None):
         raise click.UsageError("give a NAME with --url and --preset, or --file")
@@ -90,7 +90,7 @@ def add(context: click.Context, /, name: str | None, db: str | None, *, as_json:
 @click.pass_context
 def list_(context: click.Context, db: str | None, *, as_json: bool) -> None:
     """List endpoints with how they do; a circuit is open where it is left alone for a while after failures."""
-    from streams import bootstrap_endpoints
+    from streams.app import endpoints as bootstrap_endpoints
 
     found = [bootstrap_endpoints.shown(row) for row in bootstrap_endpoints.rows(settings_of(context, database=db))]
     if as_json:
@@ -113,7 +113,7 @@ def list_(context: click.Context, db: str | None, *, as_json: bool) -> None:
 @click.pass_context
 def show_(context: click.Context, name: str, db: str | None, *, as_json: bool) -> None:
     """Show all that was said of an endpoint but its secrets, and how it does."""
-    from streams import bootstrap_endpoints
+    from streams.app import endpoints as bootstrap_endpoints
 
     found = bootstrap_endpoints.described(settings_of(context, database=db), name)
     if as_json:
@@ -135,7 +135,7 @@ def test(context: click.Context, name: str, db: str | None, *, as_json: bool) ->
 
     Its ids begin with `test_` and `a_test_`.  A ticketing system makes a ticket of it, which you may close.
     """
-    from streams import bootstrap_endpoints
+    from streams.app import endpoints as bootstrap_endpoints
 
     tried = bootstrap_endpoints.test(settings_of(context, database=db), name)
     if as_json:
@@ -170,7 +170,7 @@ def render(
     as_json: bool,
 ) -> None:
     """Print the exact request that would be sent, with secrets and signatures replaced; nothing is sent."""
-    from streams import bootstrap_endpoints
+    from streams.app import endpoints as bootstrap_endpoints
 
     if message is not None and delivery_id is not None:
         raise click.UsageError("--type and --delivery do not go together")
@@ -216,7 +216,7 @@ def rotate(
     as_json: bool,
 ) -> None:
     """Give an endpoint a new signing secret, and print it once; for a while both sign."""
-    from streams import bootstrap_endpoints
+    from streams.app import endpoints as bootstrap_endpoints
 
     added = bootstrap_endpoints.rotate(
         settings_of(context, database=db),
@@ -260,7 +260,7 @@ def disable(context: click.Context, name: str, db: str | None, *, as_json: bool)
 @click.pass_context
 def remove(context: click.Context, name: str, db: str | None, *, as_json: bool) -> None:
     """Remove an endpoint, its secrets, and what it knew of alerts; what waited for it is not sent."""
-    from streams import bootstrap_endpoints
+    from streams.app import endpoints as bootstrap_endpoints
 
     bootstrap_endpoints.remove(settings_of(context, database=db), name)
     if as_json:
@@ -272,7 +272,7 @@ def remove(context: click.Context, name: str, db: str | None, *, as_json: bool) 
 def _change(
     context: click.Context, name: str, db: str | None, state: EndpointState, why: str, *, as_json: bool
 ) -> None:
-    from streams import bootstrap_endpoints
+    from streams.app import endpoints as bootstrap_endpoints
 
     row = bootstrap_endpoints.change_state(settings_of(context, database=db), name, state, why)
     if as_json:

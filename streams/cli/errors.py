@@ -13,7 +13,7 @@ from typing import Final
 import click
 
 from streams.cli.interrupts import INTERRUPTED
-from streams.errors import ForewarnError, InputError
+from streams.shared.errors import ForewarnError, InputError
 
 UNEXPECTED: Final = 1
 USAGE: Final = 2

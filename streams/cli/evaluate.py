@@ -7,7 +7,7 @@ import click
 from streams.cli.options import TIMES, F, Moment, db_option, examples, json_option, policy_option
 from streams.cli.output import note, write_lines
 from streams.cli.shared import database_of
-from streams.errors import UsageError
+from streams.shared.errors import UsageError
 
 
 def source_options(command: F) -> F:
@@ -135,7 +135,7 @@ def evaluate(
     Every probability is the one that was served at its time, before the outcome could be known; it counts once
     its horizon has closed.  --policy is for --examples; a database knows its own.
     """
-    from streams import bootstrap_report
+    from streams.app import report as bootstrap_report
     from streams.cli.evaluate_tables import show_report
 
     if example_files and (db is not None or truth is not None):

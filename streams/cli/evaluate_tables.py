@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Final
 from streams.cli.glyphs import sparkline
 from streams.cli.output import new_table, note, show, show_facts
 from streams.cli.words import about, day, percent
-from streams.core.evaluation import Interval, Scores
+from streams.evaluation.metrics import Interval, Scores
 
 if TYPE_CHECKING:
-    from streams.bootstrap_report import Report
+    from streams.app.report import Report
 
 WEEKS_SHOWN: Final = 26
 UNKNOWN: Final = "-"

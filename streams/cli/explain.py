@@ -12,10 +12,10 @@ from streams.cli.output import new_table, note, show, write_lines
 from streams.cli.progress import progress_bar, wanted
 from streams.cli.shared import settings_of
 from streams.cli.words import BAND_STYLES, number
-from streams.core.effects import AlertChanged
-from streams.core.phrasing import day_text, evidence_text, moment_text, money_text, percent_text, reason_name, said
-from streams.core.wording import Wording
-from streams.errors import ForewarnError
+from streams.core.contracts.effects import AlertChanged
+from streams.shared.errors import ForewarnError
+from streams.words.phrasing import day_text, evidence_text, moment_text, money_text, percent_text, reason_name, said
+from streams.words.wording import Wording
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,7 +45,7 @@ def explain(
     ALERT is an alert_id as `forewarn alerts` shows it, or the beginning of one.  Ends with 1 when the numbers
     that are computed again are not those that were stored.
     """
-    from streams import bootstrap
+    from streams.app import embedded as bootstrap
 
     settings = settings_of(context, database=db, language=language)
     with progress_bar("Folding again", drawn=wanted(settings.progress, as_json=as_json)) as report:

@@ -71,7 +71,7 @@ def inbound(
     A call is signed as webhooks are, or bears the endpoint's secret for calls (`--new-secret`).  Put a proxy that
     speaks TLS in front of it.
     """
-    from streams import bootstrap_inbound
+    from streams.app import inbound as bootstrap_inbound
 
     settings = settings_of(context, database=db)
     if name is None:

@@ -16,7 +16,7 @@ from streams.cli.output import new_table, note, show, show_facts, write_lines
 @json_option
 def features(as_json: bool) -> None:
     """List what a score is made of: every feature with its unit and definition."""
-    from streams.core.features import FEATURE_TABLE, FEATURES, THEME_OF
+    from streams.core.scoring.features import FEATURE_TABLE, FEATURES, THEME_OF
 
     if as_json:
         write_lines(
@@ -53,8 +53,8 @@ def features(as_json: bool) -> None:
 def version_(as_json: bool) -> None:
     """Show which version this is, and of what: features, contracts, and the parts it stands on."""
     from streams.core import step
-    from streams.core.features import FEATURE_TABLE
-    from streams.core.outputs import SCHEMA_VERSION
+    from streams.core.contracts.outputs import SCHEMA_VERSION
+    from streams.core.scoring.features import FEATURE_TABLE
 
     facts = {
         "forewarn": version("forewarn"),

@@ -10,13 +10,13 @@ from streams.cli.options import TIMES, F, Moment, db_option, examples, json_opti
 from streams.cli.output import new_table, note, show, write_lines
 from streams.cli.shared import settings_of
 from streams.cli.words import day, moment, number
-from streams.core.outputs import rfc3339
-from streams.core.promotions import Promotion
-from streams.errors import UsageError
-from streams.settings import Settings
+from streams.core.contracts.outputs import rfc3339
+from streams.core.scoring.promotions import Promotion
+from streams.shared.errors import UsageError
+from streams.shared.settings import Settings
 
 if TYPE_CHECKING:
-    from streams.bootstrap_models import Shelf
+    from streams.app.models import Shelf
 
 ROWS = 12
 NOTICES = 5
@@ -92,7 +92,7 @@ def show_(
     context: click.Context, version: str, db: str | None, kafka: str | None, prefix: str | None, as_json: bool
 ) -> None:
     """Show what VERSION is: learned on what and until when, how it did, what it weighs, and its limits."""
-    from streams import bootstrap_models
+    from streams.app import models as bootstrap_models
 
     shelf = _shelf(context, db, kafka, prefix)
     found = bootstrap_models.find(shelf, version)
@@ -127,7 +127,7 @@ def diff(
     as_json: bool,
 ) -> None:
     """Say what differs between the versions BEFORE and AFTER: weights, scales, intercept and metrics."""
-    from streams import bootstrap_models
+    from streams.app import models as bootstrap_models
 
     shelf = _shelf(context, db, kafka, prefix)
     one, other = (bootstrap_models.find(shelf, wanted) for wanted in (before, after))
@@ -203,13 +203,13 @@ def _promote(context: click.Context, name: str | None, from_ms: int | None, plac
     db, kafka, prefix = place
     settings = _settings(context, db, kafka, prefix)
     if kafka is not None:
-        from streams import bootstrap_kafka
+        from streams.app import kafka as bootstrap_kafka
 
         promotion = bootstrap_kafka.publish_promotion(settings, name, from_ms)
     elif from_ms is not None:
         raise UsageError("--from is for --kafka: in a database a promotion serves from where its run stands")
     else:
-        from streams import bootstrap_models
+        from streams.app import models as bootstrap_models
 
         promotion = bootstrap_models.promote(settings.database, name)
     if as_json:
@@ -239,10 +239,10 @@ def _settings(context: click.Context, db: str | None, kafka: str | None, prefix:
 def _shelf(context: click.Context, db: str | None, kafka: str | None, prefix: str | None) -> "Shelf":
     settings = _settings(context, db, kafka, prefix)
     if kafka is not None:
-        from streams import bootstrap_kafka
+        from streams.app import kafka as bootstrap_kafka
 
         return bootstrap_kafka.models(settings)
-    from streams import bootstrap_models
+    from streams.app import models as bootstrap_models
 
     return bootstrap_models.stored(settings.database)
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 from streams.cli.glyphs import signed_bar
 from streams.cli.output import new_table
 from streams.cli.words import day, moment, number
-from streams.core.models import ModelVersion
-from streams.core.outputs import rfc3339
+from streams.core.contracts.outputs import rfc3339
+from streams.core.scoring.models import ModelVersion
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from streams.bootstrap_models import MatureWeek, Weight
+    from streams.app.models import MatureWeek, Weight
 
 HEAVIEST = 15
 WEEKS = 8

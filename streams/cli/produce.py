@@ -54,7 +54,7 @@ def produce(
     and number, unless --keep-bad sends it without a key.  To send records twice does no harm: they are known by
     their ids.
     """
-    from streams import bootstrap_kafka
+    from streams.app import kafka as bootstrap_kafka
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
     with progress_bar("Sending", drawn=wanted(settings.progress, as_json=as_json)) as show_progress:

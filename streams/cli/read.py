@@ -13,8 +13,8 @@ from streams.cli.output import new_table, note, show, write_lines
 from streams.cli.progress import progress_bar, wanted
 from streams.cli.shared import settings_of
 from streams.cli.words import BANDS, moment, percent
-from streams.core.effects import ChurnKind
-from streams.core.outputs import rfc3339
+from streams.core.contracts.effects import ChurnKind
+from streams.core.contracts.outputs import rfc3339
 
 ROWS = 25
 
@@ -66,7 +66,7 @@ def alerts(
 
     An alert that is pending (its risk has not yet held for long enough) is listed only when --state asks for it.
     """
-    from streams import bootstrap
+    from streams.app import embedded as bootstrap
 
     settings = settings_of(context, database=db, language=language)
     rows = bootstrap.alerts(settings.database, states or None, bands or None, kinds or None, held_out=held_out)
@@ -103,7 +103,7 @@ def alerts(
 @click.pass_context
 def scores(context: click.Context, db: str | None, at_ms: int, limit: int | None, as_json: bool) -> None:
     """Give every subscriber's probability of leaving, seen from a moment, with the model version that gave it."""
-    from streams import bootstrap
+    from streams.app import embedded as bootstrap
 
     settings = settings_of(context, database=db)
     with progress_bar("Scoring", drawn=wanted(settings.progress, as_json=as_json)) as report:

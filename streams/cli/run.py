@@ -46,8 +46,8 @@ def run(
     was stopped or killed goes on where it stood when the same command is given again, and ends with the same
     alerts; a run that had ended reads only what was added since.
     """
-    from streams import bootstrap
-    from streams.bootstrap_contact import contact_rules
+    from streams.app import embedded as bootstrap
+    from streams.app.contact import contact_rules
 
     settings = settings_of(context, database=db, policy=policy)
     with progress_bar("Reading", drawn=wanted(settings.progress, as_json=as_json)) as show:

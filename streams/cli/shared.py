@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from streams.cli.output import note
-from streams.settings import Settings, load_settings, own_key
+from streams.shared.settings import Settings, load_settings, own_key
 
 
 def settings_of(context: click.Context, **overrides: str | Path | None) -> Settings:

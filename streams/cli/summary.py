@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from streams.cli.output import show_facts
 from streams.cli.words import BANDS, moment, number
-from streams.core.wording import Wording
+from streams.words.wording import Wording
 
 if TYPE_CHECKING:
-    from streams.bootstrap import RunSummary
+    from streams.app.embedded import RunSummary
 
 
 def show_summary(summary: "RunSummary", words: Wording) -> None:

@@ -6,7 +6,7 @@ from streams.cli.groups import Group
 from streams.cli.options import examples, json_option, workers_options
 from streams.cli.output import new_table, note, show, write_lines
 from streams.cli.shared import settings_of
-from streams.core.state import DAY_MS
+from streams.core.subscriber.state import DAY_MS
 
 WRONG = 1
 _FIRST = "forewarn topics create --kafka 127.0.0.1:9092 --partitions 8"
@@ -62,7 +62,7 @@ def create(
     as_json: bool,
 ) -> None:
     """Make the topics that are missing, and leave those that exist as they are: may be repeated."""
-    from streams import bootstrap_kafka
+    from streams.app import kafka as bootstrap_kafka
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
     made = bootstrap_kafka.create_topics(
@@ -105,7 +105,7 @@ def check(
     max.message.bytes and min.insync.replicas, and the newest records of each input, to see whether their producers
     use the subscriber_id as key and murmur2 to place it.
     """
-    from streams import bootstrap_kafka
+    from streams.app import kafka as bootstrap_kafka
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
     problems = bootstrap_kafka.check_topics(settings, application=application, sample=sample)
@@ -129,7 +129,7 @@ def check(
 @click.pass_context
 def describe(context: click.Context, kafka: str | None, prefix: str | None, application: str, as_json: bool) -> None:
     """Show the topics as they are: partitions, replicas, how long records are kept, and about how many there are."""
-    from streams import bootstrap_kafka
+    from streams.app import kafka as bootstrap_kafka
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
     states = bootstrap_kafka.describe_topics(settings, application=application)

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from streams.core.numbers import about, number
-from streams.core.phrasing import percent_digits
+from streams.words.numbers import about, number
+from streams.words.phrasing import percent_digits
 
 __all__ = ["BANDS", "BAND_STYLES", "about", "day", "moment", "number", "percent"]
 

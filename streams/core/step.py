@@ -12,14 +12,9 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from streams.core.alerting import MOVES, Circumstances, moved, signal, stayed
-from streams.core.announcing import Scored, announce
-from streams.core.effects import ChurnKind, Effect, LateEvent, Reason, Repeated, Unmatched
-from streams.core.events import INPUTS, PARTITIONS_MAX, Complaint, Event, Outcome, Wake
-from streams.core.facts import Facts, SubscriberState, Watch, new_state
-from streams.core.features import FEATURE_TABLE, vector
-from streams.core.fold import CONSENT, Folded, Life, fold, is_revenue, life_after
-from streams.core.learning import (
+from streams.core.alerts.alerting import MOVES, Circumstances, moved, signal, stayed
+from streams.core.alerts.announcing import Scored, announce
+from streams.core.alerts.labels import (
     ALERTED,
     CONTACTED,
     EXPLICIT_KINDS,
@@ -35,12 +30,17 @@ from streams.core.learning import (
     take_snapshot,
     tell_early,
 )
-from streams.core.policy import HOUR_MS, Label, Policy, Rule
-from streams.core.reasons import reasons
-from streams.core.scoring import Scorer, probability
-from streams.core.signals import NO_SIGNALS, Signals
-from streams.core.state import DAY_MS, INACTIVE
-from streams.core.windows import measure
+from streams.core.alerts.policy import HOUR_MS, Label, Policy, Rule
+from streams.core.contracts.effects import ChurnKind, Effect, LateEvent, Reason, Repeated, Unmatched
+from streams.core.contracts.events import INPUTS, PARTITIONS_MAX, Complaint, Event, Outcome, Wake
+from streams.core.scoring.features import FEATURE_TABLE, vector
+from streams.core.scoring.reasons import reasons
+from streams.core.scoring.scorer import Scorer, probability
+from streams.core.scoring.windows import measure
+from streams.core.signals.signals import NO_SIGNALS, Signals
+from streams.core.subscriber.facts import Facts, SubscriberState, Watch, new_state
+from streams.core.subscriber.fold import CONSENT, Folded, Life, fold, is_revenue, life_after
+from streams.core.subscriber.state import DAY_MS, INACTIVE
 
 _TOPICS: Final = tuple(INPUTS)
 _OUTCOME: Final = Outcome

@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 
-from streams.errors import MappingError
 from streams.imports.language import (
     ChoiceField,
     EventTimeField,
@@ -28,6 +27,7 @@ from streams.imports.language import (
     TimeField,
     When,
 )
+from streams.shared.errors import MappingError
 
 DAY_MS: Final = 86_400_000
 MONTH_DAYS: Final = 30

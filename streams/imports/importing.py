@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from streams.errors import InputError
 from streams.imports.conversions import RefusedError
 from streams.imports.mapping import LoadedMap, check_columns, load_map
 from streams.imports.reading import BadRow, Progress, Row, open_table
 from streams.imports.recipes import Made, Recipe
 from streams.imports.writing import SIGNATURE, Compression, TopicWriter
+from streams.shared.errors import InputError
 
 REFUSALS_SHOWN_MAX: Final = 100
 

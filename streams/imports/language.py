@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from streams.core.events import Provenance
+from streams.core.contracts.events import Provenance
 
 FILLED_IN: Final = ("event_id", "event_time", "subscriber_id", "provenance")
 """Fields that the import makes itself; a map does not name them."""

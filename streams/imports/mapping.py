@@ -10,8 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from streams.core.events import INPUTS, Body
-from streams.errors import MappingError
+from streams.core.contracts.events import INPUTS, Body
 from streams.imports.language import (
     FILLED_IN,
     ChoiceField,
@@ -23,6 +22,7 @@ from streams.imports.language import (
     Rebuild,
     Scalar,
 )
+from streams.shared.errors import MappingError
 
 SUFFIX: Final = ".toml"
 

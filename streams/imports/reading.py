@@ -14,8 +14,8 @@ from typing import IO, Final
 
 from msgspec import Struct
 
-from streams.errors import InputError
 from streams.imports.language import Reader
+from streams.shared.errors import InputError
 
 Progress = Callable[[int, int], None]
 """Called with the bytes of the file that are read and those that it has."""

@@ -10,8 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from streams.core.events import INPUTS, Body
-from streams.errors import InputError
+from streams.core.contracts.events import INPUTS, Body
 from streams.imports import rebuilding
 from streams.imports.conversions import (
     DAY_MS,
@@ -28,7 +27,8 @@ from streams.imports.conversions import (
 )
 from streams.imports.language import EventMap, Map, Rebuild
 from streams.imports.reading import Row
-from streams.pseudonyms import pseudonym
+from streams.shared.errors import InputError
+from streams.shared.pseudonyms import pseudonym
 
 PLACES_MS: Final = {"start": rebuilding.HOUR_MS, "end": -rebuilding.HOUR_MS}
 """Where an event at the start or end of a window lies, from that border: an hour inside."""

@@ -17,8 +17,8 @@ from typing import IO, Final, Literal, Self
 
 import zstandard
 
-from streams.core.events import INPUTS
-from streams.errors import InputError
+from streams.core.contracts.events import INPUTS
+from streams.shared.errors import InputError
 
 Compression = Literal["none", "gz", "zst"]
 SUFFIXES: Final[dict[Compression, str]] = {"none": "", "gz": ".gz", "zst": ".zst"}

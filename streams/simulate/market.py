@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from streams.core.events import MarketEvent
+from streams.core.contracts.events import MarketEvent
 from streams.simulate.simulation import DAY_MS
 from streams.simulate.truth import moment
 from streams.simulate.world import Bools, World

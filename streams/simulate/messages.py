@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple, cast
 
 import msgspec
 
-from streams.core.events import INPUTS, Body, CallDrop, Complaint, Outcome, Subscriber, TopUp, Usage
+from streams.core.contracts.events import INPUTS, Body, CallDrop, Complaint, Outcome, Subscriber, TopUp, Usage
 from streams.simulate import columns
 from streams.simulate.columns import DayEvents
 from streams.simulate.population import (

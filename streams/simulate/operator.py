@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 import zstandard
 
-from streams.core.events import INPUTS, MARKET, TOPIC_NUMBERS, Event, source_number
-from streams.core.state import NEVER_MS
-from streams.errors import InputError
+from streams.core.contracts.events import INPUTS, MARKET, TOPIC_NUMBERS, Event, source_number
+from streams.core.subscriber.state import NEVER_MS
+from streams.shared.errors import InputError
 from streams.simulate.chunk import CHUNK_SUBSCRIBERS, Chunk
 from streams.simulate.faults import Faults, Road
 from streams.simulate.market import market_events

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from streams.errors import SettingsError
+from streams.shared.errors import SettingsError
 
 Compression = Literal["none", "gz", "zst"]
 

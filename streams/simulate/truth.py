@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 from msgspec import Struct
 
-from streams.core.effects import ChurnKind
+from streams.core.contracts.effects import ChurnKind
 from streams.simulate.causes import (
     COMPLAINT,
     CONTRACT_END,

@@ -13,17 +13,17 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, tuple_, update
 
-from streams.core.contact import ContactRules
-from streams.core.effects import AlertChange, AlertChanged, LabelledExample
-from streams.core.models import ModelVersion
-from streams.core.promotions import Promotion
-from streams.errors import StoreError
-from streams.store import tables
-from streams.store.batch import Announced, Batch
-from streams.store.outbox import Enqueued, enqueue, not_yet_known, notices_of
-from streams.store.statements import Row, add, hold, insert_into, replace, upsert
-from streams.store.tables import THE_ROW
-from streams.store.work_rows import wake_worse
+from streams.core.contracts.effects import AlertChange, AlertChanged, LabelledExample
+from streams.core.notify.contact import ContactRules
+from streams.core.scoring.models import ModelVersion
+from streams.core.scoring.promotions import Promotion
+from streams.shared.errors import StoreError
+from streams.store.base.statements import Row, add, hold, insert_into, replace, upsert
+from streams.store.outbox.enqueue import Enqueued, enqueue, not_yet_known, notices_of
+from streams.store.outbox.work_rows import wake_worse
+from streams.store.run import tables
+from streams.store.run.batch import Announced, Batch
+from streams.store.run.tables import THE_ROW
 
 CHANGE_RANK: Final[dict[AlertChange, int]] = {
     "opened": 0, "fired": 1, "worsened": 2, "eased": 3, "dropped": 4, "resolved": 5,

@@ -10,15 +10,15 @@ from typing import Self
 import msgspec
 from sqlalchemy import Engine, insert, select
 
-from streams.core.contact import WITHOUT_LIMITS, ContactRules
-from streams.core.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
-from streams.core.models import ModelVersion
-from streams.core.promotions import Promotion
-from streams.errors import StoreError
-from streams.store import queries, tables
-from streams.store.batch import NO_TIME_MS, AlertRow, Announced, Batch, Checkpoint, Prediction, Run
+from streams.core.contracts.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
+from streams.core.notify.contact import WITHOUT_LIMITS, ContactRules
+from streams.core.scoring.models import ModelVersion
+from streams.core.scoring.promotions import Promotion
+from streams.shared.errors import StoreError
+from streams.store.base.connections import name_of, open_engine, reporting, url_of
 from streams.store.commits import write_batch
-from streams.store.engine import name_of, open_engine, reporting, url_of
+from streams.store.run import queries, tables
+from streams.store.run.batch import NO_TIME_MS, AlertRow, Announced, Batch, Checkpoint, Prediction, Run
 
 
 class Store:

@@ -10,15 +10,26 @@ from msgspec import Struct
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
-from streams.core.contact import ContactRules
-from streams.core.effects import AlertChanged
-from streams.core.endpoints import Endpoint, EndpointState
-from streams.store import claims, delivery_rows, endpoint_rows, finishing, work_rows
-from streams.store.claims import Room
+from streams.core.contracts.effects import AlertChanged
+from streams.core.notify.contact import ContactRules
+from streams.core.notify.endpoints import Endpoint, EndpointState
+from streams.store.base.connections import WRITING, name_of, open_engine, reporting, url_of
 from streams.store.commits import write_transitions
-from streams.store.delivering import Act, Acted, AttemptRow, Claimed, Claims, DeliveryRow, EndpointRow, Finished, Work
-from streams.store.delivery_rows import Backlog
-from streams.store.engine import WRITING, name_of, open_engine, reporting, url_of
+from streams.store.outbox import attempt_results as finishing
+from streams.store.outbox import claims, delivery_rows, endpoint_rows, work_rows
+from streams.store.outbox.claims import Room
+from streams.store.outbox.delivery_rows import Backlog
+from streams.store.outbox.values import (
+    Act,
+    Acted,
+    AttemptRow,
+    Claimed,
+    Claims,
+    DeliveryRow,
+    EndpointRow,
+    Finished,
+    Work,
+)
 
 __all__ = ["Backlog", "Recorded", "Room", "Sink"]
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from streams.cli.app import Forewarn, forewarn
 from streams.cli.errors import EXIT_CODES, SYNONYMS
-from streams.errors import ForewarnError, ModelError, SettingsError, StoreError
+from streams.shared.errors import ForewarnError, ModelError, SettingsError, StoreError
 from tests.cli.calling import started
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def test_the_page_of_the_command_line_names_every_command_exit_code_and_setting(
     rows = [row.split("|")[1].strip() for row in page.splitlines() if row.startswith("| ")]
     assert [row for row in rows if row.startswith("`forewarn ")] == [f"`forewarn {name}`" for name in COMMANDS]
     assert all(f"| {code} | {meaning} |" in page for code, meaning in EXIT_CODES)
-    from streams import settings
+    from streams.shared import settings
 
     named = {word for word in (settings.__doc__ or "").split() if word.startswith("FOREWARN_")}
     assert {f"`{name}`" for name in named if name.isupper()} == {row for row in rows if row.startswith("`FOREWARN_")}

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from streams.core.outputs import rfc3339
+from streams.core.contracts.outputs import rfc3339
 from tests.cli.calling import call, lines
 from tests.sink.alerts_told import BEGAN_MS, DAY_MS
-from tests.sink.mail_server import MailServer
-from tests.sink.test_digest_rows import filled
+from tests.sink.digest.mail_server import MailServer
+from tests.sink.digest.test_digest_rows import filled
 
 AT = rfc3339(BEGAN_MS + DAY_MS)
 RULES = """

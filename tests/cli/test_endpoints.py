@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
-from streams.core.contact import ContactRules
+from streams.core.notify.contact import ContactRules
 from streams.store.sink import Sink
 from tests.cli.calling import call, lines
 from tests.cli.receiving import Receiver, receiving

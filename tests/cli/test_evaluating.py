@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.core.publishing import outgoing
+from streams.core.contracts.encode import outgoing
 from streams.store.database import Store
 from tests.cli.calling import Operator, call, lines
 

@@ -205,7 +205,7 @@ def test_a_yardstick_has_its_line_in_the_mature_week_and_no_versions_and_a_repor
     pytest.importorskip("lightgbm", reason="LightGBM, an extra, is not installed")
     policy, db = tmp_path / "boosted.toml", tmp_path / "b.db"
     policy.write_text('[training]\nchallengers = ["hazard", "boosting"]\n', "utf-8")
-    monkeypatch.setattr("streams.runners.boosting.POSITIVES_MIN", 5)
+    monkeypatch.setattr("streams.learning.models.boosting.POSITIVES_MIN", 5)
     assert call("run", "--input", begun.events, "--db", db, "--policy", policy, "--json").exit_code == 0
     assert {row["name"] for row in lines(call("model", "list", "--db", db, "--json"))} == {"champion", "hazard"}
     shown = call("model", "list", "--db", db).stdout

@@ -254,7 +254,7 @@ class Finder:
 sys.meta_path.insert(0, Finder)
 """,
     "a destructor": """
-from streams import bootstrap
+from streams.app import embedded as bootstrap
 class Last:
     def __del__(self):
         stop()
@@ -266,7 +266,7 @@ bootstrap.run = run
 """,
     "the end, for the second time": """
 import atexit
-from streams import bootstrap
+from streams.app import embedded as bootstrap
 def run(*_, **__):
     stop()
     time.sleep(10)

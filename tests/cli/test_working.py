@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.pseudonyms import pseudonym
+from streams.shared.pseudonyms import pseudonym
 from tests.cli.calling import KEY, Operator, call, lines, started
 
 SUMMARY_FIELDS = {

@@ -13,8 +13,8 @@ import jsonschema
 import msgspec
 import yaml
 
-from streams.core.events import BROADCASTS, INPUTS
-from streams.core.outputs import OUTPUTS
+from streams.core.contracts.events import BROADCASTS, INPUTS
+from streams.core.contracts.outputs import OUTPUTS
 
 SCHEMAS: Final = Path(__file__).parents[2] / "schemas"
 STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {**INPUTS, **BROADCASTS, **OUTPUTS}

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.core.decode import decode_any, epoch_ms
-from streams.core.effects import DeadLetter
-from streams.core.events import BROADCASTS, INPUTS, Event, Notice, Record
+from streams.core.contracts.decode import decode_any, epoch_ms
+from streams.core.contracts.effects import DeadLetter
+from streams.core.contracts.events import BROADCASTS, INPUTS, Event, Notice, Record
 from tests.contracts.catalogue import (
     SCHEMAS,
     STRUCTS,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streams.core.outputs import SCHEMA_VERSION
+from streams.core.contracts.outputs import SCHEMA_VERSION
 from tests.contracts.catalogue import SCHEMAS, TOPICS, history_of, revision_number, schema_of, topic_file
 
 HISTORY = SCHEMAS / "history"

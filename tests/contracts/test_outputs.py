@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.effects import AlertChanged, DeadLetter, Evidence, LabelledExample, Reason
-from streams.core.events import INPUTS, source_number
-from streams.core.outputs import (
+from streams.core.contracts.effects import AlertChanged, DeadLetter, Evidence, LabelledExample, Reason
+from streams.core.contracts.encode import encode, outgoing
+from streams.core.contracts.events import INPUTS, source_number
+from streams.core.contracts.outputs import (
     DETAIL_CHARS_MAX,
     OUTPUTS,
     RAW_BYTES_MAX,
@@ -24,7 +25,6 @@ from streams.core.outputs import (
     redrives_of,
     rfc3339,
 )
-from streams.core.publishing import encode, outgoing
 from tests.contracts.catalogue import schema_of, topic_file, validator
 
 SUBSCRIBER = "s_3f7a0c5e9b1d4826a7c3e5f109b8d264"

@@ -6,8 +6,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from streams.core.decode import VALUE_BYTES_MAX
-from streams.core.events import BROADCASTS, INPUTS
+from streams.core.contracts.decode import VALUE_BYTES_MAX
+from streams.core.contracts.events import BROADCASTS, INPUTS
 from tests.contracts.catalogue import SCHEMAS, TOPICS, topic_file
 
 DAY_MS = 86_400_000

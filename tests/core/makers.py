@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from streams.core.events import (
+from streams.core.alerts.policy import Policy, layered
+from streams.core.contracts.events import (
     INPUTS,
     Body,
     CallDrop,
@@ -22,15 +23,14 @@ from streams.core.events import (
     Usage,
     source_number,
 )
-from streams.core.facts import Facts, SubscriberState, Watch
-from streams.core.features import NAMES
-from streams.core.fold import Folded, fold
-from streams.core.market import Market
-from streams.core.models import read_scorecard
-from streams.core.packing import pack
-from streams.core.policy import Policy, layered
-from streams.core.scoring import Scorer
-from streams.core.state import DAY_MS
+from streams.core.scoring.features import NAMES
+from streams.core.scoring.models import read_scorecard
+from streams.core.scoring.scorer import Scorer
+from streams.core.signals.market import Market
+from streams.core.subscriber.facts import Facts, SubscriberState, Watch
+from streams.core.subscriber.fold import Folded, fold
+from streams.core.subscriber.packing import pack
+from streams.core.subscriber.state import DAY_MS
 
 HOUR_MS = 3_600_000
 LATENESS_MS = 7 * DAY_MS

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import exp, log, log1p, log2
 
-from streams.core.events import Body, CallDrop, Complaint, MarketEvent, Outcome, Subscriber, TopUp, Usage
+from streams.core.contracts.events import Body, CallDrop, Complaint, MarketEvent, Outcome, Subscriber, TopUp, Usage
 
 DAY = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,11 +12,11 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from streams.core.events import Body, Event
-from streams.core.facts import Facts
-from streams.core.fold import fold
-from streams.core.policy import Policy
-from streams.core.state import DAY_MS, TICKETS_MAX
+from streams.core.alerts.policy import Policy
+from streams.core.contracts.events import Body, Event
+from streams.core.subscriber.facts import Facts
+from streams.core.subscriber.fold import fold
+from streams.core.subscriber.state import DAY_MS, TICKETS_MAX
 from tests.core.makers import (
     HOUR_MS,
     LATENESS_MS,

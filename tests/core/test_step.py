@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.announcing import YEAR_MONTHS
-from streams.core.effects import AlertChanged, Effect, LabelledExample, LateEvent, Repeated
-from streams.core.events import Body, Event, Wake
-from streams.core.facts import SubscriberState
-from streams.core.features import FEATURE_TABLE, feature_vector
-from streams.core.packing import pack, unpack
-from streams.core.policy import Policy
-from streams.core.scoring import Scorer, probability
-from streams.core.state import DAY_MS, INACTIVE, PENDING_MAX
+from streams.core.alerts.announcing import YEAR_MONTHS
+from streams.core.alerts.policy import Policy
+from streams.core.contracts.effects import AlertChanged, Effect, LabelledExample, LateEvent, Repeated
+from streams.core.contracts.events import Body, Event, Wake
+from streams.core.scoring.features import FEATURE_TABLE, feature_vector
+from streams.core.scoring.scorer import Scorer, probability
 from streams.core.step import Context, step
+from streams.core.subscriber.facts import SubscriberState
+from streams.core.subscriber.packing import pack, unpack
+from streams.core.subscriber.state import DAY_MS, INACTIVE, PENDING_MAX
 from tests.core.makers import (
     BANDS,
     HOUR_MS,

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 import zstandard
 
-from streams.errors import ForewarnError, InputError, MappingError, SettingsError
 from streams.imports import import_file, load_map
 from streams.imports.writing import Compression, TopicWriter
-from streams.pseudonyms import pseudonym
+from streams.shared.errors import ForewarnError, InputError, MappingError, SettingsError
+from streams.shared.pseudonyms import pseudonym
 
 KEY = b"a key for tests only"
 Read = Callable[[Path], dict[str, list[dict[str, Any]]]]

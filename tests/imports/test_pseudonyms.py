@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.errors import InputError, SettingsError
-from streams.pseudonyms import normalise, pseudonym
+from streams.shared.errors import InputError, SettingsError
+from streams.shared.pseudonyms import normalise, pseudonym
 
 KEY = b"0123456789abcdef"
 

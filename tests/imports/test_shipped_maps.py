@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.decode import decode
-from streams.core.events import INPUTS, Event, Record
-from streams.core.policy import policy_from
+from streams.core.alerts.policy import policy_from
+from streams.core.contracts.decode import decode
+from streams.core.contracts.events import INPUTS, Event, Record
 from streams.imports import import_file, load_map, shipped_maps
 from streams.imports.mapping import columns_used
-from streams.pseudonyms import pseudonym
+from streams.shared.pseudonyms import pseudonym
 
 KEY = b"a key for tests only"
 Read = Callable[[Path], dict[str, list[dict[str, Any]]]]

@@ -3,14 +3,14 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from streams.core.events import INPUTS
-from streams.core.outputs import Outgoing
-from streams.core.strays import LOOK_AHEAD
-from streams.kafka.batches import Reach, Run
-from streams.kafka.flood import Flood
-from streams.kafka.keeping import Keeping
-from streams.kafka.slot import Changes, Slot
-from streams.runners.subscribers import Packed
+from streams.core.contracts.events import INPUTS
+from streams.core.contracts.outputs import Outgoing
+from streams.core.subscriber.strays import LOOK_AHEAD
+from streams.engine.subscribers import Packed
+from streams.kafka.worker.faust_transport import Reach, Run
+from streams.kafka.worker.flood import Flood
+from streams.kafka.worker.partition_manager import Keeping
+from streams.kafka.worker.partition_task import Changes, Slot
 from tests.kafka.workers import Fed, Raw, cold_context
 
 PREFIX = "p."

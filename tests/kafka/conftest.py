@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from streams import bootstrap
+from streams.app import embedded as bootstrap
 from tests.kafka.broker import GIVEN, Broker, GivenBroker
 from tests.kafka.engines import NoKafkaError
 from tests.kafka.sharing import shared_broker

@@ -12,18 +12,18 @@ from typing import Any, Self
 
 import msgspec
 
-from streams.bootstrap import read_policy_for
-from streams.bootstrap_trainer import new_trainer
-from streams.core.decode import epoch_ms
-from streams.core.effects import LabelledExample
-from streams.core.features import FEATURE_TABLE, NAMES
-from streams.core.models import ModelVersion
-from streams.core.outputs import ExampleMessage, Outgoing
-from streams.core.policy import Policy
-from streams.core.publishing import outgoing
-from streams.core.state import DAY_MS
-from streams.kafka.training import PATIENCE_MS, Training
-from streams.runners.trainer import Trainer
+from streams.app.embedded import read_policy_for
+from streams.app.new_trainer import new_trainer
+from streams.core.alerts.policy import Policy
+from streams.core.contracts.decode import epoch_ms
+from streams.core.contracts.effects import LabelledExample
+from streams.core.contracts.encode import outgoing
+from streams.core.contracts.outputs import ExampleMessage, Outgoing
+from streams.core.scoring.features import FEATURE_TABLE, NAMES
+from streams.core.scoring.models import ModelVersion
+from streams.core.subscriber.state import DAY_MS
+from streams.kafka.trainer.training_task import PATIENCE_MS, Training
+from streams.learning.trainer import Trainer
 from tests.kafka.workers import APPLICATION, Raw, read_topic, until
 
 GROUP = f"{APPLICATION}-trainer"
@@ -208,7 +208,8 @@ def _train(said: str, suffix: str, arguments: Sequence[str]) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     from streams.cli import main
-    from streams.kafka import batches, topics
+    from streams.kafka.topics import management as topics
+    from streams.kafka.worker import faust_transport as batches
 
     async def nothing(*_: Any, **__: Any) -> list[Any]:
         return []
@@ -226,4 +227,4 @@ def _train(said: str, suffix: str, arguments: Sequence[str]) -> None:
 
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["streams.bootstrap_kafka", "streams.kafka.training", "tests.kafka.learners"])
+_forks.set_forkserver_preload(["streams.app.kafka", "streams.kafka.trainer.training_task", "tests.kafka.learners"])

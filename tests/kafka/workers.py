@@ -21,18 +21,18 @@ from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without
 )
 from msgspec import Struct
 
-from streams.core.events import INPUTS
-from streams.core.facts import Facts
-from streams.core.models import read_scorecard
-from streams.core.packing import unpack
-from streams.core.policy import layered
-from streams.core.snapshots import joined
+from streams.core.alerts.policy import layered
+from streams.core.contracts.events import INPUTS
+from streams.core.scoring.models import read_scorecard
 from streams.core.step import Context
-from streams.kafka.marks import MARK_KEY, Mark, read_mark
-from streams.kafka.slot import Slot
-from streams.kafka.topics import create
-from streams.kafka.wire import Wire
-from streams.runners.subscribers import SNAPSHOT
+from streams.core.subscriber.facts import Facts
+from streams.core.subscriber.packing import unpack
+from streams.core.subscriber.snapshots import joined
+from streams.engine.subscribers import SNAPSHOT
+from streams.kafka.client.connection import Wire
+from streams.kafka.topics.management import create
+from streams.kafka.worker.commit_marks import MARK_KEY, Mark, read_mark
+from streams.kafka.worker.partition_task import Slot
 
 APPLICATION = "forewarn"
 PARTITIONS = 4

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from streams.store import Store
-from streams.store.engine import url_of
+from streams.store.base.connections import url_of
 from tests.postgres.server import NoPostgresError, Server
 
 __all__ = ["KINDS", "database_url", "fresh", "furnished", "postgres", "postgres_url", "shared"]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from streams.core.events import Body, MarketEvent
+from streams.core.contracts.events import Body, MarketEvent
 from tests.core import makers
 from tests.core.makers import at
 

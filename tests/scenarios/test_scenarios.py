@@ -7,12 +7,12 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from streams import bootstrap
-from streams.core.effects import AlertChanged
-from streams.core.events import MARKET, Body
-from streams.core.state import DAY_MS
-from streams.store.batch import Prediction
+from streams.app import embedded as bootstrap
+from streams.core.contracts.effects import AlertChanged
+from streams.core.contracts.events import MARKET, Body
+from streams.core.subscriber.state import DAY_MS
 from streams.store.database import Store
+from streams.store.run.batch import Prediction
 from tests.core import makers
 from tests.postgres.databases import furnished
 from tests.scenarios.telling import Expectation, Story, told

@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from streams.core.effects import DeadLetter
-from streams.core.events import Event
+from streams.core.contracts.effects import DeadLetter
+from streams.core.contracts.events import Event
 from streams.simulate import Simulation, draw_chunks, events_of
 from streams.simulate.faults import DAMAGES, damaged
 from streams.simulate.world import build_world

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.core.decode import decode_notice
-from streams.core.events import MARKET, MarketEvent, Notice, Record
-from streams.core.state import DAY_MS, Profile
+from streams.core.contracts.decode import decode_notice
+from streams.core.contracts.events import MARKET, MarketEvent, Notice, Record
+from streams.core.subscriber.state import DAY_MS, Profile
 from streams.simulate import Simulation, operator, simulate
 from streams.simulate.market import market_events
 from streams.simulate.world import World, build_world

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.core.effects import DeadLetter
-from streams.core.events import Event, Usage
-from streams.errors import InputError, SettingsError
+from streams.core.contracts.effects import DeadLetter
+from streams.core.contracts.events import Event, Usage
+from streams.shared.errors import InputError, SettingsError
 from streams.simulate import Simulation, chunk_count, draw_chunks, events_of, simulate
 from streams.simulate.chunk import CHUNK_SUBSCRIBERS, Chunk
 from streams.simulate.simulation import Compression

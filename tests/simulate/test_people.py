@@ -6,8 +6,8 @@ from statistics import mean, median
 
 import pytest
 
-from streams.core.decode import epoch_ms
-from streams.core.events import CallDrop, Complaint, Event, Outcome, Subscriber, TopUp, Usage
+from streams.core.contracts.decode import epoch_ms
+from streams.core.contracts.events import CallDrop, Complaint, Event, Outcome, Subscriber, TopUp, Usage
 from streams.simulate.truth import Truth
 from tests.simulate.writing import CLEAN, TOPICS, Written
 

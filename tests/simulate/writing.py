@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import zstandard
 
-from streams.core.decode import decode
-from streams.core.effects import DeadLetter
-from streams.core.events import INPUTS, Event, Record
+from streams.core.contracts.decode import decode
+from streams.core.contracts.effects import DeadLetter
+from streams.core.contracts.events import INPUTS, Event, Record
 from streams.simulate import Simulation, SimulationReport, simulate
 from streams.simulate.truth import TrueProbability, Truth
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from streams.core.effects import AlertChange, AlertChanged, AlertStateName, Evidence, Reason
+from streams.core.contracts.effects import AlertChange, AlertChanged, AlertStateName, Evidence, Reason
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from streams.core.contact import ContactRules
-from streams.core.endpoints import Endpoint
-from streams.core.messages import action_of
-from streams.store.delivering import Claimed, DeliveryRow, Finished, Ticket
+from streams.core.notify.contact import ContactRules
+from streams.core.notify.endpoints import Endpoint
+from streams.core.notify.messages import action_of
+from streams.store.outbox.values import Claimed, DeliveryRow, Finished, Ticket
 from streams.store.sink import Room, Sink
 from tests.sink.alerts_told import BEGAN_MS
 

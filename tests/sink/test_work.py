@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from streams.core.effects import AlertChange
-from streams.core.endpoints import Filter
-from streams.errors import InputError
-from streams.store.delivering import Act, Acted, Ticket, Work
+from streams.core.contracts.effects import AlertChange
+from streams.core.notify.endpoints import Filter
+from streams.shared.errors import InputError
+from streams.store.outbox.values import Act, Acted, Ticket, Work
 from streams.store.sink import Sink
 from tests.sink.alerts_told import BEGAN_MS, DAY_MS, HOUR_MS, told
 from tests.sink.telling import NOW_MS, RULES, add, claim, finished, rows, send, stands, whys

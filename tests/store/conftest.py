@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from streams.core.effects import AlertChanged, DeadLetter, Evidence, LabelledExample, LateEvent, Reason
-from streams.core.events import MarketEvent
-from streams.core.models import ModelVersion, sealed
-from streams.core.promotions import Promotion
-from streams.core.promotions import sealed as sealed_promotion
+from streams.core.contracts.effects import AlertChanged, DeadLetter, Evidence, LabelledExample, LateEvent, Reason
+from streams.core.contracts.events import MarketEvent
+from streams.core.scoring.models import ModelVersion, sealed
+from streams.core.scoring.promotions import Promotion
+from streams.core.scoring.promotions import sealed as sealed_promotion
 from streams.store import Announced, Batch, Position, Run, Store
 from tests.postgres.databases import database_url, furnished, postgres, postgres_url
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.effects import AlertChanged, Evidence, LateEvent, Reason
-from streams.errors import StoreError
+from streams.core.contracts.effects import AlertChanged, Evidence, LateEvent, Reason
+from streams.shared.errors import StoreError
 from streams.store import NO_TIME_MS, Announced, Checkpoint, Position, Store
 from tests.postgres.databases import KINDS, fresh
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from streams.errors import StoreError
+from streams.shared.errors import StoreError
 from streams.store import Store
 from tests.postgres.server import Server
 
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.slow
 WRITER = """
 import os, signal, sys
 from sqlalchemy import event
-from streams.core.effects import DeadLetter
+from streams.core.contracts.effects import DeadLetter
 from streams.store import Batch, Position, Run, Store
-from streams.store import engine
+from streams.store.base import connections as engine
 
 path, steps = sys.argv[1], int(sys.argv[2])
 

@@ -14,12 +14,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, create_engine, inspect, select, text
 
-from streams.errors import StoreError
+from streams.shared.errors import StoreError
 from streams.store import Store
-from streams.store.engine import open_engine, upgrade, url_of, version_of
+from streams.store.base.connections import open_engine, upgrade, url_of, version_of
 from streams.store.migrations import FIRST
-from streams.store.sink_tables import endpoints
-from streams.store.tables import SCHEMA_VERSION
+from streams.store.outbox.tables import endpoints
+from streams.store.run.tables import SCHEMA_VERSION
 from tests.postgres.databases import KINDS, fresh
 
 RELEASED = Path(__file__).with_name("released")

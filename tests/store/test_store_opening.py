@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from streams.errors import StoreError
+from streams.shared.errors import StoreError
 from streams.store import Store
-from streams.store.tables import SCHEMA_VERSION
+from streams.store.run.tables import SCHEMA_VERSION
 
 
 def _text_file(folder: Path) -> str:
@@ -123,7 +123,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
 def test_a_database_that_another_program_holds_is_reported(
     tmp_path: Path, make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.store.engine.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("streams.store.base.connections.BUSY_TIMEOUT_S", 0.05)
     with Store.open(tmp_path / "run.db") as store, closing(sqlite3.connect(tmp_path / "run.db")) as holder:
         store.start(make.run)
         holder.execute("BEGIN IMMEDIATE")

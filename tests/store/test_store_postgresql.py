@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from streams.errors import StoreError
+from streams.shared.errors import StoreError
 from streams.store import Store
-from streams.store.engine import name_of, url_of
+from streams.store.base.connections import name_of, url_of
 from tests.postgres.server import PASSWORD, Server
 
 pytestmark = pytest.mark.slow

@@ -6,9 +6,9 @@ prepared.capture(action, status, headers, body)                  the receiver's 
 prepared.lookup(claimed, secret=...), prepared.found(body, claimed)   after a create of unknown outcome
 """
 
-from streams.sink.facts import sample
+from streams.sink.http.request import Request, Unrendered, redacted
+from streams.sink.presets.delivery_facts import sample
 from streams.sink.presets.prepared import ACTIONS, Prepared, prepare
 from streams.sink.presets.spec import Preset, load
-from streams.sink.request import Request, Unrendered, redacted
 
 __all__ = ["ACTIONS", "Prepared", "Preset", "Request", "Unrendered", "load", "prepare", "redacted", "sample"]

@@ -7,12 +7,12 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from streams.core.effects import ChurnKind, RiskBand, ValueBand
-from streams.core.endpoints import Action, Endpoint
-from streams.core.wording import LANGUAGES
-from streams.errors import SettingsError
-from streams.sink.facts import MAPPED
+from streams.core.contracts.effects import ChurnKind, RiskBand, ValueBand
+from streams.core.notify.endpoints import Action, Endpoint
+from streams.shared.errors import SettingsError
+from streams.sink.presets.delivery_facts import MAPPED
 from streams.sink.presets.spec import URL, Asked, Preset
+from streams.words.wording import LANGUAGES
 
 LANGUAGE: Final = "language"
 """The value that every preset knows: the language of explanations."""

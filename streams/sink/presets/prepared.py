@@ -7,14 +7,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from streams.core.endpoints import MESSAGE_TYPES, Action, Ambiguous, Endpoint, MessageType
-from streams.core.wording import Wording
-from streams.errors import SettingsError
-from streams.sink.facts import barest, endpoint_facts, facts_of, mapped, sample, slim, words_of
+from streams.core.notify.endpoints import MESSAGE_TYPES, Action, Ambiguous, Endpoint, MessageType
+from streams.shared.errors import SettingsError
+from streams.sink.http.request import Request, Unrendered
 from streams.sink.presets import answers, checks
+from streams.sink.presets.delivery_facts import barest, endpoint_facts, facts_of, mapped, sample, slim, words_of
 from streams.sink.presets.spec import URL, Asked, Capture, Preset, load
-from streams.sink.request import Request, Unrendered
-from streams.sink.templates import (
+from streams.sink.presets.templates import (
     Address,
     Compiled,
     Names,
@@ -23,7 +22,8 @@ from streams.sink.templates import (
     compile_tree,
     unknown,
 )
-from streams.store.delivering import Claimed
+from streams.store.outbox.values import Claimed
+from streams.words.wording import Wording
 
 ACTIONS: Final[tuple[Action, ...]] = ("create", "update", "resolve")
 _ACCEPT: Final = ("Accept", "application/json")

@@ -7,8 +7,8 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct, field
 
-from streams.core.endpoints import PRESETS, Action, Ambiguous, AuthKind, PresetName
-from streams.errors import SettingsError
+from streams.core.notify.endpoints import PRESETS, Action, Ambiguous, AuthKind, PresetName
+from streams.shared.errors import SettingsError
 
 URL: Final = "{{ endpoint.url }}"
 

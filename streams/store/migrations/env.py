@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from streams.store import sink_tables
+from streams.store.outbox import tables as sink_tables
 
 context.configure(
     connection=context.config.attributes["connection"],

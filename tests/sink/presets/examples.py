@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from streams.core.endpoints import PRESETS, Auth, Endpoint, PresetName
+from streams.core.notify.endpoints import PRESETS, Auth, Endpoint, PresetName
 from streams.sink.presets import ACTIONS, Prepared, Request, load, prepare, redacted, sample
 
 GOLDEN = Path(__file__).parent / "golden"

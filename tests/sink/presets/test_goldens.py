@@ -10,10 +10,10 @@ import pytest
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
-from streams.core.effects import ChurnKind, RiskBand
-from streams.core.endpoints import MESSAGE_TYPES, PRESETS, Action, PresetName
-from streams.sink.facts import barest, sample
+from streams.core.contracts.effects import ChurnKind, RiskBand
+from streams.core.notify.endpoints import MESSAGE_TYPES, PRESETS, Action, PresetName
 from streams.sink.presets import ACTIONS, load, prepare
+from streams.sink.presets.delivery_facts import barest, sample
 from tests.sink.presets import tmf621
 from tests.sink.presets.examples import GOLDEN, SECRET, endpoint, golden, prepared_of, rendered
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.core.endpoints import PRESETS, PresetName
-from streams.sink.facts import NOTIFICATION_REASONS
+from streams.core.notify.endpoints import PRESETS, PresetName
 from streams.sink.presets import load, prepare, sample
+from streams.sink.presets.delivery_facts import NOTIFICATION_REASONS
 from tests.sink.presets.examples import endpoint
 
 PAGE = (Path(__file__).parents[3] / "docs/presets.md").read_text("utf-8")

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.core.effects import Reason
-from streams.core.endpoints import Auth, Endpoint
-from streams.errors import SettingsError
-from streams.sink.facts import slim
+from streams.core.contracts.effects import Reason
+from streams.core.notify.endpoints import Auth, Endpoint
+from streams.shared.errors import SettingsError
+from streams.sink.http.request import REDACTED, Request
 from streams.sink.presets import Unrendered, load, prepare, redacted, sample
-from streams.sink.request import REDACTED, Request
+from streams.sink.presets.delivery_facts import slim
 from tests.sink.presets.examples import SECRET, endpoint, rendered
 
 

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from streams.core.endpoints import Action, MessageType, PresetName
+from streams.core.notify.endpoints import Action, MessageType, PresetName
 from streams.sink.presets import Prepared, Request, Unrendered, load, prepare, sample
-from streams.store.delivering import Claimed, Ticket
+from streams.store.outbox.values import Claimed, Ticket
 from tests.sink.presets.examples import SECRET, endpoint, prepared_of, rendered
 from tests.sink.presets.jira import Jira
 from tests.sink.presets.systems import (

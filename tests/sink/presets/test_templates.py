@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.sink.presets import prepare, sample
-from streams.sink.templates import (
+from streams.sink.presets.templates import (
     VALUE_CHARS_MAX,
     Address,
     UnusableTemplateError,

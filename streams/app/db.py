@@ -1,0 +1,34 @@
+"""The joins of `forewarn db`: of which version the tables of a database are, and bringing them to the newest."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from streams.store.base.connections import name_of, upgrade, url_of, version_of
+from streams.store.run.tables import SCHEMA_VERSION
+
+NEWEST: Final = SCHEMA_VERSION
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """A database, named without its password, and of which version its tables are, were, and could be.
+
+    `before` is None where there were no tables.
+    """
+
+    database: str
+    version: int
+    newest: int
+    before: int | None
+
+
+def standing(db: str) -> Standing:
+    """Return of which version the tables of a database are; raises `StoreError` if they are not ours."""
+    found = version_of(db)
+    return Standing(database=name_of(url_of(db)), version=found, newest=NEWEST, before=found)
+
+
+def upgraded(db: str) -> Standing:
+    """Bring the tables of a database to the newest version; raises `StoreError` where there is no way up."""
+    before = upgrade(db)
+    return Standing(database=name_of(url_of(db)), version=NEWEST, newest=NEWEST, before=before)

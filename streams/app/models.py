@@ -1,0 +1,90 @@
+"""The joins of `forewarn model`: the versions in a database, and the promotions among them."""
+
+from streams.app.embedded import cold_scorer
+from streams.core.scoring.promotions import Promotion
+from streams.core.scoring.scorer import Scorer
+from streams.learning.judging.verdicts import MatureWeek, read_standing
+from streams.learning.registry import (
+    Change,
+    Shelf,
+    Weight,
+    agreement,
+    differences,
+    find,
+    promotion_to,
+    rollback,
+    weights,
+)
+from streams.shared.errors import StoreError
+from streams.store.database import Store
+from streams.store.run.batch import NO_TIME_MS, Batch, Checkpoint
+
+__all__ = [
+    "Change",
+    "MatureWeek",
+    "Shelf",
+    "Weight",
+    "agreement",
+    "differences",
+    "find",
+    "promote",
+    "promotion_for",
+    "scorecard",
+    "stored",
+    "weights",
+]
+
+
+def stored(db: str) -> Shelf:
+    """Return the versions in a database, as they stand at the time that its run has come to."""
+    with Store.open(db, create=False) as store:
+        return _shelf(store, _begun(store))
+
+
+def promote(db: str, wanted: str | None) -> Promotion:
+    """Let a line or a version serve from where the run of a database stands, None for what served before.
+
+    Raises:
+        InputError: there is no such line or version, or it serves already.
+        StoreError: nothing was run into the database yet, or a run is writing to it now.
+    """
+    with Store.open(db, create=False) as store:
+        checkpoint = _begun(store)
+        promotion = promotion_for(_shelf(store, checkpoint), wanted, checkpoint.stream_ms)
+        # A commit like any other, so that a run that is going on meanwhile finds out, and stops.
+        store.commit(
+            Batch(positions={}, stream_ms=checkpoint.stream_ms, counters=checkpoint.counters, promotions=[promotion])
+        )
+    return promotion
+
+
+def scorecard() -> Scorer:
+    """Return the reviewed scorecard, which every line begins from."""
+    return cold_scorer()
+
+
+def promotion_for(shelf: Shelf, wanted: str | None, at_ms: int) -> Promotion:
+    """Return the promotion of a line or a version from an event time (ms) on; of what served before, if it is None.
+
+    Raises:
+        InputError: there is no such line or version, or it serves already.
+    """
+    return rollback(shelf, at_ms) if wanted is None else promotion_to(shelf, wanted, at_ms)
+
+
+def _shelf(store: Store, checkpoint: Checkpoint) -> Shelf:
+    return Shelf(
+        versions=store.models(),
+        promotions=store.promotions(),
+        at_ms=checkpoint.stream_ms,
+        standing=read_standing(checkpoint.trainer),
+    )
+
+
+def _begun(store: Store) -> Checkpoint:
+    checkpoint = store.load()
+    if checkpoint is None or checkpoint.stream_ms == NO_TIME_MS:
+        raise StoreError(
+            f"database {store.name} holds no run yet", hint="`forewarn run --input ... --db ...` makes one"
+        )
+    return checkpoint

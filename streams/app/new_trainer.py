@@ -1,0 +1,75 @@
+"""The joins of the trainer: one that has learned nothing, or that of a database, as a policy has it."""
+
+from importlib.resources import files
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+from streams.core.alerts.policy import HOUR_MS, YARDSTICK, Policy
+from streams.core.scoring.features import FEATURE_TABLE, NAMES
+from streams.core.scoring.models import read_least_scales, read_warm_start
+from streams.core.subscriber.state import DAY_MS
+from streams.learning.queue import TrainerSettings
+from streams.shared.errors import SettingsError
+from streams.store.run.batch import Checkpoint
+
+if TYPE_CHECKING:
+    from streams.learning.trainer import Trainer
+
+SCORECARD: Final = files("streams") / "defaults" / "scorecard.toml"
+
+
+def trainer_from(checkpoint: Checkpoint, policy: Policy) -> "Trainer":
+    """Return the trainer of a checkpoint, a new one if it has none.
+
+    Raises:
+        SettingsError: the policy names a learner whose library is not installed.
+    """
+    from streams.learning.trainer import Trainer  # noqa: PLC0415 - importing River takes a second, and few commands learn
+
+    if checkpoint.trainer is None:
+        return new_trainer(policy)
+    check_learners(policy)
+    return Trainer.restore(checkpoint.trainer)
+
+
+def check_learners(policy: Policy) -> None:
+    """Raise `SettingsError` if a policy names a learner whose library is not installed."""
+    if YARDSTICK in policy.training.challengers and find_spec("lightgbm") is None:
+        raise SettingsError(
+            f"training.challengers names {YARDSTICK!r}, which needs LightGBM", hint="pip install 'forewarn[boost]'"
+        )
+
+
+def settings_of(policy: Policy) -> TrainerSettings:
+    """Return how the champion learns by a policy."""
+    training, card = policy.training, SCORECARD.read_text("utf-8")
+    return TrainerSettings(
+        learner=training.learner,
+        patience_ms=policy.longest_wait_ms,
+        learn_at=policy.label.learn_at,
+        step=training.step,
+        base_rate=training.base_rate,
+        keep_negatives=training.keep_negatives,
+        positives_min=training.positives_min,
+        tick_ms=HOUR_MS,
+        publish_every_ms=training.publish_every_days * DAY_MS,
+        warm_start=read_warm_start(card),
+        least_scales=read_least_scales(card),
+    )
+
+
+def new_trainer(policy: Policy) -> "Trainer":
+    """Return a trainer that has learned nothing yet, with the policy's settings.
+
+    Raises:
+        SettingsError: the policy names a learner whose library is not installed.
+    """
+    check_learners(policy)
+    from streams.learning.lineup import LineupSettings  # noqa: PLC0415 - as above
+    from streams.learning.trainer import Trainer  # noqa: PLC0415 - as above
+
+    training = policy.training
+    lineup = LineupSettings(
+        challengers=training.challengers, promotion=training.promotion, horizon_days=policy.label.horizon_days
+    )
+    return Trainer(settings_of(policy), NAMES, FEATURE_TABLE, lineup)

@@ -1,0 +1,1 @@
+"""Hop 6: a risk moves an alert; an outcome settles a label."""

@@ -1,0 +1,168 @@
+"""Hop 6: when a risk becomes an alert, as a table.
+
+    inactive --above--> pending --held--> firing --cleared--> resolved --above--> pending (next episode)
+                           |                 '--left, barred--> resolved
+                           '--between, below, left, barred--> inactive
+
+`above` the opening threshold for the whole hold time an alert fires; `below` the (lower) closing threshold for the
+whole clear time it is resolved; between the two a firing alert does not end.  Its band rises at once (`worse`), and
+falls when the risk was in lower bands for the whole clear time (`easier`), to the highest of those: so a risk that
+swings between bands eases once in a clear time at most, and one that is about to clear says only that it has.  After an
+episode the cool-down keeps the next one from opening.  What happens is decided by `signal`, what follows from it stands
+in `MOVES`, and each move carries its reason.
+"""
+
+from hashlib import blake2b
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from streams.core.alerts.policy import HOUR_MS, Rule
+from streams.core.contracts.effects import AlertChange, AlertStateName, ChurnKind, RiskBand
+from streams.core.subscriber.state import DAY_MS, AlertState
+
+Signal = Literal["above", "held", "worse", "easier", "between", "below", "cleared", "cooling", "left", "barred"]
+
+BANDS: Final[tuple[RiskBand, ...]] = ("low", "medium", "high", "critical")
+
+
+class Move(Struct, frozen=True):
+    """Where a signal leads, what the change is called, and why, in words for a person."""
+
+    to: AlertStateName
+    change: AlertChange
+    why: str
+
+
+MOVES: Final[dict[tuple[AlertStateName, Signal], Move]] = {
+    ("inactive", "above"): Move("pending", "opened", "the risk reached the opening threshold"),
+    ("inactive", "held"): Move("firing", "fired", "the risk reached the opening threshold"),
+    ("resolved", "above"): Move("pending", "opened", "the risk reached the opening threshold again"),
+    ("resolved", "held"): Move("firing", "fired", "the risk reached the opening threshold again"),
+    ("pending", "held"): Move("firing", "fired", "the risk stayed above the opening threshold for the hold time"),
+    ("pending", "between"): Move("inactive", "dropped", "the risk fell under the opening threshold too soon"),
+    ("pending", "below"): Move("inactive", "dropped", "the risk fell under the closing threshold too soon"),
+    ("pending", "left"): Move("inactive", "dropped", "the subscriber left before the hold time"),
+    ("pending", "barred"): Move("inactive", "dropped", "profiling consent was withdrawn"),
+    ("firing", "worse"): Move("firing", "worsened", "the risk rose to a higher band"),
+    ("firing", "easier"): Move("firing", "eased", "the risk stayed in a lower band for the clear time"),
+    ("firing", "cleared"): Move(
+        "resolved", "resolved", "the risk stayed below the closing threshold for the clear time"
+    ),
+    ("firing", "left"): Move("resolved", "resolved", "the subscriber left"),
+    ("firing", "barred"): Move("resolved", "resolved", "profiling consent was withdrawn"),
+}
+"""Every pair that is not here leaves the alert as it is."""
+
+
+_NOTHING_LOWER: Final[dict[str, Any]] = {"below_since_ms": 0, "lower_since_ms": 0, "lower_band": "low"}
+
+
+class Circumstances(Struct, frozen=True, gc=False):
+    """What decides a signal, beside the alert itself."""
+
+    probability: float
+    band: RiskBand
+    at_ms: int
+    gone: bool
+    barred: bool
+
+
+def signal(alert: AlertState, now: Circumstances, rule: Rule) -> Signal:
+    """Return what the present risk means to the alert as it stands.
+
+    >>> from streams.core.subscriber.state import INACTIVE
+    >>> rule = Rule(open_at=0.2, close_at=0.1, hold_hours=24, clear_hours=72, cool_down_days=14)
+    >>> signal(INACTIVE, Circumstances(0.3, "high", 0, False, False), rule)
+    'above'
+    """
+    if now.gone:
+        return "left"
+    if now.barred:
+        return "barred"
+    if alert.state == "firing":
+        return _signal_firing(alert, now, rule)
+    if now.probability >= rule.open_at:
+        return _signal_above(alert, now, rule)
+    return "between" if now.probability >= rule.close_at else "below"
+
+
+def _signal_firing(alert: AlertState, now: Circumstances, rule: Rule) -> Signal:
+    clear_ms = rule.clear_hours * HOUR_MS
+    if now.probability < rule.close_at:
+        return "cleared" if now.at_ms - (alert.below_since_ms or now.at_ms) >= clear_ms else "below"
+    if _rank(now.band) < _rank(alert.band) and now.at_ms - (alert.lower_since_ms or now.at_ms) >= clear_ms:
+        return "easier"
+    if now.probability < rule.open_at:
+        return "between"
+    return "worse" if _rank(now.band) > _rank(alert.band) else "above"
+
+
+def _signal_above(alert: AlertState, now: Circumstances, rule: Rule) -> Signal:
+    hold_ms = rule.hold_hours * HOUR_MS
+    if alert.state == "pending":
+        return "held" if now.at_ms - alert.opened_at_ms >= hold_ms else "above"
+    if now.at_ms < alert.cool_until_ms:
+        return "cooling"
+    return "above" if hold_ms else "held"
+
+
+def moved(alert: AlertState, move: Move, now: Circumstances, rule: Rule, kind: ChurnKind) -> AlertState:
+    """Return the alert after a move; `kind` is what an episode that begins now is called, to its end."""
+    replace = msgspec.structs.replace
+    if alert.state in {"inactive", "resolved"}:
+        return AlertState(move.to, alert.episode + 1, kind, now.band, now.at_ms)
+    if move.change == "dropped":
+        return replace(alert, state=move.to, episode=alert.episode - 1, below_since_ms=0)
+    if move.to == "resolved":
+        cool_until_ms = now.at_ms + rule.cool_down_days * DAY_MS
+        return replace(alert, state=move.to, cool_until_ms=cool_until_ms, **_NOTHING_LOWER)
+    if move.change == "eased":
+        eased = replace(alert, band=_lower_band(alert, now), lower_since_ms=0, lower_band="low")
+        return stayed(eased, now, "between")
+    return replace(alert, state=move.to, band=now.band, **_NOTHING_LOWER)
+
+
+def stayed(alert: AlertState, now: Circumstances, sign: Signal) -> AlertState:
+    """Return the alert where no move follows, with what a firing one remembers.
+
+    That is since when it has been below the closing threshold, since when it has been in bands lower than its own, and
+    the highest of those.
+
+    >>> from streams.core.subscriber.state import INACTIVE
+    >>> stayed(INACTIVE, Circumstances(0.1, "low", 9, False, False), "below") is INACTIVE
+    True
+    """
+    if alert.state != "firing":
+        return alert
+    below_ms = (alert.below_since_ms or now.at_ms) if sign == "below" else 0
+    lower_ms, lower = 0, BANDS[0]
+    if _rank(now.band) < _rank(alert.band):
+        lower_ms, lower = alert.lower_since_ms or now.at_ms, _lower_band(alert, now)
+    if (below_ms, lower_ms, lower) == (alert.below_since_ms, alert.lower_since_ms, alert.lower_band):
+        return alert
+    return msgspec.structs.replace(alert, below_since_ms=below_ms, lower_since_ms=lower_ms, lower_band=lower)
+
+
+def _lower_band(alert: AlertState, now: Circumstances) -> RiskBand:
+    """Return the highest band that a risk was in since it has been in lower ones than its alert's."""
+    return max(now.band, alert.lower_band, key=_rank) if alert.lower_since_ms else now.band
+
+
+def _rank(band: RiskBand) -> int:
+    return BANDS.index(band)
+
+
+def alert_id(subscriber_id: str, kind: ChurnKind, opened_at_ms: int) -> str:
+    """Return the id of an episode: of the business, so a replay finds the same one.
+
+    >>> alert_id("s_0", "natural", 0) == alert_id("s_0", "natural", 0) != alert_id("s_0", "natural", 1)
+    True
+    """
+    return "a_" + blake2b(f"{subscriber_id}|{kind}|{opened_at_ms}".encode(), digest_size=16).hexdigest()
+
+
+def transition_id(alert: str, change: AlertChange, at_ms: int) -> str:
+    """Return the id of one transition of an alert."""
+    return "t_" + blake2b(f"{alert}|{change}|{at_ms}".encode(), digest_size=16).hexdigest()

@@ -1,0 +1,1 @@
+"""What was published about the market, and what of it a subscriber's features see."""

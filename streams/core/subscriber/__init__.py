@@ -1,0 +1,1 @@
+"""Hop 3: what is remembered of one subscriber, and how an event changes it."""

@@ -1,0 +1,175 @@
+"""What is remembered of one subscriber while it is worked on; the core changes it in place.
+
+`Facts` is what the events add up to and depends on nothing but the set of accepted events; `Watch` is where the
+scoring, the alert and the label queue stand and depends on when the state was woken.  They are dataclasses, since those
+become native classes where this is compiled: their numbers lie side by side then, and not each somewhere else.
+"""
+
+from array import array
+from dataclasses import dataclass, field
+from typing import Final
+
+from mypy_extensions import mypyc_attr
+
+from streams.core.subscriber.state import INACTIVE, USAGE_DAYS, AlertState, Pending, Profile, Ticket
+from streams.core.subscriber.usage_days import parted
+
+_NO_DAYS: Final = array("Q", bytes(8 * USAGE_DAYS))
+
+
+@mypyc_attr(acyclic=True)
+@dataclass(slots=True, init=False)
+class Facts:
+    """Everything that the accepted events add up to; the same for every interleaving of them.
+
+    `days` holds the last `USAGE_DAYS` days of usage up to `usage_day`, each as one number (`usage_days.py`), the n-th
+    day since 1970 at n modulo `USAGE_DAYS`.  The rows of top-ups, failed calls and complaints lie one after the other,
+    in one array each.  What every event needs stands first, in few cache lines.
+    """
+
+    first_ms: int
+    newest_ms: int
+    usage_day: int
+    days: "array[int]"
+    revisions: dict[int, int]
+    offsets: dict[int, int]
+    last_active_ms: int
+    answered_total: int
+    voice_s_total: int
+    data_level_total: int
+    usage_days_total: int
+    first_usage_day: int
+    dropped_total: int
+    top_ups_total: int
+    top_up_days_total: int
+    amount_minor_total: int
+    complaints_total: int
+    top_ups: "array[int]"
+    failed_calls: "array[int]"
+    complaints: "array[int]"
+    first_top_up_ms: int
+    last_top_up_ms: int
+    last_failed_top_up_ms: int
+    last_drop_ms: int
+    last_complaint_ms: int
+    currency: str
+    profile: Profile | None
+    tickets: dict[int, Ticket]
+    life_at_ms: int
+    life: int
+    asked_at_ms: int
+    asked: bool
+    recent_ids: dict[int, int]
+
+    def __init__(  # noqa: PLR0917 - written out, since one that dataclass makes is interpreted where this is compiled
+        self, first_ms: int, newest_ms: int, usage_day: int = 0, days: "array[int] | None" = None,
+        revisions: dict[int, int] | None = None, offsets: dict[int, int] | None = None, last_active_ms: int = 0,
+        answered_total: int = 0, voice_s_total: int = 0, data_level_total: int = 0, usage_days_total: int = 0,
+        first_usage_day: int = 0, dropped_total: int = 0, top_ups_total: int = 0, top_up_days_total: int = 0,
+        amount_minor_total: int = 0, complaints_total: int = 0, top_ups: "array[int] | None" = None,
+        failed_calls: "array[int] | None" = None, complaints: "array[int] | None" = None, first_top_up_ms: int = 0,
+        last_top_up_ms: int = 0, last_failed_top_up_ms: int = 0, last_drop_ms: int = 0, last_complaint_ms: int = 0,
+        currency: str = "", profile: Profile | None = None, tickets: dict[int, Ticket] | None = None,
+        life_at_ms: int = 0, life: int = 0, asked_at_ms: int = 0, asked: bool = False,
+        recent_ids: dict[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        self.first_ms, self.newest_ms, self.usage_day = first_ms, newest_ms, usage_day
+        self.days = array("Q", _NO_DAYS) if days is None else days
+        self.revisions = {} if revisions is None else revisions
+        self.offsets = {} if offsets is None else offsets
+        self.last_active_ms, self.answered_total, self.voice_s_total = last_active_ms, answered_total, voice_s_total
+        self.data_level_total, self.usage_days_total = data_level_total, usage_days_total
+        self.first_usage_day, self.dropped_total = first_usage_day, dropped_total
+        self.top_ups_total, self.top_up_days_total = top_ups_total, top_up_days_total
+        self.amount_minor_total, self.complaints_total = amount_minor_total, complaints_total
+        self.top_ups = array("q") if top_ups is None else top_ups
+        self.failed_calls = array("q") if failed_calls is None else failed_calls
+        self.complaints = array("q") if complaints is None else complaints
+        self.first_top_up_ms, self.last_top_up_ms = first_top_up_ms, last_top_up_ms
+        self.last_failed_top_up_ms, self.last_drop_ms = last_failed_top_up_ms, last_drop_ms
+        self.last_complaint_ms, self.currency, self.profile = last_complaint_ms, currency, profile
+        self.tickets = {} if tickets is None else tickets
+        self.life_at_ms, self.life, self.asked_at_ms, self.asked = life_at_ms, life, asked_at_ms, asked
+        self.recent_ids = {} if recent_ids is None else recent_ids
+
+    @property
+    def days_in_order(self) -> "array[int]":
+        """The days of usage, the newest last."""
+        oldest = (self.usage_day + 1) % USAGE_DAYS
+        return self.days[oldest:] + self.days[:oldest]
+
+    @property
+    def voice_s(self) -> list[int]:
+        """Answered seconds by day, the newest last."""
+        return [parted(day)[0] for day in self.days_in_order]
+
+    @property
+    def answered(self) -> list[int]:
+        """Answered calls by day, the newest last."""
+        return [parted(day)[1] for day in self.days_in_order]
+
+    @property
+    def data_level(self) -> list[int]:
+        """Data level by day, the newest last."""
+        return [parted(day)[2] for day in self.days_in_order]
+
+    @property
+    def active_days(self) -> int:
+        """Days with activity as bits, the newest lowest."""
+        return sum(parted(day)[3] << age for age, day in enumerate(reversed(self.days_in_order)))
+
+
+@mypyc_attr(acyclic=True)
+@dataclass(slots=True, init=False)
+class Watch:
+    """Where scoring, the alert and the label queue of one subscriber stand.
+
+    `first_revenue_ms` is that of the newest waiting snapshot, at hand for every event.
+    """
+
+    next_wake_ms: int
+    scored_at_ms: int
+    snapshot_at_ms: int
+    probability: float
+    alert: AlertState
+    pending: list[Pending]
+    first_revenue_ms: int
+
+    def __init__(  # noqa: PLR0917 - as above
+        self,
+        next_wake_ms: int = 0,
+        scored_at_ms: int = 0,
+        snapshot_at_ms: int = 0,
+        probability: float = 0.0,
+        alert: AlertState = INACTIVE,
+        pending: list[Pending] | None = None,
+        first_revenue_ms: int = 0,
+    ) -> None:
+        self.next_wake_ms, self.scored_at_ms, self.snapshot_at_ms = next_wake_ms, scored_at_ms, snapshot_at_ms
+        self.probability, self.alert = probability, alert
+        self.pending = [] if pending is None else pending
+        self.first_revenue_ms = first_revenue_ms
+
+
+@mypyc_attr(acyclic=True)
+@dataclass(slots=True, init=False)
+class SubscriberState:
+    """One subscriber: facts and watch; `noted` is a mark of whoever keeps the state, and no part of it."""
+
+    facts: Facts
+    watch: Watch
+    noted: int = field(compare=False)
+
+    def __init__(self, facts: Facts, watch: Watch) -> None:
+        self.facts = facts
+        self.watch = watch
+        self.noted = 0
+
+
+def new_state(at_ms: int) -> SubscriberState:
+    """Return the state of a subscriber first heard of at `at_ms`.
+
+    >>> new_state(5).facts.newest_ms
+    5
+    """
+    return SubscriberState(Facts(at_ms, at_ms), Watch())

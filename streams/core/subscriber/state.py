@@ -1,0 +1,135 @@
+"""What is remembered of one subscriber as it is packed, the values in it, and how much of each is kept.
+
+`facts` has the same while it is worked on, `packing` is the border between the two.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand
+
+STATE_VERSION: Final = 1
+DAY_MS: Final = 86_400_000
+NEVER_MS: Final = 2**62
+"""Later than any event."""
+
+USAGE_DAYS: Final = 42
+"""Day buckets kept for usage: two windows of 14 days, a 30-day denominator, and the lateness horizon."""
+
+RARE_DAYS: Final = 70
+"""Days kept for top-ups, failed calls and complaints: two windows of 30 days and the lateness horizon."""
+
+FORGETTING_DAYS: Final = 7
+"""What is out of every window is dropped once in so many days, on days that the calendar fixes: when a subscriber's
+events come in does not decide what is kept."""
+
+IDS_MAX: Final = 512
+TICKETS_MAX: Final = 16
+"""Of more tickets, open or settled, those are kept of which the newest snapshot is the newest, whatever the order of
+arrival.  A rule that let an open ticket go before a settled one could not be kept in any order: what settles later
+makes room for what was forgotten before."""
+
+PENDING_MAX: Final = 64
+
+
+class Profile(Struct, array_like=True, gc=False, frozen=True):
+    """The part of the newest `subscribers` record that is used; codes are indices, money is minor units."""
+
+    at_ms: int
+    status: int
+    payment: int
+    segment: int
+    monthly_fee_minor: int
+    currency: str
+    start_ms: int
+    contract_end_ms: int
+    flags: int
+    account_manager_id: str | None
+    group_id: str | None
+    area_id: str | None
+
+
+class Ticket(Struct, array_like=True, gc=False, frozen=True):
+    """The newest known snapshot of one complaint: when it was taken, opened and due (0 = no date)."""
+
+    at_ms: int
+    is_open: bool
+    created_ms: int
+    due_ms: int
+    reopened: int
+
+
+class AlertState(Struct, array_like=True, gc=False, frozen=True):
+    """Where the subscriber's alert stands; times are event times in ms, 0 where nothing happened yet.
+
+    A firing one has been in lower bands than its `band` since `lower_since_ms`, the highest of them `lower_band`.  The
+    last two are new: an alert that was packed without them has not been in a lower band.
+    """
+
+    state: AlertStateName = "inactive"
+    episode: int = 0
+    kind: ChurnKind = "natural"
+    band: RiskBand = "low"
+    opened_at_ms: int = 0
+    below_since_ms: int = 0
+    cool_until_ms: int = 0
+    lower_since_ms: int = 0
+    lower_band: RiskBand = "low"
+
+
+class Pending(Struct, array_like=True, gc=False):
+    """A snapshot that waits for its outcome: the features as served (packed doubles) and the score that was served.
+
+    `treated` and `told` are places in `TREATMENTS` and `TOLD`, `band` is the value band at the snapshot.  The last
+    three are new: a snapshot that was packed without them has zeros.
+    """
+
+    at_ms: int
+    features: bytes
+    feature_table: str
+    probability: float
+    model_version: str
+    first_revenue_ms: int = 0
+    treated: int = 0
+    told: int = 0
+    band: int = 0
+
+
+INACTIVE: Final = AlertState()
+
+
+class PackedState(Struct, array_like=True, gc=False):
+    """The wire form of a state: one msgpack array, the version and the wake that it asks for first."""
+
+    version: int
+    next_wake_ms: int
+    newest_ms: int
+    usage_day: int
+    planes: int
+    days: bytes
+    revisions: dict[int, int]
+    top_ups: list[int]
+    failed_calls: list[int]
+    complaints: list[int]
+    totals: tuple[int, int, int, int, int, int, int, int, int, int]
+    ages: list[int | None]
+    currency: str
+    profile: Profile | None
+    tickets: dict[int, Ticket]
+    life_at_ms: int
+    life: int
+    asked_at_ms: int
+    asked: bool
+    recent_ids: dict[int, int]
+    offsets: dict[int, int]
+    probability: float
+    alert: AlertState | None
+    pending: list[Pending]
+
+
+class PackedHead(Struct, array_like=True, gc=False):
+    """What stands first in a packed state."""
+
+    version: int
+    next_wake_ms: int

@@ -1,0 +1,1 @@
+"""Files that are shipped inside the package: default policy, scorecard, words, templates."""

@@ -1,0 +1,1 @@
+"""What drives `step`: stream time, wakes, the subscribers' states, and the run in one process."""

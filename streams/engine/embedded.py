@@ -1,0 +1,324 @@
+"""The whole system in one process: sources, `step`, the trainer and the store, without a broker.
+
+Records come merged in event time; before the stream moves past a wake, the wake is given to its subscriber.  What was
+published about the market is read whole beforehand, and is in force from its event time on.  All that follows since
+the last commit (states, alerts, examples, versions, positions) is written in one transaction, so a run that is killed
+at any point goes on from its last commit and ends with the same alerts.
+"""
+
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from streams.core.alerts.policy import Policy
+from streams.core.contracts.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent, Unmatched
+from streams.core.contracts.events import INPUTS, MARKET, PARTITIONS_MAX, Event, Notice
+from streams.core.scoring.models import ModelVersion, scorer_from
+from streams.core.scoring.promotions import Incumbent, Promotion
+from streams.core.scoring.scorer import Scorer
+from streams.core.signals.market import Market
+from streams.core.step import Context
+from streams.core.subscriber.state import NEVER_MS
+from streams.engine.subscribers import Subscribers
+from streams.files.lines import DamagedInputError
+from streams.files.sources import Item
+from streams.shared.errors import InputError
+from streams.store.database import Store
+from streams.store.run.batch import NO_TIME_MS, Announced, Batch, Checkpoint, Position
+
+COMMIT_RECORDS: Final = 1_000_000
+COMMIT_S: Final = 20.0
+PROGRESS_RECORDS: Final = 4096
+
+_TOPICS: Final = tuple(INPUTS)
+
+
+class Trainer(Protocol):
+    """What the runner needs of the trainer; the real one is `streams.learning.trainer`.
+
+    `next_due_ms` is the event time at which `advance` has something to do.
+    """
+
+    next_due_ms: int
+
+    def receive(self, example: LabelledExample, past_ms: int) -> object:
+        """Queue a settled example; up to `past_ms` everything that was due is learned, and nothing is served anew."""
+
+    def advance(self, stream_ms: int) -> list[ModelVersion]:
+        """Learn all that is due by `stream_ms` and return the versions published on the way."""
+
+    def take_promotions(self) -> list[Promotion]:
+        """Hand out, once, what was promoted on the way."""
+
+    def promoted(self, to: str) -> None:
+        """Take note of what somebody else has promoted."""
+
+    def snapshot(self) -> bytes:
+        """Return everything that is needed to go on."""
+
+
+class Merge(Protocol):
+    """What the runner needs of the merged sources."""
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield the records in the order of event time."""
+
+    def put_back(self) -> None:
+        """Count the record handed out last as not handed out."""
+
+    def positions(self) -> dict[str, Position]:
+        """Return how far each source has been handed out."""
+
+
+class Tick(Struct, frozen=True):
+    """How far a run has come: for a progress bar."""
+
+    records: int
+    event_ms: int
+    alerts: int
+
+
+class Embedded:
+    """One run over one database; `run` may be called once."""
+
+    def __init__(
+        self,
+        store: Store,
+        trainer: Trainer,
+        policy: Policy,
+        scorer: Scorer,
+        checkpoint: Checkpoint,
+        *,
+        commit_records: int = COMMIT_RECORDS,
+    ) -> None:
+        """Restore what the checkpoint and the store hold; `scorer` serves until a version is published."""
+        self._store = store
+        self._trainer = trainer
+        self._policy = policy
+        self._commit_records = commit_records
+        self._subscribers = Subscribers(Context(scorer, policy))
+        self._transitions: list[AlertChanged] = []
+        self._examples: list[LabelledExample] = []
+        self._late: list[LateEvent] = []
+        self._dead: list[DeadLetter] = []
+        self._models: list[ModelVersion] = []
+        self._promotions: list[Promotion] = []
+        self._incumbent: Incumbent[Scorer] = Incumbent()
+        self._announced: list[Announced] = []
+        self._market = known_market(store)
+        self._market_ms = NEVER_MS
+        self._bulletins: dict[str, Position] = {}
+        self._committed_lines = {name: at.next_offset for name, at in checkpoint.positions.items()}
+        self.stream_ms = checkpoint.stream_ms
+        self.counters: dict[str, int] = dict(checkpoint.counters)
+        for version in sorted(store.models(), key=_published_at_ms):
+            self._incumbent.publish(version.served_as, scorer_from(version))
+        for promotion in store.promotions():
+            self._incumbent.promote(promotion.to)
+        # Whoever promoted something did so between two runs, at the time that the first of them had come to.
+        self._trainer.promoted(self._incumbent.to)
+        self._serve(self._incumbent.serving or scorer, self.stream_ms)
+        self._subscribers.restore({subscriber_id.encode(): packed for subscriber_id, packed in store.states()})
+
+    @property
+    def model_version(self) -> str:
+        """The version that serves now."""
+        return self._subscribers.context.scorer.version
+
+    @property
+    def subscribers(self) -> int:
+        """How many subscribers are known."""
+        return len(self._subscribers)
+
+    def run(
+        self,
+        merge: Merge,
+        until_ms: int | None,
+        progress: Callable[[Tick], None] | None,
+        bulletins: Merge | None = None,
+    ) -> None:
+        """Process every record before `until_ms` (all, if None), then commit; of the market all is read, and first.
+
+        The garbage collector rests meanwhile: nothing here makes cycles, and its passes over millions of states
+        would take longer than the work itself.
+        """
+        with _no_collection():
+            if bulletins is not None:
+                self._read(bulletins)
+            try:
+                self._process(merge, until_ms, progress)
+            except DamagedInputError as error:
+                # What came out of the archive just before may be wrong, and only a whole copy can tell.
+                raise error.after(self._committed_lines.get(error.source, 0)) from error
+            except InputError:
+                self._commit(merge)  # What came before the place that cannot be read is not lost.
+                raise
+            if until_ms is not None and until_ms > self.stream_ms > NO_TIME_MS:
+                self._advance(until_ms)
+            self._commit(merge)
+
+    def _read(self, bulletins: Merge) -> None:
+        """Take in all that was published about the market, which is known from its event time on, and not before."""
+        for item in bulletins:
+            if isinstance(item, Notice):
+                self._announce(item)
+            elif isinstance(item, DeadLetter):
+                self._bury(item)
+        self._bulletins = bulletins.positions()
+        self._serve(self._subscribers.context.scorer, self.stream_ms)
+
+    def _announce(self, notice: Notice) -> None:
+        """Take in a message about the market: what comes late is known from now on."""
+        self._count(f"events:{MARKET}")
+        known_ms = max(notice.at_ms, self.stream_ms)
+        if self._market.take(notice.body, known_ms):
+            self._announced.append(Announced(known_ms, notice.body))
+
+    def _serve(self, scorer: Scorer, stream_ms: int) -> None:
+        """Let a scorer serve, with what is known of the market at an event time, until more is."""
+        signals, self._market_ms = self._market.at(stream_ms)
+        self._subscribers.context = Context(scorer, self._policy, signals)
+
+    def _process(self, merge: Merge, until_ms: int | None, progress: Callable[[Tick], None] | None) -> None:
+        begun_s, since_commit, records = monotonic(), 0, 0
+        read = [0] * len(_TOPICS)
+        try:
+            for item in merge:
+                if isinstance(item, Event):
+                    if item.at_ms > self.stream_ms:
+                        if until_ms is not None and item.at_ms >= until_ms:
+                            merge.put_back()
+                            break
+                        self._advance(item.at_ms)
+                    read[item.source // PARTITIONS_MAX] += 1
+                    effects = self._subscribers.give(item.body.subscriber_id, item)
+                    if effects:
+                        self._take(effects, self.stream_ms)
+                elif isinstance(item, Notice):
+                    self._announce(item)
+                    self._serve(self._subscribers.context.scorer, self.stream_ms)
+                else:
+                    self._bury(item)
+                since_commit += 1
+                if not since_commit % PROGRESS_RECORDS:
+                    if progress is not None:
+                        progress(Tick(records + since_commit, self.stream_ms, self.counters.get("alerts", 0)))
+                    if since_commit >= self._commit_records or monotonic() - begun_s > COMMIT_S:
+                        self._count_read(read)
+                        self._commit(merge)
+                        records += since_commit
+                        begun_s, since_commit = monotonic(), 0
+        finally:
+            self._count_read(read)
+
+    def _advance(self, stream_ms: int) -> None:
+        """Move the stream's time; every wake and all learning on the way has its turn, at its own time.
+
+        A version, or a signal, is in force from the moment that it is dated to, whether or not anybody wakes then: so a
+        run that stops there serves what one that goes on has served.  Who wakes at that moment wakes before it.
+        """
+        subscribers, trainer = self._subscribers, self._trainer
+        wakes = subscribers.wakes
+        while (next_ms := min(wakes.next_ms, trainer.next_due_ms)) <= stream_ms:
+            if self._market_ms < next_ms:
+                self._serve(subscribers.context.scorer, next_ms - 1)
+            for at_ms, asking in wakes.due(next_ms):
+                self._take(subscribers.wake(at_ms, asking), at_ms - 1)
+            self._learn(next_ms)
+        if self._market_ms <= stream_ms:
+            self._serve(subscribers.context.scorer, stream_ms)
+        self.stream_ms = stream_ms
+
+    def _learn(self, stream_ms: int) -> None:
+        versions = self._trainer.advance(stream_ms)
+        promotions = self._trainer.take_promotions()
+        for version in versions:
+            self._models.append(version)
+            self._incumbent.publish(version.served_as, scorer_from(version))
+        for promotion in promotions:
+            self._promotions.append(promotion)
+            self._incumbent.promote(promotion.to)
+        serving = self._incumbent.serving
+        if (versions or promotions) and serving is not None:
+            self._subscribers.context = Context(serving, self._policy, self._subscribers.context.signals)
+
+    def _take(self, effects: Iterable[Effect], past_ms: int) -> None:
+        for effect in effects:
+            if isinstance(effect, LabelledExample):
+                self._trainer.receive(effect, past_ms)
+                self._examples.append(effect)
+                self._count("examples")
+            elif isinstance(effect, AlertChanged):
+                self._transitions.append(effect)
+                self._count("alerts", effect.change == "fired")
+            elif isinstance(effect, Unmatched):
+                self._count("unmatched")
+            elif isinstance(effect, LateEvent):
+                self._late.append(effect)
+                self._count("late")
+            else:
+                self._count("repeated")
+
+    def _bury(self, letter: DeadLetter) -> None:
+        self._dead.append(letter)
+        self._count(f"dead:{letter.reason}")
+
+    def _count(self, name: str, by: int = 1) -> None:
+        self.counters[name] = self.counters.get(name, 0) + by
+
+    def _count_read(self, read: list[int]) -> None:
+        for number, count in enumerate(read):
+            if count:
+                self._count(f"events:{_TOPICS[number]}", count)
+            read[number] = 0
+
+    def _commit(self, merge: Merge) -> None:
+        """Write all that happened since the last commit, or nothing of it."""
+        self._count("scored", self._subscribers.scored)
+        self._subscribers.scored = 0
+        batch = Batch(
+            positions=merge.positions() | self._bulletins,
+            stream_ms=self.stream_ms,
+            counters=self.counters,
+            states=[(subscriber_id, packed) for subscriber_id, packed in self._subscribers.packed() if packed],
+            transitions=self._transitions,
+            examples=self._examples,
+            late=self._late,
+            dead=self._dead,
+            announced=self._announced,
+            models=self._models,
+            promotions=self._promotions,
+            trainer=self._trainer.snapshot(),
+        )
+        self._store.commit(batch)
+        self._committed_lines = {name: at.next_offset for name, at in batch.positions.items()}
+        self._subscribers.written()
+        for written in (
+            self._transitions, self._examples, self._late, self._dead, self._models, self._promotions, self._announced,
+        ):  # fmt: skip
+            written.clear()
+
+
+def known_market(store: Store) -> Market:
+    """Return what a run knows of the market, and from when it did."""
+    market = Market()
+    for known in store.market_events():
+        market.take(known.event, known.known_ms)
+    return market
+
+
+def _published_at_ms(version: ModelVersion) -> int:
+    return version.published_at_ms
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,181 @@
+"""Looking back: fold a run's records again, to score everybody at a past moment or to prove an alert's numbers.
+
+What a state adds up to depends only on its subscriber's records, so nothing of the run's own path (wakes, learning,
+alerts) is repeated: fold the records up to the moment, compute the features with what was known of the market, and
+score with the version of the time.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from struct import pack
+
+from msgspec import Struct
+
+from streams.core.alerts.alerting import Move
+from streams.core.alerts.announcing import Scored, announce
+from streams.core.alerts.policy import Policy
+from streams.core.contracts.effects import AlertChanged
+from streams.core.contracts.events import Complaint, Event
+from streams.core.scoring.features import FEATURE_TABLE, vector
+from streams.core.scoring.reasons import reasons
+from streams.core.scoring.scorer import Scorer, probability
+from streams.core.scoring.windows import measure
+from streams.core.signals.signals import NO_SIGNALS, Signals
+from streams.core.subscriber.facts import Facts, new_state
+from streams.core.subscriber.fold import Folded, Life, fold
+from streams.core.subscriber.state import AlertState, Pending
+from streams.files.cursors import Item
+
+Tell = Callable[[int, int], None]
+"""Told now and then how many records were read and up to which event time (ms)."""
+
+TELL_RECORDS = 8192
+
+
+SignalsAt = Callable[[int], Signals]
+"""Returns what was known of the market at an event time (ms)."""
+
+
+class Refolded(Struct, frozen=True, gc=False):
+    """A subscriber's facts at an alert, and what the snapshot that its changes are measured from can have held.
+
+    A snapshot is taken at a wake or at a new complaint.  Both can be of one moment, and what was known then differs.
+    """
+
+    facts: Facts
+    snapshots: tuple[Pending, ...] = ()
+
+
+class Score(Struct, frozen=True, gc=False):
+    """One subscriber's probability of leaving, seen from a moment (ms), and the version that gave it."""
+
+    subscriber_id: str
+    at_ms: int
+    probability: float
+    model_version: str
+
+
+def facts_at(items: Iterable[Item], at_ms: int, policy: Policy, tell: Tell | None) -> dict[str, Facts]:
+    """Return every subscriber's facts once the stream has reached `at_ms`."""
+    found: dict[str, Facts] = {}
+    stream_ms = 0
+    for count, item in enumerate(items):
+        if not isinstance(item, Event):
+            continue
+        if item.at_ms > stream_ms:
+            stream_ms = item.at_ms
+            if stream_ms >= at_ms:
+                break
+        subscriber_id = item.body.subscriber_id
+        facts = found.get(subscriber_id)
+        if facts is None:
+            found[subscriber_id] = facts = new_state(item.at_ms).facts
+        fold(facts, item, policy.lateness_ms)
+        if tell is not None and not count % TELL_RECORDS:
+            tell(count, stream_ms)
+    return found
+
+
+def scores(
+    found: Iterable[tuple[str, Facts]], at_ms: int, scorer: Scorer, policy: Policy, signals: Signals = NO_SIGNALS
+) -> Iterator[Score]:
+    """Score everybody who has not left, as they are at `at_ms`."""
+    bands = policy.value.mid_from_minor, policy.value.high_from_minor
+    for subscriber_id, facts in found:
+        if facts.life == Life.HERE and facts.first_ms <= at_ms:
+            features = vector(facts, at_ms, measure(facts, at_ms, bands, signals))
+            yield Score(subscriber_id, at_ms, probability(scorer.logit(features), scorer.periods), scorer.version)
+
+
+def alert_facts(
+    items: Iterable[Item], change: AlertChanged, policy: Policy, signals_at: SignalsAt, tell: Tell | None
+) -> Refolded | None:
+    """Fold one subscriber's records up to an alert's offsets; None if some of them are not there.
+
+    `items` are the records of everybody, in the order in which the run read them.
+    """
+    facts: Facts | None = None
+    missing = {source for source, offset in change.offsets.items() if offset >= 0}
+    kept = _Kept(change, policy, signals_at)
+    stream_ms = 0
+    for count, item in enumerate(items):
+        if not isinstance(item, Event):
+            continue
+        if item.at_ms > stream_ms:
+            stream_ms = item.at_ms
+            kept.on_time(facts, stream_ms)
+        if tell is not None and not count % TELL_RECORDS:
+            tell(count, stream_ms)
+        if item.body.subscriber_id != change.subscriber_id:
+            continue
+        last = change.offsets.get(item.source, -1)
+        if item.offset > last:
+            continue
+        if facts is None:
+            facts = new_state(item.at_ms).facts
+        folded = fold(facts, item, policy.lateness_ms)
+        if folded is Folded.APPLIED and isinstance(item.body, Complaint) and item.body.change == "created":
+            kept.on_complaint(facts, stream_ms)
+        if item.offset == last:
+            missing.discard(item.source)
+            if not missing:
+                kept.on_time(facts, change.at_ms)
+                return Refolded(facts, tuple(kept.found))
+    return None
+
+
+class _Kept:
+    """What the snapshot of a moment can have held, gathered while its subscriber's records are folded."""
+
+    def __init__(self, change: AlertChanged, policy: Policy, signals_at: SignalsAt) -> None:
+        self.found: list[Pending] = []
+        self._since_ms = next((reason.since_ms for reason in change.reasons), None)
+        self._bands = policy.value.mid_from_minor, policy.value.high_from_minor
+        self._signals_at = signals_at
+        self._is_past = False
+
+    def on_time(self, facts: Facts | None, stream_ms: int) -> None:
+        """Look at the facts before the stream's time first reaches the moment: a wake then saw these."""
+        if facts is not None and not self._is_past and self._since_ms is not None and stream_ms >= self._since_ms:
+            self._is_past = True
+            self._keep(facts, self._since_ms, self._signals_at(self._since_ms - 1))
+
+    def on_complaint(self, facts: Facts, stream_ms: int) -> None:
+        """Look at the facts after a new complaint that was scored at the moment, or may have been if it came late."""
+        since_ms = self._since_ms
+        if since_ms is not None and (facts.newest_ms == since_ms or (self._is_past and facts.newest_ms < since_ms)):
+            known = map(self._signals_at, (stream_ms, stream_ms - 1))
+            for signals in {signals.version: signals for signals in known}.values():
+                self._keep(facts, since_ms, signals)
+
+    def _keep(self, facts: Facts, at_ms: int, signals: Signals) -> None:
+        features = vector(facts, at_ms, measure(facts, at_ms, self._bands, signals))
+        self.found.append(Pending(at_ms, pack(f"<{len(features)}d", *features), FEATURE_TABLE, 0.0, ""))
+
+
+def recompute(
+    change: AlertChanged, refolded: Refolded, scorer: Scorer, policy: Policy, signals: Signals = NO_SIGNALS
+) -> AlertChanged:
+    """Return the transition as facts, scorer, policy and signals give it; equal to the stored one, or one is wrong."""
+    facts, at_ms = refolded.facts, change.at_ms
+    measures = measure(facts, at_ms, (policy.value.mid_from_minor, policy.value.high_from_minor), signals)
+    features = vector(facts, at_ms, measures)
+    logit = scorer.logit(features)
+    explanations = [reasons(scorer, features, facts, at_ms, measures, kept) for kept in refolded.snapshots or (None,)]
+    why = next((found for found in explanations if found == change.reasons), explanations[0])
+    episode = change.episode - (change.change == "dropped")
+    alert = AlertState(change.state, episode, change.kind, change.band, change.opened_at_ms)
+    move = Move(change.state, change.change, change.why)
+    scored = Scored(at_ms, logit, probability(logit, scorer.periods), measures, why, signals)
+    return announce(change.subscriber_id, facts, alert, move, scored, scorer, policy)
+
+
+def in_force(at_ms: int, cold: Scorer, published: Sequence[tuple[int, Scorer]]) -> Scorer:
+    """Return the scorer that served at `at_ms`: the last one published before it, or the scorecard.
+
+    Whoever is scored at the very moment of a change is scored before it.
+    """
+    scorer = cold
+    for published_ms, version in published:
+        if published_ms < at_ms:
+            scorer = version
+    return scorer

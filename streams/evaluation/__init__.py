@@ -1,0 +1,1 @@
+"""How good the probabilities and the alerts were, once it was known who left."""

@@ -1,0 +1,1 @@
+"""Many learners judged on the same recorded examples."""

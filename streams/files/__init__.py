@@ -1,0 +1,1 @@
+"""Hop 1 from files: lines of text become events, merged by event time."""

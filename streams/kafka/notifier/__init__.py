@@ -1,0 +1,1 @@
+"""The notifier: alerts from their topic into the database of the sink."""

@@ -1,0 +1,59 @@
+"""Records of the topic `alerts`: the transition that one tells of, or why it tells of none; and how many are bad."""
+
+from typing import Final
+
+import msgspec
+
+from streams.core.contracts.decode import VALUE_BYTES_MAX, why_undecodable
+from streams.core.contracts.decode_alert import alert_changed
+from streams.core.contracts.effects import AlertChanged, DeadLetter, DeadLetterReason
+from streams.core.contracts.outputs import AlertMessage, redrives_of
+from streams.kafka.worker.flood import Flood
+from streams.kafka.worker.partition_task import RECENT_RECORDS
+from streams.kafka.worker.source_queues import Logged
+
+ALERTS: Final = "alerts"
+
+
+def read_alert(record: Logged, partition: int) -> AlertChanged | DeadLetter:
+    """Return the transition that a record tells of, or the dead letter that says why it tells of none."""
+    value = record.value or b""
+    if len(value) > VALUE_BYTES_MAX:
+        return _refused(record, partition, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
+    try:
+        return alert_changed(_read(value))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _refused(record, partition, *why_undecodable(value, error))
+
+
+class Tally:
+    """The bad records of one partition, against a flood of them."""
+
+    def __init__(self, partition: int, flood: Flood) -> None:
+        """Begin with none."""
+        self._partition = partition
+        self._flood = flood
+        self._run = self._bad = self._recent = 0
+
+    def take(self, *, is_bad: bool) -> None:
+        """Count one record.
+
+        Raises:
+            StoppedError: the bad ones are too many.
+        """
+        self._run = self._run + 1 if is_bad else 0
+        self._bad += is_bad
+        self._recent += 1
+        if is_bad:
+            self._flood.refuse(self._partition, self._run, self._bad, self._recent, {})
+        if self._recent >= 2 * RECENT_RECORDS:
+            self._recent //= 2
+            self._bad //= 2
+
+
+def _refused(record: Logged, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:
+    redrives = redrives_of(record.headers)
+    return DeadLetter(ALERTS, partition, record.offset, reason, detail, record.value or b"", record.key, redrives)
+
+
+_read: Final = msgspec.json.Decoder(AlertMessage).decode

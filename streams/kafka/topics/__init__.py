@@ -1,0 +1,1 @@
+"""Topics: made, checked, filled, read whole, and their dead letters sent again."""

@@ -1,0 +1,1 @@
+"""The trainer on Kafka: examples in, model versions out."""

@@ -1,0 +1,318 @@
+"""Learning from the examples in the log, in their order: runs of records in, model versions out.
+
+It does no I/O and reads no clock, so a test can drive it to any point and kill it there.  What it writes is plain JSON:
+the mark with all of the trainer that changes with every example, the rest in states of their own (`training_parts`).
+
+The trainer's time is that of the newest settled example, less `PATIENCE_MS`.  Partitions are worked off at different
+speeds, so their examples come interleaved; as long as none is further behind than that, it does not show in the
+versions.  What comes later still is learned at the next tick.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from streams.core.contracts.decode import AHEAD_MS_MAX, VALUE_BYTES_MAX, epoch_ms, why_undecodable
+from streams.core.contracts.effects import DeadLetter, DeadLetterReason, LabelledExample
+from streams.core.contracts.encode import outgoing
+from streams.core.contracts.outputs import ExampleMessage, Outgoing, redrives_of
+from streams.core.scoring.features import FEATURE_TABLE
+from streams.core.scoring.models import ModelVersion
+from streams.core.scoring.promotions import Promotion
+from streams.core.subscriber.state import DAY_MS
+from streams.engine.subscribers import Packed
+from streams.kafka.trainer.trainer_parts import Parts, parts_of, without_parts
+from streams.kafka.worker.commit_marks import MARK_KEY, BrokenMarkError, read_as
+from streams.kafka.worker.partition_task import Changes, Counts
+from streams.kafka.worker.source_queues import Logged
+from streams.learning.models.linear import TrainerError
+from streams.learning.queue import FEATURE_MAX, Refusal
+from streams.learning.trainer import Trainer, TrainerState
+
+EXAMPLES: Final = "examples"
+MODELS: Final = "models"
+PATIENCE_MS: Final = DAY_MS
+MARK_VERSION: Final = 1
+_SETTLED_AT_ONCE: Final = frozenset({"port_out", "termination"})
+
+_NOBODYS_FAULT: Final[frozenset[Refusal]] = frozenset({"feature_table", "queue_full"})
+"""What a new feature table leaves behind it in the log, and what a small trainer does, is no flood of bad records."""
+
+_DETAILS: Final[dict[Refusal, tuple[DeadLetterReason, str]]] = {
+    "feature_table": ("out_of_range", f"feature_table: this trainer learns {FEATURE_TABLE} only"),
+    "feature_count": ("out_of_range", "features: not as many as the feature table has"),
+    "not_finite": ("out_of_range", f"features: a number is not finite, or beyond {FEATURE_MAX:g}"),
+    "probability": ("out_of_range", "probability: not between 0 and 1"),
+    "time_order": ("bad_time", "knowable_at, closed_at: before snapshot_at, or more than 400 days after it"),
+    "queue_full": ("out_of_range", "nothing is wrong with it, but too many examples wait: send it again later"),
+}
+
+
+class TrainingMark(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the learning stands: the next offset, the newest time that examples tell of, and the trainer.
+
+    What is in states of its own is not in here.
+    """
+
+    version: int
+    application: str
+    position: int
+    newest_ms: int
+    counters: dict[str, int]
+    trainer: TrainerState
+
+
+class Log(Struct):
+    """The one source: the records that wait, and up to where it was queued and applied."""
+
+    waiting: deque[Logged]
+    queued: int = 0
+    applied: int = 0
+
+
+class Training(Counts):
+    """The work on one partition of examples, in the shape of `Work`."""
+
+    def __init__(self, partition: int, application: str, new_trainer: Callable[[], Trainer]) -> None:
+        """Begin at the beginning; `new_trainer` is asked unless there is something to restore."""
+        super().__init__()
+        self.partition = partition
+        self.newest_ms = 0
+        self.lanes = {partition: Log(deque())}
+        self._log = self.lanes[partition]
+        self._application = application
+        self._new_trainer = new_trainer
+        self._trainer: Trainer | None = None
+        self._outputs: list[Outgoing] = []
+        self._saved = Parts()
+        self._saving = Parts()
+        self._moved = False
+
+    @property
+    def trainer(self) -> Trainer:
+        """What learns; made when it is needed first."""
+        if self._trainer is None:
+            self._trainer = self._new_trainer()
+        return self._trainer
+
+    @property
+    def held(self) -> str:
+        """What was learned so far, in words."""
+        counts = self.trainer.counts
+        return f"model version {counts.version}, {counts.learned:,} examples learned, {counts.waiting:,} waiting"
+
+    @property
+    def changed(self) -> int:
+        """How many states a write has to look at: the trainer, and each example that waits."""
+        return 1 + self.trainer.counts.waiting
+
+    def restore(self, states: Packed) -> None:
+        """Take in what was written: the mark and the parts.
+
+        Raises:
+            BrokenMarkError: they are not all there, unreadable, another application's, or of another feature table.
+        """
+        mark: bytes | None = None
+        parts = Parts()
+        try:
+            for key, value in states.items():
+                if key == MARK_KEY:
+                    mark = value
+                else:
+                    parts.read(key, value)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise BrokenMarkError(f"a state of the trainer cannot be read: {error}") from error
+        if mark is not None:
+            self._restore(read_training_mark(mark, self._application), parts)
+        elif parts:
+            raise BrokenMarkError("the trainer has states but no mark: they are not all there")
+
+    def _restore(self, mark: TrainingMark, parts: Parts) -> None:
+        state = mark.trainer
+        if state.feature_table != FEATURE_TABLE:
+            raise BrokenMarkError(
+                f"the trainer has learned {state.feature_table}, and this program computes {FEATURE_TABLE}: "
+                "give the trainer another --application, and it begins anew"
+            )
+        try:
+            whole = parts.joined(state)
+            self._trainer = Trainer.from_state(whole)
+        except TrainerError as error:
+            raise BrokenMarkError(f"the trainer cannot be restored: {error}") from error
+        self._saved = parts_of(whole)
+        self.newest_ms, self.counters = mark.newest_ms, dict(mark.counters)
+        self._log.queued = self._log.applied = mark.position
+
+    def rewind(self) -> None:
+        """Forget what was queued and not applied; what was applied has to be written."""
+        super().rewind()
+        self._log.waiting.clear()
+        self._log.queued = self._log.applied
+
+    def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
+        """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""
+        log = self.lanes[source]
+        if start > log.queued:
+            return False
+        log.waiting.extend(record for record in records if record.offset >= log.queued)
+        log.queued = max(log.queued, records[-1].offset + 1)
+        return True
+
+    def waiting(self, source: int) -> int:
+        """Return how many records wait to be applied."""
+        return len(self.lanes[source].waiting)
+
+    def advance(self, ended: Collection[int], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
+        """Learn what is due and apply the records in the order of the log; return how many examples and records.
+
+        `limit` is how many they may be together.  A record waits until all is learned that was due before it: so the
+        order of learning is the same wherever this stops.
+        """
+        log, done = self._log, self._learn(limit)
+        while log.waiting and done < limit:
+            record = log.waiting.popleft()
+            is_bad = self._apply(record)
+            self.bad_run = self.bad_run + 1 if is_bad else 0
+            self._judge(1, is_bad)
+            log.applied = record.offset + 1
+            done += 1
+            done += self._learn(limit - done)
+        self._moved = self._moved or done > 0
+        return done
+
+    def _apply(self, record: Logged) -> bool:
+        """Give one example to the trainer, or bury it; return whether it speaks for a broken producer."""
+        example = read_example(record, self.partition)
+        if isinstance(example, DeadLetter):
+            self._bury(example)
+            return True
+        why = self.trainer.receive(example)
+        if why is not None:
+            self._bury(_refused(record, self.partition, *_DETAILS[why]))
+            return why not in _NOBODYS_FAULT
+        self._count("examples")
+        self.newest_ms = max(self.newest_ms, settled_ms(example))
+        return False
+
+    def _learn(self, most: int) -> int:
+        """Learn up to so many of the examples that are due, and return how many they were."""
+        trainer = self.trainer
+        before = trainer.learned
+        for version in trainer.advance(self.newest_ms - PATIENCE_MS, most):
+            self._outputs.append(published(version))
+            self._count("versions")
+        for promotion in trainer.take_promotions():
+            self._outputs.append(promoted(promotion))
+            self._count("promotions")
+        return trainer.learned - before
+
+    def _bury(self, letter: DeadLetter) -> None:
+        self._outputs.append(outgoing(letter))
+        self._count(f"dead:{letter.reason}")
+
+    async def gathering(self) -> Changes | None:
+        """Return what `changes` does, without a pause: the states are those of one trainer."""
+        return self.changes()
+
+    def changes(self) -> Changes | None:
+        """Return what has changed since `written` was last called, or None if nothing has."""
+        if not self._moved:
+            return None
+        state = self.trainer.state()
+        self._saving = parts_of(state)
+        states = self._saving.states_since(self._saved)
+        mark = TrainingMark(
+            version=MARK_VERSION,
+            application=self._application,
+            position=self._log.applied,
+            newest_ms=self.newest_ms,
+            counters=dict(sorted(self.counters.items())),
+            trainer=without_parts(state),
+        )
+        positions = {self.partition: self._log.applied}
+        return Changes(states, (MARK_KEY, _encode(mark)), list(self._outputs), positions)
+
+    def written(self) -> None:
+        """Note that the last `changes` are on their way; if they do not arrive, this must not be used again."""
+        self._saved = self._saving
+        self._outputs.clear()
+        self._moved = False
+
+    async def resting(self) -> None:
+        """Do nothing: all that is learned stays in memory."""
+
+
+def read_training_mark(raw: bytes, application: str) -> TrainingMark:
+    """Return the mark that was written.
+
+    Raises:
+        BrokenMarkError: it cannot be read, or belongs to another application or version.
+    """
+    return read_as("the trainer's mark", _decode_mark, raw, MARK_VERSION, application)
+
+
+def read_example(record: Logged, partition: int) -> LabelledExample | DeadLetter:
+    """Return the example that a record holds, or the dead letter that says why it holds none.
+
+    An example from the future would move the trainer's time for good, so it is refused as an event from there is.
+    """
+    value = record.value or b""
+    if len(value) > VALUE_BYTES_MAX:
+        return _refused(record, partition, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
+    try:
+        message = _read_message(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _refused(record, partition, *why_undecodable(value, error))
+    example = LabelledExample(
+        example_id=message.example_id,
+        subscriber_id=message.subscriber_id,
+        snapshot_at_ms=_ms(message.snapshot_at),
+        features=message.features,
+        feature_table=message.feature_table,
+        label=message.label,
+        kind=message.kind,
+        knowable_at_ms=_ms(message.knowable_at),
+        closed_at_ms=_ms(message.closed_at),
+        probability=message.probability,
+        model_version=message.model_version,
+        treatment=message.treatment,
+        provisional=message.provisional,
+        corrects=message.corrects,
+    )
+    if settled_ms(example) > record.timestamp + AHEAD_MS_MAX:
+        return _refused(record, partition, "future_time", "it was settled more than a day after it was written")
+    return example
+
+
+def settled_ms(example: LabelledExample) -> int:
+    """Return an event time that had come when the example was made: of the leaving, or of the end of the horizon."""
+    return example.knowable_at_ms if example.kind in _SETTLED_AT_ONCE else example.closed_at_ms
+
+
+def published(version: ModelVersion) -> Outgoing:
+    """Return the record of a model version: whole and plain, under a key that no other version has."""
+    return Outgoing(MODELS, version.served_as.encode(), _encode(version))
+
+
+def promoted(promotion: Promotion) -> Outgoing:
+    """Return the record of a promotion, which stands among the versions."""
+    return Outgoing(MODELS, promotion.key, _encode(promotion))
+
+
+def _refused(record: Logged, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:
+    redrives = redrives_of(record.headers)
+    value = record.value or b""
+    return DeadLetter(EXAMPLES, partition, record.offset, reason, detail, value, record.key, redrives)
+
+
+def _ms(text: str) -> int:
+    return epoch_ms(datetime.fromisoformat(text))
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode_mark: Final = msgspec.json.Decoder(TrainingMark).decode
+_read_message: Final = msgspec.json.Decoder(ExampleMessage).decode

@@ -1,0 +1,380 @@
+"""Who keeps the partitions of one worker: takes and drops slots, feeds them runs, writes what they change.
+
+One lock orders everything, so a rebalance never comes into the middle of a write.  A write that fails ends the process:
+memory is ahead of the log then, and only a restart puts that right.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+from typing import Final, Protocol
+
+from streams.core.contracts.events import PARTITIONS_MAX
+from streams.core.subscriber.packing import UnreadableStateError
+from streams.kafka.client.admin import KafkaError
+from streams.kafka.worker.changelog import Changelog, Restored, WriteFailedError
+from streams.kafka.worker.commit_marks import BrokenMarkError
+from streams.kafka.worker.faust_transport import Reach, Run
+from streams.kafka.worker.flood import Flood
+from streams.kafka.worker.local_store import InMemory, Store
+from streams.kafka.worker.partition_records import Kept, Parking, Sought, Writing
+from streams.kafka.worker.partition_work import Work
+from streams.kafka.worker.source_queues import Logged
+from streams.shared.exits import EXIT_INVARIANT, EXIT_IO, StoppedError
+from streams.telemetry.health import Standing
+
+TURN_RECORDS: Final = 1_000
+"""Records applied before others may have the loop: some 20 ms."""
+WRITE_RECORDS: Final = 400_000
+"""Records and wakes after which is written at once, however many states that are: what they publish waits in memory."""
+WRITE_S: Final = 0.25
+WRITE_BEHIND_S: Final = 40.0
+"""How often is written while a backlog is worked off: a subscriber of whom much comes is written once for all of it,
+and a worker that is killed has so much to do again."""
+SEEK_AGAIN_S: Final = 5.0
+LOST_S: Final = 2.0
+"""For how long nothing may come before what was read and did not arrive counts as lost on the way."""
+BEHIND_RECORDS: Final = 5_000
+"""Records not applied yet from which on a partition number counts as being behind."""
+WAITING_MAX: Final = 20_000
+"""Records of one source that may wait for the other sources before its partition is paused."""
+
+
+class Reader(Protocol):
+    """What the keeper needs of the consumer."""
+
+    def read_again(self, topic: str, partition: int, position: int) -> None:
+        """Go back to a position of a source."""
+
+    def pause(self, topic: str, partition: int, *, paused: bool) -> None:
+        """Stop or go on fetching a source."""
+
+
+class Keeping:
+    """The partitions of one worker; every method is called in the loop that the worker runs in."""
+
+    def __init__(
+        self,
+        application: str,
+        topics: Sequence[str],
+        new_slot: Callable[[int], Work],
+        changelog: Changelog,
+        *,
+        write_s: float = WRITE_S,
+        write_behind_s: float = WRITE_BEHIND_S,
+        write_records: int = WRITE_RECORDS,
+        flood: Flood = Flood(),  # noqa: B008 - frozen
+        accepts_expired: bool = False,
+        new_store: Callable[[], Store] = InMemory,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Keep nothing yet; `topics` are the keyed ones as Kafka names them, in the order of their numbers."""
+        self.keyed = frozenset(topics)
+        self.written_records = 0
+        self.joined = self.is_taking = False
+        self._application = application
+        self._topics = tuple(topics)
+        self._bases = {topic: number * PARTITIONS_MAX for number, topic in enumerate(topics)}
+        self._new_slot = new_slot
+        self._changelog = changelog
+        self._write_s = write_s
+        self._write_behind_s = max(write_s, write_behind_s)
+        self._write_records = write_records
+        self._flood = flood
+        self._accepts_expired = accepts_expired
+        self._new_store = new_store
+        self._say = say
+        self._lock = asyncio.Lock()
+        self._accepted_s = monotonic()
+        self._assigned: tuple[int, ...] | None = None
+        self._write_ended_s: float | None = None
+        self._kept: dict[int, Kept] = {}
+        self._parking = Parking()
+        self._sought: dict[int, Sought] = {}
+        self._paused: set[int] = set()
+
+    def source(self, topic: str, partition: int) -> int:
+        """Return the source number of a topic as it is named in Kafka."""
+        return self._bases[topic] + partition
+
+    def has_partitions(self) -> bool:
+        """Say whether any partition is ours."""
+        return bool(self._kept)
+
+    def standing(self, unreached_s: float = 0.0) -> Standing:
+        """Return how this worker stands, of which brokers were last heard `unreached_s` seconds ago."""
+        return Standing(
+            partitions=self._assigned,
+            restored=tuple(sorted(self._kept)),
+            moved=tuple(sorted(number for number, kept in self._kept.items() if kept.has_moved)),
+            written_s=None if self._write_ended_s is None else monotonic() - self._write_ended_s,
+            unreached_s=unreached_s,
+        )
+
+    def unwritten_s(self) -> float:
+        """Return for how long the oldest record that was applied has waited to be written."""
+        now_s = monotonic()
+        since = [kept.unwritten_since_s for kept in self._kept.values() if kept.unwritten_since_s is not None]
+        since += [kept.writing.since_s for kept in self._kept.values() if kept.writing is not None]
+        return now_s - min(since, default=now_s)
+
+    def unmoved_s(self) -> float:
+        """Return for how long a partition with records to apply has applied none; nobody does while one is taken."""
+        now_s = monotonic()
+        return 0.0 if self.is_taking else now_s - min((kept.moved_s for kept in self._kept.values()), default=now_s)
+
+    async def take(self, assigned: Sequence[tuple[str, int]]) -> None:
+        """Fence and restore every partition number that was assigned.
+
+        Raises:
+            StoppedError: not all topics of a number were assigned to us, or its states cannot be used.
+        """
+        async with self._lock:
+            self.joined = self.is_taking = True
+            self._assigned = tuple(sorted({partition for _, partition in assigned}))
+            for partition in self._assigned:
+                missing = self.keyed - {topic for topic, number in assigned if number == partition}
+                if missing:
+                    raise StoppedError(
+                        EXIT_INVARIANT,
+                        f"partition {partition} of {min(missing)} was not assigned with the others: "
+                        "all keyed topics need the same number of partitions",
+                    )
+                await self._take(partition)
+            for kept in self._kept.values():
+                kept.moved_s = monotonic()  # The first of them have waited for the last.
+            self._parking.clear()
+            self.is_taking = False
+
+    async def _take(self, partition: int) -> None:
+        try:
+            await self._changelog.fence(partition)
+            slot, store = await self._as_it_was(partition) or await self._restored(partition)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise StoppedError(
+                EXIT_IO, f"partition {partition} cannot be taken: {type(error).__name__}: {error}"
+            ) from error
+        except (UnreadableStateError, BrokenMarkError) as error:
+            raise StoppedError(EXIT_INVARIANT, f"partition {partition} cannot be restored: {error}") from error
+        safe = {source: lane.applied for source, lane in slot.lanes.items()}
+        self._kept[partition] = Kept(slot, store, safe, written_s=monotonic(), moved_s=monotonic())
+
+    async def _as_it_was(self, partition: int) -> tuple[Work, Store] | None:
+        """Return what was ours until a moment ago, if nobody has written to it since; None if it has to be restored."""
+        parked = self._parking.take(partition)
+        if parked is None:
+            return None
+        if not await self._changelog.ends_with(partition, parked.mark):
+            parked.store.close()
+            return None
+        parked.slot.rewind()
+        self._say(f"partition {partition} restored: {parked.slot.held} as they were, since nobody has changed them")
+        return parked.slot, parked.store
+
+    async def _restored(self, partition: int) -> tuple[Work, Store]:
+        """Return what the changelog holds."""
+        slot, store, begun_s = self._new_slot(partition), self._new_store(), monotonic()
+        records = await self._changelog.read(partition, store)
+        slot.restore(store)
+        restored = Restored(records, monotonic() - begun_s)
+        self._say(f"partition {partition} restored: {slot.held} from {restored.words()}")
+        return slot, store
+
+    async def drop(self, revoked: Sequence[tuple[str, int]]) -> None:
+        """Write what is left to write, then give up every partition number that was revoked.
+
+        What they hold is parked until the group has said what is ours next: it may well be the same.
+        """
+        async with self._lock:
+            self._assigned = None  # Until the group has said what is ours next.
+            for partition in sorted({number for _, number in revoked}):
+                if partition in self._kept:
+                    await self._write(self._kept[partition])
+                    await self._arrive(self._kept[partition])
+                    self._parking.put(self._kept.pop(partition), self._changelog.mark(partition))
+                await self._changelog.drop(partition)
+
+    async def write(self) -> None:
+        """Write everything that was applied.
+
+        Raises:
+            StoppedError: a write failed.
+        """
+        async with self._lock:
+            for kept in self._kept.values():
+                await self._write(kept)
+            for kept in self._kept.values():
+                await self._arrive(kept)
+
+    async def close(self) -> None:
+        """Write what is left to write and give everything up, before the worker ends.
+
+        Raises:
+            StoppedError: a write failed.
+        """
+        await self.drop([(topic, partition) for partition in self._kept for topic in self.keyed])
+        self._parking.clear()
+
+    def begin(self, topic: str, partition: int, reach: Reach) -> int | None:
+        """Return from where a source has to be read: from where its states stand; None if it is not ours.
+
+        Raises:
+            StoppedError: the group has committed further than the changelog goes, or the log does not reach to where
+                the states stand: one of them is another's.
+        """
+        kept = self._kept.get(partition)
+        if kept is None:
+            return None
+        source = self.source(topic, partition)
+        lane = kept.slot.lanes[source]
+        if (reach.committed or 0) > lane.applied:
+            raise StoppedError(
+                EXIT_INVARIANT,
+                f"the group {self._application} has committed offset {reach.committed} of {topic}/{partition}, but the "
+                f"changelog goes to {lane.applied}: offsets without their states would lose subscribers silently",
+            )
+        if reach.end < lane.applied:
+            raise StoppedError(
+                EXIT_INVARIANT,
+                f"{topic}/{partition} ends at {reach.end}, but {lane.applied} of its records are applied: "
+                "the topic was made anew, or is another one",
+            )
+        if 0 < lane.queued < reach.first:
+            self.expired(topic, partition, lane.queued, reach.first)
+        self._sought.pop(source, None)
+        return lane.queued
+
+    def expired(self, topic: str, partition: int, start: int, first: int) -> None:
+        """Take note that records are gone from the log before anybody has read them.
+
+        Raises:
+            StoppedError: unless that was accepted.
+        """
+        if not start:
+            return  # A source that nobody has read yet begins where its log does.
+        gone = f"{first - start:,} records of {topic}/{partition} ({start} to {first - 1}) have expired unread"
+        if not self._accepts_expired:
+            raise StoppedError(EXIT_INVARIANT, f"{gone}; restore them, or start once with --accept-expired")
+        self._say(f"{gone}: accepted")
+
+    def applied(self, topic: str, partition: int) -> int | None:
+        """Return the next offset that is not yet safe, None if the partition is not ours."""
+        kept = self._kept.get(partition)
+        return None if kept is None else kept.safe[self.source(topic, partition)]
+
+    async def accept(self, topic: str, partition: int, run: Run, reader: Reader) -> None:
+        """Queue one run, then apply and write what can be.
+
+        Raises:
+            StoppedError: a write failed, or the bad records are too many.
+        """
+        async with self._lock:
+            kept = self._kept.get(partition)
+            if kept is None:
+                return  # Revoked meanwhile: its next owner reads it.
+            slot, source = kept.slot, self.source(topic, partition)
+            self._accepted_s = monotonic()
+            kept.ended.discard(source)
+            records: Sequence[Logged] = run.records
+            if not slot.queue(source, run.start, records):
+                self._read_again(source, slot.lanes[source].queued, reader)
+                return
+            self._sought.pop(source, None)
+            if slot.waiting(source) > WAITING_MAX and source not in self._paused:
+                self._paused.add(source)
+                reader.pause(topic, partition, paused=True)
+            await self._turn(kept)
+
+    async def tick(self, ended: Mapping[tuple[str, int], int], lags: Mapping[int, int], reader: Reader) -> None:
+        """Go on with every partition.
+
+        `ended` are the sources read to their end, with where they stand then; `lags` how many records of each partition
+        number have not been read yet.
+
+        Raises:
+            StoppedError: as `accept` does.
+        """
+        async with self._lock:
+            is_quiet = monotonic() - self._accepted_s > LOST_S
+            for partition, kept in self._kept.items():
+                kept.ended.clear()
+                kept.is_behind = lags.get(partition, 0) + sum(map(kept.slot.waiting, kept.slot.lanes)) > BEHIND_RECORDS
+            for (topic, partition), position in ended.items():
+                found, source = self._kept.get(partition), self.source(topic, partition)
+                if found is None:
+                    continue
+                queued = found.slot.lanes[source].queued
+                if queued >= position:
+                    found.ended.add(source)
+                elif is_quiet:  # All was handed over and nobody brings it: the last run was dropped on the way.
+                    self._read_again(source, queued, reader)
+            for kept in list(self._kept.values()):
+                await self._turn(kept)
+            self._go_on(reader)
+
+    def _go_on(self, reader: Reader) -> None:
+        """Fetch again from the sources whose records have been worked off."""
+        for source in list(self._paused):
+            number, partition = divmod(source, PARTITIONS_MAX)
+            kept = self._kept.get(partition)
+            if kept is None or kept.slot.waiting(source) < WAITING_MAX // 2:
+                self._paused.discard(source)
+                reader.pause(self._topics[number], partition, paused=False)
+
+    def _read_again(self, source: int, stands: int, reader: Reader) -> None:
+        """Go back to where a source stands, unless we have just done so and the answer is on its way."""
+        sought, now_s = self._sought.get(source), monotonic()
+        if sought is not None and sought.position == stands and now_s - sought.at_s < SEEK_AGAIN_S:
+            return
+        self._sought[source] = Sought(stands, now_s)
+        number, partition = divmod(source, PARTITIONS_MAX)
+        reader.read_again(self._topics[number], partition, stands)
+
+    async def _turn(self, kept: Kept) -> None:
+        """Apply all that can be applied; write when enough has gathered or waited for long enough."""
+        slot = kept.slot
+        while done := slot.advance(kept.ended, TURN_RECORDS):
+            # Before they are written to the dead letters.
+            self._flood.refuse(slot.partition, slot.bad_run, slot.bad_recent, slot.recent, slot.counters)
+            kept.moved_s = monotonic()
+            kept.unwritten += done
+            if kept.unwritten_since_s is None:
+                kept.unwritten_since_s = kept.moved_s
+            is_worth_it = kept.is_worth_a_write(self._write_records)
+            await (self._write(kept) if is_worth_it else asyncio.sleep(0))
+        if len(kept.ended) == len(slot.lanes):
+            kept.moved_s = monotonic()  # Nothing is left to apply.
+            kept.has_moved = kept.has_moved or not (kept.unwritten or kept.writing)
+        if kept.writing is not None and kept.writing.task.done():
+            await self._arrive(kept)
+        write_s = self._write_behind_s if kept.is_behind else self._write_s
+        if kept.writing is None and kept.unwritten and monotonic() - kept.written_s >= write_s:
+            await self._write(kept)
+
+    async def _write(self, kept: Kept) -> None:
+        """Begin to write what has changed, once what was begun before is in the log.
+
+        What goes on meanwhile changes nothing of it; if it fails the process ends, and its memory with it.
+        """
+        await self._arrive(kept)
+        changes = await kept.slot.gathering()
+        if changes is None:
+            return
+        kept.slot.written()
+        writing = asyncio.ensure_future(self._changelog.write(kept.slot.partition, changes))
+        kept.writing = Writing(writing, changes.positions, kept.unwritten, kept.unwritten_since_s or monotonic())
+        kept.unwritten, kept.unwritten_since_s, kept.written_s = 0, None, monotonic()
+        await kept.slot.resting()  # Last, since whoever stops it has to find the write begun and noted.
+
+    async def _arrive(self, kept: Kept) -> None:
+        """Wait until what was begun to be written is in the log, and take note of it."""
+        if kept.writing is None:
+            return
+        try:
+            await kept.writing.task
+        except WriteFailedError as error:
+            raise StoppedError(EXIT_IO, str(error)) from error
+        kept.safe.update(kept.writing.positions)
+        self.written_records += kept.writing.records
+        kept.writing, kept.has_moved = None, True
+        self._write_ended_s = monotonic()

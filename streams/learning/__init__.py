@@ -1,0 +1,1 @@
+"""How models learn: labelled examples in, numbered model versions out."""

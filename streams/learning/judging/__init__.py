@@ -1,0 +1,1 @@
+"""How well the lines of models do, week by week, and which of them should serve."""

@@ -1,0 +1,21 @@
+"""Which recipe a model is made by."""
+
+from streams.core.alerts.policy import Learner
+from streams.learning.models.dynamic import DynamicModel
+from streams.learning.models.linear import Model, OnlineModel, PlainModel
+from streams.learning.queue import TrainerSettings
+
+
+def new_model(learner: Learner, settings: TrainerSettings, features: tuple[str, ...], periods: float) -> Model:
+    """Return a model of a recipe that has learned nothing; `periods` are how many a hazard's horizon has.
+
+    Raises:
+        TrainerError: the settings name what is no feature.
+    """
+    if learner == "dynamic":
+        return DynamicModel(settings, features)
+    if learner == "adagrad":
+        return PlainModel(settings, features, shortens=True)
+    if learner == "hazard":
+        return PlainModel(settings, features, periods=periods)
+    return OnlineModel(settings, features)

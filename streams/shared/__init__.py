@@ -1,0 +1,1 @@
+"""What every room may use: errors, settings, pseudonyms, small files and sockets."""

@@ -1,0 +1,1 @@
+"""The daily digest of one account manager, by mail and chat."""

@@ -1,0 +1,374 @@
+"""The dispatcher: claims what is due, sends it, and writes down what came of it, for as long as it is let.
+
+A claim and its outcome are two transactions, and the call lies between them.  Whoever is killed in between leaves
+leases behind: when they end, another dispatcher sends again, with the same ids.  Database calls run in threads of
+their own, so that no receiver waits for the database and the database for no receiver.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from streams.core.notify.contact import ContactRules
+from streams.core.notify.endpoints import DeliveryState
+from streams.core.notify.retry import Signal
+from streams.shared.errors import InputError
+from streams.sink.dispatch.endpoint_queue import Held, Lane
+from streams.sink.dispatch.endpoint_registry import Roster
+from streams.sink.dispatch.endpoint_warnings import Trouble, Troubles
+from streams.sink.dispatch.sending import Sender, Sent, given_back
+from streams.store.outbox.values import Claimed, EndpointRow
+from streams.store.sink import Room, Sink
+
+T = TypeVar("T")
+
+READ_S: Final = 2.0
+"""How old what is known of endpoints may be."""
+
+GATHER_S: Final = 0.004
+FINISH_MAX: Final = 400
+MARGIN_S: Final = 5.0
+"""What is left of a lease, beside the receiver's time limit, when an attempt begins."""
+
+
+class DispatcherSettings(Struct, frozen=True, kw_only=True):
+    """How a dispatcher works: its name among others, for how long it claims, and how often it looks for work."""
+
+    worker: str
+    lease_s: float = 90.0
+    margin_s: float = MARGIN_S
+    poll_s: float = 0.2
+
+
+class Tally(Struct, frozen=True, kw_only=True):
+    """What a dispatcher did: outcomes of attempts, what ran out of time, and what waits now."""
+
+    delivered: int = 0
+    failed: int = 0
+    retrying: int = 0
+    expired: int = 0
+    skipped: int = 0
+    unknown: int = 0
+    waiting: int = 0
+
+
+_TOLD: Final[dict[DeliveryState, str]] = {
+    "delivered": "delivered", "failed": "failed", "pending": "retrying", "expired": "expired", "skipped": "skipped",
+    "unknown": "unknown",
+}  # fmt: skip
+
+
+class Dispatcher:
+    """Sends what is due to the receivers of a roster; belongs to one event loop.
+
+    `now_ms` is the clock of the wall, `tell` takes lines for people, and `warn` what is wrong with an endpoint.
+    """
+
+    def __init__(
+        self,
+        settings: DispatcherSettings,
+        sink: Sink,
+        sender: Sender,
+        roster: Roster,
+        rules: ContactRules,
+        *,
+        now_ms: Callable[[], int],
+        warn: Callable[[Trouble], None],
+        threads: int = 2,
+    ) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._sender = sender
+        self._roster = roster
+        self._rules = rules
+        self._now_ms = now_ms
+        self._troubles = Troubles(warn)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="database")
+        self._lanes: dict[str, Lane] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+        self._done: list[Sent] = []
+        self._unsent: list[Held] = []
+        self._tried: set[str] = set()
+        self._counts: Counter[str] = Counter()
+        self._wake = asyncio.Event()
+        self._finished = asyncio.Event()
+        self._is_once = False
+        self._is_closing = False
+        self._is_last = False
+        self._writing = 0
+        self._read_s: float | None = None
+        self._heard_s: float | None = None
+        self._looked_s = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """How many deliveries are claimed and not written down yet."""
+        return sum(lane.held for lane in self._lanes.values()) + len(self._done) + len(self._unsent) + self._writing
+
+    @property
+    def heard_s(self) -> float | None:
+        """How long ago the database said which endpoints there are; None before it first did."""
+        return None if self._heard_s is None else asyncio.get_running_loop().time() - self._heard_s
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many attempts ended how."""
+        return dict(self._counts)
+
+    async def run(self, stopping: asyncio.Event, *, once: bool = False) -> Tally:
+        """Send until told to stop, or `once`: until nothing more is due; what is under way then is waited for.
+
+        Raises:
+            StoreError: the database fails; what was under way is sent again when its lease ends.
+        """
+        self._is_once = once
+        finishing = asyncio.create_task(self._finishing())
+        claiming = asyncio.create_task(self._claiming())
+        told: asyncio.Future[Any] = asyncio.ensure_future(stopping.wait())
+        try:
+            first: list[asyncio.Future[Any]] = [finishing, claiming, told]
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            for task in (finishing, claiming):
+                if task.done():
+                    task.result()
+            await self._ended(claiming, finishing)
+            waiting = (await self._in_thread(self._sink.backlog, self._now_ms())).waiting
+        finally:
+            left: list[asyncio.Future[Any]] = [told, claiming, finishing, *self._calls]
+            for one in left:
+                one.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            self._threads.shutdown()
+        return Tally(**self._counts, waiting=waiting)
+
+    async def _ended(self, claiming: asyncio.Task[None], finishing: asyncio.Task[None]) -> None:
+        """Claim no more, give back what was not sent, and wait for what is under way."""
+        self._is_closing = True
+        self._wake.set()
+        await claiming
+        for lane in self._lanes.values():
+            self._give_back(lane)
+        self._is_last = True
+        while self._calls:
+            done, _ = await asyncio.wait([*self._calls, finishing], return_when=asyncio.FIRST_COMPLETED)
+            if finishing in done:
+                finishing.result()
+        self._finished.set()
+        await finishing
+
+    async def _claiming(self) -> None:
+        """Claim whatever there is room for, until it is closing, or there is nothing left to do once."""
+        while not self._is_closing:
+            self._wake.clear()
+            await self._read()
+            rooms = self._rooms()
+            if rooms:
+                await self._claim(rooms)
+                continue
+            if self._is_once and self.in_flight == 0 and self._next_wait_s() is None:
+                return
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait until there may be something to claim."""
+        wait_s = self._next_wait_s()
+        try:
+            async with asyncio.timeout(min(self._settings.poll_s, wait_s or self._settings.poll_s)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        if not self._is_once and asyncio.get_running_loop().time() >= self._looked_s + self._settings.poll_s:
+            self._look_again()
+
+    def _next_wait_s(self) -> float | None:
+        now_ms = self._now_ms()
+        waits = [wait for lane in self._lanes.values() if (wait := lane.wait_ms(now_ms)) is not None]
+        return max(0.002, min(waits) / 1_000) if waits else None
+
+    def _rooms(self) -> dict[str, Room]:
+        now_ms = self._now_ms()
+        return {name: room for name, lane in self._lanes.items() if (room := lane.room(now_ms)) is not None}
+
+    async def _claim(self, rooms: dict[str, Room]) -> None:
+        loop, now_ms = asyncio.get_running_loop(), self._now_ms()
+        begun_s, lease_s = loop.time(), self._lease_s(rooms)
+        claims = await self._in_thread(
+            partial(self._sink.claim, self._settings.worker, now_ms, lease_ms=round(lease_s * 1_000), rooms=rooms)
+        )
+        self._counts["expired"] += claims.expired
+        by_lane: dict[str, list[Claimed]] = {name: [] for name in rooms}
+        for one in claims.handed:
+            by_lane[one.endpoint].append(one)
+        for name, asked in rooms.items():
+            lane, ours = self._lanes[name], by_lane[name]
+            until_s = begun_s + lease_s - self._settings.margin_s - lane.receiver.endpoint.timeout_s
+            if self._is_once and any(one.delivery_id in self._tried for one in ours):
+                # What is tried again after a wait is for another time.
+                lane.is_done = True
+                self._unsent += [Held(one, until_s) for one in ours if one.delivery_id in self._tried]
+                ours = [one for one in ours if one.delivery_id not in self._tried]
+            lane.took(asked, ours, until_s, now_ms)
+            if self._is_once:
+                self._tried.update(one.delivery_id for one in ours)
+            if not self._is_closing:
+                self._call(lane)
+        if self._unsent:
+            self._finished.set()
+
+    def _lease_s(self, names: Collection[str]) -> float:
+        longest_s = max(self._lanes[name].receiver.endpoint.timeout_s for name in names)
+        return max(self._settings.lease_s, 2 * longest_s + self._settings.margin_s)
+
+    def _call(self, lane: Lane) -> None:
+        """Have as many calls at work as the receiver takes at a time."""
+        more = min(len(lane.queue), lane.receiver.endpoint.in_flight_max - lane.in_flight)
+        for _ in range(more):
+            lane.in_flight += 1
+            task = asyncio.create_task(self._calling(lane))
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+
+    async def _calling(self, lane: Lane) -> None:
+        """Send one after the other, as long as something is claimed."""
+        loop = asyncio.get_running_loop()
+        try:
+            while lane.queue and not lane.is_in_doubt:
+                held = lane.queue.popleft()
+                if loop.time() > held.begin_by_s:
+                    self._unsent.append(held)
+                    self._finished.set()
+                    continue
+                self._ended_one(lane, await self._sender.sent(lane.receiver, held.claimed))
+        finally:
+            lane.in_flight -= 1
+            self._wake.set()
+
+    def _ended_one(self, lane: Lane, sent: Sent) -> None:
+        if sent.signal == "succeeded":
+            lane.succeeded()
+        elif sent.signal != "neutral":
+            lane.failed(counts=sent.signal == "failed")
+        self._done.append(sent)
+        self._finished.set()
+        if len(lane.queue) * 4 < lane.ahead:
+            self._wake.set()
+
+    async def _finishing(self) -> None:
+        """Write down what came of attempts, several at a time, until it is closing and nothing is left."""
+        while True:
+            await self._finished.wait()
+            if not self._is_last and len(self._done) < FINISH_MAX:
+                await asyncio.sleep(GATHER_S)
+            self._finished.clear()
+            done, self._done = self._done[:FINISH_MAX], self._done[FINISH_MAX:]
+            unsent, self._unsent = self._unsent, []
+            if self._done:
+                self._finished.set()
+            self._writing = len(done) + len(unsent)
+            await self._write(done, unsent)
+            self._writing = 0
+            if self._is_last and not self._calls and not self._done and not self._unsent:
+                return
+
+    async def _write(self, done: list[Sent], unsent: list[Held]) -> None:
+        now_ms, worker = self._now_ms(), self._settings.worker
+        back = given_back(unsent, self._roster.receivers, now_ms)
+        finished = [sent.finished for sent in done] + back.undecided
+        if finished:
+            await self._in_thread(self._sink.finish, worker, finished, now_ms)
+        if back.released:
+            await self._in_thread(self._sink.release, worker, back.released, now_ms)
+        self._counts.update(_TOLD[sent.finished.state] for sent in done)
+        await self._note_health(done)
+        if done or not self._is_once:
+            self._look_again()
+
+    async def _note_health(self, done: list[Sent]) -> None:
+        """Add what was learned of endpoints to what all dispatchers know of them, and warn."""
+        by_name: dict[str, list[Sent]] = {}
+        for sent in done:
+            by_name.setdefault(sent.finished.endpoint, []).append(sent)
+        for name, sents in by_name.items():
+            lane = self._lanes.get(name)
+            before = None if lane is None else lane.receiver.row
+            signals = Counter(sent.signal for sent in sents)
+            row = await self._noted(name, before, signals, sents)
+            if lane is not None:
+                self._go_on(lane, row, signals["failed"])
+            refused = [sent for sent in sents if sent.signal in {"warn", "disable"}]
+            if row is not None or refused:
+                self._troubles.note(before, row, refused)
+
+    def _go_on(self, lane: Lane, row: EndpointRow | None, failed: int) -> None:
+        """Go on, or not, with what is claimed, now that it is known how the endpoint does."""
+        if row is not None:
+            lane.update(replace(lane.receiver, row=row), self._now_ms())
+        lane.noted(failed)
+        if not lane.is_open(self._now_ms()):
+            self._give_back(lane)
+        elif not self._is_closing:
+            self._call(lane)
+
+    async def _noted(
+        self, name: str, before: EndpointRow | None, signals: Counter[Signal], sents: list[Sent]
+    ) -> EndpointRow | None:
+        """Write down how an endpoint did, and return how it stands now, None where that is as it was."""
+        was_well = before is not None and before.circuit == "closed" and not before.failures
+        succeeded, failed, now_ms = signals["succeeded"], signals["failed"], self._now_ms()
+        try:
+            if signals["disable"]:
+                why = next(sent.finished.why for sent in sents if sent.signal == "disable")
+                await self._in_thread(self._sink.set_state, name, "disabled", why, now_ms)
+                return await self._in_thread(self._sink.endpoint, name)
+            if failed or (succeeded and not was_well):
+                note = partial(self._sink.note_health, name, succeeded=succeeded, failed=failed, now_ms=now_ms)
+                return await self._in_thread(note)
+        except InputError:
+            # It was removed in the meantime, and nobody wants to know any more how it does.
+            pass
+        return None
+
+    async def _read(self) -> None:
+        """Read endpoints again if that is due, and wake what has slept enough."""
+        at_s = asyncio.get_running_loop().time()
+        if self._read_s is not None and at_s < self._read_s + READ_S:
+            return
+        self._read_s = at_s
+        await self._in_thread(self._sink.wake_snoozed, self._now_ms(), self._rules)
+        rows = await self._in_thread(self._sink.endpoints)
+        self._heard_s = asyncio.get_running_loop().time()
+        for name, why in self._roster.read(rows).items():
+            self._troubles.unusable(name, why)
+        now_ms = self._now_ms()
+        for name, receiver in self._roster.receivers.items():
+            if name in self._lanes:
+                self._lanes[name].update(receiver, now_ms)
+            else:
+                self._lanes[name] = Lane(receiver, now_ms)
+        for name, lane in list(self._lanes.items()):
+            is_gone = name not in self._roster.receivers
+            if is_gone or not lane.is_open(now_ms):
+                self._give_back(lane)
+            if is_gone and not lane.in_flight:
+                del self._lanes[name]
+
+    def _give_back(self, lane: Lane) -> None:
+        if lane.queue:
+            self._unsent += lane.queue
+            lane.queue.clear()
+            self._finished.set()
+
+    def _look_again(self) -> None:
+        self._looked_s = asyncio.get_running_loop().time()
+        for lane in self._lanes.values():
+            lane.look_again()
+        self._wake.set()
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *arguments))

@@ -1,0 +1,115 @@
+"""What a dispatcher holds for one receiver: what it claimed, how fast it may go on, and how far it looks ahead."""
+
+from collections import deque
+from typing import Final
+
+from msgspec import Struct
+
+from streams.core.notify import circuit, pacing
+from streams.sink.dispatch.endpoint_registry import Receiver
+from streams.store.outbox.values import Claimed
+from streams.store.sink import Room
+
+AHEAD_MAX: Final = 256
+"""How many deliveries are claimed before there is a connection for them, at a receiver that takes all it is sent."""
+
+
+class Held(Struct, frozen=True):
+    """A claimed delivery; after `begin_by_s`, on the clock of the loop, the lease no longer covers an attempt."""
+
+    claimed: Claimed
+    begin_by_s: float
+
+
+class Lane:
+    """One receiver's share of a dispatcher.
+
+    It looks ahead by as many deliveries as arrived since the last failure.  A kind (first attempts, retries) of which
+    a claim brought less than was asked for is dry until something may have become due.
+    """
+
+    def __init__(self, receiver: Receiver, now_ms: int) -> None:
+        self.receiver = receiver
+        self.queue: deque[Held] = deque()
+        self.in_flight = 0
+        self.ahead = 0
+        self.bucket = pacing.full(receiver.endpoint.rate_per_s, now_ms)
+        self.is_dry_of_fresh = False
+        self.is_dry_of_retries = False
+        self.is_done = False
+        self._turn = 0
+        self._unnoted = 0
+
+    def update(self, receiver: Receiver, now_ms: int) -> None:
+        """Take in what is said of the receiver now."""
+        if receiver.endpoint.rate_per_s != self.bucket.rate_per_s:
+            self.bucket = pacing.full(receiver.endpoint.rate_per_s, now_ms)
+        self.receiver = receiver
+
+    @property
+    def held(self) -> int:
+        """How many deliveries are claimed and not finished."""
+        return len(self.queue) + self.in_flight
+
+    def is_open(self, now_ms: int) -> bool:
+        """Say whether it may be sent to now, as far as that is known here."""
+        return self.receiver.row.state == "active" and circuit.seen(self.receiver.health, now_ms) != "open"
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether failures that are not written down yet would open the circuit."""
+        return self._unnoted > 0 and self.receiver.health.failures + self._unnoted >= circuit.FAILURES_TO_OPEN
+
+    def room(self, now_ms: int) -> Room | None:
+        """Return how many deliveries to claim now, None where that is not worth a question."""
+        is_dry = self.is_dry_of_fresh and self.is_dry_of_retries
+        if is_dry or self.is_done or self.is_in_doubt or not self.is_open(now_ms):
+            return None
+        most = self.receiver.endpoint.in_flight_max + self.ahead
+        limit = circuit.room(self.receiver.health, now_ms, in_flight=self.held, in_flight_max=most)
+        if limit == 0 or (self.queue and limit * 4 < most):
+            return None
+        given = pacing.take(
+            self.bucket,
+            now_ms,
+            fresh=0 if self.is_dry_of_fresh else limit,
+            retries=0 if self.is_dry_of_retries else limit,
+        )
+        retries = min(given.retries, max(limit - given.fresh, (limit + self._turn) // 2))
+        fresh = min(given.fresh, limit - retries)
+        return Room(fresh, retries) if fresh or retries else None
+
+    def took(self, asked: Room, claimed: list[Claimed], begin_by_s: float, now_ms: int) -> None:
+        """Take in what a claim brought."""
+        retries = sum(1 for one in claimed if one.attempt > 1)
+        fresh = len(claimed) - retries
+        self.bucket = pacing.take(self.bucket, now_ms, fresh=fresh, retries=retries).bucket
+        self.is_dry_of_fresh = self.is_dry_of_fresh or fresh < asked.fresh
+        self.is_dry_of_retries = self.is_dry_of_retries or retries < asked.retries
+        self._turn ^= 1
+        self.queue.extend(Held(one, begin_by_s) for one in claimed)
+
+    def look_again(self) -> None:
+        """Forget that there was nothing due."""
+        self.is_dry_of_fresh = self.is_dry_of_retries = False
+
+    def wait_ms(self, now_ms: int) -> int | None:
+        """Return when the rate lets it go on, None where something else holds it up or nothing does."""
+        if self.is_done or not self.is_open(now_ms) or (self.is_dry_of_fresh and self.is_dry_of_retries):
+            return None
+        waits_ms = pacing.wait_ms(self.bucket, now_ms)
+        return waits_ms or None
+
+    def succeeded(self) -> None:
+        """Look one further ahead."""
+        self.ahead = min(AHEAD_MAX, self.ahead + 1)
+        self._unnoted = 0
+
+    def failed(self, *, counts: bool) -> None:
+        """Look ahead no more: what is claimed and not sent is in nobody else's reach; `counts` for the circuit."""
+        self.ahead = 0
+        self._unnoted += counts
+
+    def noted(self, failed: int) -> None:
+        """Know that so many failures are written down."""
+        self._unnoted = max(0, self._unnoted - failed)

@@ -1,0 +1,212 @@
+"""One delivery, from what was claimed to what came of it: asked for, signed, sent, and judged."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from streams.core.notify.endpoints import Action, DeliveryState
+from streams.core.notify.messages import action_of
+from streams.core.notify.retry import Answer, Outcome, Signal, Verdict, judge
+from streams.sink.dispatch.endpoint_queue import Held
+from streams.sink.dispatch.endpoint_registry import Receiver, with_signature
+from streams.sink.http.client import Client
+from streams.sink.http.request import REDACTED
+from streams.sink.presets import Request, Unrendered
+from streams.store.outbox.values import Claimed, Finished, Ticket
+
+ANSWER_CHARS_MAX: Final = 500
+_NEVER_TOLD: Final = "nothing was ever told"
+_DEFECT: Final = "a defect of Forewarn"
+_LOOKED_UP: Final = "the receiver has it already"
+
+
+class Sent(Struct, frozen=True):
+    """What came of an attempt, and what it says of the endpoint; `status` and `outcome` are in `finished`."""
+
+    finished: Finished
+    signal: Signal
+
+
+class Sender:
+    """Sends deliveries; `now_ms` is the clock of the wall, and `jitter` gives numbers in [0, 1)."""
+
+    def __init__(self, client: Client, now_ms: Callable[[], int], jitter: Callable[[], float]) -> None:
+        self._client = client
+        self._now_ms = now_ms
+        self._jitter = jitter
+
+    async def sent(self, receiver: Receiver, claimed: Claimed) -> Sent:
+        """Make one attempt; it ends with a value, whatever happens."""
+        began_ms = self._now_ms()
+        action = action_of(claimed.type, claimed.ticket)
+        if action is None:
+            return _unsent(claimed, began_ms, "skipped", _NEVER_TOLD)
+        try:
+            if _is_in_doubt(receiver, claimed, action):
+                known = await self._settled(receiver, claimed, action, began_ms)
+                if known is not None:
+                    return known
+            return await self._called(receiver, claimed, action, began_ms)
+        except Exception as error:  # noqa: BLE001 - one message that we cannot handle stops no other
+            answer = Answer(failure="unsendable", why=f"{_DEFECT}: {type(error).__name__}")
+            verdict = self._verdict(receiver, claimed, action, answer, began_ms)
+            return self._noted(receiver, claimed, action, answer=answer, verdict=verdict, began_ms=began_ms)
+
+    async def _called(self, receiver: Receiver, claimed: Claimed, action: Action, began_ms: int) -> Sent:
+        request = receiver.prepared.render(claimed, action, now_ms=began_ms, secret=receiver.auth)
+        if isinstance(request, Unrendered):
+            answer = Answer(failure="unsendable", why=request.why)
+        else:
+            request = with_signature(receiver, request, claimed.message_id, began_ms)
+            answer = await self._client.send(request, receiver.endpoint)
+        verdict = self._verdict(receiver, claimed, action, answer, began_ms)
+        told = self._told(receiver, claimed, action, answer) if verdict.state == "delivered" else None
+        return self._noted(receiver, claimed, action, answer=answer, verdict=verdict, began_ms=began_ms, told=told)
+
+    async def _settled(self, receiver: Receiver, claimed: Claimed, action: Action, began_ms: int) -> Sent | None:
+        """Return what is known of a create that may have arrived, None if it did not and is to be sent."""
+        policy = receiver.prepared.ambiguous
+        if policy == "retry":
+            return None
+        if policy == "hold":
+            why = "nobody knows whether it arrived, and a person has to decide"
+            return _unsent(claimed, began_ms, "unknown", why)
+        request = receiver.prepared.lookup(claimed, secret=receiver.auth)
+        if not isinstance(request, Request):
+            return _unsent(claimed, began_ms, "unknown", request.why if request else "there is no way to look it up")
+        answer = await self._client.send(request, receiver.endpoint)
+        if answer.status is None or not 200 <= answer.status < 300:
+            return self._not_looked_up(receiver, claimed, answer, began_ms)
+        match receiver.prepared.matches(answer.body, claimed):
+            case []:
+                return None
+            case [(external_id, reference)]:
+                told = Ticket(external_id=external_id, external_ref=reference, told_ms=self._now_ms(), resolved=False)
+                known = _verdict_of("delivered", _LOOKED_UP, "delivered", "succeeded")
+                return self._noted(
+                    receiver, claimed, action, answer=answer, verdict=known, began_ms=began_ms, told=told
+                )
+            case None:
+                return _unsent(claimed, began_ms, "unknown", "what the lookup answered cannot be read")
+            case several:
+                return _unsent(claimed, began_ms, "unknown", f"the receiver has {len(several)} tickets of the alert")
+
+    def _not_looked_up(self, receiver: Receiver, claimed: Claimed, answer: Answer, began_ms: int) -> Sent:
+        verdict = judge(
+            answer, attempt=claimed.attempt, began_ms=began_ms, expires_ms=claimed.expires_ms,
+            jitter=self._jitter(), creates=False, idempotent=True, ambiguous="retry",
+        )  # fmt: skip
+        known = Verdict(
+            state="unknown",
+            why=f"looking it up: {verdict.why}",
+            next_attempt_ms=verdict.next_attempt_ms,
+            outcome=verdict.outcome,
+            endpoint=verdict.endpoint,
+        )
+        return self._noted(receiver, claimed, None, answer=answer, verdict=known, began_ms=began_ms)
+
+    def _verdict(self, receiver: Receiver, claimed: Claimed, action: Action, answer: Answer, began_ms: int) -> Verdict:
+        return judge(
+            answer, attempt=claimed.attempt, began_ms=began_ms, expires_ms=claimed.expires_ms,
+            jitter=self._jitter(), creates=action == "create", idempotent=receiver.prepared.idempotent,
+            ambiguous=receiver.prepared.ambiguous,
+        )  # fmt: skip
+
+    def _told(self, receiver: Receiver, claimed: Claimed, action: Action, answer: Answer) -> Ticket:
+        external_id, reference = receiver.prepared.capture(
+            action, answer.status or 0, dict(answer.headers), answer.body
+        )
+        known = claimed.ticket
+        return Ticket(
+            external_id=external_id or (known.external_id if known else None),
+            external_ref=reference or (known.external_ref if known else None),
+            told_ms=self._now_ms(),
+            resolved=action == "resolve",
+        )
+
+    def _noted(
+        self,
+        receiver: Receiver,
+        claimed: Claimed,
+        action: Action | None,
+        *,
+        answer: Answer,
+        verdict: Verdict,
+        began_ms: int,
+        told: Ticket | None = None,
+    ) -> Sent:
+        is_done = verdict.state == "delivered"
+        finished = Finished(
+            delivery_id=claimed.delivery_id,
+            endpoint=claimed.endpoint,
+            attempt=claimed.attempt,
+            state=verdict.state,
+            why=verdict.why,
+            next_attempt_ms=_next_ms(claimed, verdict.state, verdict.next_attempt_ms),
+            action=action,
+            outcome=verdict.outcome,
+            began_ms=began_ms,
+            took_ms=max(0, self._now_ms() - began_ms),
+            status=answer.status,
+            answer="" if is_done else _shown(answer.body, receiver),
+            told=told,
+        )
+        return Sent(finished, verdict.endpoint)
+
+
+def _is_in_doubt(receiver: Receiver, claimed: Claimed, action: Action) -> bool:
+    """Say whether a create may have arrived already: it was left open, or whoever sent it is gone."""
+    if claimed.state_before == "unknown":
+        return True
+    return claimed.state_before == "in_flight" and action == "create" and not receiver.prepared.idempotent
+
+
+class GivenBack(Struct, frozen=True):
+    """What was claimed and not sent: ids to be released, and creates in doubt, which stay in doubt."""
+
+    released: list[str]
+    undecided: list[Finished]
+
+
+def given_back(unsent: Sequence[Held], receivers: Mapping[str, Receiver], now_ms: int) -> GivenBack:
+    """Return how deliveries are given back that were claimed and not sent."""
+    released, undecided = list[str](), list[Finished]()
+    for held in unsent:
+        claimed, receiver = held.claimed, receivers.get(held.claimed.endpoint)
+        action = action_of(claimed.type, claimed.ticket)
+        if claimed.state_before == "unknown" or (receiver and action and _is_in_doubt(receiver, claimed, action)):
+            why = "nobody has looked yet whether it arrived"
+            undecided.append(_unsent(claimed, now_ms, "unknown", why, next_attempt_ms=now_ms).finished)
+        else:
+            released.append(claimed.delivery_id)
+    return GivenBack(released, undecided)
+
+
+def _unsent(
+    claimed: Claimed, began_ms: int, state: DeliveryState, why: str, next_attempt_ms: int | None = None
+) -> Sent:
+    finished = Finished(
+        delivery_id=claimed.delivery_id, endpoint=claimed.endpoint, attempt=claimed.attempt, state=state, why=why,
+        next_attempt_ms=_next_ms(claimed, state, next_attempt_ms), action=None, outcome=None, began_ms=began_ms,
+        took_ms=0, status=None, answer="",
+    )  # fmt: skip
+    return Sent(finished, "neutral")
+
+
+def _next_ms(claimed: Claimed, state: DeliveryState, next_attempt_ms: int | None) -> int | None:
+    """Return when a delivery is looked at again: one that waits for a person, when it expires."""
+    return claimed.expires_ms if state == "unknown" and next_attempt_ms is None else next_attempt_ms
+
+
+def _verdict_of(state: DeliveryState, why: str, outcome: Outcome, signal: Signal) -> Verdict:
+    return Verdict(state=state, why=why, next_attempt_ms=None, outcome=outcome, endpoint=signal)
+
+
+def _shown(body: bytes, receiver: Receiver) -> str:
+    """Return the beginning of an answer for people, without secrets that it repeats, and as any database takes it."""
+    text = body.decode("utf-8", "replace").replace("\x00", " ")
+    for secret in (receiver.auth, *(key.secret for key in receiver.secrets.signing)):
+        if secret:
+            text = text.replace(secret, REDACTED)
+    return text[:ANSWER_CHARS_MAX]

@@ -1,0 +1,1 @@
+"""HTTP on sockets whose addresses are checked as they open."""

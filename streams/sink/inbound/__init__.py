@@ -1,0 +1,1 @@
+"""The way back: what ticketing systems say about their tickets."""

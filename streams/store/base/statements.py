@@ -1,0 +1,77 @@
+"""What SQLite and PostgreSQL say differently, or not at all in SQLAlchemy's own words: upserts, and lists in parts."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Connection, Table, any_, bindparam, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from streams.store.run.tables import forewarn
+
+Row = Mapping[str, Any]
+Insert = sqlite.Insert | postgresql.Insert
+T = TypeVar("T")
+
+PART: Final = 500
+"""How many values one statement names: both databases have limits far above it."""
+
+_INSERTS: Final[dict[str, Callable[[Table], Insert]]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def hold(connection: Connection) -> None:
+    """Let nobody else decide who is told of what until this transaction ends: one row is locked for all that there is.
+
+    SQLite has one writer at a time anyway.
+    """
+    connection.execute(select(forewarn.c.id).with_for_update())
+
+
+def said(value: object) -> BindParameter[Any]:
+    """Return a value that stands in the statement itself: an index of some rows alone is used only where it does."""
+    return bindparam(None, value, unique=True, literal_execute=True, expanding=isinstance(value, tuple))
+
+
+def among(connection: Connection, column: ColumnElement[T], values: Sequence[T]) -> ColumnElement[bool]:
+    """Say that a column is one of the values.
+
+    PostgreSQL is given a single list: the statement is the same whatever its length, and so stays prepared.
+    """
+    if connection.dialect.name == "postgresql":
+        return column == any_(literal(values, ARRAY(column.type)))
+    return column.in_(values)
+
+
+def insert_into(connection: Connection, table: Table) -> Insert:
+    """Return the database's own INSERT, since what to do on a conflict is said outside the SQL standard."""
+    return _INSERTS[connection.dialect.name](table)
+
+
+def add(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
+    """Add rows; those whose key is there already change nothing."""
+    if listed := list(rows):
+        connection.execute(insert_into(connection, table).on_conflict_do_nothing(), listed)
+
+
+def upsert(connection: Connection, table: Table, names: Iterable[str]) -> Insert:
+    """Return the statement that adds rows, or overwrites the named columns of those that have the same key."""
+    statement = insert_into(connection, table)
+    new = {name: statement.excluded[name] for name in names}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
+
+
+def replace(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Add rows, or overwrite those that have the same key."""
+    if rows:
+        connection.execute(upsert(connection, table, (name for name in rows[0] if not table.c[name].primary_key)), rows)
+
+
+def parts(values: Iterable[T]) -> Iterator[list[T]]:
+    """Yield the values in lists short enough for one statement.
+
+    >>> [len(part) for part in parts(range(1_100))]
+    [500, 500, 100]
+    """
+    left = iter(values)
+    while part := list(islice(left, PART)):
+        yield part

@@ -1,0 +1,1 @@
+"""The tables of the sink: endpoints, deliveries, and what people do about alerts."""

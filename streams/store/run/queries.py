@@ -1,0 +1,202 @@
+"""The reading half of the store: rows back to the values that they were made from, equal to the last bit."""
+
+import struct
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, Final, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Result, Row, Select, String, Table, case, collate, func, select
+
+from streams.core.contracts.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
+from streams.core.contracts.events import MarketEvent
+from streams.core.scoring.models import ModelVersion
+from streams.core.scoring.promotions import Promotion
+from streams.store.base.statements import among, parts
+from streams.store.run import tables
+from streams.store.run.batch import AlertRow, Announced, Checkpoint, Position, Prediction, Run
+from streams.store.run.tables import THE_ROW
+
+AnyColumns = tuple[Any, ...]
+T = TypeVar("T", bound=msgspec.Struct)
+
+ROWS_AT_ONCE: Final = 2_000
+
+
+def checkpoint(connection: Connection) -> Checkpoint | None:
+    """Return where the last commit left the run, all from one moment, since one transaction reads it."""
+    row = connection.execute(select(tables.run).where(tables.run.c.id == THE_ROW)).one_or_none()
+    if row is None:
+        return None
+    return Checkpoint(
+        run=Run(**{name: getattr(row, name) for name in Run.__struct_fields__}),
+        positions={
+            place.source: Position(place.next_offset, place.last_ms, place.max_ms)
+            for place in connection.execute(select(tables.positions))
+        },
+        stream_ms=row.stream_ms,
+        counters=row.counters,
+        trainer=connection.scalar(select(tables.trainer.c.body).where(tables.trainer.c.id == THE_ROW)),
+    )
+
+
+def states(connection: Connection) -> Iterator[tuple[str, bytes]]:
+    """Yield (subscriber_id, packed state) in the order of the ids."""
+    columns = tables.states.c
+    query = _ordered(connection, select(columns.subscriber_id, columns.body), columns.subscriber_id)
+    for row in _streamed(connection, query):
+        yield row[0], row[1]
+
+
+def state(connection: Connection, subscriber_id: str) -> bytes | None:
+    """Return one packed state."""
+    columns = tables.states.c
+    return connection.scalar(select(columns.body).where(columns.subscriber_id == subscriber_id))
+
+
+def alerts(
+    connection: Connection,
+    *,
+    alert_id: str | None = None,
+    states: Collection[str] | None = None,
+    band: str | None = None,
+    kind: str | None = None,
+    subscriber_id: str | None = None,
+    held_out: bool | None = None,
+    limit: int | None = None,
+) -> list[AlertRow]:
+    """Return alerts with their newest transition, by falling probability; of equals, the lower id first."""
+    alert, transition = tables.alerts.c, tables.transitions.c
+    history = tables.transitions.alias("history")
+    of_alert = history.c.alert_id == alert.alert_id
+    changes = select(func.count()).where(of_alert).scalar_subquery()
+    fired_at_ms = select(func.min(history.c.at_ms)).where(of_alert, history.c.change == "fired").scalar_subquery()
+    query = (
+        _of(tables.transitions, AlertChanged)
+        .add_columns(changes.label("changes"), fired_at_ms.label("fired_at_ms"))
+        .join(tables.alerts, alert.latest_transition_id == transition.transition_id)
+        .limit(limit)
+    )
+    query = _ordered(connection, query, alert.probability.desc(), alert.alert_id)
+    wanted = {"alert_id": alert_id, "band": band, "kind": kind, "subscriber_id": subscriber_id, "held_out": held_out}
+    query = query.where(*(alert[name] == value for name, value in wanted.items() if value is not None))
+    if states is not None:
+        query = query.where(alert.state.in_(sorted(states)))
+    return [
+        AlertRow(latest=_changed(row), fired_at_ms=row.fired_at_ms, changes=row.changes)
+        for row in connection.execute(query)
+    ]
+
+
+def transitions(connection: Connection, alert_id: str) -> list[AlertChanged]:
+    """Return one alert's transitions in the order of their event times."""
+    columns = tables.transitions.c
+    query = _of(tables.transitions, AlertChanged).where(columns.alert_id == alert_id)
+    query = _ordered(connection, query, columns.at_ms, columns.rank, columns.transition_id)
+    return [_changed(row) for row in connection.execute(query)]
+
+
+def transitions_by_id(connection: Connection, transition_ids: Iterable[str]) -> dict[str, AlertChanged]:
+    """Return transitions by their ids; those that are not there are left out."""
+    column = tables.transitions.c.transition_id
+    found = [
+        _changed(row)
+        for part in parts(sorted(transition_ids))
+        for row in connection.execute(_of(tables.transitions, AlertChanged).where(among(connection, column, part)))
+    ]
+    return {changed.transition_id: changed for changed in found}
+
+
+def models(connection: Connection) -> list[ModelVersion]:
+    """Return all model versions."""
+    columns = tables.models.c
+    bodies = connection.scalars(_ordered(connection, select(columns.body), columns.name, columns.version))
+    return [msgspec.convert(body, ModelVersion) for body in bodies]
+
+
+def promotions(connection: Connection) -> list[Promotion]:
+    """Return all promotions, in the order in which they were made."""
+    columns = tables.promotions.c
+    bodies = connection.scalars(select(columns.body).order_by(columns.number))
+    return [msgspec.convert(body, Promotion) for body in bodies]
+
+
+def market_events(connection: Connection) -> list[Announced]:
+    """Return all messages about the market."""
+    columns = tables.market_events.c
+    query = _ordered(connection, select(columns.known_ms, columns.body), columns.known_ms, columns.digest)
+    return [Announced(known_ms, msgspec.convert(body, MarketEvent)) for known_ms, body in connection.execute(query)]
+
+
+def predictions(
+    connection: Connection, *, model_version: str | None, from_ms: int | None, until_ms: int | None
+) -> Iterator[Prediction]:
+    """Yield settled predictions by time of snapshot, then subscriber."""
+    columns = tables.predictions.c
+    query = _of(tables.predictions, Prediction).where(~columns.provisional)
+    query = _ordered(connection, query, columns.snapshot_at_ms, columns.subscriber_id, columns.example_id)
+    if model_version is not None:
+        query = query.where(columns.model_version == model_version)
+    if from_ms is not None:
+        query = query.where(columns.snapshot_at_ms >= from_ms)
+    if until_ms is not None:
+        query = query.where(columns.snapshot_at_ms < until_ms)
+    return _values(connection, query, Prediction)
+
+
+def examples(connection: Connection) -> Iterator[LabelledExample]:
+    """Yield all examples with their features, by when they were settled, subscriber and snapshot."""
+    told, apart = tables.predictions.c, tables.example_features.c
+    # A label that could be known before was settled when the horizon closed all the same, unless the subscriber left.
+    settled_ms = case((told.kind.in_(("port_out", "termination")), told.knowable_at_ms), else_=told.closed_at_ms)
+    query = select(tables.predictions, apart.feature_table, apart.body).join(
+        tables.example_features, apart.example_id == told.example_id
+    )
+    query = _ordered(connection, query, settled_ms, told.subscriber_id, told.snapshot_at_ms, told.example_id)
+    for row in _streamed(connection, query).mappings():
+        fields = dict(row)
+        body = fields.pop("body")
+        yield LabelledExample(features=struct.unpack(f"<{len(body) // 8}d", body), **fields)
+
+
+def dead_letters(connection: Connection, *, reason: str | None) -> Iterator[DeadLetter]:
+    """Yield dead letters by where their records stood."""
+    query = _by_place(connection, tables.dead_letters, DeadLetter)
+    if reason is not None:
+        query = query.where(tables.dead_letters.c.reason == reason)
+    return _values(connection, query, DeadLetter)
+
+
+def late_events(connection: Connection) -> Iterator[LateEvent]:
+    """Yield late events by where their records stood."""
+    return _values(connection, _by_place(connection, tables.late_events, LateEvent), LateEvent)
+
+
+def _by_place(connection: Connection, table: Table, kind: type[msgspec.Struct]) -> Select[*AnyColumns]:
+    return _ordered(connection, _of(table, kind), *table.primary_key)
+
+
+def _ordered(connection: Connection, query: Select[*AnyColumns], *keys: ColumnElement[Any]) -> Select[*AnyColumns]:
+    """Order a query, text byte by byte: PostgreSQL would order it as the language of the database does."""
+    if connection.dialect.name == "postgresql":
+        keys = tuple(collate(key, "C") if isinstance(key.type, String) else key for key in keys)
+    return query.order_by(*keys)
+
+
+def _of(table: Table, kind: type[msgspec.Struct]) -> Select[*AnyColumns]:
+    """Select the columns that are the fields of a struct, in their order; one without a column has a default."""
+    return select(*(table.c[name] for name in kind.__struct_fields__ if name in table.c))
+
+
+def _streamed(connection: Connection, query: Select[*AnyColumns]) -> Result[*AnyColumns]:
+    return connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query)
+
+
+def _values(connection: Connection, query: Select[*AnyColumns], kind: type[T]) -> Iterator[T]:
+    for row in _streamed(connection, query):
+        yield kind(*row)
+
+
+def _changed(row: Row[*AnyColumns]) -> AlertChanged:
+    fields = dict(zip(AlertChanged.__struct_fields__, row, strict=False))
+    # JSON has text for keys; the source numbers in `offsets` come back as the integers that they were.
+    return msgspec.convert(fields, AlertChanged, str_keys=True)

@@ -1,0 +1,1 @@
+"""How a process says how it stands: the one health server."""

@@ -1,0 +1,94 @@
+"""What is published of an alert is read back as it was."""
+
+from typing import get_args
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.contracts.decode_alert import alert_changed
+from streams.core.contracts.effects import AlertChanged, ChurnKind, Evidence, Reason, RiskBand, ValueBand
+from streams.core.contracts.encode import alert_message, outgoing
+from streams.core.contracts.events import INPUTS, PARTITIONS_MAX, source_number
+from streams.core.contracts.outputs import AlertMessage
+
+TIMES = st.integers(min_value=0, max_value=4_102_444_800_000)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)
+SHARES = st.floats(min_value=0.0, max_value=1.0)
+NAMES = st.from_regex("[a-z][a-z0-9_]{0,15}", fullmatch=True)
+SENTENCES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+MAYBE = st.none() | NAMES
+STANDING = st.sampled_from(
+    [
+        ("pending", "opened"), ("firing", "fired"), ("firing", "worsened"), ("firing", "eased"),
+        ("inactive", "dropped"), ("resolved", "resolved"),
+    ]
+)  # fmt: skip
+EVIDENCE = st.builds(
+    Evidence,
+    measure=NAMES,
+    unit=NAMES,
+    value=NUMBERS,
+    baseline=st.none() | NUMBERS,
+    window_days=st.none() | st.integers(1, 3_660),
+)
+REASONS = st.builds(
+    Reason,
+    code=NAMES,
+    theme=NAMES,
+    contribution=NUMBERS,
+    features=st.dictionaries(NAMES, NUMBERS, max_size=4),
+    evidence=st.lists(EVIDENCE, max_size=3).map(tuple),
+    change=st.none() | NUMBERS,
+    since_ms=st.none() | TIMES,
+)
+SOURCES = st.builds(source_number, st.sampled_from(list(INPUTS)), st.integers(0, PARTITIONS_MAX - 1))
+
+
+@st.composite
+def transitions(draw: st.DrawFn) -> AlertChanged:
+    """Any transition that the core can announce."""
+    state, change = draw(STANDING)
+    return draw(
+        st.builds(
+            AlertChanged,
+            alert_id=NAMES,
+            transition_id=NAMES,
+            subscriber_id=st.from_regex("s_[0-9a-f]{32}", fullmatch=True),
+            kind=st.sampled_from(get_args(ChurnKind)),
+            episode=st.integers(1, 2**31 - 1),
+            state=st.just(state),
+            change=st.just(change),
+            why=SENTENCES,
+            at_ms=TIMES,
+            opened_at_ms=TIMES,
+            probability=SHARES,
+            logit=NUMBERS,
+            intercept=NUMBERS,
+            threshold=SHARES,
+            band=st.sampled_from(get_args(RiskBand)),
+            value_band=st.sampled_from(get_args(ValueBand)),
+            value_at_risk_minor=st.integers(0, 2**53 - 1),
+            currency=st.sampled_from(["", "CNY", "EUR"]),
+            reasons=st.lists(REASONS, max_size=3).map(tuple),
+            action=SENTENCES,
+            due_at_ms=TIMES,
+            model_version=NAMES,
+            feature_table=NAMES,
+            policy_version=NAMES,
+            schema_version=NAMES,
+            offsets=st.dictionaries(SOURCES, st.integers(0, 2**53 - 1), max_size=6),
+            account_manager_id=MAYBE,
+            group_id=MAYBE,
+            area_id=MAYBE,
+            signals_version=MAYBE,
+            held_out=st.booleans(),
+            contact_allowed=st.booleans(),
+        )
+    )
+
+
+@given(transitions())
+def test_a_transition_that_was_published_is_read_back_as_it_was(change: AlertChanged) -> None:
+    assert alert_changed(alert_message(change)) == change
+    assert alert_changed(msgspec.json.decode(outgoing(change).value, type=AlertMessage)) == change

@@ -1,0 +1,190 @@
+"""What leaving is, and when it can be known: the label's definition as a table, then its edges."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.alerts.labels import (
+    is_gone,
+    last_revenue_ms,
+    note_revenue,
+    settle_at_leaving,
+    settle_closed,
+    take_snapshot,
+)
+from streams.core.alerts.policy import Label
+from streams.core.contracts.effects import LabelKind, LabelledExample
+from streams.core.scoring.features import FEATURE_TABLE
+from streams.core.subscriber.facts import Facts, Watch
+from streams.core.subscriber.fold import Life
+from streams.core.subscriber.state import DAY_MS, PENDING_MAX
+from tests.core.makers import SUBSCRIBER, at, facts_of, outcome, top_up, usage
+from tests.core.strategies import modest
+
+BOTH = Label(horizon_days=30, explicit=True, inactivity=True, learn_at="close")
+EXPLICIT = Label(horizon_days=30, explicit=True, inactivity=False, learn_at="close")
+SILENCE = Label(horizon_days=30, explicit=False, inactivity=True, learn_at="close")
+
+
+def watching(*days: float) -> Watch:
+    """A watch with a snapshot on each of the days."""
+    watch = Watch(probability=0.25)
+    for day in days:
+        take_snapshot(watch, at(day), (1.5, float(day)), FEATURE_TABLE, "model-1")
+    return watch
+
+
+def settled(
+    watch: Watch, label: Label, revenue: tuple[float, ...], leaving: tuple[float, Life] | None, until: float
+) -> tuple[LabelledExample, ...]:
+    """The examples of revenue events and one leaving, in order of time, with a wake at the end."""
+    happenings: list[tuple[float, Life | None]] = [(day, None) for day in revenue]
+    happenings += [leaving] if leaving else []
+    found: tuple[LabelledExample, ...] = ()
+    for day, life in sorted(happenings, key=lambda h: h[0]):
+        if life is None:
+            note_revenue(watch, at(day))
+        else:
+            found += settle_at_leaving(watch, SUBSCRIBER, at(day), life, label)
+    return found + settle_closed(watch, SUBSCRIBER, at(until), label)
+
+
+Case = tuple[str, Label, tuple[float, ...], tuple[float, Life] | None, tuple[LabelKind, float] | None]
+CASES: list[Case] = [
+    ("a port-out within the horizon is leaving, known at once", BOTH, (1,), (10, Life.PORTED_OUT), ("port_out", 10)),
+    ("so is a termination by the subscriber", BOTH, (1,), (10, Life.TERMINATED), ("termination", 10)),
+    ("so is one on the horizon's last moment", BOTH, (1,), (30, Life.PORTED_OUT), ("port_out", 30)),
+    ("one after it is not, where there was revenue", BOTH, (1,), (30.01, Life.PORTED_OUT), ("stayed", 30)),
+    ("and is inactivity where there was none", BOTH, (), (30.01, Life.PORTED_OUT), ("inactivity", 30)),
+    ("whoever is made to leave is neither", BOTH, (1,), (10, Life.TERMINATED_INVOLUNTARILY), None),
+    ("not even after silence", BOTH, (), (10, Life.TERMINATED_INVOLUNTARILY), None),
+    ("no revenue for the whole horizon is leaving, known at its close", BOTH, (), None, ("inactivity", 30)),
+    ("revenue within it is staying, known at its close", BOTH, (5,), None, ("stayed", 30)),
+    ("revenue on its last moment is staying", BOTH, (30,), None, ("stayed", 30)),
+    ("revenue after it is too late", BOTH, (30.01,), None, ("inactivity", 30)),
+    ("the first revenue counts, whatever comes later", BOTH, (29, 31), None, ("stayed", 30)),
+    ("revenue at the moment of the snapshot is before it", BOTH, (0,), None, ("inactivity", 30)),
+    ("where only orders count, silence is staying", EXPLICIT, (), None, ("stayed", 30)),
+    ("and a port-out is leaving", EXPLICIT, (), (3, Life.PORTED_OUT), ("port_out", 3)),
+    ("and staying is known at the close", EXPLICIT, (3,), None, ("stayed", 30)),
+    ("where only silence counts, a port-out is nothing", SILENCE, (2,), (3, Life.PORTED_OUT), ("stayed", 2)),
+    ("and leaving against one's will is nothing either", SILENCE, (), (3, Life.TERMINATED_INVOLUNTARILY),
+     ("inactivity", 30)),
+    ("and staying is known with the first revenue", SILENCE, (7, 4), None, ("stayed", 4)),
+    ("revenue after a port-out changes nothing: it was one", BOTH, (12,), (10, Life.PORTED_OUT), ("port_out", 10)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("label", "revenue", "leaving", "expected"), [row[1:] for row in CASES], ids=[row[0] for row in CASES]
+)
+def test_what_becomes_of_a_snapshot(
+    label: Label,
+    revenue: tuple[float, ...],
+    leaving: tuple[float, Life] | None,
+    expected: tuple[LabelKind, float] | None,
+) -> None:
+    watch = watching(0)
+    examples = settled(watch, label, revenue, leaving, until=31)
+    assert [(e.kind, e.knowable_at_ms) for e in examples] == (
+        [] if expected is None else [(expected[0], at(expected[1]))]
+    )
+    assert {(e.closed_at_ms, e.label == (e.kind != "stayed")) for e in examples} <= {(at(30), True)}
+    assert watch.pending == []
+
+
+def test_an_example_carries_the_features_and_the_score_as_they_were_served() -> None:
+    (example,) = settle_closed(watching(2), SUBSCRIBER, at(40), BOTH)
+    assert (example.features, example.probability, example.model_version) == ((1.5, 2.0), 0.25, "model-1")
+    assert (example.feature_table, example.subscriber_id, example.snapshot_at_ms) == (FEATURE_TABLE, SUBSCRIBER, at(2))
+
+
+def test_an_examples_id_is_of_the_subscriber_and_the_snapshot_and_not_of_the_outcome() -> None:
+    stayed = settled(watching(0), BOTH, (1,), None, 31)
+    left = settled(watching(0), BOTH, (1,), (3, Life.PORTED_OUT), 31)
+    other = settle_closed(watching(0), SUBSCRIBER[:-1] + "1", at(31), BOTH)
+    assert stayed[0].example_id == left[0].example_id != other[0].example_id
+    assert stayed[0].example_id != settle_closed(watching(1), SUBSCRIBER, at(32), BOTH)[0].example_id
+
+
+def test_a_horizon_is_closed_only_when_its_last_moment_has_passed() -> None:
+    watch = watching(0, 7)
+    assert settle_closed(watch, SUBSCRIBER, at(30), BOTH) == ()
+    assert [e.snapshot_at_ms for e in settle_closed(watch, SUBSCRIBER, at(30) + 1, BOTH)] == [at(0)]
+    assert [s.at_ms for s in watch.pending] == [at(7)]
+
+
+def test_leaving_settles_every_snapshot_whose_horizon_covers_it_and_no_other() -> None:
+    watch = watching(0, 7, 14, 40)
+    examples = settle_at_leaving(watch, SUBSCRIBER, at(35), Life.PORTED_OUT, BOTH)
+    assert [e.snapshot_at_ms for e in examples] == [at(7), at(14)]
+    assert [s.at_ms for s in watch.pending] == [at(0), at(40)]
+
+
+def test_leaving_at_the_moment_of_a_snapshot_is_no_news_to_it() -> None:
+    watch = watching(5)
+    assert settle_at_leaving(watch, SUBSCRIBER, at(5), Life.PORTED_OUT, BOTH) == ()
+    assert len(watch.pending) == 1
+
+
+def test_the_oldest_snapshot_gives_way_to_the_bound() -> None:
+    watch = watching(*range(PENDING_MAX + 3))
+    assert [s.at_ms for s in watch.pending] == [at(day) for day in range(3, PENDING_MAX + 3)]
+    assert watch.snapshot_at_ms == at(PENDING_MAX + 2)
+
+
+@modest(100)
+@given(st.lists(st.integers(-5, 80), max_size=12), st.randoms(use_true_random=False))
+def test_each_snapshot_knows_its_first_revenue_in_any_order_of_arrival(days: list[int], rng: Any) -> None:
+    snapshots = (0, 7, 8, 30)
+    watch = watching(*snapshots)
+    rng.shuffle(days)
+    for day in days:
+        note_revenue(watch, at(day))
+    assert [s.first_revenue_ms for s in watch.pending] == [
+        min((at(day) for day in days if day > snapshot), default=0) for snapshot in snapshots
+    ]
+
+
+@modest(100)
+@given(
+    st.lists(st.integers(0, 80), max_size=10),
+    st.none() | st.integers(1, 80),
+    st.sampled_from([BOTH, EXPLICIT, SILENCE]),
+)
+def test_every_snapshot_is_settled_once_and_never_before_it_could_be_known(
+    revenue: list[int], left: int | None, label: Label
+) -> None:
+    watch = watching(0, 7, 14)
+    leaving = None if left is None else (float(left), Life.PORTED_OUT)
+    examples = settled(watch, label, tuple(revenue), leaving, until=45)
+    assert sorted(e.snapshot_at_ms for e in examples) == [at(0), at(7), at(14)]
+    for example in examples:
+        assert example.snapshot_at_ms < example.knowable_at_ms <= example.closed_at_ms
+
+
+def test_the_last_revenue_is_the_newest_of_money_and_use_or_else_the_beginning() -> None:
+    assert last_revenue_ms(facts_of(top_up(at(1)), usage(at(3)))) == at(3)
+    assert last_revenue_ms(facts_of(usage(at(1)), top_up(at(3)))) == at(3)
+    assert last_revenue_ms(facts_of(outcome(at(2), "contacted"))) == at(2)
+
+
+GONE: list[tuple[str, Facts, float, Label, bool]] = [
+    ("who paid lately is here", facts_of(top_up(at(0))), 29.9, BOTH, False),
+    ("who paid nothing for the horizon is gone", facts_of(top_up(at(0))), 30, BOTH, True),
+    ("unless silence is not leaving", facts_of(top_up(at(0))), 300, EXPLICIT, False),
+    ("who ported out is gone", facts_of(top_up(at(0)), outcome(at(1), "port_out_completed")), 1, BOTH, True),
+    ("who was won back is here", facts_of(outcome(at(0), "terminated"), outcome(at(1), "win_back")), 2, BOTH, False),
+]
+
+
+@pytest.mark.parametrize(("facts", "day", "label", "gone"), [row[1:] for row in GONE], ids=[row[0] for row in GONE])
+def test_who_is_gone(facts: Facts, day: float, label: Label, gone: bool) -> None:
+    assert is_gone(facts, at(day), label) is gone
+
+
+def test_a_days_milliseconds_are_the_units_of_a_horizon() -> None:
+    (example,) = settle_closed(watching(0), SUBSCRIBER, at(31), BOTH)
+    assert example.closed_at_ms - example.snapshot_at_ms == BOTH.horizon_days * DAY_MS

@@ -1,0 +1,105 @@
+"""A small operator to run, and everything that a database holds of a run, so that two runs can be compared."""
+
+from pathlib import Path
+from typing import Any
+
+from streams.app import embedded as bootstrap
+from streams.app.embedded import RunSummary
+from streams.core.notify.endpoints import Endpoint
+from streams.simulate.simulation import Compression
+from streams.store.database import Store
+from streams.store.run.batch import Checkpoint
+from streams.store.sink import Sink
+
+LIVELY = """
+[policy.label]
+horizon_days = 14
+
+[policy.snapshots]
+after_days = 14
+
+[policy.training]
+positives_min = 2
+
+[policy.alerting.low]
+open_at = 0.05
+close_at = 0.03
+cool_down_days = 7
+
+[policy.alerting.mid]
+open_at = 0.04
+close_at = 0.03
+cool_down_days = 7
+
+[policy.alerting.high]
+open_at = 0.03
+close_at = 0.02
+cool_down_days = 7
+"""
+"""A policy under which a small operator has many alerts, second episodes and several model versions."""
+
+CLEAN: dict[str, Any] = {"late": 0.0, "duplicated": 0.0, "reordered": 0.0, "malformed": 0.0}
+FAULTY: dict[str, Any] = {"late": 0.01, "duplicated": 0.01, "reordered": 0.02, "malformed": 0.002}
+
+
+def write_operator(
+    folder: Path,
+    *,
+    subscribers: int = 150,
+    days: int = 100,
+    seed: int = 11,
+    faults: dict[str, Any] = FAULTY,
+    compression: Compression = "none",
+    policy: str = LIVELY,
+) -> Path:
+    """Simulate into a folder that brings its own policy; drift is on."""
+    bootstrap.simulate(folder, seed=seed, subscribers=subscribers, days=days, compression=compression, **faults)
+    (folder / bootstrap.DATASET_FILE).write_text(policy)
+    return folder
+
+
+def run(folder: Path | str, db: Path, **options: Any) -> RunSummary:
+    return bootstrap.run(str(folder), str(db), **options)
+
+
+def with_endpoint(db: Path) -> Path:
+    """Make a database with an endpoint that is told of everything, and return it."""
+    with Sink.open(db) as sink:
+        sink.add_endpoint(Endpoint(name="crm", preset="standard", url="https://crm.example.net/"), None, 0)
+    return db
+
+
+def contents(db: Path) -> dict[str, Any]:
+    """Everything that a database holds of a run, by what it is called; the moment of the run itself is left out."""
+    with Store.open(str(db), create=False) as store, Sink.open(str(db), create=False) as sink:
+        checkpoint = store.load()
+        assert checkpoint is not None
+        alerts = store.alerts()
+        return {
+            "deliveries": sorted((one.delivery_id, one.state, one.why) for one in sink.deliveries()),
+            "positions": checkpoint.positions,
+            "stream time": checkpoint.stream_ms,
+            "counters": checkpoint.counters,
+            "trainer": checkpoint.trainer,
+            "states": list(store.states()),
+            "alerts": alerts,
+            "transitions": [store.transitions(alert.latest.alert_id) for alert in alerts],
+            "models": store.models(),
+            "promotions": store.promotions(),
+            "market events": store.market_events(),
+            "predictions": list(store.predictions()),
+            "dead letters": list(store.dead_letters()),
+            "late events": list(store.late_events()),
+        }
+
+
+def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Name what is not the same, down to the last bit, in the contents of two databases."""
+    return [name for name in one if one[name] != other[name]]
+
+
+def checkpoint_of(db: Path) -> Checkpoint:
+    with Store.open(str(db), create=False) as store:
+        checkpoint = store.load()
+        assert checkpoint is not None
+        return checkpoint

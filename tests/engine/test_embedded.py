@@ -1,0 +1,282 @@
+"""The embedded runner: stopped and resumed, fed more, in any packing and any process, it ends with the same alerts."""
+
+import gzip
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import zstandard
+
+from streams.app import embedded as bootstrap
+from streams.core.contracts.decode import decode
+from streams.core.contracts.events import INPUTS, MARKET, PARTITIONS_MAX, Event, MarketEvent
+from streams.core.subscriber.packing import unpack
+from streams.core.subscriber.state import DAY_MS
+from streams.files.sources import discover, merged
+from tests.core import makers
+from tests.engine.operators import LIVELY, checkpoint_of, contents, differing, run, write_operator
+
+START_MS = 1_704_067_200_000
+TOPICS = [*INPUTS, MARKET]
+
+
+def day(number: float) -> int:
+    return START_MS + round(number * DAY_MS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_operator(tmp_path_factory.mktemp("operator") / "events", subscribers=80, days=80, seed=5)
+
+
+@pytest.fixture(scope="module")
+def straight(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What one run over everything leaves behind."""
+    db = tmp_path_factory.mktemp("straight") / "run.db"
+    run(folder, db)
+    found = contents(db)
+    assert len(found["alerts"]) > 30
+    assert len(found["models"]) > 1
+    return found
+
+
+def lines_of(folder: Path) -> dict[str, list[bytes]]:
+    return {topic: (folder / f"{topic}.jsonl").read_bytes().splitlines(keepends=True) for topic in TOPICS}
+
+
+def copy_of(folder: Path, to: Path, lines: dict[str, list[bytes]]) -> Path:
+    """Write lines as a folder with the same policy."""
+    to.mkdir(exist_ok=True)
+    for topic, written in lines.items():
+        (to / f"{topic}.jsonl").write_bytes(b"".join(written))
+    (to / bootstrap.DATASET_FILE).write_text((folder / bootstrap.DATASET_FILE).read_text())
+    return to
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stops", [[day(41)], [day(3.1), day(30) + 1, day(30.5), day(77)]])
+def test_a_run_stopped_at_a_time_and_taken_up_again_equals_a_straight_one(
+    folder: Path, straight: dict[str, Any], tmp_path: Path, stops: list[int]
+) -> None:
+    db = tmp_path / "run.db"
+    resumed = [run(folder, db, until_ms=at_ms).resumed for at_ms in stops]
+    resumed.append(run(folder, db).resumed)
+    assert resumed == [False, *[True] * len(stops)]
+    assert differing(straight, contents(db)) == []
+
+
+@pytest.mark.slow
+def test_a_run_until_a_time_takes_nothing_from_that_time_on_and_wakes_everybody_due_by_then(
+    folder: Path, tmp_path: Path
+) -> None:
+    at_ms, db = day(50.5), tmp_path / "run.db"
+    run(folder, db, until_ms=at_ms)
+    found = contents(db)
+    states = {name: unpack(packed) for name, packed in found["states"]}
+    assert found["stream time"] == at_ms
+    assert max(state.facts.newest_ms for state in states.values()) < at_ms
+    assert all(position.last_ms < at_ms for position in found["positions"].values())
+    assert min(state.watch.next_wake_ms for state in states.values() if state.watch.next_wake_ms) > at_ms
+
+
+@pytest.mark.slow
+def test_a_run_until_after_the_end_lets_that_time_pass_once(folder: Path, tmp_path: Path) -> None:
+    at_once, in_steps = tmp_path / "once.db", tmp_path / "steps.db"
+    run(folder, at_once, until_ms=day(120))
+    for at_ms in (None, day(90), day(120), day(85), None):
+        run(folder, in_steps, until_ms=at_ms)
+    assert contents(at_once)["stream time"] == day(120)
+    assert differing(contents(at_once), contents(in_steps)) == []
+
+
+@pytest.mark.slow
+def test_stopping_at_every_day_of_a_month_changes_nothing(
+    folder: Path, straight: dict[str, Any], tmp_path: Path
+) -> None:
+    db = tmp_path / "run.db"
+    for number in range(25, 56):
+        run(folder, db, until_ms=day(number))
+    run(folder, db)
+    assert differing(straight, contents(db)) == []
+
+
+@pytest.mark.slow
+def test_running_again_with_nothing_new_changes_nothing(folder: Path, straight: dict[str, Any], tmp_path: Path) -> None:
+    db = tmp_path / "run.db"
+    first = run(folder, db)
+    again = run(folder, db)
+    assert differing(straight, contents(db)) == []
+    assert again.resumed
+    assert again.events_per_s == 0.0
+    same = {name: value for name, value in msgspec.structs.asdict(first).items() if name not in {
+        "elapsed_s", "events_per_s", "resumed",
+    }}  # fmt: skip
+    assert {name: getattr(again, name) for name in same} == same
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_day", [20, 47])
+def test_files_that_grew_are_read_on_from_where_they_ended(
+    folder: Path, straight: dict[str, Any], tmp_path: Path, at_day: int
+) -> None:
+    """Everything that had arrived by one moment was there at first; the rest is appended later."""
+    sources = discover(str(folder))
+    whole, first = lines_of(folder), dict.fromkeys(TOPICS, 0)
+    merge = merged(sources, {}, day(4_000), decode)
+    for item in merge:
+        if isinstance(item, Event) and item.at_ms >= day(at_day):
+            merge.put_back()
+            break
+    for source in sources:
+        assert source.topic is not None
+        first[source.topic] = merge.positions()[source.name].next_offset
+    merge.close()
+    published = [msgspec.json.decode(line, type=MarketEvent) for line in whole[MARKET]]
+    first[MARKET] = sum(makers.at_ms_of(one) < day(at_day) for one in published)
+
+    growing, db = tmp_path / "growing", tmp_path / "run.db"
+    copy_of(folder, growing, {topic: whole[topic][: first[topic]] for topic in TOPICS})
+    run(growing, db)
+    assert 0 < checkpoint_of(db).stream_ms < day(at_day)
+    copy_of(folder, growing, whole)
+    assert run(growing, db).resumed
+    assert differing(straight, contents(db)) == []
+
+
+@pytest.mark.slow
+def test_a_last_line_without_its_end_is_read_once(folder: Path, straight: dict[str, Any], tmp_path: Path) -> None:
+    lines = lines_of(folder)
+    for written in lines.values():
+        written[-1] = written[-1].rstrip(b"\n")
+    db = tmp_path / "run.db"
+    run(copy_of(folder, tmp_path / "events", lines), db)
+    run(tmp_path / "events", db)
+    assert differing(straight, contents(db)) == []
+
+
+@pytest.mark.slow
+def test_two_runs_leave_the_same_behind_to_the_last_bit(folder: Path, straight: dict[str, Any], tmp_path: Path) -> None:
+    run(folder, tmp_path / "run.db")
+    again = contents(tmp_path / "run.db")
+    assert differing(straight, again) == []
+    packed = [msgspec.msgpack.encode(sorted((k, v) for k, v in found.items())) for found in (straight, again)]
+    assert packed[0] == packed[1]
+
+
+@pytest.mark.slow
+def test_the_size_of_a_commit_changes_nothing(
+    folder: Path, straight: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.engine.embedded.PROGRESS_RECORDS", 37)
+    run(folder, tmp_path / "run.db", commit_records=100)
+    assert differing(straight, contents(tmp_path / "run.db")) == []
+
+
+@pytest.mark.slow
+def test_the_seed_of_pythons_hashes_changes_nothing(folder: Path, straight: dict[str, Any], tmp_path: Path) -> None:
+    for seed in ("0", "1", "4294967295"):
+        db = tmp_path / f"{seed}.db"
+        code = "import sys; from streams.app import embedded as bootstrap; bootstrap.run(*sys.argv[1:])"
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", code, str(folder), str(db)], env=environment, check=True)
+        assert differing(straight, contents(db)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstandard.compress)])
+def test_packed_input_gives_what_plain_input_gives(
+    folder: Path, straight: dict[str, Any], tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    packed = tmp_path / "packed"
+    copy_of(folder, packed, {})
+    for topic in TOPICS:
+        (packed / f"{topic}.jsonl{suffix}").write_bytes(pack((folder / f"{topic}.jsonl").read_bytes()))
+    run(packed, tmp_path / "run.db")
+    assert differing(straight, contents(tmp_path / "run.db")) == []
+
+
+@pytest.mark.slow
+def test_a_topic_cut_into_partitions_by_subscriber_gives_the_same_alerts(
+    folder: Path, straight: dict[str, Any], tmp_path: Path
+) -> None:
+    split = copy_of(
+        folder, tmp_path / "split", {topic: lines for topic, lines in lines_of(folder).items() if topic != "usage"}
+    )
+    (split / "usage").mkdir()
+    parts: tuple[list[bytes], list[bytes]] = ([], [])
+    for line in lines_of(folder)["usage"]:
+        parts[b'"subscriber_id":"s_' in line and line.partition(b'"s_')[2][0] % 2].append(line)
+    for number, part in enumerate(parts):
+        (split / "usage" / f"part-{number}.jsonl").write_bytes(b"".join(part))
+    run(split, tmp_path / "run.db")
+    assert without_places(contents(tmp_path / "run.db")) == without_places(straight)
+
+
+def without_places(found: dict[str, Any]) -> list[list[Any]]:
+    """All transitions without the offsets of the records behind them, in the order of the alerts' ids."""
+    replace = msgspec.structs.replace
+    transitions = [[replace(change, offsets={}) for change in alert] for alert in found["transitions"]]
+    return sorted(transitions, key=lambda alert: str(alert[0].alert_id))
+
+
+def envelopes(folder: Path) -> bytes:
+    """All good records of a folder in the order in which the folder is read, the market first, each with its topic."""
+    lines, merge = lines_of(folder), merged(discover(str(folder)), {}, day(4_000), decode)
+    written = [b'{"topic":"market-events","value":%s}\n' % line.strip() for line in lines[MARKET]]
+    for item in merge:
+        if isinstance(item, Event):
+            topic = TOPICS[item.source // PARTITIONS_MAX]
+            written.append(b'{"topic":"%s","value":%s}\n' % (topic.encode(), lines[topic][item.offset].strip()))
+    return b"".join(written)
+
+
+def stdin_of(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def test_standard_input_gives_the_alerts_that_the_folder_gives(
+    folder: Path, straight: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(LIVELY)
+    stdin_of(monkeypatch, envelopes(folder))
+    run("-", tmp_path / "run.db", policy_path=policy)
+    found = contents(tmp_path / "run.db")
+    assert without_places(found) == without_places(straight)
+    assert found["predictions"] == straight["predictions"]
+    assert found["models"] == straight["models"]
+
+
+@pytest.mark.slow
+def test_standard_input_that_is_given_again_is_read_on_from_where_it_was_left(
+    folder: Path, straight: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, data = tmp_path / "policy.toml", envelopes(folder)
+    policy.write_text(LIVELY)
+    for until_ms in (day(33), None):
+        stdin_of(monkeypatch, data)
+        run("-", tmp_path / "run.db", policy_path=policy, until_ms=until_ms)
+    assert without_places(contents(tmp_path / "run.db")) == without_places(straight)
+
+
+@pytest.mark.slow
+def test_progress_ends_near_the_end_and_never_goes_back(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.engine.embedded.PROGRESS_RECORDS", 100)
+    told: list[bootstrap.Progress] = []
+    summary = run(folder, tmp_path / "run.db", progress=told.append, commit_records=300)
+    records = [one.records for one in told]
+    # Told every 100 records, whatever a commit does in between.
+    assert records == list(range(100, 100 * len(told) + 1, 100))
+    read = sum(summary.events.values()) + sum(summary.dead_letters.values())
+    assert records[-1] <= read < records[-1] + 100
+    assert all(one.bytes_done <= one.bytes_total for one in told)
+    assert [one.event_ms for one in told] == sorted(one.event_ms for one in told)
+    assert [one.alerts for one in told] == sorted(one.alerts for one in told)
