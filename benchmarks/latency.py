@@ -38,7 +38,7 @@ from streams.core.contracts.events import Event, Record, Wake
 from streams.core.scoring.models import read_scorecard
 from streams.core.step import Context, step
 from streams.core.subscriber.packing import unpack
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 
 RESULT = Path(__file__).parent / "results" / "latency.json"
 PARTITIONS = 4

@@ -46,7 +46,7 @@ from streams.core.contracts.effects import AlertChanged, LabelledExample
 from streams.core.scoring.features import FEATURE_TABLE, NAMES, THEMES
 from streams.core.scoring.models import scorer_from
 from streams.core.scoring.scorer import Scorer, probability
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.evaluation.contest.contest import CONTENDERS, Outcome, hold, named
 from streams.evaluation.contest.course import course_of
 from streams.evaluation.judging import share_from

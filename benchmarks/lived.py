@@ -9,7 +9,7 @@ from streams.core.scoring.models import scorer_from
 from streams.core.scoring.scorer import Scorer
 from streams.core.signals.market import Market
 from streams.core.step import Context
-from streams.core.subscriber.state import NEVER_MS
+from streams.core.times import NEVER_MS
 from streams.engine.subscribers import Subscribers
 from streams.learning.trainer import Trainer
 from streams.simulate import Simulation, events_of

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.core.times import DAY_MS
 from streams.simulate import columns
 from streams.simulate.chunk import Chunk
 from streams.simulate.columns import DayEvents
 from streams.simulate.population import FEES, NO_DAY
-from streams.simulate.simulation import DAY_MS, Simulation
+from streams.simulate.simulation import Simulation
 from streams.simulate.truth import INVOLUNTARY
 from streams.simulate.world import build_world
 

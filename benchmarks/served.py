@@ -15,7 +15,7 @@ from streams.core.contracts.events import Event, Wake
 from streams.core.scoring.models import read_scorecard
 from streams.core.step import Context, step
 from streams.core.subscriber.facts import SubscriberState
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.engine.wakes import Wakes
 from streams.simulate import Simulation, events_of
 from streams.simulate.chunk import Chunk

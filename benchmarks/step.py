@@ -40,7 +40,7 @@ from streams.core.step import Context, step
 from streams.core.subscriber.facts import SubscriberState
 from streams.core.subscriber.fold import fold
 from streams.core.subscriber.packing import pack, unpack
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.engine.wakes import Wakes
 
 BEGIN_MS = 19_723 * DAY_MS

@@ -31,6 +31,7 @@ from traffic import remove
 from streams.app import kafka as bootstrap_kafka
 from streams.core.contracts.effects import AlertChanged, Evidence, Reason
 from streams.core.contracts.encode import outgoing
+from streams.core.times import DAY_MS
 from streams.shared.settings import Settings
 
 RESULT = Path(__file__).parent / "results" / "told.json"
@@ -38,7 +39,6 @@ FOREWARN = [sys.executable, "-m", "streams.cli"]
 PARTITIONS = 4
 WARM_S = 5
 SETTLE_S = 5.0
-DAY_MS = 86_400_000
 AT_MS = 20_000 * DAY_MS
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 

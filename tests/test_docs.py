@@ -20,7 +20,7 @@ from streams.core.contracts.decode import decode
 from streams.core.contracts.events import BROADCASTS, INPUTS, Event, Record
 from streams.core.scoring import reasons
 from streams.core.scoring.features import FEATURES, THEMES
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.shared.settings import PREFIX, Settings
 from tests.cli.calling import KEY, call
 

@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from streams.store.base.connections import name_of, upgrade, url_of, version_of
-from streams.store.run.tables import SCHEMA_VERSION
+from streams.store.base.tables import SCHEMA_VERSION
 
 NEWEST: Final = SCHEMA_VERSION
 

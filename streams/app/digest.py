@@ -12,7 +12,7 @@ from msgspec import Struct
 from streams.app.contact import contact_rules
 from streams.app.deliveries import now_ms
 from streams.core.notify.contact import Manager
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.shared.errors import InputError, SettingsError
 from streams.shared.settings import Settings
 from streams.sink.digest.chat import send_chat

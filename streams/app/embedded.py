@@ -18,6 +18,7 @@ from streams.core.alerts.policy import Policy, PolicyError, layered, policy_from
 from streams.core.contracts.decode import decode, decode_any, decode_notice
 from streams.core.contracts.effects import AlertChanged, DeadLetter
 from streams.core.contracts.events import Event, Notice, Record
+from streams.core.contracts.languages import LANGUAGES, Language
 from streams.core.notify.contact import WITHOUT_LIMITS, ContactRules
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.models import read_scorecard, scorer_from
@@ -34,7 +35,7 @@ from streams.shared.pseudonyms import pseudonym
 from streams.simulate.simulation import Compression, Simulation, SimulationReport
 from streams.store.database import Store
 from streams.store.run.batch import AlertRow, Checkpoint, Run
-from streams.words.wording import LANGUAGES, Language, Wording, read_wordings
+from streams.words.wording import Wording, read_wordings
 
 __all__ = [
     "Explanation",

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from streams.app.deliveries import now_ms, printable, sink_key_of
 from streams.core.notify.endpoints import Endpoint, EndpointState, MessageType
 from streams.core.notify.messages import action_of
+from streams.core.times import HOUR_MS
 from streams.shared.errors import InputError, SettingsError
 from streams.shared.settings import Settings
 from streams.sink.dispatch.endpoint_registry import SEALED, Receiver, opened, with_signature
@@ -26,7 +27,6 @@ from streams.sink.secrets.vault import Secrets, SigningKey, reference, rotated, 
 from streams.store.outbox.values import Claimed, EndpointRow
 from streams.store.sink import Sink
 
-HOUR_MS: Final = 3_600_000
 SECRET_REF: Final = "secret_ref"  # noqa: S105 - the name of a setting
 ANSWER_CHARS_MAX: Final = 500
 

@@ -4,10 +4,10 @@ from importlib.resources import files
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
-from streams.core.alerts.policy import HOUR_MS, YARDSTICK, Policy
+from streams.core.alerts.policy import YARDSTICK, Policy
 from streams.core.scoring.features import FEATURE_TABLE, NAMES
 from streams.core.scoring.models import read_least_scales, read_warm_start
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.learning.queue import TrainerSettings
 from streams.shared.errors import SettingsError
 from streams.store.run.batch import Checkpoint

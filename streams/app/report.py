@@ -13,8 +13,9 @@ from streams.app.new_trainer import settings_of
 from streams.core.alerts.policy import Policy, policy_from
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.models import ModelVersion
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.evaluation import judging
+from streams.evaluation.metrics import Interval, Scores
 from streams.evaluation.profit import Campaign
 from streams.evaluation.report import Asked, Report, Rival, report_of
 from streams.evaluation.report_sources import end_ms as end_of
@@ -23,7 +24,17 @@ from streams.shared.errors import InputError, StoreError, UsageError
 from streams.store.database import Store
 from streams.store.run.batch import NO_TIME_MS, AlertRow, Prediction
 
-__all__ = ["Asked", "Campaign", "Report", "Wanted", "from_database", "from_examples", "write_page"]
+__all__ = [
+    "Asked",
+    "Campaign",
+    "Interval",
+    "Report",
+    "Scores",
+    "Wanted",
+    "from_database",
+    "from_examples",
+    "write_page",
+]
 
 TEMPLATE: Final = "report.html.j2"
 

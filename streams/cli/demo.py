@@ -17,14 +17,13 @@ from streams.cli.progress import progress_bar, wanted
 from streams.cli.shared import settings_of
 from streams.cli.summary import show_summary
 from streams.core.contracts.effects import AlertChanged
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import WEEK_MS
 from streams.words.phrasing import day_text
 from streams.words.wording import Wording
 
 if TYPE_CHECKING:
     from streams.app.embedded import RunSummary
 
-WEEK_MS: Final = 7 * DAY_MS
 TOP: Final = 8
 
 

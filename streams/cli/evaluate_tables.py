@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Final
 from streams.cli.glyphs import sparkline
 from streams.cli.output import new_table, note, show, show_facts
 from streams.cli.words import about, day, percent
-from streams.evaluation.metrics import Interval, Scores
 
 if TYPE_CHECKING:
-    from streams.app.report import Report
+    from streams.app.report import Interval, Report, Scores
 
 WEEKS_SHOWN: Final = 26
 UNKNOWN: Final = "-"
@@ -70,7 +69,7 @@ def _show_scores(found: "Report") -> None:
         show_facts("Expected maximum profit of a campaign", [("EMPC", words)])
 
 
-def _score_cells(scores: Scores) -> list[tuple[str, str]]:
+def _score_cells(scores: "Scores") -> list[tuple[str, str]]:
     return [
         ("snapshots", f"{scores.examples:,}"),
         ("left", f"{scores.positives:,} ({percent(scores.base_rate)})"),
@@ -208,7 +207,7 @@ def _show_rivals(found: "Report") -> None:
     show(table)
 
 
-def _around(one: Interval | None, digits: int = 3) -> str:
+def _around(one: "Interval | None", digits: int = 3) -> str:
     if one is None or one.low is None or one.high is None:
         return UNKNOWN
     return f"{one.low:.{digits}f} to {one.high:.{digits}f}"

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from streams.core.contracts.decode import epoch_ms
-from streams.words.wording import LANGUAGES
+from streams.core.contracts.languages import LANGUAGES
 
 LOOPBACK: Final = "127.0.0.1"
 F = TypeVar("F", bound=Callable[..., Any])

@@ -6,7 +6,7 @@ from streams.cli.groups import Group
 from streams.cli.options import examples, json_option, workers_options
 from streams.cli.output import new_table, note, show, write_lines
 from streams.cli.shared import settings_of
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 
 WRONG = 1
 _FIRST = "forewarn topics create --kafka 127.0.0.1:9092 --partitions 8"

@@ -30,7 +30,7 @@ from streams.core.alerts.labels import (
     take_snapshot,
     tell_early,
 )
-from streams.core.alerts.policy import HOUR_MS, Label, Policy, Rule
+from streams.core.alerts.policy import Label, Policy, Rule
 from streams.core.contracts.effects import ChurnKind, Effect, LateEvent, Reason, Repeated, Unmatched
 from streams.core.contracts.events import INPUTS, PARTITIONS_MAX, Complaint, Event, Outcome, Wake
 from streams.core.scoring.features import FEATURE_TABLE, vector
@@ -40,7 +40,8 @@ from streams.core.scoring.windows import measure
 from streams.core.signals.signals import NO_SIGNALS, Signals
 from streams.core.subscriber.facts import Facts, SubscriberState, Watch, new_state
 from streams.core.subscriber.fold import CONSENT, Folded, Life, fold, is_revenue, life_after
-from streams.core.subscriber.state import DAY_MS, INACTIVE
+from streams.core.subscriber.state import INACTIVE
+from streams.core.times import DAY_MS, HOUR_MS
 
 _TOPICS: Final = tuple(INPUTS)
 _OUTCOME: Final = Outcome

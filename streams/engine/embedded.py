@@ -22,7 +22,7 @@ from streams.core.scoring.promotions import Incumbent, Promotion
 from streams.core.scoring.scorer import Scorer
 from streams.core.signals.market import Market
 from streams.core.step import Context
-from streams.core.subscriber.state import NEVER_MS
+from streams.core.times import NEVER_MS
 from streams.engine.subscribers import Subscribers
 from streams.files.lines import DamagedInputError
 from streams.files.sources import Item

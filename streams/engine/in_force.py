@@ -25,7 +25,7 @@ from streams.core.scoring.promotions import KEY_BEGINS, Promotion, read_promotio
 from streams.core.scoring.scorer import Scorer
 from streams.core.signals.market import Market
 from streams.core.step import Context
-from streams.core.subscriber.state import NEVER_MS
+from streams.core.times import NEVER_MS
 
 MODELS: Final = "models"
 POLICIES: Final = "policies"

@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 from typing import Final
 
-from streams.core.subscriber.state import NEVER_MS
-
-__all__ = ["EVERYBODY", "NEVER_MS", "Wakes"]
+from streams.core.times import NEVER_MS
 
 EVERYBODY: Final = 2**62
 """More than can wait."""

@@ -11,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.core.scoring.scorer import LOSS_FLOOR
 from streams.evaluation.judging import Intervals
-from streams.evaluation.metrics import BINS, LOSS_FLOOR, Interval, Prediction, Scores, resamples
+from streams.evaluation.metrics import BINS, Interval, Prediction, Scores, resamples
 
 LEVEL: Final = 0.95
 SEED: Final = 1

@@ -16,14 +16,13 @@ from msgspec import Struct
 
 from streams.core.alerts.policy import policy_from
 from streams.core.contracts.decode import epoch_ms
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS, WEEK_MS
 from streams.evaluation import metrics as evaluation
 from streams.evaluation.metrics import Interval, Scores
 from streams.shared.errors import InputError
 from streams.store.database import Store
 from streams.store.run.batch import AlertRow, Checkpoint, Prediction
 
-WEEK_MS: Final = 7 * DAY_MS
 SCORECARD: Final = "scorecard"
 """How the version of the cold-start scorecard begins."""
 

@@ -6,7 +6,7 @@ from math import floor
 
 from msgspec import Struct
 
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.evaluation.judging import AlertOutcome, rank, share_from
 
 

@@ -14,9 +14,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from streams.core.scoring.scorer import LOSS_FLOOR
+
 SHARES: Final = (0.01, 0.05, 0.10)
 BINS: Final = 20
-LOSS_FLOOR: Final = 1e-15
 WORD: Final = 2**64
 
 

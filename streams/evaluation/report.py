@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from streams.core.contracts.effects import LabelKind, Treatment
 from streams.core.scoring.models import ModelVersion
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS, WEEK_MS
 from streams.evaluation import metrics as evaluation
 from streams.evaluation.intervals import SEED, SHARE, intervals, percentiles
-from streams.evaluation.judging import WEEK_MS, AlertOutcome, Evaluation, Intervals, Warnings, Week
+from streams.evaluation.judging import AlertOutcome, Evaluation, Intervals, Warnings, Week
 from streams.evaluation.leads import Leads, Load, leads_of, load_of
 from streams.evaluation.metrics import Bin, Interval, Scores, resamples
 from streams.evaluation.profit import Campaign, Profit, expected_maximum_profit

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.evaluation.judging import Intervals, Week
 from streams.evaluation.metrics import Interval
 from streams.evaluation.report import Report

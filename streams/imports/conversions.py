@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 
+from streams.core.times import DAY_MS
 from streams.imports.language import (
     ChoiceField,
     EventTimeField,
@@ -29,7 +30,6 @@ from streams.imports.language import (
 )
 from streams.shared.errors import MappingError
 
-DAY_MS: Final = 86_400_000
 MONTH_DAYS: Final = 30
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)

@@ -8,9 +8,9 @@ add up exactly.  Nothing here can see the label: it is not an argument.
 from random import Random
 from typing import Final
 
-from streams.imports.conversions import DAY_MS, RefusedError
+from streams.core.times import DAY_MS, HOUR_MS
+from streams.imports.conversions import RefusedError
 
-HOUR_MS: Final = 3_600_000
 UNITS_MAX: Final = 1_000_000
 DRAWN_UNITS_MAX: Final = 10_000
 WAKING_FROM_MS: Final = 7 * HOUR_MS

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from streams.core.contracts.events import INPUTS, Body
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.imports import rebuilding
 from streams.imports.conversions import (
-    DAY_MS,
     EPOCH,
     Cells,
     Convert,
@@ -30,7 +30,7 @@ from streams.imports.reading import Row
 from streams.shared.errors import InputError
 from streams.shared.pseudonyms import pseudonym
 
-PLACES_MS: Final = {"start": rebuilding.HOUR_MS, "end": -rebuilding.HOUR_MS}
+PLACES_MS: Final = {"start": HOUR_MS, "end": -HOUR_MS}
 """Where an event at the start or end of a window lies, from that border: an hour inside."""
 
 _QUOTED: Final = re.compile("'[^']*'")

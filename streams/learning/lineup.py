@@ -20,7 +20,7 @@ from streams.core.alerts.policy import YARDSTICK, Learner
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion, line_of
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.learning.judging.guards import Guards, GuardsState
 from streams.learning.judging.promoting import IN_A_ROW, WEEKS, decide, gains, promotion_of
 from streams.learning.judging.verdicts import Decision, MatureWeek, OperatorNotice

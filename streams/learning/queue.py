@@ -16,13 +16,12 @@ from msgspec import Meta, Struct
 from streams.core.alerts.policy import LearnAt, Learner
 from streams.core.contracts.effects import LabelKind, LabelledExample
 from streams.core.scoring.exact_math import log
-from streams.core.subscriber.state import DAY_MS, NEVER_MS
-from streams.evaluation.metrics import LOSS_FLOOR
+from streams.core.scoring.scorer import LOSS_FLOOR
+from streams.core.times import DAY_MS, HOUR_MS, NEVER_MS
 
 Refusal = Literal["feature_table", "feature_count", "not_finite", "probability", "time_order", "queue_full"]
 REFUSALS: Final[tuple[Refusal, ...]] = get_args(Refusal)
 
-HOUR_MS: Final = 3_600_000
 FEATURE_MAX: Final = 1e9
 """A feature beyond this is a fault upstream; its square would swamp the scaler for ever."""
 WAIT_MAX_MS: Final = 400 * DAY_MS

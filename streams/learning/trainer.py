@@ -24,7 +24,7 @@ from msgspec import UNSET, Struct
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.models import ModelVersion, sealed
 from streams.core.scoring.promotions import Promotion
-from streams.core.subscriber.state import DAY_MS, NEVER_MS
+from streams.core.times import DAY_MS, NEVER_MS
 from streams.learning.lineup import Lineup, LineupSettings, LineupState
 from streams.learning.models.linear import Model, ModelState, TrainerError
 from streams.learning.models.recipes import new_model

@@ -4,15 +4,14 @@ from typing import Final
 
 import numpy as np
 
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.simulate import rates
 from streams.simulate.columns import BLOCKED, DROPPED, SETUP_FAILED, CallDrops, TopUps, UsageDays
 from streams.simulate.habits import thresholds
 from streams.simulate.population import AMOUNTS_MINOR, DORM, POSTPAID, YOUTH
-from streams.simulate.simulation import DAY_MS
 from streams.simulate.today import Today
 from streams.simulate.world import Bools, Floats, Ints
 
-HOUR_MS: Final = 3_600_000
 AMOUNTS: Final = np.array(AMOUNTS_MINOR, dtype=np.int64)
 
 

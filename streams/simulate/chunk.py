@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from streams.core.times import DAY_MS
 from streams.simulate import leaving, rates
 from streams.simulate.behaviour import draw_top_ups, draw_usage, level_of_use
 from streams.simulate.causes import SPENDING_LESS, Memory, Pressure, pressures
@@ -18,7 +19,7 @@ from streams.simulate.complaints import Desk, Troubles, work_the_desk
 from streams.simulate.habits import Habits
 from streams.simulate.latent import CONTENT, WAVERING, Latent, advance, drift_towards_target, leaving_probability
 from streams.simulate.population import NO_DAY, Population, draw_population
-from streams.simulate.simulation import DAY_MS, Simulation
+from streams.simulate.simulation import Simulation
 from streams.simulate.today import Today
 from streams.simulate.truth import Ledger, Truth, truths
 from streams.simulate.world import CHUNK_STREAM, Bools, Floats, Ints, World, generator

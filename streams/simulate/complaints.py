@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.simulate import rates
 from streams.simulate.columns import (
     CATEGORIES,
@@ -16,7 +17,6 @@ from streams.simulate.columns import (
 )
 from streams.simulate.latent import WAVERING
 from streams.simulate.population import ENTERPRISE
-from streams.simulate.simulation import DAY_MS
 from streams.simulate.today import Today
 from streams.simulate.world import Bools, Floats, Ints
 
@@ -75,7 +75,7 @@ def work_the_desk(today: Today, desk: Desk, troubles: Troubles, here: Bools) -> 
     rng, memory, day, day_ms = today.rng, today.memory, today.day, today.day_ms
     desk.status[~here] = NONE
     free = here & (desk.status == NONE)  # Before anything is closed: one snapshot a subscriber and day.
-    morning, noon = day_ms + 9 * 3_600_000, day_ms + 13 * 3_600_000
+    morning, noon = day_ms + 9 * HOUR_MS, day_ms + 13 * HOUR_MS
     parts = []
 
     closing = np.flatnonzero((desk.status == SOLVED) & (desk.close_day <= day))
@@ -127,7 +127,7 @@ def _new_tickets(today: Today, desk: Desk, troubles: Troubles, free: Bools) -> t
     managed = (population.segment[new] >= ENTERPRISE) & (rng.random(count) < 0.6)
     desk.channel[new[managed]] = COMPLAINT_CHANNELS.index("account_manager")
     desk.priority[new] = np.where(population.segment[new] >= ENTERPRISE, 2, rng.integers(0, 2, count))
-    at_ms: Ints = day_ms + (np.clip(rng.normal(16.0, 3.0, count), 14.0, 23.5) * 3_600_000).astype(np.int64)
+    at_ms: Ints = day_ms + (np.clip(rng.normal(16.0, 3.0, count), 14.0, 23.5) * HOUR_MS).astype(np.int64)
     desk.status[new], desk.created_ms[new], desk.solved_ms[new], desk.reopened[new] = ACKNOWLEDGED, at_ms, 0, 0
     desk.ticket[new] += 1
     desk.expected_ms[new] = at_ms + np.array((7, 5, 3))[desk.priority[new]] * DAY_MS

@@ -10,7 +10,8 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
-from streams.simulate.simulation import DAY_MS, Simulation
+from streams.core.times import DAY_MS, HOUR_MS
+from streams.simulate.simulation import Simulation
 from streams.simulate.world import FAULT_STREAM, Ints, generator
 
 Fault = Literal["late", "duplicated", "reordered", "malformed"]
@@ -18,7 +19,7 @@ FAULTS: Final[tuple[Fault, ...]] = ("late", "duplicated", "reordered", "malforme
 LATE_MS: Final = (DAY_MS, int(6.5 * DAY_MS))
 VERY_LATE_MS: Final = (8 * DAY_MS, 12 * DAY_MS)
 VERY_LATE: Final = 0.1  # Of the late ones: beyond the usual lateness horizon of 7 days.
-REORDERED_MS: Final = (60_000, 6 * 3_600_000)
+REORDERED_MS: Final = (60_000, 6 * HOUR_MS)
 DUPLICATED_MS: Final = (1_000, DAY_MS)
 
 DAMAGES: Final = ("cut", "noise", "missing_field", "unknown_field", "wrong_type", "year_2100", "bad_time")

@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from streams.core.times import HOUR_MS
 from streams.simulate import rates
 from streams.simulate.behaviour import time_of_day_ms
 from streams.simulate.columns import (
@@ -46,7 +47,6 @@ from streams.simulate.truth import (
 )
 from streams.simulate.world import Bools, Ints
 
-HOUR_MS: Final = 3_600_000
 NO_QUESTION: Final = -1
 CHEAPER: Final = np.array((0, 0, 1, 0, 1, 4, 5, 6, 8, 8))
 """The plan below each plan, by position."""

@@ -12,11 +12,10 @@ from typing import Any, Final, cast
 import msgspec
 
 from streams.core.contracts.events import MarketEvent
-from streams.simulate.simulation import DAY_MS
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.simulate.truth import moment
 from streams.simulate.world import Bools, World
 
-HOUR_MS: Final = 3_600_000
 HEARD_MS: Final = 6 * HOUR_MS
 CONFIRMED_MS: Final = 2 * DAY_MS
 REPORTED_MS: Final = HOUR_MS

@@ -14,7 +14,7 @@ import numpy as np
 import zstandard
 
 from streams.core.contracts.events import INPUTS, MARKET, TOPIC_NUMBERS, Event, source_number
-from streams.core.subscriber.state import NEVER_MS
+from streams.core.times import NEVER_MS
 from streams.shared.errors import InputError
 from streams.simulate.chunk import CHUNK_SUBSCRIBERS, Chunk
 from streams.simulate.faults import Faults, Road

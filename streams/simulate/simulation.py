@@ -9,7 +9,6 @@ from streams.shared.errors import SettingsError
 
 Compression = Literal["none", "gz", "zst"]
 
-DAY_MS: Final = 86_400_000
 LATEST_DAYS: Final = 3_660
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from streams.core.contracts.effects import ChurnKind
+from streams.core.times import DAY_MS
 from streams.simulate.causes import (
     COMPLAINT,
     CONTRACT_END,
@@ -137,14 +138,14 @@ def truths(ids: list[str], start_ms: int, start_day: Ints, less_since: Ints, led
     lines = []
     for row, subscriber_id in enumerate(ids):
         left, kind = int(ledger.left_ms[row]), int(ledger.kind[row])
-        lost_ms = start_ms + int(less_since[row]) * 86_400_000
+        lost_ms = start_ms + int(less_since[row]) * DAY_MS
         lost = less_since[row] < NO_DAY and (left == 0 or lost_ms < left)
         causes = ledger.causes[:, row]
         felt = [theme for theme in np.argsort(-causes, kind="stable") if causes[theme] >= FELT]
         lines.append(
             Truth(
                 subscriber_id=subscriber_id,
-                joined_at=moment(start_ms + int(start_day[row]) * 86_400_000),
+                joined_at=moment(start_ms + int(start_day[row]) * DAY_MS),
                 left_at=moment(left) if left else None,
                 kind=KINDS[kind] if left else ("value_loss" if lost else None),
                 way=WAYS[int(ledger.way[row])] if left else None,

@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.core.times import DAY_MS
 from streams.simulate import rates
-from streams.simulate.simulation import DAY_MS, Simulation
+from streams.simulate.simulation import Simulation
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

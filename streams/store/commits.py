@@ -19,11 +19,11 @@ from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
 from streams.shared.errors import StoreError
 from streams.store.base.statements import Row, add, hold, insert_into, replace, upsert
+from streams.store.base.tables import THE_ROW
 from streams.store.outbox.enqueue import Enqueued, enqueue, not_yet_known, notices_of
 from streams.store.outbox.work_rows import wake_worse
 from streams.store.run import tables
 from streams.store.run.batch import Announced, Batch
-from streams.store.run.tables import THE_ROW
 
 CHANGE_RANK: Final[dict[AlertChange, int]] = {
     "opened": 0, "fired": 1, "worsened": 2, "eased": 3, "dropped": 4, "resolved": 5,

@@ -16,6 +16,7 @@ from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
 from streams.shared.errors import StoreError
 from streams.store.base.connections import name_of, open_engine, reporting, url_of
+from streams.store.base.tables import THE_ROW
 from streams.store.commits import write_batch
 from streams.store.run import queries, tables
 from streams.store.run.batch import NO_TIME_MS, AlertRow, Announced, Batch, Checkpoint, Prediction, Run
@@ -35,7 +36,7 @@ class Store:
         self._rules = rules
         self.name = name
         with self._failures(), engine.connect() as connection:
-            self._commits = connection.scalar(select(tables.run.c.commits).where(tables.run.c.id == tables.THE_ROW))
+            self._commits = connection.scalar(select(tables.run.c.commits).where(tables.run.c.id == THE_ROW))
 
     @classmethod
     def open(cls, place: str | Path, *, create: bool = True, rules: ContactRules = WITHOUT_LIMITS) -> Self:
@@ -64,7 +65,7 @@ class Store:
             )
         row = msgspec.structs.asdict(run) | {"stream_ms": NO_TIME_MS, "counters": {}, "commits": 0}
         with self._failures(), self._engine.begin() as connection:
-            connection.execute(insert(tables.run).values(id=tables.THE_ROW, **row))
+            connection.execute(insert(tables.run).values(id=THE_ROW, **row))
         self._commits = 0
 
     def commit(self, batch: Batch) -> None:

@@ -8,17 +8,16 @@ sentence.  `phrasing.py` makes sentences of them.
 import tomllib
 from collections.abc import Iterator, Mapping
 from string import Formatter
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 from msgspec import Struct
 
 from streams.core.alerts.alerting import MOVES
 from streams.core.contracts.effects import AlertChange, AlertStateName, ChurnKind, RiskBand, ValueBand
+from streams.core.contracts.languages import LANGUAGES, Language
 from streams.core.scoring.reasons import CODES, CODES_BY_FEATURE, MEASURES
 
-Language = Literal["en", "zh"]
-LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 SOURCE: Final[Language] = "en"
 """The language in which the core and the default policy say why an alert changed and what to do."""
 

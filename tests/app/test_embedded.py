@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from streams.app import embedded as bootstrap
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.files.sources import discover
 from streams.shared.errors import InputError, SettingsError, StoreError
 from streams.store.database import Store

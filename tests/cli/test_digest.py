@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from streams.core.contracts.outputs import rfc3339
+from streams.core.times import DAY_MS
 from tests.cli.calling import call, lines
-from tests.sink.alerts_told import BEGAN_MS, DAY_MS
+from tests.sink.alerts_told import BEGAN_MS
 from tests.sink.digest.mail_server import MailServer
 from tests.sink.digest.test_digest_rows import filled
 

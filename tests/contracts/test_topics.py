@@ -8,9 +8,9 @@ import pytest
 
 from streams.core.contracts.decode import VALUE_BYTES_MAX
 from streams.core.contracts.events import BROADCASTS, INPUTS
+from streams.core.times import DAY_MS
 from tests.contracts.catalogue import SCHEMAS, TOPICS, topic_file
 
-DAY_MS = 86_400_000
 FOR_EVER = -1
 RETENTIONS_MS = [7 * DAY_MS, 180 * DAY_MS, 400 * DAY_MS, FOR_EVER]
 NAMES = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "string", "minLength": 1}}

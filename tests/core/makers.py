@@ -30,9 +30,8 @@ from streams.core.signals.market import Market
 from streams.core.subscriber.facts import Facts, SubscriberState, Watch
 from streams.core.subscriber.fold import Folded, fold
 from streams.core.subscriber.packing import pack
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS, HOUR_MS
 
-HOUR_MS = 3_600_000
 LATENESS_MS = 7 * DAY_MS
 START_DAY = 19_724
 START_MS = START_DAY * DAY_MS

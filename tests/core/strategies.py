@@ -16,9 +16,9 @@ from streams.core.alerts.policy import Policy
 from streams.core.contracts.events import Body, Event
 from streams.core.subscriber.facts import Facts
 from streams.core.subscriber.fold import fold
-from streams.core.subscriber.state import DAY_MS, TICKETS_MAX
+from streams.core.subscriber.state import TICKETS_MAX
+from streams.core.times import DAY_MS, HOUR_MS
 from tests.core.makers import (
-    HOUR_MS,
     LATENESS_MS,
     START_MS,
     SUBSCRIBER,

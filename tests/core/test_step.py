@@ -17,10 +17,10 @@ from streams.core.scoring.scorer import Scorer, probability
 from streams.core.step import Context, step
 from streams.core.subscriber.facts import SubscriberState
 from streams.core.subscriber.packing import pack, unpack
-from streams.core.subscriber.state import DAY_MS, INACTIVE, PENDING_MAX
+from streams.core.subscriber.state import INACTIVE, PENDING_MAX
+from streams.core.times import DAY_MS, HOUR_MS
 from tests.core.makers import (
     BANDS,
-    HOUR_MS,
     SUBSCRIBER,
     at,
     call_drop,

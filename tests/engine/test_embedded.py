@@ -17,7 +17,7 @@ from streams.app import embedded as bootstrap
 from streams.core.contracts.decode import decode
 from streams.core.contracts.events import INPUTS, MARKET, PARTITIONS_MAX, Event, MarketEvent
 from streams.core.subscriber.packing import unpack
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.files.sources import discover, merged
 from tests.core import makers
 from tests.engine.operators import LIVELY, checkpoint_of, contents, differing, run, write_operator

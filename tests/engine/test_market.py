@@ -10,7 +10,7 @@ import pytest
 
 from streams.app import embedded as bootstrap
 from streams.core.contracts.events import INPUTS, MARKET, MarketEvent
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from tests.core import makers
 from tests.engine.operators import CLEAN, contents, differing, run, write_operator
 

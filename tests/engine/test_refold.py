@@ -20,7 +20,7 @@ from streams.core.scoring.promotions import reign
 from streams.core.signals.market import Market
 from streams.core.step import step as real_step
 from streams.core.subscriber.packing import unpack
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.engine import embedded, refold, subscribers
 from streams.files.sources import discover, merged
 from streams.shared.errors import InputError
@@ -29,7 +29,6 @@ from tests.core import makers
 from tests.engine.operators import CLEAN, LIVELY, checkpoint_of, contents, run, write_operator
 
 START_MS = 1_704_067_200_000
-HOUR_MS = 3_600_000
 
 
 def day(number: float) -> int:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.subscriber.state import NEVER_MS
+from streams.core.times import NEVER_MS
 from streams.engine.wakes import Wakes
 
 WISHES = st.lists(st.tuples(st.integers(1, 30), st.sampled_from("abcd")))

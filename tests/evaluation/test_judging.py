@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from streams.core.contracts.effects import AlertChanged, LabelKind
-from streams.core.subscriber.state import DAY_MS
-from streams.evaluation.judging import WEEK_MS, AlertOutcome, Evaluation, Stood, evaluate, read_truth
+from streams.core.times import DAY_MS, WEEK_MS
+from streams.evaluation.judging import AlertOutcome, Evaluation, Stood, evaluate, read_truth
 from streams.shared.errors import InputError
 from streams.store.run.batch import AlertRow, Prediction
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from streams.core.contracts.effects import LabelKind, LabelledExample, Treatment
 from streams.core.contracts.encode import outgoing
 from streams.core.scoring.models import ModelVersion
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.evaluation import judging
 from streams.evaluation.judging import AlertOutcome, Verdict
 from streams.evaluation.leads import leads_of, load_of

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from streams.core.contracts import decode as decoding
 from streams.core.contracts.effects import DeadLetter
 from streams.core.contracts.events import MARKET, Event, Record, source_number
+from streams.core.times import DAY_MS
 from streams.files.lines import KEPT_BYTES, LINE_BYTES_MAX
 from streams.files.sources import Item, Position, Source, bulletins, discover, ignored, merged, total_bytes
 from streams.shared.errors import InputError
 from streams.store import NO_TIME_MS
 
-DAY_MS = 86_400_000
 RECEIVED_MS = 1_760_000_000_000  # In October 2025.
 TOPICS = ("call-drops", "usage", "top-ups")
 

@@ -21,7 +21,7 @@ from streams.core.contracts.encode import outgoing
 from streams.core.contracts.outputs import ExampleMessage, Outgoing
 from streams.core.scoring.features import FEATURE_TABLE, NAMES
 from streams.core.scoring.models import ModelVersion
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.kafka.trainer.training_task import PATIENCE_MS, Training
 from streams.learning.trainer import Trainer
 from tests.kafka.workers import APPLICATION, Raw, read_topic, until

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.contracts.effects import LabelKind, LabelledExample
-from streams.core.subscriber.state import DAY_MS, NEVER_MS
+from streams.core.times import DAY_MS, NEVER_MS
 from streams.learning.queue import LabelQueue, TrainerSettings, Waiting
 
 TABLE = "table"

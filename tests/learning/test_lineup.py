@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import read_promotion
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS, WEEK_MS
 from streams.evaluation.metrics import average_precision, log_loss, top_share
 from streams.learning.judging.guards import Guards, Rise
 from streams.learning.judging.promoting import IN_A_ROW, decide, promotion_of, resampled
 from streams.learning.judging.verdicts import SERVED, Figures, MatureWeek, OperatorNotice, Standing, read_standing
-from streams.learning.judging.weeks import BLOCKS, HELD_MAX, PATIENCE_MS, WEEK_MS, Blocks, Weeks
+from streams.learning.judging.weeks import BLOCKS, HELD_MAX, PATIENCE_MS, Blocks, Weeks
 from streams.learning.lineup import HISTORY_MAX, Lineup, LineupSettings
 from streams.learning.models.linear import TrainerError
 from streams.learning.trainer import Trainer

@@ -15,11 +15,11 @@ from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.features import NAMES as TABLE_NAMES
 from streams.core.scoring.models import ModelVersion, content_hash, read_version, scorer_from
 from streams.core.scoring.scorer import probability
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.evaluation.metrics import auc
 from streams.learning.lineup import LineupSettings
 from streams.learning.models.linear import OnlineModel, TrainerError
-from streams.learning.queue import FEATURE_MAX, HOUR_MS, TrainerSettings
+from streams.learning.queue import FEATURE_MAX, TrainerSettings
 from streams.learning.trainer import Trainer
 from tests.core.strategies import modest
 from tests.plainer import PLAINER, output_of, why_not_plainer

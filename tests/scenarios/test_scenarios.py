@@ -10,7 +10,7 @@ from msgspec import Struct
 from streams.app import embedded as bootstrap
 from streams.core.contracts.effects import AlertChanged
 from streams.core.contracts.events import MARKET, Body
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.store.database import Store
 from streams.store.run.batch import Prediction
 from tests.core import makers

@@ -4,13 +4,13 @@ import pytest
 
 from streams.core.contracts.effects import DeadLetter
 from streams.core.contracts.events import Event
+from streams.core.times import DAY_MS
 from streams.simulate import Simulation, draw_chunks, events_of
 from streams.simulate.faults import DAMAGES, damaged
 from streams.simulate.world import build_world
 from tests.simulate.writing import TOPICS, Written
 
 LINE = b'{"event_id":"a","event_time":"2024-01-01T00:00:00Z","subscriber_id":"s_00000000000000000000000000000000"}'
-DAY_MS = 86_400_000
 
 
 def test_each_fault_strikes_at_its_rate(rough: Written) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from streams.core.contracts.decode import decode_notice
 from streams.core.contracts.events import MARKET, MarketEvent, Notice, Record
-from streams.core.subscriber.state import DAY_MS, Profile
+from streams.core.subscriber.state import Profile
+from streams.core.times import DAY_MS
 from streams.simulate import Simulation, operator, simulate
 from streams.simulate.market import market_events
 from streams.simulate.world import World, build_world

@@ -3,9 +3,8 @@
 from typing import Any
 
 from streams.core.contracts.effects import AlertChange, AlertChanged, AlertStateName, Evidence, Reason
+from streams.core.times import DAY_MS
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 BEGAN_MS = 20_000 * DAY_MS
 """Midnight of a day in 2024, UTC."""
 

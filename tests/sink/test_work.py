@@ -6,10 +6,11 @@ import pytest
 
 from streams.core.contracts.effects import AlertChange
 from streams.core.notify.endpoints import Filter
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.shared.errors import InputError
 from streams.store.outbox.values import Act, Acted, Ticket, Work
 from streams.store.sink import Sink
-from tests.sink.alerts_told import BEGAN_MS, DAY_MS, HOUR_MS, told
+from tests.sink.alerts_told import BEGAN_MS, told
 from tests.sink.telling import NOW_MS, RULES, add, claim, finished, rows, send, stands, whys
 
 ALERT = told(1).alert_id

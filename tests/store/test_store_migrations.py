@@ -17,9 +17,9 @@ from sqlalchemy import MetaData, create_engine, inspect, select, text
 from streams.shared.errors import StoreError
 from streams.store import Store
 from streams.store.base.connections import open_engine, upgrade, url_of, version_of
+from streams.store.base.tables import SCHEMA_VERSION
 from streams.store.migrations import FIRST
 from streams.store.outbox.tables import endpoints
-from streams.store.run.tables import SCHEMA_VERSION
 from tests.postgres.databases import KINDS, fresh
 
 RELEASED = Path(__file__).with_name("released")

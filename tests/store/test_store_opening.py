@@ -11,7 +11,7 @@ import pytest
 
 from streams.shared.errors import StoreError
 from streams.store import Store
-from streams.store.run.tables import SCHEMA_VERSION
+from streams.store.base.tables import SCHEMA_VERSION
 
 
 def _text_file(folder: Path) -> str:

@@ -12,11 +12,12 @@ from msgspec import Struct
 
 from streams.core.contracts.effects import Evidence, Reason
 from streams.core.contracts.events import Body
+from streams.core.contracts.languages import LANGUAGES, Language
 from streams.core.scoring.features import vector
 from streams.core.scoring.reasons import MEASURES, reasons
 from streams.core.scoring.windows import measure
 from streams.core.subscriber.facts import Facts
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.words.phrasing import (
     LEADING,
     day_text,
@@ -28,7 +29,6 @@ from streams.words.phrasing import (
     reason_text,
     said,
 )
-from streams.words.wording import LANGUAGES, Language
 from tests.core.makers import BANDS, entry, market_of, scorecard
 from tests.core.strategies import modest, reached
 from tests.words.test_wording import LATIN, wordings

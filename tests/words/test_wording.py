@@ -11,10 +11,11 @@ import pytest
 
 from streams.core.alerts.alerting import MOVES
 from streams.core.alerts.policy import layered
+from streams.core.contracts.languages import LANGUAGES, Language
 from streams.core.scoring.reasons import MEASURES
 from streams.shared import settings
 from streams.words.phrasing import LEADING
-from streams.words.wording import LANGUAGES, REASON_CODES, Language, Wording, WordingError, read_wordings
+from streams.words.wording import REASON_CODES, Wording, WordingError, read_wordings
 
 STREAMS = Path(__file__).parents[2] / "streams"
 LATIN = re.compile(r"[A-Za-z]+")

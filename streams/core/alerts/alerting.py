@@ -18,9 +18,10 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from streams.core.alerts.policy import HOUR_MS, Rule
+from streams.core.alerts.policy import Rule
 from streams.core.contracts.effects import AlertChange, AlertStateName, ChurnKind, RiskBand
-from streams.core.subscriber.state import DAY_MS, AlertState
+from streams.core.subscriber.state import AlertState
+from streams.core.times import DAY_MS, HOUR_MS
 
 Signal = Literal["above", "held", "worse", "easier", "between", "below", "cleared", "cooling", "left", "barred"]
 

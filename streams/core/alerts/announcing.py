@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from streams.core.alerts.alerting import Move, alert_id, transition_id
 from streams.core.alerts.labels import is_held_out
-from streams.core.alerts.policy import HOUR_MS, Policy
+from streams.core.alerts.policy import Policy
 from streams.core.contracts.effects import AlertChanged, Reason
 from streams.core.contracts.outputs import SCHEMA_VERSION
 from streams.core.scoring.features import FEATURE_TABLE
@@ -16,6 +16,7 @@ from streams.core.signals.signals import Signals
 from streams.core.subscriber.facts import Facts
 from streams.core.subscriber.fold import CONTACT_ALLOWED
 from streams.core.subscriber.state import AlertState
+from streams.core.times import HOUR_MS
 
 YEAR_MONTHS: Final = 12
 

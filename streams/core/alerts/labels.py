@@ -17,7 +17,8 @@ from streams.core.alerts.policy import Label
 from streams.core.contracts.effects import LabelKind, LabelledExample, Treatment
 from streams.core.subscriber.facts import Facts, Watch
 from streams.core.subscriber.fold import Life
-from streams.core.subscriber.state import DAY_MS, PENDING_MAX, Pending
+from streams.core.subscriber.state import PENDING_MAX, Pending
+from streams.core.times import DAY_MS
 
 TREATMENTS: Final[tuple[Treatment, ...]] = get_args(Treatment)
 ALERTED: Final = TREATMENTS.index("alerted")

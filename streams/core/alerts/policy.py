@@ -12,9 +12,8 @@ from msgspec import Meta, Struct
 
 from streams.core.contracts.effects import ChurnKind, LabelKind, RiskBand, ValueBand
 from streams.core.scoring.features import THEMES
-from streams.core.subscriber.state import DAY_MS, RARE_DAYS
-
-HOUR_MS: Final = 3_600_000
+from streams.core.subscriber.state import RARE_DAYS
+from streams.core.times import DAY_MS, HOUR_MS
 
 Days = Annotated[int, Meta(ge=1, le=3650)]
 Hours = Annotated[int, Meta(ge=0, le=8760)]

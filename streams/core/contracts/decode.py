@@ -24,7 +24,7 @@ from streams.core.contracts.events import (
     Usage,
     source_number,
 )
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 
 AHEAD_MS_MAX: Final = DAY_MS
 VALUE_BYTES_MAX: Final = 1 << 20

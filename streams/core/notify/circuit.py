@@ -10,13 +10,15 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from streams.core.times import HOUR_MS
+
 Circuit = Literal["closed", "open", "half_open"]
 
 FAILURES_TO_OPEN: Final = 5
 OPEN_S: Final = (5, 30, 120, 300, 900)
 """For how long it is open: the first time, and after each probe that failed; the last one holds from then on."""
 
-DISABLED_AFTER_MS: Final = 120 * 3_600_000
+DISABLED_AFTER_MS: Final = 120 * HOUR_MS
 WARNED_PERCENTS: Final = (50, 70, 90, 100)
 """At which parts of that time somebody is warned; at 100 the endpoint is disabled."""
 

@@ -13,11 +13,10 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from streams.core.alerts.alerting import BANDS
-from streams.core.alerts.policy import HOUR_MS
 from streams.core.contracts.effects import AlertChanged
+from streams.core.contracts.languages import Language
 from streams.core.notify.endpoints import Filter, QuietHours
-from streams.core.subscriber.state import DAY_MS
-from streams.words.wording import Language
+from streams.core.times import DAY_MS, HOUR_MS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

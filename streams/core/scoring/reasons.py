@@ -17,7 +17,8 @@ from streams.core.scoring.features import FEATURE_TABLE, NAMES, THEMES
 from streams.core.scoring.scorer import Scorer
 from streams.core.scoring.windows import Measures, complaints_70
 from streams.core.subscriber.facts import Facts
-from streams.core.subscriber.state import DAY_MS, Pending
+from streams.core.subscriber.state import Pending
+from streams.core.times import DAY_MS
 
 CODES: Final = {
     "rhythm": "topup_gap", "value": "topup_amount_down", "usage": "usage_down", "service": "drop_rate_up",

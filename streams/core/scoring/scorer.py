@@ -13,6 +13,8 @@ from mypy_extensions import mypyc_attr
 from streams.core.scoring.exact_math import exp, expm1, log1p
 
 LOGIT_MAX: Final = 700.0
+LOSS_FLOOR: Final = 1e-15
+"""The least likelihood of an outcome, and so the bound on its log loss, wherever a loss is computed."""
 
 
 @mypyc_attr(acyclic=True)

@@ -11,7 +11,7 @@ from typing import Final
 from streams.core.scoring.windows import PREPAID, Measures, complaints_70
 from streams.core.signals.signals import UNSEEN
 from streams.core.subscriber.facts import Facts
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 
 SURPRISE_MAX: Final = 8.0
 HABIT_MAX: Final = 0.985

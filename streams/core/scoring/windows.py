@@ -12,7 +12,7 @@ from mypy_extensions import mypyc_attr
 
 from streams.core.signals.signals import NO_SIGNALS, UNSEEN, Seen, Signals
 from streams.core.subscriber.facts import Facts
-from streams.core.subscriber.state import DAY_MS, RARE_DAYS, USAGE_DAYS
+from streams.core.subscriber.state import RARE_DAYS, USAGE_DAYS
 from streams.core.subscriber.usage_days import (
     ACTIVE_MASK,
     ANSWERED_MASK,
@@ -21,6 +21,7 @@ from streams.core.subscriber.usage_days import (
     LEVEL_SHIFT,
     VOICE_SHIFT,
 )
+from streams.core.times import DAY_MS
 
 GAP_DAYS_PRIOR: Final = 30.0
 """The top-up gap assumed of somebody unknown; it weighs as much as one gap of one's own."""

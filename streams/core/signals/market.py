@@ -14,7 +14,7 @@ from msgspec import Struct
 from streams.core.contracts.decode import epoch_ms
 from streams.core.contracts.events import MarketEvent
 from streams.core.signals.signals import NO_SIGNALS, Signal, Signals, signal_of, signals_of
-from streams.core.subscriber.state import NEVER_MS
+from streams.core.times import NEVER_MS
 
 MESSAGES_MAX: Final = 4_096
 """Messages that are remembered; of more, those that were published first are forgotten."""

@@ -16,7 +16,8 @@ from msgspec import Struct
 from streams.core.contracts.decode import epoch_ms
 from streams.core.contracts.events import MarketEvent
 from streams.core.subscriber.fold import SEGMENT_CODES
-from streams.core.subscriber.state import DAY_MS, Profile
+from streams.core.subscriber.state import Profile
+from streams.core.times import DAY_MS
 
 SIGNALS_MAX: Final = 1_024
 

@@ -27,16 +27,7 @@ from streams.core.contracts.events import (
     Usage,
 )
 from streams.core.subscriber.facts import Facts
-from streams.core.subscriber.state import (
-    DAY_MS,
-    FORGETTING_DAYS,
-    IDS_MAX,
-    RARE_DAYS,
-    TICKETS_MAX,
-    USAGE_DAYS,
-    Profile,
-    Ticket,
-)
+from streams.core.subscriber.state import FORGETTING_DAYS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS, Profile, Ticket
 from streams.core.subscriber.usage_days import (
     ACTIVE_MASK,
     LEVEL_SHIFT,
@@ -45,6 +36,7 @@ from streams.core.subscriber.usage_days import (
     joined,
     parted,
 )
+from streams.core.times import DAY_MS
 
 CLOSED_STATUSES: Final = frozenset({"rejected", "cancelled", "closed", "resolved"})
 COMPLAINT_TYPES: Final = frozenset({"complaint", "dispute", "incident"})

@@ -10,8 +10,6 @@ from msgspec import Struct
 from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand
 
 STATE_VERSION: Final = 1
-DAY_MS: Final = 86_400_000
-NEVER_MS: Final = 2**62
 """Later than any event."""
 
 USAGE_DAYS: Final = 42

@@ -6,7 +6,7 @@ Whoever believed it would move the time of all that is merged with it for good, 
 from collections.abc import Sequence
 from typing import Final
 
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 
 LEAP_DAYS: Final = 60
 LEAP_MS: Final = LEAP_DAYS * DAY_MS

@@ -16,7 +16,7 @@ from streams.core.alerts.policy import Policy
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.scorer import Scorer
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.evaluation import metrics as evaluation
 from streams.evaluation.contest.boosted_contenders import BOOSTED
 from streams.evaluation.contest.contenders import (

@@ -9,11 +9,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from streams.core.alerts.policy import HOUR_MS, Policy
+from streams.core.alerts.policy import Policy
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.scorer import Scorer
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.learning.queue import TrainerSettings, ceiling
 
 EXPLICIT: Final = frozenset({"port_out", "termination"})

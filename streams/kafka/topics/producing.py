@@ -16,7 +16,7 @@ from msgspec import Struct
 from streams.core.contracts.decode import decode_any
 from streams.core.contracts.effects import DeadLetter
 from streams.core.contracts.events import BROADCASTS, INPUTS, MARKET, PARTITIONS_MAX, Event, Notice, Record
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.files.sources import SOURCES_MAX, Item, Merged, Source, discover, merged
 from streams.kafka.client.admin import KafkaError, connected, missing_topic, partitions_of, plain, settings_of, stop
 from streams.kafka.client.batcher import BATCH_BYTES, PATIENCE_S, Batches, Place

@@ -23,7 +23,7 @@ from streams.core.contracts.outputs import ExampleMessage, Outgoing, redrives_of
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.engine.subscribers import Packed
 from streams.kafka.trainer.trainer_parts import Parts, parts_of, without_parts
 from streams.kafka.worker.commit_marks import MARK_KEY, BrokenMarkError, read_as

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from streams.core.contracts.effects import LabelledExample
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.learning.judging.drift_window import Cut, DriftWindow, milli
 from streams.learning.judging.verdicts import SERVED, MatureWeek, OperatorNotice
 from streams.learning.judging.weeks import PATIENCE_MS

@@ -23,15 +23,13 @@ from streams.core.alerts.policy import YARDSTICK
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.exact_math import log
 from streams.core.scoring.models import ModelVersion
-from streams.core.scoring.scorer import probability
-from streams.core.subscriber.state import DAY_MS
-from streams.evaluation.metrics import LOSS_FLOOR
+from streams.core.scoring.scorer import LOSS_FLOOR, probability
+from streams.core.times import DAY_MS, WEEK_MS
 from streams.learning.judging.verdicts import SERVED, Figures, MatureWeek
 from streams.learning.models.boosting import Boosting
 from streams.learning.models.linear import RANKERS
 from streams.learning.queue import MICRO, loss_of
 
-WEEK_MS: Final = 7 * DAY_MS
 PATIENCE_MS: Final = 7 * DAY_MS
 """Whoever is quiet is scored, and so settled, once a week; before that leavers would be judged without the stayers."""
 BLOCKS: Final = 64

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from streams.core.alerts.policy import YARDSTICK
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.scorer import probability
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.learning.models.linear import TrainerError
 from streams.learning.queue import HASH_VALUES, digest_of
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from streams.core.contracts.effects import AlertChanged
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.store.outbox.digest_rows import Matter
 
 Section = Literal["new", "worse", "overdue", "due_today", "recovered", "closed", "beyond_capacity"]

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from streams.core.contracts.languages import Language
 from streams.core.contracts.outputs import rfc3339
 from streams.sink.digest.digest import Digest, Entry
 from streams.sink.presets.delivery_facts import words_of
 from streams.words.phrasing import moment_text, money_text, reason_text, said
-from streams.words.wording import Language, Wording
+from streams.words.wording import Wording
 
 REASONS_TOLD: Final = 2
 _DUE: Final = frozenset({"due_today", "overdue"})

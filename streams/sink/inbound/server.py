@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from streams.core.contracts.effects import AlertChanged
 from streams.core.notify.contact import ContactRules
+from streams.core.times import DAY_MS
 from streams.shared.errors import InputError, SettingsError, StoreError
 from streams.sink.inbound.auth import is_authentic
 from streams.sink.inbound.formats import Heard, UnreadableBodyError, read_body
@@ -30,7 +31,7 @@ BODY_BYTES_MAX: Final = 256 << 10
 READ_S: Final = 10.0
 RATE_PER_S: Final = 50.0
 BURST: Final = 200
-AHEAD_MS_MAX: Final = 86_400_000
+AHEAD_MS_MAX: Final = DAY_MS
 """An act that lies further ahead than this was dated by a clock that is wrong."""
 
 

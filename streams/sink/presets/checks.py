@@ -8,11 +8,11 @@ from typing import Any, Final, get_args
 import msgspec
 
 from streams.core.contracts.effects import ChurnKind, RiskBand, ValueBand
+from streams.core.contracts.languages import LANGUAGES
 from streams.core.notify.endpoints import Action, Endpoint
 from streams.shared.errors import SettingsError
 from streams.sink.presets.delivery_facts import MAPPED
 from streams.sink.presets.spec import URL, Asked, Preset
-from streams.words.wording import LANGUAGES
 
 LANGUAGE: Final = "language"
 """The value that every preset knows: the language of explanations."""

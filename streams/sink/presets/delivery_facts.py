@@ -10,12 +10,14 @@ from typing import Any, Final
 import msgspec
 
 from streams.core.contracts.effects import AlertChanged, Evidence, Reason
+from streams.core.contracts.languages import LANGUAGES, Language
 from streams.core.contracts.outputs import rfc3339
 from streams.core.notify.endpoints import MESSAGE_TYPES, Action, Endpoint, MessageType
+from streams.core.times import DAY_MS
 from streams.store.outbox.values import Claimed, Ticket, Work
 from streams.words.numbers import MINOR_DIGITS
 from streams.words.phrasing import moment_text, money_text, percent_text, reason_text, said
-from streams.words.wording import LANGUAGES, Language, Wording, read_wordings
+from streams.words.wording import Wording, read_wordings
 
 NOTE_CHARS_MAX: Final = 2_000
 TEXT_CHARS_MAX: Final = 500
@@ -193,14 +195,13 @@ _TYPE_OF: Final[dict[Action, MessageType]] = {
     "update": "alert.worsened",
     "resolve": "alert.resolved",
 }
-_DAY_MS: Final = 86_400_000
 
 
 def sample(action: Action, message_type: MessageType | None = None) -> Claimed:
     """Return a made-up delivery that asks for an action; updates and resolutions have a ticket."""
     kind = message_type or _TYPE_OF[action]
     worse, over = kind != "alert.fired", kind in {"alert.resolved", "alert.closed"}
-    at_ms = SAMPLE_AT_MS + (MESSAGE_TYPES.index(kind) + 1) * _DAY_MS
+    at_ms = SAMPLE_AT_MS + (MESSAGE_TYPES.index(kind) + 1) * DAY_MS
     change = AlertChanged(
         alert_id="a_00000000000000000000000000000001", transition_id="t_00000000000000000000000000000001",
         subscriber_id="s_00000000000000000000000000000001", kind="service_fault", episode=1,
@@ -221,7 +222,7 @@ def sample(action: Action, message_type: MessageType | None = None) -> Claimed:
                 Evidence("days_since_top_up", "days", 21.0, 8.0, None),), 0.2, SAMPLE_AT_MS),
         ),
         action="Call with the state of the complaint or the network fault, and a date for its repair",
-        due_at_ms=SAMPLE_AT_MS + 3 * _DAY_MS, model_version="champion-7-0000abcd", feature_table="sample",
+        due_at_ms=SAMPLE_AT_MS + 3 * DAY_MS, model_version="champion-7-0000abcd", feature_table="sample",
         policy_version="policy-sample", schema_version="contracts-sample", offsets={0: 1},
         account_manager_id="m_17", group_id=None, area_id="north",
     )  # fmt: skip
@@ -230,7 +231,7 @@ def sample(action: Action, message_type: MessageType | None = None) -> Claimed:
     told = Ticket(external_id="1001", external_ref="T-1001", told_ms=SAMPLE_AT_MS, resolved=kind == "alert.reopened")
     return Claimed(
         number=1, delivery_id="d_00000000000000000000000000000001", endpoint="sample",
-        message_id=change.transition_id, type=kind, event_ms=at_ms, created_ms=at_ms, expires_ms=at_ms + _DAY_MS,
+        message_id=change.transition_id, type=kind, event_ms=at_ms, created_ms=at_ms, expires_ms=at_ms + DAY_MS,
         attempt=1, state_before="in_flight" if over else "pending", transition=change, work=work,
         ticket=None if action == "create" else told,
     )  # fmt: skip

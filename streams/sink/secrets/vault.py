@@ -18,11 +18,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 from msgspec.structs import replace
 
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.shared.errors import SettingsError
 from streams.shared.pseudonyms import KEY_BYTES_MIN
 from streams.shared.small_files import read_short
 
-OVERLAP_MS: Final = 24 * 3_600_000
+OVERLAP_MS: Final = DAY_MS
 OVERLAP_MS_MAX: Final = 7 * OVERLAP_MS
 OLD_KEYS_MAX: Final = 10
 REFERENCE_BYTES_MAX: Final = 16_384
@@ -95,7 +96,7 @@ def rotated(secrets: Secrets, secret: str, now_ms: int, overlap_ms: int = OVERLA
         SettingsError: the overlap is negative or longer than a week, or there would be more than ten old secrets.
     """
     if not 0 <= overlap_ms <= OVERLAP_MS_MAX:
-        raise SettingsError(f"secrets may overlap for 0 to {OVERLAP_MS_MAX // 3_600_000} hours")
+        raise SettingsError(f"secrets may overlap for 0 to {OVERLAP_MS_MAX // HOUR_MS} hours")
     until_ms = now_ms + overlap_ms
     old = tuple(
         replace(key, until_ms=until_ms if key.until_ms is None else min(key.until_ms, until_ms))

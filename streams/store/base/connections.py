@@ -19,8 +19,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from streams.shared.errors import StoreError
+from streams.store.base.tables import SCHEMA_VERSION, THE_ROW, forewarn
 from streams.store.migrations import FIRST, migrate
-from streams.store.run.tables import SCHEMA_VERSION, THE_ROW, forewarn
 
 if TYPE_CHECKING:
     from psycopg import Connection as PostgresqlConnection

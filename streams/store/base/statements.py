@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import ARRAY, BindParameter, ColumnElement, Connection, Table, any_, bindparam, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from streams.store.run.tables import forewarn
+from streams.store.base.tables import forewarn
 
 Row = Mapping[str, Any]
 Insert = sqlite.Insert | postgresql.Insert

@@ -7,6 +7,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, func, select, update
 
 from streams.core.notify.endpoints import WAITING
+from streams.core.times import WEEK_MS
 from streams.shared.errors import InputError
 from streams.store.base.statements import hold, insert_into, said
 from streams.store.outbox import tables
@@ -19,7 +20,6 @@ RECOVERED: Final = ("failed", "expired", "unknown")
 _AGAIN: Final = (*RECOVERED, "delivered", "skipped", "superseded", "suppressed")
 _NEVER: Final = ("held_out", "contact_not_allowed")
 _ASIDE: Final = ("superseded", "suppressed", "skipped")
-_A_WEEK_MS: Final = 7 * 24 * 3_600_000
 _PREFIX_CHARS_MIN: Final = 4
 
 
@@ -145,7 +145,7 @@ def _again(connection: Connection, delivery_ids: Sequence[str], now_ms: int) -> 
     """Begin anew: with all attempts, and a week for them."""
     column = tables.deliveries.c
     anew: dict[str, object] = {"state": "pending", "why": "sent again by hand", "next_attempt_ms": now_ms}
-    anew |= {"attempts": 0, "expires_ms": now_ms + _A_WEEK_MS, "finished_ms": None, "lease_owner": None}
+    anew |= {"attempts": 0, "expires_ms": now_ms + WEEK_MS, "finished_ms": None, "lease_owner": None}
     for start in range(0, len(delivery_ids), 500):
         chosen = (column.delivery_id.in_(delivery_ids[start : start + 500]), column.state.in_(_AGAIN))
         connection.execute(update(tables.deliveries).where(*chosen).values(anew))

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from streams.core.notify.endpoints import WAITING
-from streams.store.run.tables import metadata
+from streams.store.base.tables import metadata
 
 # SQLite numbers rows by itself only where the type is exactly INTEGER.
 _Serial = BigInteger().with_variant(Integer, "sqlite")

@@ -12,9 +12,9 @@ from streams.core.contracts.events import MarketEvent
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
 from streams.store.base.statements import among, parts
+from streams.store.base.tables import THE_ROW
 from streams.store.run import tables
 from streams.store.run.batch import AlertRow, Announced, Checkpoint, Position, Prediction, Run
-from streams.store.run.tables import THE_ROW
 
 AnyColumns = tuple[Any, ...]
 T = TypeVar("T", bound=msgspec.Struct)

@@ -1,4 +1,4 @@
-"""The tables, in types that SQLite and PostgreSQL both have.
+"""The tables of a run, in types that SQLite and PostgreSQL both have.
 
 Times are whole ms since 1970 UTC, ids are text, packed values are bytes.  Only what a query filters or sorts by,
 or what a person may want to see in a plain SQL shell, has a column of its own; the rest of a value is JSON.
@@ -15,7 +15,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     String,
     Table,
@@ -23,21 +22,7 @@ from sqlalchemy import (
     true,
 )
 
-SCHEMA_VERSION: Final = 4
-"""Goes up with every change to the tables, each of which is a migration; a database of another version is refused."""
-
-THE_ROW: Final = 1
-"""The id of the one row of a table that has only one."""
-
-metadata: Final = MetaData()
-
-forewarn: Final = Table(
-    # Tells our databases from everybody else's, and its row is written last when a database is made.
-    "forewarn",
-    metadata,
-    Column("id", SmallInteger, primary_key=True, autoincrement=False),
-    Column("schema_version", Integer, nullable=False),
-)
+from streams.store.base.tables import metadata
 
 run: Final = Table(
     "run",

@@ -20,9 +20,10 @@ from streams.core.alerts.alerting import (
     stayed,
     transition_id,
 )
-from streams.core.alerts.policy import HOUR_MS, Rule
+from streams.core.alerts.policy import Rule
 from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand
-from streams.core.subscriber.state import DAY_MS, INACTIVE, AlertState
+from streams.core.subscriber.state import INACTIVE, AlertState
+from streams.core.times import DAY_MS, HOUR_MS
 from tests.core.makers import SUBSCRIBER, at, changed
 from tests.core.strategies import modest
 

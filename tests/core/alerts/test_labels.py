@@ -19,7 +19,8 @@ from streams.core.contracts.effects import LabelKind, LabelledExample
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.subscriber.facts import Facts, Watch
 from streams.core.subscriber.fold import Life
-from streams.core.subscriber.state import DAY_MS, PENDING_MAX
+from streams.core.subscriber.state import PENDING_MAX
+from streams.core.times import DAY_MS
 from tests.core.makers import SUBSCRIBER, at, facts_of, outcome, top_up, usage
 from tests.core.strategies import modest
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from streams.core.alerts.policy import Policy, PolicyError, layered, policy_from
 from streams.core.contracts.effects import ChurnKind, RiskBand, ValueBand
 from streams.core.scoring.features import THEMES
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from tests.core.makers import default_tree, policy
 from tests.core.strategies import modest
 

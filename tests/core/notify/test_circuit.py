@@ -16,8 +16,8 @@ from streams.core.notify.circuit import (
     room,
     seen,
 )
+from streams.core.times import HOUR_MS
 
-HOUR_MS = 3_600_000
 OPEN = Health(circuit="open", failures=5, first_failure_ms=0, open_until_ms=5_000)
 
 

@@ -21,10 +21,8 @@ from streams.core.notify.contact import (
     rules_from,
 )
 from streams.core.notify.endpoints import Filter, QuietHours
+from streams.core.times import DAY_MS, HOUR_MS
 from tests.sink.alerts_told import told
-
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 
 
 def test_rules_are_laid_over_one_another_and_managers_are_added_up() -> None:

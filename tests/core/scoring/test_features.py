@@ -21,7 +21,7 @@ from streams.core.scoring.features import (
 )
 from streams.core.scoring.windows import measure
 from streams.core.subscriber.facts import Facts
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from tests.core import naive
 from tests.core.makers import BANDS, at, complaint, facts_of, profile, top_up, usage
 from tests.core.strategies import modest, reached

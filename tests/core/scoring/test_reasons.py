@@ -16,7 +16,8 @@ from streams.core.scoring.scorer import Scorer
 from streams.core.scoring.windows import measure
 from streams.core.signals.signals import NO_SIGNALS, Signals
 from streams.core.subscriber.facts import Facts
-from streams.core.subscriber.state import DAY_MS, Pending
+from streams.core.subscriber.state import Pending
+from streams.core.times import DAY_MS
 from tests.core.makers import (
     BANDS,
     at,

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from streams.core.contracts.events import Body
 from streams.core.scoring.windows import band_of, complaints_70, measure
 from streams.core.subscriber.facts import Facts
-from streams.core.subscriber.state import DAY_MS, USAGE_DAYS
+from streams.core.subscriber.state import USAGE_DAYS
+from streams.core.times import DAY_MS
 from tests.core import naive
 from tests.core.makers import BANDS, at, call_drop, complaint, facts_of, top_up, usage
 from tests.core.strategies import modest, reached

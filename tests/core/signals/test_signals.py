@@ -17,12 +17,11 @@ from streams.core.signals.market import Market
 from streams.core.signals.signals import NO_SIGNALS, UNSEEN, Signals, signal_of
 from streams.core.subscriber.facts import Facts
 from streams.core.subscriber.fold import SEGMENT_CODES
-from streams.core.subscriber.state import DAY_MS, NEVER_MS, Profile
-from streams.engine import wakes as timers
+from streams.core.subscriber.state import Profile
+from streams.core.times import DAY_MS, HOUR_MS, NEVER_MS
 from tests.core import naive
 from tests.core.makers import (
     BANDS,
-    HOUR_MS,
     START_MS,
     at,
     at_ms_of,
@@ -268,10 +267,6 @@ def test_signals_and_messages_are_bounded_and_those_that_matter_longest_are_kept
     assert [s.entry_id for s in market.at(at(9))[0].everywhere] == ["entry-4", "entry-5"]
     assert market.at(at(9)) == market_of(*reversed(events)).at(at(9))
     assert [len(market.at(at(day))[0].everywhere) for day in (1, 2, 3, 4, 5)] == [0, 1, 2, 2, 2]
-
-
-def test_no_time_of_the_market_is_later_than_that_of_the_runners() -> None:
-    assert NEVER_MS == timers.NEVER_MS
 
 
 def test_a_profile_with_a_segment_that_is_not_named_sees_nothing() -> None:

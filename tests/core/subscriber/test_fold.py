@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from streams.core.contracts.events import Body, Event, Usage
 from streams.core.subscriber.facts import Facts
 from streams.core.subscriber.fold import Folded, Life, fold, is_revenue, life_after
-from streams.core.subscriber.state import DAY_MS, FORGETTING_DAYS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS
+from streams.core.subscriber.state import FORGETTING_DAYS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS
+from streams.core.times import DAY_MS
 from tests.core import naive
 from tests.core.makers import (
     LATENESS_MS,

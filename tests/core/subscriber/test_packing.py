@@ -9,7 +9,8 @@ from streams.core.contracts.events import Body, Wake
 from streams.core.step import Context, step
 from streams.core.subscriber.facts import Facts, SubscriberState, Watch, new_state
 from streams.core.subscriber.packing import UnreadableStateError, next_wake_ms, pack, unpack
-from streams.core.subscriber.state import DAY_MS, INACTIVE, STATE_VERSION, USAGE_DAYS, AlertState, PackedState, Pending
+from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, AlertState, PackedState, Pending
+from streams.core.times import DAY_MS
 from tests.core.makers import (
     at,
     call_drop,

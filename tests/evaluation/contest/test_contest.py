@@ -15,7 +15,7 @@ from streams.core.alerts.policy import Policy
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.features import FEATURE_TABLE, FEATURES, NAMES
 from streams.core.scoring.scorer import probability
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.evaluation import metrics as evaluation
 from streams.evaluation.contest import contest
 from streams.evaluation.contest.boosted_contenders import Boosted
@@ -24,7 +24,7 @@ from streams.evaluation.contest.contest import CONTENDERS, Contest, Entry, conte
 from streams.evaluation.contest.course import Course, course_of, periods, settled_ms
 from streams.evaluation.contest.metrics import average_precision, recall_at
 from streams.evaluation.contest.river_contenders import RIVER
-from streams.learning.queue import HOUR_MS, TrainerSettings
+from streams.learning.queue import TrainerSettings
 from streams.store.database import Store
 from tests.core.strategies import modest
 from tests.engine.operators import CLEAN, LIVELY, run, write_operator

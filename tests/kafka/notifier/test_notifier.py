@@ -18,6 +18,7 @@ from streams.core.contracts.effects import AlertChange, AlertChanged, DeadLetter
 from streams.core.contracts.encode import outgoing
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint
+from streams.core.times import HOUR_MS
 from streams.kafka.notifier.alert_records import Tally, read_alert
 from streams.kafka.notifier.notifier import within
 from streams.kafka.worker.flood import Flood
@@ -30,7 +31,7 @@ from streams.store.sink import Sink
 from tests.kafka.broker import Broker
 from tests.kafka.workers import Raw, Supervised, Worker, prepare, read_topic, until
 from tests.postgres.databases import KINDS, fresh
-from tests.sink.alerts_told import BEGAN_MS, HOUR_MS, told
+from tests.sink.alerts_told import BEGAN_MS, told
 
 NOTIFIER = "import sys; sys.argv[:2] = ['forewarn', 'notifier']; from streams.cli import main; main()"
 """In the place of a worker's script: the same options, another command."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from streams.core.scoring.features import FEATURE_TABLE
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.engine.in_force import MODELS, POLICIES, Serving, policy_message
 from streams.kafka.client.connection import Wire
 from streams.kafka.topics.broadcast import Broadcast, publish

@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  #
 
 from streams.core.contracts.events import BROADCASTS, INPUTS
 from streams.core.contracts.outputs import OUTPUTS
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.kafka.client.admin import settings_of
 from streams.kafka.client.connection import Wire
 from streams.kafka.client.partitioning import partition_of

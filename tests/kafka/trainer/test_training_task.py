@@ -14,7 +14,7 @@ from streams.app.new_trainer import new_trainer
 from streams.core.alerts.policy import Policy
 from streams.core.contracts.effects import LabelledExample
 from streams.core.contracts.outputs import DeadLetterMessage
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.kafka.trainer.trainer_parts import BLOCK_IDS
 from streams.kafka.trainer.training_task import PATIENCE_MS, Training, settled_ms
 from streams.kafka.worker.commit_marks import MARK_KEY, BrokenMarkError

@@ -15,7 +15,7 @@ from streams.core.scoring.models import ModelVersion, sealed
 from streams.core.scoring.promotions import Promotion
 from streams.core.scoring.promotions import sealed as sealed_promotion
 from streams.core.step import Context
-from streams.core.subscriber.state import DAY_MS, NEVER_MS
+from streams.core.times import DAY_MS, NEVER_MS
 from streams.engine.in_force import MODELS, POLICIES, Serving, policy_message
 from streams.kafka.topics.model_versions import sorted_out
 from streams.kafka.worker.partition_task import Slot

@@ -13,7 +13,7 @@ from streams.app import embedded as bootstrap
 from streams.core.contracts.encode import outgoing
 from streams.core.contracts.events import MARKET, Body, Event, MarketEvent
 from streams.core.signals.signals import NO_SIGNALS
-from streams.core.subscriber.state import NEVER_MS
+from streams.core.times import NEVER_MS
 from streams.engine.in_force import MODELS, Serving
 from streams.kafka.client.connection import Wire
 from streams.kafka.topics.broadcast import publish

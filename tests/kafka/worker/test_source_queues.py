@@ -15,8 +15,8 @@ from streams.core.contracts.decode import decode
 from streams.core.contracts.effects import DeadLetter
 from streams.core.contracts.events import Event, source_number
 from streams.core.contracts.outputs import rfc3339
-from streams.core.subscriber.state import DAY_MS
 from streams.core.subscriber.strays import LOOK_AHEAD
+from streams.core.times import DAY_MS
 from streams.files.cursors import Cursor
 from streams.kafka.worker.partition_task import Slot
 from streams.kafka.worker.source_queues import ASKED_MAX, Lane

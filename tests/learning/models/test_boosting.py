@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from streams.core.alerts.policy import YARDSTICK
 from streams.core.scoring.models import ModelVersion
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS, WEEK_MS
 from streams.evaluation.metrics import average_precision, log_loss
 from streams.learning.judging.promoting import decide
 from streams.learning.judging.verdicts import Decision, Interval
-from streams.learning.judging.weeks import BLOCKS, WEEK_MS, Blocks
+from streams.learning.judging.weeks import BLOCKS, Blocks
 from streams.learning.lineup import Lineup, LineupSettings
 from streams.learning.models import boosting as module
 from streams.learning.models.boosting import POSITIVES_MIN, REFIT_MS, Boosting, Fit, Tree, fitted, trees_of

@@ -16,7 +16,7 @@ from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.features import NAMES as TABLE_NAMES
 from streams.core.scoring.models import ModelVersion, content_hash, read_version, scorer_from
 from streams.core.scoring.scorer import probability
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.learning.lineup import LineupSettings
 from streams.learning.models.linear import ADAGRAD_STEP, Model, OnlineModel, PlainModel, TrainerError
 from streams.learning.models.recipes import new_model

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.contracts.effects import AlertChange
+from streams.core.contracts.languages import LANGUAGES
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.sink.digest.digest import SECTIONS, Digest, digest_of, local_day, section_of
 from streams.sink.digest.words import as_json, written
 from streams.store.outbox.digest_rows import Matter
 from streams.store.outbox.values import Work
-from streams.words.wording import LANGUAGES
-from tests.sink.alerts_told import BEGAN_MS, DAY_MS, HOUR_MS, told
+from tests.sink.alerts_told import BEGAN_MS, told
 
 NOW_MS = BEGAN_MS + 8 * HOUR_MS
 SINCE_MS = NOW_MS - DAY_MS

@@ -7,12 +7,13 @@ import pytest
 from sqlalchemy import insert
 
 from streams.core.contracts.effects import AlertChanged
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.store import Batch, Run, Store
 from streams.store.base.connections import open_engine, url_of
 from streams.store.outbox import tables as sink_tables
 from streams.store.outbox.digest_rows import Digests, Matter, Sent
 from tests.postgres.databases import furnished
-from tests.sink.alerts_told import BEGAN_MS, DAY_MS, HOUR_MS, told
+from tests.sink.alerts_told import BEGAN_MS, told
 
 SINCE_MS, UNTIL_MS = BEGAN_MS, BEGAN_MS + DAY_MS
 NUMBERS = {told(number).alert_id: number for number in range(20)}

@@ -14,11 +14,12 @@ import pytest
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint
 from streams.core.notify.messages import delivery_id
+from streams.core.times import HOUR_MS
 from streams.sink.secrets.signing import new_secret
 from streams.sink.secrets.vault import Secrets, SigningKey, seal
 from streams.store.sink import Sink
 from tests.postgres.databases import database_url, postgres, postgres_url
-from tests.sink.alerts_told import BEGAN_MS, HOUR_MS, told
+from tests.sink.alerts_told import BEGAN_MS, told
 from tests.sink.dispatch.dispatching import KEY
 from tests.sink.receivers import PATHS, Arrival, arrivals
 

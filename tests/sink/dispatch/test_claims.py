@@ -11,10 +11,11 @@ import pytest
 
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint
+from streams.core.times import HOUR_MS
 from streams.shared.errors import InputError, StoreError
 from streams.store.outbox.values import Claimed, Ticket
 from streams.store.sink import Room, Sink
-from tests.sink.alerts_told import BEGAN_MS, HOUR_MS, told
+from tests.sink.alerts_told import BEGAN_MS, told
 from tests.sink.telling import LEASE_MS, NOW_MS, RULES, add, claim, finished, rows, send, stands
 
 MINUTE_MS = 60_000

@@ -13,6 +13,7 @@ from streams.core.notify.circuit import OPEN_S
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Auth, Endpoint
 from streams.core.notify.retry import Answer
+from streams.core.times import HOUR_MS
 from streams.sink.dispatch.dispatcher import Dispatcher, DispatcherSettings, Tally
 from streams.sink.dispatch.endpoint_registry import Roster
 from streams.sink.dispatch.endpoint_warnings import Trouble
@@ -22,7 +23,7 @@ from streams.sink.presets import Request, load
 from streams.sink.secrets.signing import new_secret
 from streams.sink.secrets.vault import Secrets, SigningKey, seal
 from streams.store.sink import Room, Sink
-from tests.sink.alerts_told import BEGAN_MS, HOUR_MS, told
+from tests.sink.alerts_told import BEGAN_MS, told
 from tests.sink.http.scripted import authorities
 
 KEY = b"a key for the tests of dispatchers"

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from streams.core.contracts.effects import AlertChange, AlertChanged
 from streams.core.notify.contact import ContactRules, Manager
 from streams.core.notify.endpoints import Filter, QuietHours
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.store import Batch, Position, Run, Store
 from streams.store.sink import Sink
-from tests.sink.alerts_told import BEGAN_MS, DAY_MS, HOUR_MS, told
+from tests.sink.alerts_told import BEGAN_MS, told
 from tests.sink.telling import NOW_MS, RULES, add, claim, finished, rows, send, stands, whys
 
 

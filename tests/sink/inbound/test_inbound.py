@@ -18,6 +18,7 @@ from streams.core.contracts.decode import decode
 from streams.core.contracts.events import Event, Record
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint, PresetName
+from streams.core.times import HOUR_MS
 from streams.sink.inbound.server import Desk, inbound_app
 from streams.sink.secrets.signing import new_secret
 from streams.sink.secrets.vault import Secrets, SigningKey, seal, unseal
@@ -26,7 +27,7 @@ from streams.store.outbox.values import Finished, Ticket
 from streams.store.sink import Room, Sink
 from tests.cli.calling import call, lines
 from tests.postgres.databases import furnished
-from tests.sink.alerts_told import BEGAN_MS, HOUR_MS, told
+from tests.sink.alerts_told import BEGAN_MS, told
 
 KEY = b"a key of the tests, which is long enough"
 SECRET = new_secret()
