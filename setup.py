@@ -33,7 +33,7 @@ COMPILED = (
     "streams/engine/subscribers.py",
     "streams/engine/wakes.py",
     "streams/kafka/worker/source_queues.py",
-    "streams/kafka/worker/partition_task.py",
+    "streams/kafka/worker/subscriber_task.py",
 )
 
 

@@ -26,7 +26,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from observation import Sample, sample_chunk
-from served import Served, serve_chunk
+from served import ServedExamples, serve_chunk
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # scikit-learn comes without types
 from sklearn.metrics import average_precision_score, roc_auc_score  # type: ignore[import-untyped]  # as above
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]  # as above
@@ -151,7 +151,7 @@ def measure_core(train: Simulation, test: Simulation, processes: int) -> dict[st
     made = []
     for settings, title in ((train, "core, training"), (test, "core, test")):
         parts = list(in_parallel(partial(serve_chunk, settings), range(chunk_count(settings)), processes, title))
-        made.append(Served.joined(parts))
+        made.append(ServedExamples.joined(parts))
     learned, judged = made
     boosting = np.asarray(boosted(learned.features, learned.label, learned.fold == 0).predict(judged.features))
     linear = logistic(learned.features, learned.label, judged.features)

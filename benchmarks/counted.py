@@ -18,7 +18,7 @@ FETCH_BYTES = 64 << 20
 PARTITION_FETCH_BYTES = 16 << 20
 
 
-class Counted(Struct, frozen=True, kw_only=True):
+class BrokerCounts(Struct, frozen=True, kw_only=True):
     """What the broker has of an engine's work; offsets by partition are those of the next event."""
 
     events: int
@@ -28,7 +28,7 @@ class Counted(Struct, frozen=True, kw_only=True):
     committed: tuple[int, ...]
 
 
-class _Named(Struct):
+class _SubscriberField(Struct):
     count: int
     offset: int
 
@@ -38,7 +38,7 @@ def _pair(value: bytes) -> tuple[int, int]:
     return count, offset
 
 
-def _named(decode: Callable[[bytes], _Named]) -> Callable[[bytes], tuple[int, int]]:
+def _named(decode: Callable[[bytes], _SubscriberField]) -> Callable[[bytes], tuple[int, int]]:
     def read(value: bytes) -> tuple[int, int]:
         state = decode(value)
         return state.count, state.offset
@@ -48,8 +48,8 @@ def _named(decode: Callable[[bytes], _Named]) -> Callable[[bytes], tuple[int, in
 
 READERS: dict[str, Callable[[bytes], tuple[int, int]]] = {
     "pair": _pair,
-    "json": _named(msgspec.json.Decoder(_Named).decode),
-    "msgpack": _named(msgspec.msgpack.Decoder(_Named).decode),
+    "json": _named(msgspec.json.Decoder(_SubscriberField).decode),
+    "msgpack": _named(msgspec.msgpack.Decoder(_SubscriberField).decode),
 }
 """How the value of a state is read, by the name that a peer prints: what was counted, and the last offset."""
 
@@ -109,12 +109,12 @@ async def committed(brokers: str, group: str, topic: str, partitions: int) -> tu
         await admin.close()
 
 
-async def counted(brokers: str, topic: str, partitions: int, *, group: str, changelog: str, state: str) -> Counted:
+async def counted(brokers: str, topic: str, partitions: int, *, group: str, changelog: str, state: str) -> BrokerCounts:
     """Return what the broker has of the work of the group `group`; `state` names one of `READERS`."""
     read = READERS[state]
     states, records = await newest(brokers, changelog, partitions)
     pairs = [[read(value) for value in part.values() if value is not None] for part in states]
-    return Counted(
+    return BrokerCounts(
         events=sum(count for part in pairs for count, _ in part),
         states=sum(map(len, pairs)),
         changelog_records=records,
@@ -123,7 +123,7 @@ async def counted(brokers: str, topic: str, partitions: int, *, group: str, chan
     )
 
 
-def complaints(found: Counted, topic_ends: tuple[int, ...]) -> list[str]:
+def complaints(found: BrokerCounts, topic_ends: tuple[int, ...]) -> list[str]:
     """Return what is wrong with an engine's work, nothing if every event was counted once and all is durable."""
     wrong = []
     if found.events != sum(topic_ends):

@@ -33,11 +33,11 @@ import aiohttp
 import httpx
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from streams.app.endpoints import Wanted, add
+from streams.app.endpoints import NewEndpoint, add
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint
 from streams.shared.settings import load_settings
-from streams.sink.presets import Request, prepare, sample
+from streams.sink.presets import Request, prepare, sample_delivery
 from streams.store.sink import Sink
 from tests.postgres.server import Server
 from tests.sink.alerts_told import told
@@ -67,7 +67,7 @@ def endpoint(place: str, url: str) -> None:
         "name": "bench", "preset": "standard", "url": url, "allow_cidrs": ("127.0.0.0/8",), "in_flight_max": CALLS,
         "rate_per_s": 100_000.0,
     }  # fmt: skip
-    add(load_settings(os.environ, None, {"database": place}), [Wanted(fields=fields)])
+    add(load_settings(os.environ, None, {"database": place}), [NewEndpoint(fields=fields)])
 
 
 def filled(place: str, count: int) -> None:
@@ -164,7 +164,7 @@ async def aiohttp_peer(count: int, url: str) -> float:
 
 def _request(url: str) -> Request:
     endpoint = Endpoint(name="bench", preset="standard", url=url, allow_cidrs=("127.0.0.0/8",), allow_http=True)
-    request = prepare(endpoint).render(sample("create"), "create", now_ms=0)
+    request = prepare(endpoint).render(sample_delivery("create"), "create", now_ms=0)
     if not isinstance(request, Request):
         raise SystemExit(f"no result: {request.why}")
     return request

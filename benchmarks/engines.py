@@ -52,7 +52,7 @@ class Peer(Struct, frozen=True, kw_only=True):
     is_slow: bool = False
 
 
-class Measured(Struct, frozen=True, kw_only=True):
+class Measurement(Struct, frozen=True, kw_only=True):
     """The line that a peer prints: the time from the end of its warm-up until all is durable."""
 
     engine: str
@@ -66,7 +66,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     settings: dict[str, Any]
 
 
-class Topic(Struct, frozen=True, kw_only=True):
+class BenchmarkTopic(Struct, frozen=True, kw_only=True):
     """Where the events are, and how many."""
 
     brokers: str
@@ -104,7 +104,7 @@ ENGINES = {
 }
 
 
-def run(peer: Peer, topic: Topic, application: str, limit_s: float) -> Measured:
+def run(peer: Peer, topic: BenchmarkTopic, application: str, limit_s: float) -> Measurement:
     """Run one engine to its end; raises `NoResultError` when it fails, takes too long or prints no result."""
     folder = Path(tempfile.mkdtemp(prefix="forewarn-engines-"))
     job = {"brokers": topic.brokers, "topic": topic.name, "partitions": topic.partitions, "application": application,
@@ -122,7 +122,7 @@ def run(peer: Peer, topic: Topic, application: str, limit_s: float) -> Measured:
     printed = [line for line in done.stdout.splitlines() if line.startswith(b"{")]
     if done.returncode or not printed:
         raise NoResultError(f"it ended with {done.returncode}: {last_line(done.stderr)}")
-    return msgspec.json.decode(printed[-1], type=Measured)
+    return msgspec.json.decode(printed[-1], type=Measurement)
 
 
 def last_line(said: bytes) -> str:
@@ -132,7 +132,7 @@ def last_line(said: bytes) -> str:
     return lines[-1].strip() if lines else "it said nothing"
 
 
-def judged(measured: Measured, topic: Topic, application: str) -> dict[str, Any]:
+def judged(measured: Measurement, topic: BenchmarkTopic, application: str) -> dict[str, Any]:
     """Return the figures of one run; raises `NoResultError` if not every event was counted exactly once."""
     found = asyncio.run(
         counted(
@@ -159,7 +159,7 @@ def judged(measured: Measured, topic: Topic, application: str) -> dict[str, Any]
     }
 
 
-def measure(name: str, topic: Topic, application: str, limit_s: float) -> dict[str, Any]:
+def measure(name: str, topic: BenchmarkTopic, application: str, limit_s: float) -> dict[str, Any]:
     """Run one engine once, judge it, tidy up after it, and return its figures with what it says of itself."""
     try:
         measured = run(ENGINES[name], topic, application, limit_s)
@@ -242,7 +242,7 @@ def compare(brokers: str, given: argparse.Namespace) -> dict[str, Any]:
             print(f"producing {count:,} events", file=sys.stderr)
             size_bytes = asyncio.run(produce(brokers, name, traffic, count)) // count
             stand = asyncio.run(ends(brokers, name, traffic.partitions))
-            topics[is_slow] = Topic(brokers=brokers, name=name, partitions=traffic.partitions, ends=stand)
+            topics[is_slow] = BenchmarkTopic(brokers=brokers, name=name, partitions=traffic.partitions, ends=stand)
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in given.engines}
     failed: dict[str, str] = {}
     for number in range(1, given.rounds + 1):

@@ -25,11 +25,11 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer  # type: ignore[import-untyped]  # aiokafka comes without types
-from on_kafka import Operator, prepare, produce
+from on_kafka import KafkaOperator, prepare, produce
 from servers import broker
 from step import BEGIN_MS, RECEIVED_MS, TEMPLATES, WARM_DAYS, Stream, time_text, warm_states
 from traffic import remove
-from workers import Process, Program
+from workers import Program, WorkerProcess
 
 from streams.core.alerts.policy import layered
 from streams.core.contracts.decode import decode
@@ -107,7 +107,7 @@ class Traffic:
             number += 1
 
 
-async def arrivals(operator: Operator, arrived_s: dict[str, float], ready: asyncio.Event) -> None:
+async def arrivals(operator: KafkaOperator, arrived_s: dict[str, float], ready: asyncio.Event) -> None:
     """Note when the first alert of each subscriber can be read."""
     reader = AIOKafkaConsumer(
         operator.prefix + "alerts",
@@ -126,7 +126,9 @@ async def arrivals(operator: Operator, arrived_s: dict[str, float], ready: async
         await reader.stop()
 
 
-async def measure(operator: Operator, traffic: Traffic, worker: Process, rate: int, seconds: int) -> dict[str, Any]:
+async def measure(
+    operator: KafkaOperator, traffic: Traffic, worker: WorkerProcess, rate: int, seconds: int
+) -> dict[str, Any]:
     """Have the traffic pass the worker once."""
     arrived_s: dict[str, float] = {}
     ready = asyncio.Event()
@@ -172,12 +174,12 @@ def main() -> None:
     traffic = Traffic(ids, about_to_fire(prompt, templates, ids), options.rate)
     with broker() as address, tempfile.TemporaryDirectory() as folder:
         prefix = f"bench-{uuid.uuid4().hex[:8]}."
-        operator = Operator(brokers=address, prefix=prefix, subscribers=options.subscribers, partitions=PARTITIONS)
+        operator = KafkaOperator(brokers=address, prefix=prefix, subscribers=options.subscribers, partitions=PARTITIONS)
         told = Path(folder, "policy.toml")
         told.write_text(PROMPT)
         try:
             asyncio.run(prepare(operator, prompt, templates))
-            worker = Process(operator, Path(folder, "worker.txt"), Program(options=("--policy", str(told))))
+            worker = WorkerProcess(operator, Path(folder, "worker.txt"), Program(options=("--policy", str(told))))
             try:
                 found = asyncio.run(measure(operator, traffic, worker, options.rate, options.seconds))
             finally:

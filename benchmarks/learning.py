@@ -36,9 +36,9 @@ import lightgbm
 import msgspec
 import numpy as np
 from ceiling import boosted, in_parallel
-from lived import Lived, live
+from lived import SimulatedLives, live
 from numpy.typing import NDArray
-from observation import FIRST_DAY, HORIZON_DAYS, History, Sample, observe, snapshot
+from observation import FIRST_DAY, HORIZON_DAYS, ObservedHistory, Sample, observe, snapshot
 
 from streams.app.embedded import cold_scorer, read_policy_for
 from streams.app.new_trainer import settings_of
@@ -47,7 +47,7 @@ from streams.core.scoring.features import FEATURE_TABLE, NAMES, THEMES
 from streams.core.scoring.models import scorer_from
 from streams.core.scoring.scorer import Scorer, probability
 from streams.core.times import DAY_MS
-from streams.evaluation.contest.contest import CONTENDERS, Outcome, hold, named
+from streams.evaluation.contest.contest import CONTENDERS, ContestResult, run_contest, select_contenders
 from streams.evaluation.contest.course import course_of
 from streams.evaluation.judging import share_from
 from streams.evaluation.metrics import average_precision, ece, top_share
@@ -68,7 +68,7 @@ _example: Final = msgspec.json.Decoder(LabelledExample).decode
 Figures = dict[str, Any]
 
 
-def eyes_on(chunk: Chunk, history: History, day: int) -> Sample:
+def eyes_on(chunk: Chunk, history: ObservedHistory, day: int) -> Sample:
     """Return the rows of a day with what the world does that day beside what was observed.
 
     The last column of the features is the row in the chunk, and no feature.
@@ -148,7 +148,7 @@ def figures(probabilities: Sequence[float], labels: Sequence[bool]) -> Figures:
     }
 
 
-def segments_of(outcome: Outcome, world: World) -> dict[str, Figures]:
+def segments_of(outcome: ContestResult, world: World) -> dict[str, Figures]:
     """Return every contender's figures, and the ceiling's, in each segment and from the first version on."""
     course, contest = outcome.course, outcome.contest
     spans: dict[str, tuple[int, int]] = {s.name: (s.from_ms, s.until_ms) for s in contest.segments}
@@ -180,7 +180,7 @@ def segments_of(outcome: Outcome, world: World) -> dict[str, Figures]:
     return found
 
 
-def leads(lived: Lived, horizon_ms: int) -> Figures:
+def leads(lived: SimulatedLives, horizon_ms: int) -> Figures:
     """Return how long before leaving people were warned of, by the first alert that counts.
 
     Either those count that fired within the horizon before it, or also those that had fired earlier and still stood
@@ -228,7 +228,9 @@ def one_seed(given: argparse.Namespace, model_text: str, seed: int) -> Figures:
     def tell(name: str) -> None:
         times[name] = time.perf_counter()
 
-    outcome = hold(course, named(given.contenders), shock_ms=world.day_ms(world.promotion[0]), tell=tell)
+    outcome = run_contest(
+        course, select_contenders(given.contenders), shock_ms=world.day_ms(world.promotion[0]), tell=tell
+    )
     marks = [*times.values(), time.perf_counter()]
     served = [example.probability for example in course.judged]
     ceiling = ceiling_forecasts(settings, course.judged, lightgbm.Booster(model_str=model_text))
@@ -293,14 +295,14 @@ def paces(given: argparse.Namespace) -> Figures:
     }
 
 
-class _Asked(msgspec.Struct, gc=False):
+class _LearningOptions(msgspec.Struct, gc=False):
     subscriber_id: str
     features: tuple[float, ...]
 
 
 def _answer(scorer: Scorer, lines: Iterable[bytes]) -> None:
     """Score each row, and name the three themes that weigh most in it with their shares of the logit."""
-    decode, encode = msgspec.json.Decoder(_Asked).decode, msgspec.json.Encoder().encode
+    decode, encode = msgspec.json.Decoder(_LearningOptions).decode, msgspec.json.Encoder().encode
     ends = np.cumsum([len(theme.features) for theme in THEMES]).tolist()
     places = [(t.name, slice(end - len(t.features), end)) for t, end in zip(THEMES, ends, strict=True)]
     for line in lines:
@@ -397,7 +399,7 @@ def main() -> int:
     parser.add_argument("--paces", action="store_true", help="measure the paces alone")
     parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args()
-    named(given.contenders)  # A wrong name is an error now and not in an hour.
+    select_contenders(given.contenders)  # A wrong name is an error now and not in an hour.
     began = time.perf_counter()
     speeds = paces(given)
     if given.paces:

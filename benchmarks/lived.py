@@ -19,7 +19,7 @@ from streams.simulate.world import build_world
 
 
 @dataclass
-class Lived:
+class SimulatedLives:
     """What happened: examples with the time (ms) at which each was settled, alerts that fired, and who left when.
 
     `resolved_at` has by its id when (ms) an alert that had fired was resolved.
@@ -39,7 +39,7 @@ class _Life:
     """The one-process engine without sources and store: wakes, learning and signals in the order of event time."""
 
     def __init__(self, policy: Policy, scorer: Scorer, trainer: Trainer, market: Market) -> None:
-        self.lived = Lived()
+        self.lived = SimulatedLives()
         self.subscribers = Subscribers(Context(scorer, policy))
         self._policy, self._trainer, self._market = policy, trainer, market
         self._market_ms = 0
@@ -74,7 +74,7 @@ class _Life:
             self.subscribers.context = Context(self.subscribers.context.scorer, self._policy, signals)
 
 
-def live(settings: Simulation, policy: Policy, scorer: Scorer, trainer: Trainer) -> Lived:
+def live(settings: Simulation, policy: Policy, scorer: Scorer, trainer: Trainer) -> SimulatedLives:
     """Run an operator from its first event to its end, without faults of transport."""
     began = time.perf_counter()
     world, market = build_world(settings), Market()

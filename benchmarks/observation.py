@@ -32,7 +32,7 @@ NEVER = -1_000
 
 
 @dataclass
-class History:
+class ObservedHistory:
     """All that was observed of a chunk: `daily[name]` is subscribers x days; the rest is one column a fact."""
 
     daily: dict[str, Floats]
@@ -49,10 +49,10 @@ class History:
     truth: dict[int, NDArray[np.float64]]  # Day to the true probability: for judging, never for features.
 
 
-def observe(chunk: Chunk) -> History:
+def observe(chunk: Chunk) -> ObservedHistory:
     """Run a chunk through its days, and keep what its events tell."""
     count, days = len(chunk.population), chunk.settings.days
-    history = History(
+    history = ObservedHistory(
         daily={name: np.zeros((count, days), dtype=np.float32) for name in DAILY},
         left_day=np.full(count, NO_DAY),
         forced_day=np.full(count, NO_DAY),
@@ -79,7 +79,7 @@ def observe(chunk: Chunk) -> History:
     return history
 
 
-def _note(history: History, events: DayEvents) -> None:
+def _note(history: ObservedHistory, events: DayEvents) -> None:
     day, daily, usage, top_ups = events.day, history.daily, events.usage, events.top_ups
     for name in ("attempts", "answered", "voice_s", "dropped", "setup_failed", "sessions", "texts"):
         daily[name][usage.who, day] = getattr(usage, name)
@@ -119,7 +119,7 @@ def last_day(marks: Floats, day: int) -> NDArray[np.float64]:
     return np.where(past.any(axis=1), last, NEVER).astype(np.float64)
 
 
-def revenue(history: History) -> Floats:
+def revenue(history: ObservedHistory) -> Floats:
     """Return the marks of days with a revenue event."""
     return np.maximum(history.daily["active"], history.daily["top_ups"])
 
@@ -160,7 +160,7 @@ def sample_chunk(settings: Simulation, number: int) -> Sample:
     return Sample.joined([snapshot(history, day, left_ms) for day in days])
 
 
-def snapshot(history: History, day: int, left_ms: NDArray[np.int64]) -> Sample:
+def snapshot(history: ObservedHistory, day: int, left_ms: NDArray[np.int64]) -> Sample:
     """Return the active subscribers at the start of `day`, labelled by what the next 30 days show.
 
     Active: a completed top-up or a day of use in the last 14.  Positive: a completed port-out or voluntary termination
@@ -186,7 +186,7 @@ def snapshot(history: History, day: int, left_ms: NDArray[np.int64]) -> Sample:
 
 
 def _features(
-    history: History, day: int, marks: Floats
+    history: ObservedHistory, day: int, marks: Floats
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
     f: dict[str, NDArray[np.float64]] = {}
     sums = _window_sums(history, day, f)
@@ -213,7 +213,7 @@ def _features(
 
 
 def _window_sums(
-    history: History, day: int, f: dict[str, NDArray[np.float64]]
+    history: ObservedHistory, day: int, f: dict[str, NDArray[np.float64]]
 ) -> dict[tuple[str, int], NDArray[np.float64]]:
     sums = {}
     for name, table in history.daily.items():
@@ -232,7 +232,7 @@ def _window_sums(
 
 
 def _top_up_features(
-    history: History, day: int, known: NDArray[np.float64], f: dict[str, NDArray[np.float64]]
+    history: ObservedHistory, day: int, known: NDArray[np.float64], f: dict[str, NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     table = history.daily["top_ups"]
     number = (table[:, :day] > 0).sum(axis=1)
@@ -260,7 +260,7 @@ def _service_features(sums: dict[tuple[str, int], NDArray[np.float64]], f: dict[
         f[f"trouble_share_{width}"] = (sums["dropped", width] + 0.5 * sums["setup_failed", width] + 0.1) / calls
 
 
-def _ticket_features(history: History, day: int, f: dict[str, NDArray[np.float64]]) -> None:
+def _ticket_features(history: ObservedHistory, day: int, f: dict[str, NDArray[np.float64]]) -> None:
     now = history.start_ms + day * DAY_MS
     count = len(history.tickets)
     names = ("ticket_open_days", "ticket_overdue_days", "ticket_closed_days", "ticket_was_late", "tickets")
@@ -281,7 +281,7 @@ def _ticket_features(history: History, day: int, f: dict[str, NDArray[np.float64
     f["open_after_trouble"] = (table[:, 0] > 0) * f["trouble_share_28"]
 
 
-def _profile_features(history: History, day: int, f: dict[str, NDArray[np.float64]]) -> None:
+def _profile_features(history: ObservedHistory, day: int, f: dict[str, NDArray[np.float64]]) -> None:
     for name, column in history.static.items():
         f[name] = column if name != "start_day" else day - column
     end = history.contract_end[:, day - 1]
@@ -295,7 +295,7 @@ def _profile_features(history: History, day: int, f: dict[str, NDArray[np.float6
     f["asked_to_leave_days"] = asked
 
 
-def _neighbour_features(history: History, day: int, marks: Floats, f: dict[str, NDArray[np.float64]]) -> None:
+def _neighbour_features(history: ObservedHistory, day: int, marks: Floats, f: dict[str, NDArray[np.float64]]) -> None:
     _, places = np.unique(history.group, return_inverse=True)
     size = np.bincount(places)
     left = ((history.left_day < day) & (history.left_day >= day - 30)).astype(np.float64)

@@ -14,20 +14,20 @@ from step import WARM_DAYS, Stream, served
 from streams.core.contracts.events import Record
 from streams.core.step import Context
 from streams.core.subscriber.packing import pack, unpack
-from streams.kafka.client.connection import Wire
+from streams.kafka.client.connection import ConnectionSettings
 from streams.kafka.client.partitioning import partition_of
 from streams.kafka.topics.management import create
 from streams.kafka.topics.specs import changelog_of
 from streams.kafka.worker.changelog import Changelog
-from streams.kafka.worker.commit_marks import MARK_KEY, read_mark
-from streams.kafka.worker.partition_task import Slot
+from streams.kafka.worker.checkpoint import CHECKPOINT_KEY, read_checkpoint
 from streams.kafka.worker.process import WorkerSettings
+from streams.kafka.worker.subscriber_task import SubscriberTask
 
 BATCH_BYTES = 1 << 19
 TRANSACTION_STATES = 20_000
 
 
-class Operator(Struct, frozen=True, kw_only=True):
+class KafkaOperator(Struct, frozen=True, kw_only=True):
     """Where the topics are, and for how many subscribers."""
 
     brokers: str
@@ -48,7 +48,7 @@ class Operator(Struct, frozen=True, kw_only=True):
             day += 1
 
 
-def fill(operator: Operator, templates: list[bytes], events: int = 0) -> int:
+def fill(operator: KafkaOperator, templates: list[bytes], events: int = 0) -> int:
     """Create the topics, write the states, and send the first records; return the states' bytes in the changelog.
 
     A process of its own does it, whose memory is the system's again before anything is measured.
@@ -57,16 +57,16 @@ def fill(operator: Operator, templates: list[bytes], events: int = 0) -> int:
         return apart.submit(_fill, operator, templates, events).result()
 
 
-def _fill(operator: Operator, templates: list[bytes], events: int) -> int:
+def _fill(operator: KafkaOperator, templates: list[bytes], events: int) -> int:
     size_bytes = asyncio.run(prepare(operator, served(), templates))
     if events:
         asyncio.run(produce(operator, operator.records(), events))
     return size_bytes
 
 
-async def prepare(operator: Operator, context: Context, templates: Sequence[bytes]) -> int:
+async def prepare(operator: KafkaOperator, context: Context, templates: Sequence[bytes]) -> int:
     """Create the topics, and write each subscriber's state as a worker would; return their bytes in the changelog."""
-    await create(Wire(brokers=operator.brokers), operator.prefix, operator.partitions, 1)
+    await create(ConnectionSettings(brokers=operator.brokers), operator.prefix, operator.partitions, 1)
     group = operator.settings.group
     changelog = Changelog(group, changelog_of(group), operator.prefix, {"bootstrap_servers": operator.brokers})
     lived = [_at_home(packed) for packed in templates]
@@ -76,7 +76,7 @@ async def prepare(operator: Operator, context: Context, templates: Sequence[byte
     size_bytes = 0
     for partition, share in enumerate(shares):
         await changelog.fence(partition)
-        slot = Slot(partition, group, context)
+        slot = SubscriberTask(partition, group, context)
         for i in range(0, len(share), TRANSACTION_STATES):
             for sid, packed in share[i : i + TRANSACTION_STATES]:
                 slot.subscribers._states[sid] = unpack(packed)  # noqa: SLF001 - as if they had come by events
@@ -91,14 +91,14 @@ async def prepare(operator: Operator, context: Context, templates: Sequence[byte
     return size_bytes
 
 
-async def counted(operator: Operator) -> dict[str, int]:
+async def counted(operator: KafkaOperator) -> dict[str, int]:
     """Return what the workers, which have ended, have counted: the sum of their marks in the changelog."""
     group = operator.settings.group
     changelog = Changelog(group, changelog_of(group), operator.prefix, {"bootstrap_servers": operator.brokers})
     total: Counter[str] = Counter()
     for partition in range(operator.partitions):
         await changelog.read(partition, states := dict[bytes, bytes]())
-        total.update(read_mark(states[MARK_KEY], group).counters)
+        total.update(read_checkpoint(states[CHECKPOINT_KEY], group).counters)
         await changelog.drop(partition)
     return dict(total)
 
@@ -110,7 +110,7 @@ def _at_home(packed: bytes) -> bytes:
     return pack(state)
 
 
-async def produce(operator: Operator, records: Iterator[Record], count: int, *, per_s: float = 0.0) -> None:
+async def produce(operator: KafkaOperator, records: Iterator[Record], count: int, *, per_s: float = 0.0) -> None:
     """Send the next `count` records, at a rate if one is given."""
     producer = AIOKafkaProducer(bootstrap_servers=operator.brokers, acks="all", max_batch_size=BATCH_BYTES, linger_ms=5)
     await producer.start()

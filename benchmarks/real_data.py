@@ -21,7 +21,7 @@ from typing import Any
 from streams.app import embedded as bootstrap
 from streams.evaluation.metrics import auc
 from streams.shared.pseudonyms import pseudonym
-from streams.store.database import Store
+from streams.store.database import RunStore
 
 RESULT = Path(__file__).parent / "results" / "real_data.json"
 KEY = b"a key of this benchmark's own"
@@ -68,7 +68,7 @@ def iranian(data: Path, work: Path, seed: int) -> dict[str, Any]:
         at_ms = datetime.fromisoformat(outcome["event_time"]).timestamp() * 1000
         outcomes[outcome["subscriber_id"]] = (at_ms, outcome["change"] == "terminated")
     first: dict[str, float] = {}
-    with Store.open(db, create=False) as store:
+    with RunStore.open(db, create=False) as store:
         for made in store.predictions():
             if made.snapshot_at_ms < outcomes[made.subscriber_id][0]:
                 first.setdefault(made.subscriber_id, made.probability)

@@ -23,23 +23,23 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from on_kafka import Operator, fill
+from on_kafka import KafkaOperator, fill
 from servers import broker
 from step import served, warm_states
 from traffic import remove
-from workers import Process, Program, restored, wait_until_restored
+from workers import Program, WorkerProcess, restored, wait_until_restored
 
 RESULT = Path(__file__).parent / "results" / "restore.json"
 
 
-def measure(operator: Operator, templates: list[bytes], rounds: int, store: Path | None) -> dict[str, Any]:
+def measure(operator: KafkaOperator, templates: list[bytes], rounds: int, store: Path | None) -> dict[str, Any]:
     """Write the states once and have a new worker take them over again and again."""
     fill(operator, templates)
     folder = Path(tempfile.mkdtemp(prefix="forewarn-restore-"))
     options = () if store is None else ("--store", str(store))
     found, own_bytes = [], []
     for number in range(rounds):
-        worker = Process(operator, folder / f"{number}.txt", Program(options=options))
+        worker = WorkerProcess(operator, folder / f"{number}.txt", Program(options=options))
         try:
             wait_until_restored([worker], operator.partitions)
             own_bytes.append(worker.own_bytes())
@@ -73,7 +73,9 @@ def main() -> None:
     with broker() as address:
         for subscribers in options.subscribers:
             prefix = f"bench-{uuid.uuid4().hex[:8]}."
-            operator = Operator(brokers=address, prefix=prefix, subscribers=subscribers, partitions=options.partitions)
+            operator = KafkaOperator(
+                brokers=address, prefix=prefix, subscribers=subscribers, partitions=options.partitions
+            )
             try:
                 measured = measure(operator, templates, options.rounds, options.store)
             finally:

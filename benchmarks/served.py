@@ -25,7 +25,7 @@ DEFAULTS = Path(__file__).parent.parent / "streams" / "defaults"
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedExamples:
     """Examples, in the order in which they were settled; `events` and `seconds` are what that took.
 
     `fold`, 0 to 9, is the same for all of a subscriber's examples.
@@ -39,7 +39,7 @@ class Served:
     seconds: float
 
     @classmethod
-    def joined(cls, parts: list["Served"]) -> "Served":
+    def joined(cls, parts: list["ServedExamples"]) -> "ServedExamples":
         """Return the parts as one."""
         return cls(
             np.concatenate([part.features for part in parts]),
@@ -51,7 +51,7 @@ class Served:
         )
 
 
-def serve_chunk(settings: Simulation, number: int) -> Served:
+def serve_chunk(settings: Simulation, number: int) -> ServedExamples:
     """Run one chunk through `step`, with the scorecard, and keep the examples."""
     policy = layered(tomllib.loads((DEFAULTS / "policy.toml").read_text()))
     context = Context(read_scorecard((DEFAULTS / "scorecard.toml").read_text()), policy)
@@ -80,7 +80,7 @@ def serve_chunk(settings: Simulation, number: int) -> Served:
     # A horizon that closes after the end has settled its leavers only: counting those would flatter.
     end_ms = settings.start_ms + settings.days * DAY_MS
     examples = [example for example in examples if example.closed_at_ms <= end_ms]
-    return Served(
+    return ServedExamples(
         np.array([example.features for example in examples], dtype=np.float64),
         np.array([example.label for example in examples]),
         np.array([example.probability for example in examples]),

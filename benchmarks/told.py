@@ -79,7 +79,7 @@ def alert(number: int) -> AlertChanged:
     )
 
 
-class Receiver:
+class CountingReceiver:
     """Takes every call and notes when it first heard of each message."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ def started(words: list[str], log: Path, environment: dict[str, str]) -> Iterato
 
 async def measure(operator: Settings, rate: int, seconds: int, folder: Path) -> dict[str, Any]:
     """Have alerts pass from the topic to the receiver."""
-    receiver = Receiver()
+    receiver = CountingReceiver()
     server = await asyncio.start_server(receiver.take, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     keys, url = {"FOREWARN_SINK_KEY": uuid.uuid4().hex}, operator.database

@@ -34,7 +34,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]  # aiokafka comes without types
 from msgspec import Struct
-from on_kafka import Operator, counted, fill
+from on_kafka import KafkaOperator, counted, fill
 from servers import broker
 from step import served, warm_states
 from traffic import remove
@@ -57,10 +57,10 @@ class Program(Struct, frozen=True):
     options: tuple[str, ...] = ()
 
 
-class Process:
+class WorkerProcess:
     """A worker, and what it costs."""
 
-    def __init__(self, operator: Operator, said: Path, program: Program) -> None:
+    def __init__(self, operator: KafkaOperator, said: Path, program: Program) -> None:
         """Start it."""
         self.said = said
         where = ["--kafka", operator.brokers, "--prefix", operator.prefix]
@@ -95,7 +95,7 @@ class Process:
         return int(status.split(f"{field}:")[1].split()[0]) * 1024
 
 
-def wait_until_restored(running: list[Process], partitions: int) -> None:
+def wait_until_restored(running: list[WorkerProcess], partitions: int) -> None:
     """Wait until every worker has something, and all is with somebody."""
     for each in running:
         each.wait_for("restored")
@@ -103,13 +103,13 @@ def wait_until_restored(running: list[Process], partitions: int) -> None:
         time.sleep(POLL_S)
 
 
-async def committed(admin: AIOKafkaAdminClient, operator: Operator) -> int:
+async def committed(admin: AIOKafkaAdminClient, operator: KafkaOperator) -> int:
     """Return how many records the group has committed."""
     offsets = await admin.list_consumer_group_offsets(operator.settings.group)
     return sum(max(0, found.offset) for found in offsets.values())
 
 
-async def until(operator: Operator, count: int, running: list[Process]) -> tuple[float, float]:
+async def until(operator: KafkaOperator, count: int, running: list[WorkerProcess]) -> tuple[float, float]:
     """Wait until so many are committed; return the time then, and the processor time of all workers."""
     deadline_s = time.monotonic() + LIMIT_S
     admin = AIOKafkaAdminClient(bootstrap_servers=operator.brokers)
@@ -125,7 +125,7 @@ async def until(operator: Operator, count: int, running: list[Process]) -> tuple
     return time.monotonic(), sum(each.cpu_s() for each in running)
 
 
-def restored(running: list[Process]) -> dict[str, float]:
+def restored(running: list[WorkerProcess]) -> dict[str, float]:
     """Return what the workers say of their restores."""
     found = [match for each in running for match in RESTORED.findall(each.said.read_text())]
     records = sum(int(match[1].replace(",", "")) for match in found)
@@ -133,10 +133,10 @@ def restored(running: list[Process]) -> dict[str, float]:
     return {"records": records, "seconds": seconds, "records_per_s": records / seconds if seconds else 0.0}
 
 
-async def measure(operator: Operator, state_bytes: int, events: int, program: Program) -> dict[str, Any]:
+async def measure(operator: KafkaOperator, state_bytes: int, events: int, program: Program) -> dict[str, Any]:
     """Run one case, whose topics are filled."""
     folder = Path(tempfile.mkdtemp(prefix="forewarn-workers-"))
-    running = [Process(operator, folder / f"{n}.txt", program) for n in range(program.workers)]
+    running = [WorkerProcess(operator, folder / f"{n}.txt", program) for n in range(program.workers)]
     try:
         wait_until_restored(running, operator.partitions)
         begun_s, begun_cpu_s = time.monotonic(), sum(each.cpu_s() for each in running)
@@ -195,7 +195,7 @@ def main() -> None:
             rounds = []
             for _ in range(options.rounds):
                 prefix = f"bench-{uuid.uuid4().hex[:8]}."
-                operator = Operator(brokers=address, prefix=prefix, subscribers=subscribers, partitions=partitions)
+                operator = KafkaOperator(brokers=address, prefix=prefix, subscribers=subscribers, partitions=partitions)
                 try:
                     state_bytes = fill(operator, templates, options.events)
                     measuring = measure(operator, state_bytes, options.events, Program(workers, package, told))

@@ -81,7 +81,7 @@ def test_all_tests_of_the_core_hold_for_what_is_compiled(python: Python) -> None
     own = [
         "core",
         "contracts",
-        "kafka/worker/test_partition_task.py",
+        "kafka/worker/test_subscriber_task.py",
         "kafka/worker/test_source_queues.py",
         "engine/test_subscribers.py",
     ]

@@ -46,7 +46,7 @@ def test_an_engine_that_counts_or_commits_otherwise_is_found_out(
     counted: Any, changed: dict[str, Any], said: list[str]
 ) -> None:
     exact = {"events": 10, "states": 3, "changelog_records": 7, "applied": (6, 4), "committed": (6, 4)}
-    complaints = counted.complaints(counted.Counted(**exact | changed), (6, 4))
+    complaints = counted.complaints(counted.BrokerCounts(**exact | changed), (6, 4))
     assert len(complaints) == len(said)
     assert all(part in complaint for part, complaint in zip(said, complaints, strict=True))
 
@@ -83,14 +83,14 @@ def test_the_table_has_the_engines_with_a_result_and_the_reasons_of_the_others(e
 
 
 def test_a_program_that_fails_leaves_its_last_words(engines: Any) -> None:
-    topic = engines.Topic(brokers="127.0.0.1:1", name="t", partitions=1, ends=(1,))
+    topic = engines.BenchmarkTopic(brokers="127.0.0.1:1", name="t", partitions=1, ends=(1,))
     failing = engines.Peer(command=lambda: [sys.executable, "-c", "raise SystemExit('no such thing')"])
     with pytest.raises(engines.NoResultError, match="it ended with 1: no such thing"):
         engines.run(failing, topic, "a", 30.0)
 
 
 def test_a_program_that_does_not_end_is_given_up(engines: Any) -> None:
-    topic = engines.Topic(brokers="127.0.0.1:1", name="t", partitions=1, ends=(1,))
+    topic = engines.BenchmarkTopic(brokers="127.0.0.1:1", name="t", partitions=1, ends=(1,))
     sleeping = engines.Peer(command=lambda: [sys.executable, "-c", "import time; time.sleep(60)"])
     with pytest.raises(engines.NoResultError, match="did not end within 0 s"):
         engines.run(sleeping, topic, "a", 0.3)

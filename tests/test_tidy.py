@@ -48,7 +48,7 @@ CLOCKS_AND_DICE = ("time", "random", "secrets")
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
 
-class Source(Struct, frozen=True):
+class SourceFile(Struct, frozen=True):
     """One file as the rules see it; `path` is relative to the repository and uses forward slashes."""
 
     path: str
@@ -57,33 +57,33 @@ class Source(Struct, frozen=True):
     nodes: tuple[ast.AST, ...]
 
 
-Rule = Callable[[Source], Iterator[str]]
+Rule = Callable[[SourceFile], Iterator[str]]
 
 
-def parse(path: str, text: str) -> Source:
+def parse(path: str, text: str) -> SourceFile:
     tree = ast.parse(text)
-    return Source(path, text, tree, tuple(ast.walk(tree)))
+    return SourceFile(path, text, tree, tuple(ast.walk(tree)))
 
 
 @cache
-def files() -> tuple[Source, ...]:
+def files() -> tuple[SourceFile, ...]:
     paths = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
     return tuple(parse(path.relative_to(ROOT).as_posix(), path.read_text("utf-8")) for path in paths)
 
 
-def functions(source: Source) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+def functions(source: SourceFile) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for node in source.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
 
-def long_files(source: Source) -> Iterator[str]:
+def long_files(source: SourceFile) -> Iterator[str]:
     count = len(source.text.splitlines())
     if source.path.startswith("streams/") and count > FILE_LINES_MAX:
         yield f"{source.path}: {count} lines, at most {FILE_LINES_MAX}: is there a second noun in it?"
 
 
-def long_functions(source: Source) -> Iterator[str]:
+def long_functions(source: SourceFile) -> Iterator[str]:
     """A docstring does not count: its examples are tests, and nobody should save on them."""
     for node in functions(source):
         first = node.body[0]
@@ -94,7 +94,7 @@ def long_functions(source: Source) -> Iterator[str]:
             yield f"{source.path}:{node.lineno}: {node.name} has {count} lines, at most {FUNCTION_LINES_MAX}"
 
 
-def impure_core(source: Source) -> Iterator[str]:
+def impure_core(source: SourceFile) -> Iterator[str]:
     if not source.path.startswith("streams/core/"):
         return
     for node in source.nodes:
@@ -112,14 +112,14 @@ def _impure_call(path: str, call: ast.Call) -> Iterator[str]:
             yield f"{path}:{call.lineno}: {name}() in the core: {BANNED_IN_CORE[name]}"
 
 
-def leftovers(source: Source) -> Iterator[str]:
+def leftovers(source: SourceFile) -> Iterator[str]:
     for number, line in enumerate(source.text.splitlines(), start=1):
         for word in LEFTOVERS:
             if word in line:
                 yield f"{source.path}:{number}: {word}: finish it or take it out"
 
 
-def pickles(source: Source) -> Iterator[str]:
+def pickles(source: SourceFile) -> Iterator[str]:
     for node in source.nodes:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
@@ -128,7 +128,7 @@ def pickles(source: Source) -> Iterator[str]:
             yield f"{source.path}: what is stored is plain data that the next version can read"
 
 
-def missing_docstrings(source: Source) -> Iterator[str]:
+def missing_docstrings(source: SourceFile) -> Iterator[str]:
     """Every public thing of a module, a class or a nested class; what stands inside a function is not public."""
     if not source.path.startswith("streams/"):
         return
@@ -145,7 +145,7 @@ def missing_docstrings(source: Source) -> Iterator[str]:
                 waiting.append(node)
 
 
-def wordless_tests(source: Source) -> Iterator[str]:
+def wordless_tests(source: SourceFile) -> Iterator[str]:
     if not source.path.startswith("tests/"):
         return
     for node in functions(source):

@@ -40,7 +40,7 @@ def make_app(job: Job) -> faust.App:
     )
 
 
-class Ending:
+class EndOfStream:
     """Has everything written and committed after the last event, stops the clock and ends the worker."""
 
     def __init__(self, app: faust.App, job: Job, meter: Meter) -> None:
@@ -74,7 +74,7 @@ class Ending:
 def count(job: Job) -> None:
     """Do the whole job, and print what it took."""
     app, meter = make_app(job), Meter(job)
-    ending = Ending(app, job, meter)
+    ending = EndOfStream(app, job, meter)
     table = app.Table(TABLE, partitions=job.partitions, key_type=bytes, value_type=bytes)
     parse, pack, unpack = msgspec.json.Decoder().decode, PAIR.pack, PAIR.unpack
 

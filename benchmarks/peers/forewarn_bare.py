@@ -10,19 +10,19 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]  # aiokafka comes without types
 from job import PAIR, Job, Meter, from_command_line
 
-from streams.engine.subscribers import Packed
-from streams.kafka.client.connection import Wire
-from streams.kafka.worker.commit_marks import MARK_KEY
+from streams.engine.subscribers import PackedStates
+from streams.kafka.client.connection import ConnectionSettings
+from streams.kafka.worker.checkpoint import CHECKPOINT_KEY
 from streams.kafka.worker.faust_transport import KeyedApp
-from streams.kafka.worker.partition_manager import Keeping
-from streams.kafka.worker.partition_task import Changes, Slot
+from streams.kafka.worker.partition_manager import PartitionManager
 from streams.kafka.worker.process import WorkerSettings, make_app, run_app
-from streams.kafka.worker.source_queues import Lane, Logged
+from streams.kafka.worker.source_queues import LogRecord, SourceQueue
+from streams.kafka.worker.subscriber_task import SubscriberTask, TaskChanges
 
 POLL_S = 0.02
 
 
-class Counting(Slot):
+class CountingTask(SubscriberTask):
     """A slot that counts records by their key, and knows by its states what it has counted."""
 
     def __init__(self, partition: int, meter: Meter) -> None:
@@ -30,16 +30,16 @@ class Counting(Slot):
         self.partition = partition
         self.counters = {}
         self.bad_run = self.bad_recent = self.recent = 0
-        self.lanes = {partition: Lane(partition, "", partition, deque())}
+        self.queues = {partition: SourceQueue(partition, "", partition, deque())}
         self.subscribers = {}  # type: ignore[assignment]  # packed pairs here: nothing else asks for more than their number
         self._changed: dict[bytes, tuple[int, int]] = {}
         self._meter = meter
         self._parse = msgspec.json.Decoder().decode
 
-    def restore(self, states: Packed) -> None:
+    def restore(self, states: PackedStates) -> None:
         """Take in what was written."""
-        self._packed.update((key, value) for key, value in states.items() if key != MARK_KEY)
-        lane = self.lanes[self.partition]
+        self._packed.update((key, value) for key, value in states.items() if key != CHECKPOINT_KEY)
+        lane = self.queues[self.partition]
         lane.queued = lane.applied = max((PAIR.unpack(v)[1] + 1 for v in self._packed.values()), default=0)
 
     @property
@@ -53,13 +53,13 @@ class Counting(Slot):
 
     def rewind(self) -> None:
         """Forget what was queued and not applied."""
-        lane = self.lanes[self.partition]
+        lane = self.queues[self.partition]
         lane.waiting.clear()
         lane.queued = lane.applied
 
-    def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
+    def queue(self, source: int, start: int, records: Sequence[LogRecord]) -> bool:
         """Queue a run, unless one before it is missing."""
-        lane = self.lanes[source]
+        lane = self.queues[source]
         if start > lane.queued:
             return False
         lane.waiting.extend(records)
@@ -68,7 +68,7 @@ class Counting(Slot):
 
     def advance(self, ended: Collection[int], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
         """Count up to `limit` records."""
-        lane, changed, packed, parse = self.lanes[self.partition], self._changed, self._packed, self._parse
+        lane, changed, packed, parse = self.queues[self.partition], self._changed, self._packed, self._parse
         waiting, done = lane.waiting, min(limit, len(lane.waiting))
         for _ in range(done):
             record = waiting.popleft()
@@ -87,20 +87,20 @@ class Counting(Slot):
             self._meter.saw(done)
         return done
 
-    async def gathering(self) -> Changes | None:
+    async def gather(self) -> TaskChanges | None:
         """Return the states that changed, without a pause."""
         if not self._changed:
             return None
         states: list[tuple[bytes, bytes | None]] = [(key, PAIR.pack(*pair)) for key, pair in self._changed.items()]
         self._packed.update(states)  # type: ignore[arg-type]  # none of them is an erasure
-        mark = (MARK_KEY, PAIR.pack(0, -1))
-        return Changes(states, mark, [], {self.partition: self.lanes[self.partition].applied})
+        mark = (CHECKPOINT_KEY, PAIR.pack(0, -1))
+        return TaskChanges(states, mark, [], {self.partition: self.queues[self.partition].applied})
 
     def written(self) -> None:
         """Note that the last changes are safe."""
         self._changed.clear()
 
-    async def resting(self) -> None:
+    async def trim_memory(self) -> None:
         """Do nothing: all counts stay in memory."""
 
 
@@ -121,7 +121,9 @@ def count(job: Job) -> None:
     asyncio.set_event_loop(asyncio.new_event_loop())
     meter = Meter(job)
     settings = WorkerSettings(application=job.application, write_behind_s=job.commit)
-    app, keeping = make_app(settings, Wire(brokers=job.brokers), [job.topic], lambda n: Counting(n, meter))
+    app, keeping = make_app(
+        settings, ConnectionSettings(brokers=job.brokers), [job.topic], lambda n: CountingTask(n, meter)
+    )
 
     @app.task  # type: ignore[untyped-decorator]  # Faust's decorators have no types
     async def finish() -> None:
@@ -139,7 +141,7 @@ def count(job: Job) -> None:
     run_app(app)
 
 
-async def _until_all_is_safe(job: Job, meter: Meter, app: KeyedApp, keeping: Keeping) -> None:
+async def _until_all_is_safe(job: Job, meter: Meter, app: KeyedApp, keeping: PartitionManager) -> None:
     while meter.seen < job.events or keeping.written_records < job.events:  # noqa: ASYNC110 - plain numbers, polled
         await asyncio.sleep(POLL_S)
     await app.consumer.commit()

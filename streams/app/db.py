@@ -10,7 +10,7 @@ from streams.store.base.tables import SCHEMA_VERSION
 NEWEST: Final = SCHEMA_VERSION
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class DatabaseVersion(Struct, frozen=True, kw_only=True):
     """A database, named without its password, and of which version its tables are, were, and could be.
 
     `before` is None where there were no tables.
@@ -22,13 +22,13 @@ class Standing(Struct, frozen=True, kw_only=True):
     before: int | None
 
 
-def standing(db: str) -> Standing:
+def database_version(db: str) -> DatabaseVersion:
     """Return of which version the tables of a database are; raises `StoreError` if they are not ours."""
     found = version_of(db)
-    return Standing(database=name_of(url_of(db)), version=found, newest=NEWEST, before=found)
+    return DatabaseVersion(database=name_of(url_of(db)), version=found, newest=NEWEST, before=found)
 
 
-def upgraded(db: str) -> Standing:
+def upgrade_database(db: str) -> DatabaseVersion:
     """Bring the tables of a database to the newest version; raises `StoreError` where there is no way up."""
     before = upgrade(db)
-    return Standing(database=name_of(url_of(db)), version=NEWEST, newest=NEWEST, before=before)
+    return DatabaseVersion(database=name_of(url_of(db)), version=NEWEST, newest=NEWEST, before=before)

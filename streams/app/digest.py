@@ -17,16 +17,16 @@ from streams.shared.errors import InputError, SettingsError
 from streams.shared.settings import Settings
 from streams.sink.digest.chat import send_chat
 from streams.sink.digest.digest import CATCH_UP_MS, Digest, digest_of, local_day
-from streams.sink.digest.mail import Smtp, composed, mailer, send_mail
-from streams.sink.digest.words import Written, as_json, written
+from streams.sink.digest.mail import Smtp, compose_mail, mailer, send_mail
+from streams.sink.digest.words import DigestText, as_json, write_digest
 from streams.sink.secrets.vault import reference
-from streams.store.outbox.digest_rows import Digests, Sent
+from streams.store.outbox.digest_rows import DigestStore, SentDigest
 
 MAIL: Final = "mail"
 CHAT: Final = "chat"
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class DigestResult(Struct, frozen=True, kw_only=True):
     """One manager's digest, where it went, and what was wrong."""
 
     manager: str
@@ -36,7 +36,9 @@ class Told(Struct, frozen=True, kw_only=True):
     failed: tuple[str, ...] = ()
 
 
-def digests(settings: Settings, *, at_ms: int | None, managers: Sequence[str], top: int, send: bool) -> list[Told]:
+def digests(
+    settings: Settings, *, at_ms: int | None, managers: Sequence[str], top: int, send: bool
+) -> list[DigestResult]:
     """Return what the managers are told at a moment (ms, None for now), and with `send` tell them.
 
     A manager whose mail or chat does not take it is passed over, and said in `failed`.
@@ -52,21 +54,21 @@ def digests(settings: Settings, *, at_ms: int | None, managers: Sequence[str], t
             raise InputError(f"the contact rules know no account manager {name}", hint="see [managers] in their file")
     chosen = {name: rules.managers[name] for name in managers or sorted(rules.managers)}
     until_ms = now_ms() if at_ms is None else at_ms
-    told: list[Told] = []
-    with Digests.open(settings.database) as book, ExitStack() as stack:
-        post = _Post(settings, book, stack) if send else None
+    told: list[DigestResult] = []
+    with DigestStore.open(settings.database) as book, ExitStack() as stack:
+        post = _DigestSender(settings, book, stack) if send else None
         for name, manager in chosen.items():
             channels = [*([MAIL] if manager.email else []), *([CHAT] if manager.chat else [])] or [MAIL]
             for channel in channels if send else channels[:1]:
                 found = _digest(book, name, manager, channel, until_ms=until_ms, top=top)
                 if found is not None:
-                    words = written(found, manager.language)
-                    one = Told(manager=name, text=words.text, as_json=as_json(found))
+                    words = write_digest(found, manager.language)
+                    one = DigestResult(manager=name, text=words.text, as_json=as_json(found))
                     told.append(one if post is None else post.told(one, manager, channel, found, words))
     return told
 
 
-def refuse_unsent(told: Collection[Told]) -> None:
+def refuse_unsent(told: Collection[DigestResult]) -> None:
     """Say that some digests did not arrive.
 
     Raises:
@@ -77,16 +79,18 @@ def refuse_unsent(told: Collection[Told]) -> None:
         raise InputError(f"{len(failed)} digests were not sent; {failed[0]}", hint="give the same command again")
 
 
-class _Post:
+class _DigestSender:
     """Sends digests, over one connection to the mail server, and notes what was sent."""
 
-    def __init__(self, settings: Settings, book: Digests, stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, book: DigestStore, stack: ExitStack) -> None:
         self._settings = settings
         self._book = book
         self._stack = stack
         self._server: SMTP | None = None
 
-    def told(self, one: Told, manager: Manager, channel: str, digest: Digest, words: Written) -> Told:
+    def told(
+        self, one: DigestResult, manager: Manager, channel: str, digest: Digest, words: DigestText
+    ) -> DigestResult:
         if self._book.is_sent(one.manager, channel, digest.day):
             return msgspec.structs.replace(one, went=(f"{channel} was sent before",))
         try:
@@ -96,7 +100,7 @@ class _Post:
         except InputError as error:
             return msgspec.structs.replace(one, failed=(str(error),))
         self._book.note_sent(
-            Sent(
+            SentDigest(
                 account_manager_id=one.manager,
                 channel=channel,
                 day=digest.day,
@@ -107,11 +111,11 @@ class _Post:
         )
         return msgspec.structs.replace(one, went=(channel,))
 
-    def _mailed(self, manager: Manager, digest: Digest, words: Written) -> str:
+    def _mailed(self, manager: Manager, digest: Digest, words: DigestText) -> str:
         smtp = smtp_of(self._settings)
         if manager.email is None:
             raise InputError("the contact rules give neither email nor chat")
-        message = composed(
+        message = compose_mail(
             words, to=manager.email, sender=smtp.sender, digest_id=digest.digest_id, now_ms=digest.until_ms
         )
         if self._server is None:
@@ -119,7 +123,7 @@ class _Post:
         send_mail(self._server, message)
         return str(message["Message-ID"])
 
-    def _chatted(self, manager: Manager, digest: Digest, words: Written) -> str:
+    def _chatted(self, manager: Manager, digest: Digest, words: DigestText) -> str:
         send_chat(words, reference(manager.chat or "", os.environ))
         return digest.digest_id
 
@@ -144,7 +148,7 @@ def smtp_of(settings: Settings) -> Smtp:
     )
 
 
-def _digest(book: Digests, name: str, manager: Manager, channel: str, *, until_ms: int, top: int) -> Digest | None:
+def _digest(book: DigestStore, name: str, manager: Manager, channel: str, *, until_ms: int, top: int) -> Digest | None:
     last = book.last(name, channel, local_day(until_ms, manager.time_zone))
     since_ms = until_ms - DAY_MS if last is None else max(last.until_ms, until_ms - CATCH_UP_MS)
     matters = book.matters([name], since_ms, until_ms)[name]

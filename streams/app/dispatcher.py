@@ -19,9 +19,9 @@ from streams.core.notify.contact import ContactRules
 from streams.shared.errors import SettingsError
 from streams.shared.settings import Settings
 from streams.shared.sockets import listen
-from streams.sink.dispatch.dispatcher import Dispatcher, DispatcherSettings, Tally
-from streams.sink.dispatch.endpoint_registry import Roster, opened
-from streams.sink.dispatch.endpoint_warnings import Trouble, trouble_request
+from streams.sink.dispatch.dispatcher import DispatchCounts, Dispatcher, DispatcherSettings
+from streams.sink.dispatch.endpoint_registry import EndpointRegistry, build_receiver
+from streams.sink.dispatch.endpoint_warnings import EndpointWarning, trouble_request
 from streams.sink.dispatch.sending import Sender
 from streams.sink.http.client import Client
 from streams.store.sink import Sink
@@ -41,7 +41,7 @@ def dispatch(
     names: Sequence[str] = (),
     warn_endpoint: str | None = None,
     health: tuple[str, int] | None = None,
-) -> Tally:
+) -> DispatchCounts:
     """Run one dispatcher until it is told to stop, or `once` until nothing is due, and return what it did.
 
     Raises:
@@ -69,7 +69,7 @@ async def _run(
     names: Sequence[str],
     warned: str | None,
     listening: socket.socket | None,
-) -> Tally:
+) -> DispatchCounts:
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
@@ -79,7 +79,7 @@ async def _run(
         DispatcherSettings(worker=f"{os.getpid()}-{uuid4().hex[:12]}"),
         sink,
         Sender(client, now_ms, random.random),
-        Roster(lambda: key, os.environ, names),
+        EndpointRegistry(lambda: key, os.environ, names),
         rules,
         now_ms=now_ms,
         warn=warnings.take,
@@ -105,7 +105,7 @@ class _Warnings:
         self._sending: set[asyncio.Task[None]] = set()
         self._count = 0
 
-    def take(self, trouble: Trouble) -> None:
+    def take(self, trouble: EndpointWarning) -> None:
         """Tell of it, without waiting."""
         say(str(trouble))
         if self._name is not None and self._name != trouble.endpoint:
@@ -117,9 +117,9 @@ class _Warnings:
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _sent(self, trouble: Trouble, name: str, number: int) -> None:
+    async def _sent(self, trouble: EndpointWarning, name: str, number: int) -> None:
         row = await asyncio.to_thread(self._sink.endpoint, name)
-        receiver = opened(row, self._key, os.environ)
+        receiver = build_receiver(row, self._key, os.environ)
         request = trouble_request(receiver, trouble, number, now_ms())
         answer = await self._client.send(request, receiver.endpoint)
         if answer.status is None or not 200 <= answer.status < 300:

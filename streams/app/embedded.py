@@ -15,27 +15,27 @@ from msgspec import Struct
 
 from streams.app.new_trainer import SCORECARD, trainer_from
 from streams.core.alerts.policy import Policy, PolicyError, layered, policy_from
-from streams.core.contracts.decode import decode, decode_any, decode_notice
+from streams.core.contracts.decode import decode, decode_any, decode_broadcast
 from streams.core.contracts.effects import AlertChanged, DeadLetter
-from streams.core.contracts.events import Event, Notice, Record
+from streams.core.contracts.events import BroadcastEvent, Event, Record
 from streams.core.contracts.languages import LANGUAGES, Language
 from streams.core.notify.contact import WITHOUT_LIMITS, ContactRules
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.models import read_scorecard, scorer_from
-from streams.core.scoring.promotions import reign
+from streams.core.scoring.promotions import serving_periods
 from streams.core.scoring.scorer import Scorer
 from streams.core.subscriber.packing import UnreadableStateError, unpack
 from streams.engine import refold
-from streams.engine.embedded import COMMIT_RECORDS, Embedded, Tick, known_market
+from streams.engine.embedded import COMMIT_RECORDS, EmbeddedEngine, RunProgress, known_market
 from streams.engine.summary import RunSummary, summarise
-from streams.files.sources import Merged, Source, bulletins, discover, merged, total_bytes
+from streams.files.sources import MergedSources, Source, discover, market_sources, merge_sources, total_bytes
 from streams.imports.importing import ImportReport, import_file
 from streams.shared.errors import InputError, SettingsError, StoreError
 from streams.shared.pseudonyms import pseudonym
 from streams.simulate.simulation import Compression, Simulation, SimulationReport
-from streams.store.database import Store
+from streams.store.database import RunStore
 from streams.store.run.batch import AlertRow, Checkpoint, Run
-from streams.words.wording import Wording, read_wordings
+from streams.words.wording import LanguageCatalogue, read_wordings
 
 __all__ = [
     "Explanation",
@@ -69,7 +69,7 @@ class Progress(Struct, frozen=True):
     alerts: int
 
 
-Tell = Callable[[Progress], None]
+TellProgress = Callable[[Progress], None]
 
 
 class Explanation(Struct, frozen=True):
@@ -87,7 +87,7 @@ def run(
     until_ms: int | None = None,
     policy_path: Path | None = None,
     topic: str | None = None,
-    progress: Tell | None = None,
+    progress: TellProgress | None = None,
     commit_records: int = COMMIT_RECORDS,
     rules: ContactRules = WITHOUT_LIMITS,
 ) -> RunSummary:
@@ -98,14 +98,14 @@ def run(
     begun_s = monotonic()
     sources = discover(input, topic)
     policy = read_policy_for(input, policy_path)
-    with Store.open(db, rules=rules) as store:
+    with RunStore.open(db, rules=rules) as store:
         checkpoint = _begin(store, input, topic, policy)
         trainer = trainer_from(checkpoint, policy)
         try:
-            runner = Embedded(store, trainer, policy, cold_scorer(), checkpoint, commit_records=commit_records)
+            runner = EmbeddedEngine(store, trainer, policy, cold_scorer(), checkpoint, commit_records=commit_records)
             at, received_ms = checkpoint.positions, checkpoint.run.received_ms
-            published = merged(bulletins(input) if topic is None else (), at, received_ms, decode_notice)
-            with closing(merged(sources, at, received_ms, _decoder(sources))) as merge, closing(published):
+            published = merge_sources(market_sources(input) if topic is None else (), at, received_ms, decode_broadcast)
+            with closing(merge_sources(sources, at, received_ms, _decoder(sources))) as merge, closing(published):
                 runner.run(merge, until_ms, _telling(progress, merge, sources), published)
         except UnreadableStateError as error:
             raise StoreError(f"database {store.name} cannot be resumed: {error}", hint="run into a new one") from error
@@ -157,7 +157,7 @@ def alerts(
     Those of held-out subscribers, of whom nobody is told, are returned when they are asked for, and no others then.
     """
     wanted = set(states) if states is not None else None
-    with Store.open(db, create=False) as store:
+    with RunStore.open(db, create=False) as store:
         rows = store.alerts(states=wanted, held_out=held_out)
     bands, kinds = set(bands or ()), set(kinds or ())
     kept = [
@@ -171,27 +171,27 @@ def alerts(
     return kept[:limit]
 
 
-def scores(db: str, at_ms: int, progress: Tell | None = None) -> Iterator[refold.Score]:
+def scores(db: str, at_ms: int, progress: TellProgress | None = None) -> Iterator[refold.Score]:
     """Yield everybody's probability at a moment; a moment before the stream's end folds the records again."""
-    with Store.open(db, create=False) as store:
+    with RunStore.open(db, create=False) as store:
         checkpoint = _loaded(store)
         policy = policy_from(checkpoint.run.policy)
         signals, _ = known_market(store).at(at_ms)
-        scorer = refold.in_force(at_ms, cold_scorer(), _served(store))
+        scorer = refold.scorer_in_force(at_ms, cold_scorer(), _served(store))
         if at_ms >= checkpoint.stream_ms:
             found = ((subscriber_id, unpack(packed).facts) for subscriber_id, packed in store.states())
             yield from refold.scores(found, at_ms, scorer, policy, signals)
             return
     sources, merge = _again(checkpoint.run, None)
     tell = _telling(progress, merge, sources)
-    facts = refold.facts_at(merge, at_ms, policy, None if tell is None else lambda n, ms: tell(Tick(n, ms, 0)))
+    facts = refold.facts_at(merge, at_ms, policy, None if tell is None else lambda n, ms: tell(RunProgress(n, ms, 0)))
     merge.close()
     yield from refold.scores(sorted(facts.items()), at_ms, scorer, policy, signals)
 
 
-def explain(db: str, alert_id: str, input: str | None = None, progress: Tell | None = None) -> Explanation:  # noqa: A002
+def explain(db: str, alert_id: str, input: str | None = None, progress: TellProgress | None = None) -> Explanation:  # noqa: A002
     """Return an alert's newest transition and the same computed again from its subscriber's records."""
-    with Store.open(db, create=False) as store:
+    with RunStore.open(db, create=False) as store:
         checkpoint = _loaded(store)
         stored = _one_alert(store, alert_id)
         market = known_market(store)
@@ -208,7 +208,7 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: Tell | N
         return Explanation(stored, None, equal=False)
     policy = policy_from(checkpoint.run.policy)
     tell = _telling(progress, merge, sources)
-    told = None if tell is None else lambda n, ms: tell(Tick(n, ms, 0))
+    told = None if tell is None else lambda n, ms: tell(RunProgress(n, ms, 0))
     refolded = refold.alert_facts(merge, stored, policy, lambda ms: market.at(ms)[0], told)
     merge.close()
     if refolded is None or scorer is None or signals is None:
@@ -218,7 +218,7 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: Tell | N
 
 
 @cache
-def wording(language: Language) -> Wording:
+def wording(language: Language) -> LanguageCatalogue:
     """Return the words of a language, read once and checked against those of the others."""
     texts = {name: (_DEFAULTS / f"wording.{name}.toml").read_text("utf-8") for name in LANGUAGES}
     return read_wordings(texts)[language]
@@ -231,7 +231,7 @@ def simulate(
     subscribers: int,
     days: int,
     start_ms: int | None = None,
-    progress: Tell | None = None,
+    progress: TellProgress | None = None,
     compression: Compression = "none",
     **faults: Any,  # noqa: ANN401 - checked by Simulation, field by field
 ) -> SimulationReport:
@@ -252,7 +252,7 @@ def import_data(
     key: bytes,
     seed: int = 0,
     compression: Compression = "none",
-    progress: Tell | None = None,
+    progress: TellProgress | None = None,
 ) -> ImportReport:
     """Turn a table into topics."""
     tell = None if progress is None else lambda done, total: progress(Progress(0, done, total, 0, 0))
@@ -265,7 +265,7 @@ def pseudonyms(identifiers: Iterable[str], key: bytes) -> Iterator[tuple[str, st
         yield identifier, pseudonym(key, identifier)
 
 
-def _begin(store: Store, input: str, topic: str | None, policy: Policy) -> Checkpoint:  # noqa: A002
+def _begin(store: RunStore, input: str, topic: str | None, policy: Policy) -> Checkpoint:  # noqa: A002
     """Return the checkpoint to go on from, a fresh one if the database is new; refuse another input or policy."""
     place = input if input == "-" else str(Path(input).resolve())
     checkpoint = store.load()
@@ -299,13 +299,13 @@ def _begin(store: Store, input: str, topic: str | None, policy: Policy) -> Check
     return checkpoint
 
 
-def _served(store: Store) -> list[tuple[int, Scorer]]:
+def _served(store: RunStore) -> list[tuple[int, Scorer]]:
     """Return the scorers that served, each with the event time (ms) from which it did."""
     versions = [(version.published_at_ms, version.served_as, scorer_from(version)) for version in store.models()]
-    return reign(versions, store.promotions())
+    return serving_periods(versions, store.promotions())
 
 
-def _loaded(store: Store) -> Checkpoint:
+def _loaded(store: RunStore) -> Checkpoint:
     checkpoint = store.load()
     if checkpoint is None:
         raise StoreError(
@@ -314,20 +314,20 @@ def _loaded(store: Store) -> Checkpoint:
     return checkpoint
 
 
-def _again(began: Run, place: str | None) -> tuple[tuple[Source, ...], Merged]:
+def _again(began: Run, place: str | None) -> tuple[tuple[Source, ...], MergedSources]:
     """Return the sources of a run from their beginning."""
     if place is None and began.input == "-":
         raise InputError("the run read standard input, which is gone", hint="name where the records are with --input")
     sources = discover(place or began.input, began.settings.get("topic"))
-    return sources, merged(sources, {}, began.received_ms, _decoder(sources))
+    return sources, merge_sources(sources, {}, began.received_ms, _decoder(sources))
 
 
-def _decoder(sources: Iterable[Source]) -> Callable[[Record], Event | Notice | DeadLetter]:
+def _decoder(sources: Iterable[Source]) -> Callable[[Record], Event | BroadcastEvent | DeadLetter]:
     """Return what decodes the records of sources; only where lines name their topic can they be about the market."""
     return decode_any if any(source.topic is None for source in sources) else decode
 
 
-def _one_alert(store: Store, alert_id: str) -> AlertChanged:
+def _one_alert(store: RunStore, alert_id: str) -> AlertChanged:
     row = store.alert(alert_id)
     if row is not None:
         return row.latest
@@ -338,14 +338,16 @@ def _one_alert(store: Store, alert_id: str) -> AlertChanged:
     raise InputError(f"{len(near) or 'no'} alert{'s' if near else ''} with the id {alert_id}", hint=hint)
 
 
-def _telling(progress: Tell | None, merge: Merged, sources: tuple[Source, ...]) -> Callable[[Tick], None] | None:
+def _telling(
+    progress: TellProgress | None, merge: MergedSources, sources: tuple[Source, ...]
+) -> Callable[[RunProgress], None] | None:
     if progress is None:
         return None
     total = total_bytes(sources) or 0
     return lambda tick: progress(Progress(tick.records, merge.bytes_read, total, tick.event_ms, tick.alerts))
 
 
-def _simulated(progress: Tell | None, settings: Simulation) -> Callable[[int, int], None] | None:
+def _simulated(progress: TellProgress | None, settings: Simulation) -> Callable[[int, int], None] | None:
     if progress is None:
         return None
     return lambda done, total: progress(Progress(done, done, total, settings.start_ms, 0))

@@ -18,20 +18,20 @@ from streams.core.notify.messages import action_of
 from streams.core.times import HOUR_MS
 from streams.shared.errors import InputError, SettingsError
 from streams.shared.settings import Settings
-from streams.sink.dispatch.endpoint_registry import SEALED, Receiver, opened, with_signature
+from streams.sink.dispatch.endpoint_registry import SEALED, Receiver, build_receiver, with_signature
 from streams.sink.http.client import Client
-from streams.sink.http.egress import check_url, looked_up
-from streams.sink.presets import Request, Unrendered, load, prepare, redacted, sample
+from streams.sink.http.egress import check_url, look_up
+from streams.sink.presets import RenderFailure, Request, load, prepare, redacted, sample_delivery
 from streams.sink.secrets.signing import check_secret, new_key_pair, new_secret, public_key
 from streams.sink.secrets.vault import Secrets, SigningKey, reference, rotated, seal, unseal
-from streams.store.outbox.values import Claimed, EndpointRow
+from streams.store.outbox.values import ClaimedDelivery, EndpointRow
 from streams.store.sink import Sink
 
 SECRET_REF: Final = "secret_ref"  # noqa: S105 - the name of a setting
 ANSWER_CHARS_MAX: Final = 500
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class NewEndpoint(Struct, frozen=True, kw_only=True):
     """What is said of an endpoint to be added: its settings, and secrets that are to be sealed with it.
 
     `secret_ref` (`env:NAME`, `file:PATH`) is a signing secret that the receiver has already.
@@ -43,10 +43,10 @@ class Wanted(Struct, frozen=True, kw_only=True):
     asymmetric: bool = False
 
     def __repr__(self) -> str:
-        return f"Wanted({self.fields.get('name')})"
+        return f"NewEndpoint({self.fields.get('name')})"
 
 
-class Added(Struct, frozen=True, kw_only=True):
+class EndpointSetup(Struct, frozen=True, kw_only=True):
     """An endpoint that was added or has a new secret; `secret` is told this once, None where nothing is signed."""
 
     name: str
@@ -57,10 +57,10 @@ class Added(Struct, frozen=True, kw_only=True):
     public_key: str | None = None
 
     def __repr__(self) -> str:
-        return f"Added({self.name})"
+        return f"EndpointSetup({self.name})"
 
 
-class Tried(Struct, frozen=True, kw_only=True):
+class EndpointTestResult(Struct, frozen=True, kw_only=True):
     """What came of a test message."""
 
     name: str
@@ -70,7 +70,7 @@ class Tried(Struct, frozen=True, kw_only=True):
     answer: str
 
 
-def add(settings: Settings, wanted: Sequence[Wanted]) -> list[Added]:
+def add(settings: Settings, wanted: Sequence[NewEndpoint]) -> list[EndpointSetup]:
     """Add endpoints, all or none, and make the database where there is none.
 
     Raises:
@@ -91,7 +91,7 @@ def add(settings: Settings, wanted: Sequence[Wanted]) -> list[Added]:
     return [_added(endpoint, "active", secrets) for endpoint, secrets in checked]
 
 
-def from_file(path: Path) -> list[Wanted]:
+def from_file(path: Path) -> list[NewEndpoint]:
     """Return the endpoints that a file says, in tables `[endpoints.NAME]`.
 
     Raises:
@@ -110,7 +110,7 @@ def from_file(path: Path) -> list[Wanted]:
         auth = fields.get("auth")
         if isinstance(auth, dict) and auth.get("secret", SEALED) == SEALED:
             raise SettingsError(f"endpoint {name}: auth.secret should be env:NAME or file:PATH")
-        found.append(Wanted(fields=fields, secret_ref=table.get(SECRET_REF)))
+        found.append(NewEndpoint(fields=fields, secret_ref=table.get(SECRET_REF)))
     return found
 
 
@@ -120,15 +120,15 @@ def rows(settings: Settings) -> list[EndpointRow]:
         return sink.endpoints()
 
 
-def described(settings: Settings, name: str) -> dict[str, Any]:
+def describe_endpoint(settings: Settings, name: str) -> dict[str, Any]:
     """Return all that may be known of an endpoint, with what waits for it; raises InputError if there is none."""
     with Sink.open(settings.database, create=False) as sink:
         row = sink.endpoint(name)
         waiting = sink.backlog(now_ms()).by_endpoint.get(name, 0)
-    return shown(row) | {"settings": _open_settings(row.endpoint), "waiting": waiting}
+    return public_view(row) | {"settings": _open_settings(row.endpoint), "waiting": waiting}
 
 
-def shown(row: EndpointRow) -> dict[str, Any]:
+def public_view(row: EndpointRow) -> dict[str, Any]:
     """Return an endpoint as a program may see it, without what is secret."""
     values = printable(row)
     del values["endpoint"], values["sealed"]
@@ -140,7 +140,7 @@ def change_state(settings: Settings, name: str, state: EndpointState, why: str) 
     """Pause, disable or resume an endpoint, and return how it stands; raises InputError if there is none."""
     with Sink.open(settings.database, create=False) as sink:
         sink.set_state(name, state, why, now_ms())
-        return shown(sink.endpoint(name))
+        return public_view(sink.endpoint(name))
 
 
 def remove(settings: Settings, name: str) -> None:
@@ -157,7 +157,7 @@ def rotate(
     secret_ref: str | None = None,
     auth_secret: str | None = None,
     asymmetric: bool = False,
-) -> Added:
+) -> EndpointSetup:
     """Give an endpoint a new signing secret, beside which the old one signs for a while, or a new login.
 
     Raises:
@@ -194,14 +194,14 @@ def render(
         SettingsError: the request cannot be made.
     """
     with Sink.open(settings.database, create=False) as sink:
-        receiver = opened(sink.endpoint(name), sink_key_of(settings), os.environ)
+        receiver = build_receiver(sink.endpoint(name), sink_key_of(settings), os.environ)
         claimed = _sampled(message) if delivery_id is None else sink.facts(sink.delivery(delivery_id)[0].delivery_id)
     if claimed.endpoint not in {name, "sample"}:
         raise InputError(f"delivery {claimed.delivery_id} is for the endpoint {claimed.endpoint}")
     return redacted(_request(receiver, claimed))
 
 
-def test(settings: Settings, name: str) -> Tried:
+def test(settings: Settings, name: str) -> EndpointTestResult:
     """Send a made-up alert to an endpoint at once, under ids that say so, and return what came of it.
 
     Raises:
@@ -209,9 +209,9 @@ def test(settings: Settings, name: str) -> Tried:
         SettingsError: the request cannot be made.
     """
     with Sink.open(settings.database, create=False) as sink:
-        receiver = opened(sink.endpoint(name), sink_key_of(settings), os.environ)
+        receiver = build_receiver(sink.endpoint(name), sink_key_of(settings), os.environ)
     number = uuid4().hex
-    made = sample("create")
+    made = sample_delivery("create")
     claimed = replace(
         made,
         delivery_id=f"d_test_{number}",
@@ -221,7 +221,7 @@ def test(settings: Settings, name: str) -> Tried:
     return asyncio.run(_tried(receiver, _request(receiver, claimed)))
 
 
-async def _tried(receiver: Receiver, request: Request) -> Tried:
+async def _tried(receiver: Receiver, request: Request) -> EndpointTestResult:
     client = Client()
     try:
         answer = await client.send(request, receiver.endpoint)
@@ -232,27 +232,29 @@ async def _tried(receiver: Receiver, request: Request) -> Tried:
     for secret in (receiver.auth, *(key.secret for key in receiver.secrets.signing)):
         text = text.replace(secret, "[redacted]") if secret else text
     ok = answer.status is not None and 200 <= answer.status < 300
-    return Tried(name=receiver.endpoint.name, ok=ok, status=answer.status, why=why, answer=text[:ANSWER_CHARS_MAX])
+    return EndpointTestResult(
+        name=receiver.endpoint.name, ok=ok, status=answer.status, why=why, answer=text[:ANSWER_CHARS_MAX]
+    )
 
 
-def _request(receiver: Receiver, claimed: Claimed) -> Request:
+def _request(receiver: Receiver, claimed: ClaimedDelivery) -> Request:
     at_ms, action = now_ms(), action_of(claimed.type, claimed.ticket)
     if action is None:
         raise InputError("nothing was ever told of this alert, so nothing is told of its end")
     request = receiver.prepared.render(claimed, action, now_ms=at_ms, secret=receiver.auth)
-    if isinstance(request, Unrendered):
+    if isinstance(request, RenderFailure):
         raise SettingsError(f"endpoint {receiver.endpoint.name}: {request.why}")
     return with_signature(receiver, request, claimed.message_id, at_ms)
 
 
-def _sampled(message: MessageType) -> Claimed:
+def _sampled(message: MessageType) -> ClaimedDelivery:
     """Return a made-up delivery of a message; all but the first are told of a ticket that is there."""
     if message == "alert.fired":
-        return sample("create")
-    return sample("resolve" if message in {"alert.resolved", "alert.closed"} else "update", message)
+        return sample_delivery("create")
+    return sample_delivery("resolve" if message in {"alert.resolved", "alert.closed"} else "update", message)
 
 
-def _checked(wanted: Wanted) -> tuple[Endpoint, Secrets]:
+def _checked(wanted: NewEndpoint) -> tuple[Endpoint, Secrets]:
     """Return an endpoint that can be used, with its secrets.
 
     Raises:
@@ -269,7 +271,7 @@ def _checked(wanted: Wanted) -> tuple[Endpoint, Secrets]:
         endpoint = msgspec.convert(fields, Endpoint)
     except msgspec.ValidationError as error:
         raise SettingsError(f"endpoint {name}: {_plain(error)}") from None
-    check_url(endpoint, looked_up)
+    check_url(endpoint, look_up)
     prepared = prepare(endpoint)
     auth = endpoint.auth
     if auth is not None and auth.secret != SEALED:
@@ -300,10 +302,10 @@ def _secrets_of(row: EndpointRow, key: bytes) -> Secrets:
     return Secrets() if row.sealed is None else unseal(key, row.endpoint.name, row.sealed)
 
 
-def _added(endpoint: Endpoint, state: EndpointState, secrets: Secrets) -> Added:
+def _added(endpoint: Endpoint, state: EndpointState, secrets: Secrets) -> EndpointSetup:
     secret = secrets.signing[0].secret if secrets.signing else None
     public = None if secret is None else public_key(secret)
-    return Added(
+    return EndpointSetup(
         name=endpoint.name,
         preset=endpoint.preset,
         url=_open_url(endpoint.url),
@@ -332,15 +334,15 @@ def _plain(error: msgspec.ValidationError) -> str:
     return str(error).replace(" - at `$.", " (at `").replace("`$.", "`") + (")" if " - at `$." in str(error) else "")
 
 
-def referenced(text: str) -> str:
+def read_reference(text: str) -> str:
     """Return the secret that `env:NAME` or `file:PATH` points to; raises SettingsError where there is none."""
     return reference(text, os.environ)
 
 
-def merged(pairs: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def merge_dotted_names(pairs: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return tables of tables from names with a dot in them.
 
-    >>> merged({"severity.critical": "1", "severity.high": "2"})
+    >>> merge_dotted_names({"severity.critical": "1", "severity.high": "2"})
     {'severity': {'critical': '1', 'high': '2'}}
 
     Raises:

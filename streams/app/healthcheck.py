@@ -10,7 +10,7 @@ import sys
 from http.client import HTTPConnection, HTTPException
 from typing import Final
 
-from streams.kafka.client.connection import check_connection, wire_from
+from streams.kafka.client.connection import check_connection, connection_settings
 from streams.shared.errors import ForewarnError, InputError
 from streams.shared.settings import load_settings
 
@@ -42,7 +42,7 @@ def main() -> None:
     try:
         if len(sys.argv) > 1:
             sys.exit(unready(sys.argv[1]))
-        asyncio.run(check_connection(wire_from(load_settings(os.environ)), _PATIENCE_S))
+        asyncio.run(check_connection(connection_settings(load_settings(os.environ)), _PATIENCE_S))
     except ForewarnError as error:
         sys.exit(str(error))
 

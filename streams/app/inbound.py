@@ -17,9 +17,9 @@ from streams.shared.errors import InputError
 from streams.shared.settings import Settings
 from streams.shared.sockets import listen
 from streams.sink.inbound.auth import new_secret
-from streams.sink.inbound.server import Desk, inbound_app
+from streams.sink.inbound.server import InboundContext, inbound_app
 from streams.sink.secrets.vault import Secrets, seal, unseal
-from streams.store.database import Store
+from streams.store.database import RunStore
 from streams.store.outbox.values import EndpointRow
 from streams.store.sink import Sink
 
@@ -40,7 +40,7 @@ def serve_inbound(
     """
     rules, key = contact_rules(settings), sink_key_of(settings)
     listening = listen(*address, option="--listen")
-    with Sink.open(settings.database, create=False) as sink, Store.open(settings.database, create=False) as store:
+    with Sink.open(settings.database, create=False) as sink, RunStore.open(settings.database, create=False) as store:
 
         def secrets_of(row: EndpointRow) -> Secrets | None:
             return None if row.sealed is None else unseal(key, row.endpoint.name, row.sealed)
@@ -49,7 +49,7 @@ def serve_inbound(
             found = store.alert(alert_id)
             return None if found is None else found.latest
 
-        desk = Desk(sink=sink, rules=rules, secrets_of=secrets_of, alert_of=alert_of, now_ms=now_ms, say=say)
+        desk = InboundContext(sink=sink, rules=rules, secrets_of=secrets_of, alert_of=alert_of, now_ms=now_ms, say=say)
         app = inbound_app(desk, body_bytes_max=body_bytes_max, rate_per_s=rate_per_s)
         say(f"listening at {address[0]}:{listening.getsockname()[1]}")
         asyncio.run(_served(app, listening, sink, outcomes))

@@ -3,11 +3,11 @@
 from streams.app.embedded import cold_scorer
 from streams.core.scoring.promotions import Promotion
 from streams.core.scoring.scorer import Scorer
-from streams.learning.judging.verdicts import MatureWeek, read_standing
+from streams.learning.judging.verdicts import MatureWeek, read_lineup_status
 from streams.learning.registry import (
-    Change,
-    Shelf,
-    Weight,
+    FeatureWeight,
+    ModelRegistry,
+    VersionDifference,
     agreement,
     differences,
     find,
@@ -16,28 +16,28 @@ from streams.learning.registry import (
     weights,
 )
 from streams.shared.errors import StoreError
-from streams.store.database import Store
+from streams.store.database import RunStore
 from streams.store.run.batch import NO_TIME_MS, Batch, Checkpoint
 
 __all__ = [
-    "Change",
+    "FeatureWeight",
     "MatureWeek",
-    "Shelf",
-    "Weight",
+    "ModelRegistry",
+    "VersionDifference",
     "agreement",
     "differences",
     "find",
+    "load_registry",
     "promote",
     "promotion_for",
     "scorecard",
-    "stored",
     "weights",
 ]
 
 
-def stored(db: str) -> Shelf:
+def load_registry(db: str) -> ModelRegistry:
     """Return the versions in a database, as they stand at the time that its run has come to."""
-    with Store.open(db, create=False) as store:
+    with RunStore.open(db, create=False) as store:
         return _shelf(store, _begun(store))
 
 
@@ -48,7 +48,7 @@ def promote(db: str, wanted: str | None) -> Promotion:
         InputError: there is no such line or version, or it serves already.
         StoreError: nothing was run into the database yet, or a run is writing to it now.
     """
-    with Store.open(db, create=False) as store:
+    with RunStore.open(db, create=False) as store:
         checkpoint = _begun(store)
         promotion = promotion_for(_shelf(store, checkpoint), wanted, checkpoint.stream_ms)
         # A commit like any other, so that a run that is going on meanwhile finds out, and stops.
@@ -63,7 +63,7 @@ def scorecard() -> Scorer:
     return cold_scorer()
 
 
-def promotion_for(shelf: Shelf, wanted: str | None, at_ms: int) -> Promotion:
+def promotion_for(shelf: ModelRegistry, wanted: str | None, at_ms: int) -> Promotion:
     """Return the promotion of a line or a version from an event time (ms) on; of what served before, if it is None.
 
     Raises:
@@ -72,16 +72,16 @@ def promotion_for(shelf: Shelf, wanted: str | None, at_ms: int) -> Promotion:
     return rollback(shelf, at_ms) if wanted is None else promotion_to(shelf, wanted, at_ms)
 
 
-def _shelf(store: Store, checkpoint: Checkpoint) -> Shelf:
-    return Shelf(
+def _shelf(store: RunStore, checkpoint: Checkpoint) -> ModelRegistry:
+    return ModelRegistry(
         versions=store.models(),
         promotions=store.promotions(),
         at_ms=checkpoint.stream_ms,
-        standing=read_standing(checkpoint.trainer),
+        standing=read_lineup_status(checkpoint.trainer),
     )
 
 
-def _begun(store: Store) -> Checkpoint:
+def _begun(store: RunStore) -> Checkpoint:
     checkpoint = store.load()
     if checkpoint is None or checkpoint.stream_ms == NO_TIME_MS:
         raise StoreError(

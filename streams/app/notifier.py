@@ -6,12 +6,12 @@ import signal
 import socket
 
 from streams.app.contact import contact_rules
-from streams.app.kafka import Running
-from streams.kafka.client.admin import connected, missing_topic, partitions_of
-from streams.kafka.client.connection import Wire, wire_from
+from streams.app.kafka import ServiceOptions
+from streams.kafka.client.admin import admin_client, missing_topic, partitions_of
+from streams.kafka.client.connection import ConnectionSettings, connection_settings
 from streams.kafka.notifier.notifier import OUTCOMES, Notifier, NotifierSettings
 from streams.kafka.topics.dead_letters import TOPIC as DEAD_LETTERS
-from streams.kafka.worker.flood import Flood
+from streams.kafka.worker.flood import FloodLimit
 from streams.kafka.worker.process import end, say
 from streams.shared.errors import StoreError
 from streams.shared.exits import EXIT_INVARIANT, EXIT_IO, StoppedError
@@ -20,7 +20,7 @@ from streams.store.sink import Sink
 from streams.telemetry.health import HealthServer
 
 
-def notify(settings: Settings, running: Running) -> None:
+def notify(settings: Settings, running: ServiceOptions) -> None:
     """Run one notifier until it is told to stop; whatever stops it otherwise ends the process, as it ends a worker.
 
     Raises:
@@ -28,12 +28,12 @@ def notify(settings: Settings, running: Running) -> None:
             at which to say how it stands is taken.
         StoreError: the database cannot be opened.
     """
-    wire, rules = wire_from(settings), contact_rules(settings)
+    wire, rules = connection_settings(settings), contact_rules(settings)
     told = NotifierSettings(
         application=running.application,
         prefix=settings.kafka_prefix,
         session_s=running.session_s,
-        flood=Flood(running.flood_ratio, running.flood_run),
+        flood=FloodLimit(running.flood_ratio, running.flood_run),
         accepts_expired=running.accept_expired,
     )
     asyncio.run(_checked(wire, told))
@@ -66,8 +66,8 @@ async def _run(notifier: Notifier, health: socket.socket | None) -> None:
             await server.stop()
 
 
-async def _checked(wire: Wire, told: NotifierSettings) -> None:
-    async with connected(wire) as admin:
+async def _checked(wire: ConnectionSettings, told: NotifierSettings) -> None:
+    async with admin_client(wire) as admin:
         there = await partitions_of(admin)
     for topic in (told.topic, told.prefix + DEAD_LETTERS, told.prefix + OUTCOMES):
         if topic not in there:

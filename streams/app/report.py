@@ -17,20 +17,20 @@ from streams.core.times import DAY_MS
 from streams.evaluation import judging
 from streams.evaluation.metrics import Interval, Scores
 from streams.evaluation.profit import Campaign
-from streams.evaluation.report import Asked, Report, Rival, report_of
+from streams.evaluation.report import EvaluationReport, ReportOptions, Rival, report_of
 from streams.evaluation.report_sources import end_ms as end_of
 from streams.evaluation.report_sources import prediction, read_ceiling, read_examples
 from streams.shared.errors import InputError, StoreError, UsageError
-from streams.store.database import Store
-from streams.store.run.batch import NO_TIME_MS, AlertRow, Prediction
+from streams.store.database import RunStore
+from streams.store.run.batch import NO_TIME_MS, AlertRow, PredictionRow
 
 __all__ = [
-    "Asked",
     "Campaign",
+    "EvaluationReport",
     "Interval",
-    "Report",
+    "ReportOptions",
+    "ReportRequest",
     "Scores",
-    "Wanted",
     "from_database",
     "from_examples",
     "write_page",
@@ -41,17 +41,17 @@ TEMPLATE: Final = "report.html.j2"
 Against = Literal["none", "all"] | tuple[str, ...]
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class ReportRequest(Struct, frozen=True, kw_only=True):
     """What a report is made of beside its predictions: a truth, a ceiling, and contenders by their names."""
 
-    asked: Asked = Asked()
+    asked: ReportOptions = ReportOptions()
     truth: Path | None = None
     ceiling: Path | None = None
     against: Against = "none"
     tell: Callable[[str], None] | None = None
 
 
-def from_database(db: str, wanted: Wanted) -> Report:
+def from_database(db: str, wanted: ReportRequest) -> EvaluationReport:
     """Return the report on the run in a database.
 
     Raises:
@@ -61,7 +61,7 @@ def from_database(db: str, wanted: Wanted) -> Report:
     """
     ceiling = None if wanted.ceiling is None else read_ceiling(wanted.ceiling)
     left_at = None if wanted.truth is None else judging.read_truth(wanted.truth)
-    with Store.open(db, create=False) as store:
+    with RunStore.open(db, create=False) as store:
         checkpoint = store.load()
         if checkpoint is None:
             raise StoreError(
@@ -83,7 +83,7 @@ def from_database(db: str, wanted: Wanted) -> Report:
         return _with_rivals(report, store.examples(), policy, wanted, checkpoint.stream_ms)
 
 
-def from_examples(paths: Sequence[Path], policy_path: Path | None, wanted: Wanted) -> Report:
+def from_examples(paths: Sequence[Path], policy_path: Path | None, wanted: ReportRequest) -> EvaluationReport:
     """Return the report on files of labelled examples, which know nothing of alerts.
 
     Raises:
@@ -102,16 +102,16 @@ def from_examples(paths: Sequence[Path], policy_path: Path | None, wanted: Wante
 
 
 def _judged(
-    predictions: Sequence[Prediction],
+    predictions: Sequence[PredictionRow],
     alerts: Sequence[AlertRow] | None,
     policy: Policy,
-    asked: Asked,
+    asked: ReportOptions,
     *,
     end_ms: int,
     left_at: Mapping[str, int] | None = None,
     ceiling: Mapping[tuple[str, int], float] | None = None,
     versions: Sequence[ModelVersion] = (),
-) -> Report:
+) -> EvaluationReport:
     """Judge predictions as they stand at `end_ms`, and report on them; None are the alerts that nobody knows of."""
     horizon_days, patience_ms = policy.label.horizon_days, policy.longest_wait_ms
     found = judging.evaluate(
@@ -135,7 +135,7 @@ def _judged(
     )
 
 
-def write_page(report: Report, path: Path) -> None:
+def write_page(report: EvaluationReport, path: Path) -> None:
     """Write a report as one page that needs nothing else; raises `InputError` where it cannot be written."""
     from streams.evaluation import report_page  # noqa: PLC0415 - Matplotlib takes a second, and few reports are pages
 
@@ -144,8 +144,8 @@ def write_page(report: Report, path: Path) -> None:
 
 
 def _with_rivals(
-    report: Report, examples: Iterable[LabelledExample], policy: Policy, wanted: Wanted, at_ms: int
-) -> Report:
+    report: EvaluationReport, examples: Iterable[LabelledExample], policy: Policy, wanted: ReportRequest, at_ms: int
+) -> EvaluationReport:
     from streams.evaluation.contest.contest import contest_of  # noqa: PLC0415 - importing River takes a second
 
     asked, names = wanted.asked, _names(wanted.against)

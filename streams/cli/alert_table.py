@@ -10,8 +10,8 @@ from streams.cli.output import new_table
 from streams.cli.words import BAND_STYLES
 from streams.core.contracts.effects import AlertChanged, Reason
 from streams.core.contracts.encode import alert_message
-from streams.words.phrasing import day_text, moment_text, money_text, percent_text, reason_text, said
-from streams.words.wording import Wording
+from streams.words.phrasing import day_text, moment_text, money_text, percent_text, reason_text, translate
+from streams.words.wording import LanguageCatalogue
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,7 +30,7 @@ def alert_json(change: AlertChanged) -> dict[str, Any]:
     return fields
 
 
-def alert_table(changes: Sequence[AlertChanged], words: Wording) -> "Table":
+def alert_table(changes: Sequence[AlertChanged], words: LanguageCatalogue) -> "Table":
     """Return the alerts as a table: how likely, who and how much money, why, what to do and by when."""
     around = words.around
     table = new_table()
@@ -53,7 +53,7 @@ def raising(change: AlertChanged) -> list[Reason]:
     return sorted((r for r in shown if r.contribution >= least), key=lambda r: (-r.contribution, r.code))
 
 
-def _risk(change: AlertChanged, words: Wording) -> str:
+def _risk(change: AlertChanged, words: LanguageCatalogue) -> str:
     style, around = BAND_STYLES[change.band], words.around
     band, state = f"[{style}]{words.bands[change.band]}[/]", words.states[change.state]
     return (
@@ -63,7 +63,7 @@ def _risk(change: AlertChanged, words: Wording) -> str:
     )
 
 
-def _subscriber(change: AlertChanged, words: Wording) -> str:
+def _subscriber(change: AlertChanged, words: LanguageCatalogue) -> str:
     return (
         f"{change.subscriber_id[:SUBSCRIBER_CHARS]}…\n"
         f"{money_text(change.value_at_risk_minor, change.currency, words)}\n"
@@ -71,7 +71,7 @@ def _subscriber(change: AlertChanged, words: Wording) -> str:
     )
 
 
-def _why(change: AlertChanged, words: Wording) -> "Table":
+def _why(change: AlertChanged, words: LanguageCatalogue) -> "Table":
     from rich.table import Table
 
     reasons = raising(change)[:REASONS_SHOWN]
@@ -88,9 +88,9 @@ def _why(change: AlertChanged, words: Wording) -> "Table":
     return whole
 
 
-def _what_to_do(change: AlertChanged, words: Wording) -> str:
+def _what_to_do(change: AlertChanged, words: LanguageCatalogue) -> str:
     from rich.markup import escape
 
     # The policy file's words are text, whatever brackets they hold.
     due = words.around["by"].format(moment=moment_text(change.due_at_ms, words))
-    return f"{escape(said(change.action, words))}\n[bold]{due}[/]"
+    return f"{escape(translate(change.action, words))}\n[bold]{due}[/]"

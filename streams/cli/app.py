@@ -32,8 +32,8 @@ from streams.cli import (
     trainer,
     worker,
 )
-from streams.cli.errors import BROKEN_PIPE, EXIT_CODES, Failure, report, stop_writing
-from streams.cli.groups import Group
+from streams.cli.errors import BROKEN_PIPE, EXIT_CODES, CommandFailure, report, stop_writing
+from streams.cli.groups import CommandGroup
 from streams.cli.interrupts import INTERRUPTED, WORD
 from streams.cli.options import examples
 
@@ -77,11 +77,11 @@ _EXAMPLES: Final = examples(
 _EXIT_CODES: Final = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES)
 
 
-class Forewarn(Group):
+class Forewarn(CommandGroup):
     """The group of all commands, which never shows a traceback unasked."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; every exception that is not click's own leaves as a `Failure`."""
+        """Run the command; every exception that is not click's own leaves as a `CommandFailure`."""
         try:
             answer = super().invoke(ctx)
             sys.stdout.flush()
@@ -93,7 +93,7 @@ class Forewarn(Group):
         except Exception as error:
             if ctx.params["debug"]:
                 traceback.print_exc()
-            raise Failure(error) from error
+            raise CommandFailure(error) from error
         return answer
 
     def main(

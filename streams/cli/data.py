@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from streams.cli.options import Moment, examples, json_option
+from streams.cli.options import MomentParam, examples, json_option
 from streams.cli.output import note, show_facts, write_lines
 from streams.cli.progress import progress_bar, wanted
 from streams.cli.shared import pseudonym_key_of, settings_of
@@ -31,7 +31,9 @@ SHARE = click.FloatRange(0.0, 0.5)
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="The same seed, the same bytes.")
 @click.option("--subscribers", type=click.IntRange(min=1), default=2_000, show_default=True, help="How many.")
 @click.option("--days", type=click.IntRange(min=1), default=120, show_default=True, help="Event-time days.")
-@click.option("--start", type=Moment(), default="2024-01-01", show_default=True, help="The first day, a midnight UTC.")
+@click.option(
+    "--start", type=MomentParam(), default="2024-01-01", show_default=True, help="The first day, a midnight UTC."
+)
 @click.option("--late", type=SHARE, default=0.005, show_default=True, help="Share of records that arrive late.")
 @click.option("--duplicated", type=SHARE, default=0.002, show_default=True, help="Share that arrives twice.")
 @click.option("--reordered", type=SHARE, default=0.01, show_default=True, help="Share that changes places.")

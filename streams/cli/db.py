@@ -3,14 +3,14 @@
 import click
 import msgspec
 
-from streams.cli.groups import Group
+from streams.cli.groups import CommandGroup
 from streams.cli.options import db_option, examples, json_option
 from streams.cli.output import write_lines
 from streams.cli.shared import database_of
 
 
 @click.group(
-    cls=Group,
+    cls=CommandGroup,
     short_help="Databases: version, upgrade.",
     epilog=examples(
         "forewarn db version --db alerts.db",
@@ -32,7 +32,7 @@ def version(context: click.Context, db: str | None, as_json: bool) -> None:
     """Say of which version the tables of a database are, and which one this Forewarn works with."""
     from streams.app import db as bootstrap_db
 
-    found = bootstrap_db.standing(database_of(context, db))
+    found = bootstrap_db.database_version(database_of(context, db))
     if as_json:
         write_lines([{"database": found.database, "version": found.version, "newest": found.newest}])
         return
@@ -54,7 +54,7 @@ def upgrade(context: click.Context, db: str | None, as_json: bool) -> None:
     """
     from streams.app import db as bootstrap_db
 
-    found = bootstrap_db.upgraded(database_of(context, db))
+    found = bootstrap_db.upgrade_database(database_of(context, db))
     if as_json:
         write_lines([msgspec.structs.asdict(found)])
         return

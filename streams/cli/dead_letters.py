@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from streams.cli.groups import Group
-from streams.cli.options import TIMES, F, Moment, examples, json_option, kafka_option, limit_option, prefix_option
+from streams.cli.groups import CommandGroup
+from streams.cli.options import TIMES, F, MomentParam, examples, json_option, kafka_option, limit_option, prefix_option
 from streams.cli.output import new_table, note, show, show_facts, write_lines
 from streams.cli.shared import settings_of
 from streams.cli.summary import counts
@@ -13,7 +13,7 @@ from streams.core.contracts.effects import DeadLetterReason
 from streams.core.contracts.outputs import REDRIVEN
 
 if TYPE_CHECKING:
-    from streams.app.kafka import Wanted
+    from streams.app.kafka import DeadLetterFilter
 
 ROWS = 50
 
@@ -23,7 +23,7 @@ def which_options(command: F) -> F:
     command = click.option(
         "--since",
         "since_ms",
-        type=Moment(),
+        type=MomentParam(),
         metavar="TIME",
         help=f"Only letters written at this time or later.  {TIMES}",
     )(command)
@@ -47,7 +47,7 @@ def which_options(command: F) -> F:
 
 @click.group(
     "dead-letters",
-    cls=Group,
+    cls=CommandGroup,
     short_help="List bad records, or send them again.",
     epilog=examples(
         "forewarn dead-letters list --reason unknown_field",
@@ -180,9 +180,9 @@ def redrive(
 
 def _wanted(
     reasons: tuple[str, ...], topics: tuple[str, ...], since_ms: int | None, *, with_sent: bool = False
-) -> "Wanted":
+) -> "DeadLetterFilter":
     from streams.app import kafka as bootstrap_kafka
 
-    return bootstrap_kafka.Wanted(
+    return bootstrap_kafka.DeadLetterFilter(
         reasons=frozenset(reasons) or None, topics=frozenset(topics) or None, since_ms=since_ms, with_sent=with_sent
     )

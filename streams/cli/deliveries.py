@@ -4,8 +4,8 @@ from typing import get_args
 
 import click
 
-from streams.cli.groups import Group
-from streams.cli.options import TIMES, Moment, db_option, examples, json_option, limit_option, until_option
+from streams.cli.groups import CommandGroup
+from streams.cli.options import TIMES, MomentParam, db_option, examples, json_option, limit_option, until_option
 from streams.cli.output import new_table, note, show, show_facts, write_lines
 from streams.cli.shared import settings_of
 from streams.core.notify.endpoints import DeliveryState
@@ -14,7 +14,7 @@ ROWS = 50
 
 
 @click.group(
-    cls=Group,
+    cls=CommandGroup,
     short_help="What was told: list, show, resend.",
     epilog=examples(
         "forewarn deliveries list --db alerts.db --state failed",
@@ -40,8 +40,8 @@ def deliveries() -> None:
 @click.option("--state", "states", type=click.Choice(get_args(DeliveryState)), multiple=True, help="Only these.")
 @click.option("--endpoint", metavar="NAME", help="Only those of one endpoint.")
 @click.option("--alert", "alert_id", metavar="ID", help="Only those of one alert.")
-@click.option("--since", "since_ms", type=Moment(), metavar="TIME", help=f"Made at this time or later.  {TIMES}")
-@click.option("--until", "until_ms", type=Moment(), metavar="TIME", help=f"Made before this time.  {TIMES}")
+@click.option("--since", "since_ms", type=MomentParam(), metavar="TIME", help=f"Made at this time or later.  {TIMES}")
+@click.option("--until", "until_ms", type=MomentParam(), metavar="TIME", help=f"Made before this time.  {TIMES}")
 @limit_option(ROWS)
 @db_option
 @json_option
@@ -134,7 +134,12 @@ def resend(context: click.Context, delivery_id: str, db: str | None, *, as_json:
 )
 @click.option("--endpoint", required=True, metavar="NAME", help="Whose.")
 @click.option(
-    "--since", "since_ms", type=Moment(), required=True, metavar="TIME", help=f"Made at this time or later.  {TIMES}"
+    "--since",
+    "since_ms",
+    type=MomentParam(),
+    required=True,
+    metavar="TIME",
+    help=f"Made at this time or later.  {TIMES}",
 )
 @until_option
 @db_option

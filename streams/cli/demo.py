@@ -19,7 +19,7 @@ from streams.cli.summary import show_summary
 from streams.core.contracts.effects import AlertChanged
 from streams.core.times import WEEK_MS
 from streams.words.phrasing import day_text
-from streams.words.wording import Wording
+from streams.words.wording import LanguageCatalogue
 
 if TYPE_CHECKING:
     from streams.app.embedded import RunSummary
@@ -71,7 +71,7 @@ def demo(
     _say_what_next(out, alerts, words)
 
 
-def _show_alerts(alerts: Sequence[AlertChanged], summary: "RunSummary", words: Wording) -> None:
+def _show_alerts(alerts: Sequence[AlertChanged], summary: "RunSummary", words: LanguageCatalogue) -> None:
     around = words.around
     firing = [alert for alert in alerts if alert.state == "firing"]
     if not alerts:
@@ -89,7 +89,7 @@ def _show_alerts(alerts: Sequence[AlertChanged], summary: "RunSummary", words: W
     )
 
 
-def _say_what_next(out: Path | None, alerts: Sequence[AlertChanged], words: Wording) -> None:
+def _say_what_next(out: Path | None, alerts: Sequence[AlertChanged], words: LanguageCatalogue) -> None:
     if out is None:
         note(words.around["keep"].format(command="forewarn demo --out demo"))
         return

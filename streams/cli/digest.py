@@ -2,7 +2,7 @@
 
 import click
 
-from streams.cli.options import TIMES, Moment, db_option, examples, json_option
+from streams.cli.options import TIMES, MomentParam, db_option, examples, json_option
 from streams.cli.output import note, write_lines
 from streams.cli.shared import settings_of
 
@@ -17,7 +17,11 @@ from streams.cli.shared import settings_of
 )
 @db_option
 @click.option(
-    "--at", "at_ms", type=Moment(), metavar="TIME", help=f"The moment at which it is told.  {TIMES}  [default: now]"
+    "--at",
+    "at_ms",
+    type=MomentParam(),
+    metavar="TIME",
+    help=f"The moment at which it is told.  {TIMES}  [default: now]",
 )
 @click.option("--manager", "managers", multiple=True, metavar="ID", help="Only this one; may be repeated.")
 @click.option("--send", is_flag=True, help="Send each by mail, and to the chat of those who have one.")

@@ -3,7 +3,7 @@
 import click
 import msgspec
 
-from streams.cli.options import Listening, db_option, examples, json_option
+from streams.cli.options import ListenAddressParam, db_option, examples, json_option
 from streams.cli.output import note, write_lines
 from streams.cli.shared import settings_of
 
@@ -24,7 +24,9 @@ from streams.cli.shared import settings_of
     metavar="NAME",
     help="Tell this endpoint, of the preset standard, when another one fails, recovers or is disabled.",
 )
-@click.option("--health", type=Listening(), metavar="[HOST:]PORT", help="Answer GET /live and GET /ready there.")
+@click.option(
+    "--health", type=ListenAddressParam(), metavar="[HOST:]PORT", help="Answer GET /live and GET /ready there."
+)
 @json_option
 @click.pass_context
 def dispatcher(

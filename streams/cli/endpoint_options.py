@@ -13,7 +13,7 @@ from streams.core.notify.endpoints import MESSAGE_TYPES, PRESETS, Ambiguous, Aut
 from streams.shared.errors import SettingsError
 
 
-class Pair(click.ParamType):
+class PairParam(click.ParamType):
     """A name and a value with `=` between them."""
 
     name = "pair"
@@ -46,9 +46,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--auth-secret", metavar="REF", help="With what: env:NAME, file:PATH, or - to read and seal a line."),
     click.option("--auth-header", metavar="NAME", help="In which header, for --auth header."),
     click.option("--username", metavar="NAME", help="As whom, for --auth basic."),
-    _many("--header", "headers", metavar="NAME=VALUE", kind=Pair(), help="A header of every call."),
-    _many("--value", "values", metavar="NAME=VALUE", kind=Pair(), help="What the preset asks for."),
-    _many("--map", "maps", metavar="TABLE.KEY=WORD", kind=Pair(),
+    _many("--header", "headers", metavar="NAME=VALUE", kind=PairParam(), help="A header of every call."),
+    _many("--value", "values", metavar="NAME=VALUE", kind=PairParam(), help="What the preset asks for."),
+    _many("--map", "maps", metavar="TABLE.KEY=WORD", kind=PairParam(),
           help="The receiver's word, such as severity.critical=1."),
     click.option("--types", metavar="TYPE,...", help="Only these messages, such as alert.fired,alert.resolved."),
     click.option("--min-band", type=click.Choice(get_args(RiskBand)), help="Only alerts of this risk or more."),
@@ -78,7 +78,7 @@ def endpoint_options(command: F) -> F:
 
 def fields_of(name: str, said: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of an endpoint from what was said on the command line; what was not said is left out."""
-    from streams.app.endpoints import merged
+    from streams.app.endpoints import merge_dotted_names
 
     fields = {"name": name, **{key: said[key] for key in _PLAIN if said[key] is not None}}
     for key in ("headers", "values"):
@@ -87,7 +87,7 @@ def fields_of(name: str, said: dict[str, Any]) -> dict[str, Any]:
     if said["allow_cidrs"]:
         fields["allow_cidrs"] = said["allow_cidrs"]
     if said["maps"]:
-        fields["map"] = merged(dict(said["maps"]))
+        fields["map"] = merge_dotted_names(dict(said["maps"]))
     chosen = {key: said[key] for key in ("min_band", "kinds", "value_bands", "account_managers") if said[key]}
     if said["types"]:
         chosen["types"] = _types(said["types"])
@@ -122,9 +122,9 @@ def secret_of(auth_secret: str | None) -> str | None:
 
 def sealed_secret_of(auth_secret: str) -> str:
     """Return a secret to be sealed, from standard input or where a reference points to."""
-    from streams.app.endpoints import referenced
+    from streams.app.endpoints import read_reference
 
-    return secret_of(auth_secret) or referenced(auth_secret)
+    return secret_of(auth_secret) or read_reference(auth_secret)
 
 
 _PLAIN = (

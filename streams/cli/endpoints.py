@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from streams.cli.endpoint_options import endpoint_options, fields_of, sealed_secret_of, secret_of
-from streams.cli.groups import Group
+from streams.cli.groups import CommandGroup
 from streams.cli.options import F, db_option, examples, json_option
 from streams.cli.output import new_table, note, show, show_facts, write_lines
 from streams.cli.shared import settings_of
@@ -17,7 +17,7 @@ _ONCE = "It is shown this once: give it to the receiver, which checks signatures
 
 
 @click.group(
-    cls=Group,
+    cls=CommandGroup,
     short_help="Who is told of alerts: add, test, rotate.",
     epilog=examples(
         "forewarn endpoints add crm --url https://crm.example/hook --preset standard --db alerts.db",
@@ -67,7 +67,7 @@ def add(context: click.Context, /, name: str | None, db: str | None, *, as_json:
             if said[option] is None:
                 raise click.UsageError(f"--{option} is missing")
         wanted = [
-            bootstrap_endpoints.Wanted(
+            bootstrap_endpoints.NewEndpoint(
                 fields=fields_of(str(name), said),
                 secret_ref=said["secret_ref"],
                 auth_secret=secret_of(said["auth_secret"]),
@@ -92,7 +92,9 @@ def list_(context: click.Context, db: str | None, *, as_json: bool) -> None:
     """List endpoints with how they do; a circuit is open where it is left alone for a while after failures."""
     from streams.app import endpoints as bootstrap_endpoints
 
-    found = [bootstrap_endpoints.shown(row) for row in bootstrap_endpoints.rows(settings_of(context, database=db))]
+    found = [
+        bootstrap_endpoints.public_view(row) for row in bootstrap_endpoints.rows(settings_of(context, database=db))
+    ]
     if as_json:
         write_lines(found)
         return
@@ -115,7 +117,7 @@ def show_(context: click.Context, name: str, db: str | None, *, as_json: bool) -
     """Show all that was said of an endpoint but its secrets, and how it does."""
     from streams.app import endpoints as bootstrap_endpoints
 
-    found = bootstrap_endpoints.described(settings_of(context, database=db), name)
+    found = bootstrap_endpoints.describe_endpoint(settings_of(context, database=db), name)
     if as_json:
         write_lines([found])
         return

@@ -58,7 +58,7 @@ WITHIN: Final = {
 """The same for commands within a group."""
 
 
-class Failure(click.ClickException):
+class CommandFailure(click.ClickException):
     """An exception that left a command, in one line and with the exit code that it ends with."""
 
     def __init__(self, error: Exception) -> None:

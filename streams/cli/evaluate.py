@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from streams.cli.options import TIMES, F, Moment, db_option, examples, json_option, policy_option
+from streams.cli.options import TIMES, F, MomentParam, db_option, examples, json_option, policy_option
 from streams.cli.output import note, write_lines
 from streams.cli.shared import database_of
 from streams.shared.errors import UsageError
@@ -72,7 +72,7 @@ def judging_options(command: F) -> F:
         click.option(
             "--shock",
             "shock_ms",
-            type=Moment(),
+            type=MomentParam(),
             metavar="TIME",
             help=f"When something changed, to judge before, during and after it apart.  {TIMES}",
         ),
@@ -148,10 +148,10 @@ def evaluate(
         )
     except ValueError as error:
         raise UsageError(f"these make no campaign: {error}") from None
-    asked = bootstrap_report.Asked(
+    asked = bootstrap_report.ReportOptions(
         resamples=resamples, campaign=campaign, shock_ms=shock_ms, shock_days=shock_days, budget=budget
     )
-    wanted = bootstrap_report.Wanted(
+    wanted = bootstrap_report.ReportRequest(
         asked=asked,
         truth=truth,
         ceiling=ceiling,

@@ -7,13 +7,13 @@ from streams.cli.output import new_table, note, show, show_facts
 from streams.cli.words import about, day, percent
 
 if TYPE_CHECKING:
-    from streams.app.report import Interval, Report, Scores
+    from streams.app.report import EvaluationReport, Interval, Scores
 
 WEEKS_SHOWN: Final = 26
 UNKNOWN: Final = "-"
 
 
-def show_report(found: "Report") -> None:
+def show_report(found: "EvaluationReport") -> None:
     """Print a report."""
     if found.overall is None:
         note(f"No horizon has closed yet ({found.waiting:,} outcomes came early): run on, then evaluate.")
@@ -38,7 +38,7 @@ def show_report(found: "Report") -> None:
         _show_rivals(found)
 
 
-def _show_scores(found: "Report") -> None:
+def _show_scores(found: "EvaluationReport") -> None:
     """Print a column for each set of predictions, all and those of learned models alone; then intervals and profit."""
     columns = [("all", found.overall), ("learned models", found.learned)]
     known = [(name, scores) for name, scores in columns if scores is not None]
@@ -89,7 +89,7 @@ def _score_cells(scores: "Scores") -> list[tuple[str, str]]:
     ]
 
 
-def _show_weeks(found: "Report") -> None:
+def _show_weeks(found: "EvaluationReport") -> None:
     weeks = found.weeks
     left_out = f", the last {WEEKS_SHOWN} of {len(weeks)}; --json has all" if len(weeks) > WEEKS_SHOWN else ""
     table = new_table(f"By week of the snapshot{left_out}")
@@ -111,7 +111,7 @@ def _show_weeks(found: "Report") -> None:
     show(table, f" AUC by week  {sparkline([week.scores.auc for week in weeks])}", "")
 
 
-def _show_segments(found: "Report") -> None:
+def _show_segments(found: "EvaluationReport") -> None:
     if not found.segments:
         return
     table = new_table("Before, during and after the shock")
@@ -132,7 +132,7 @@ def _show_segments(found: "Report") -> None:
     show(table)
 
 
-def _show_leaving(found: "Report") -> None:
+def _show_leaving(found: "EvaluationReport") -> None:
     facts = []
     for one in found.leaving:
         recall = f"recall {_three(one.recall_at_5)} in the top 5%"
@@ -143,7 +143,7 @@ def _show_leaving(found: "Report") -> None:
         show_facts("By kind of leaving", facts)
 
 
-def _show_alerts(found: "Report") -> None:
+def _show_alerts(found: "EvaluationReport") -> None:
     alerts, load, uplift = found.warnings, found.load, found.uplift
     if alerts is None:
         return
@@ -167,7 +167,7 @@ def _show_alerts(found: "Report") -> None:
     show_facts(f"Alerts (leavers known from {alerts.known_from})", facts)
 
 
-def _lead(found: "Report") -> str:
+def _lead(found: "EvaluationReport") -> str:
     leads = found.leads
     if leads is None or leads.median_days is None or leads.p10_days is None:
         return "no leaver on a known day was warned of"
@@ -177,7 +177,7 @@ def _lead(found: "Report") -> str:
     )
 
 
-def _stood(found: "Report") -> str:
+def _stood(found: "EvaluationReport") -> str:
     stood = None if found.warnings is None else found.warnings.stood
     if stood is None or stood.lead_days_median is None:
         return "no leaver on a known day had one"
@@ -187,7 +187,7 @@ def _stood(found: "Report") -> str:
     )
 
 
-def _show_rivals(found: "Report") -> None:
+def _show_rivals(found: "EvaluationReport") -> None:
     table = new_table("Other learners on the same snapshots")
     table.add_column("contender", no_wrap=True)
     for name in ("AUC", "AP", "recall 5%", "AP less champion's, 95 %"):

@@ -14,8 +14,16 @@ from streams.cli.shared import settings_of
 from streams.cli.words import BAND_STYLES, number
 from streams.core.contracts.effects import AlertChanged
 from streams.shared.errors import ForewarnError
-from streams.words.phrasing import day_text, evidence_text, moment_text, money_text, percent_text, reason_name, said
-from streams.words.wording import Wording
+from streams.words.phrasing import (
+    day_text,
+    evidence_text,
+    moment_text,
+    money_text,
+    percent_text,
+    reason_name,
+    translate,
+)
+from streams.words.wording import LanguageCatalogue
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -71,7 +79,7 @@ def explain(
         )
 
 
-def _show_alert(change: AlertChanged, words: Wording) -> None:
+def _show_alert(change: AlertChanged, words: LanguageCatalogue) -> None:
     from rich.markup import escape
 
     style, around = BAND_STYLES[change.band], words.around
@@ -80,7 +88,7 @@ def _show_alert(change: AlertChanged, words: Wording) -> None:
         around["stands"].format(
             state=words.states[change.state],
             moment=moment_text(change.at_ms, words),
-            why=escape(said(change.why, words)),
+            why=escape(translate(change.why, words)),
         ),
         around["identity"].format(
             alert=change.alert_id,
@@ -94,7 +102,7 @@ def _show_alert(change: AlertChanged, words: Wording) -> None:
             percent=percent_text(change.threshold, words),
         ),
         around["act"].format(
-            action=f"[bold]{escape(said(change.action, words))}[/]", moment=moment_text(change.due_at_ms, words)
+            action=f"[bold]{escape(translate(change.action, words))}[/]", moment=moment_text(change.due_at_ms, words)
         ),
         "",
         _reason_table(change, words),
@@ -104,7 +112,7 @@ def _show_alert(change: AlertChanged, words: Wording) -> None:
     )
 
 
-def _reason_table(change: AlertChanged, words: Wording) -> "Table":
+def _reason_table(change: AlertChanged, words: LanguageCatalogue) -> "Table":
     around = words.around
     largest = max((abs(reason.contribution) for reason in change.reasons), default=0.0)
     table = new_table()
@@ -140,7 +148,7 @@ def _signed(change: float | None) -> str:
     return "" if change is None else f"{change:+.3f}"
 
 
-def _compared(change: AlertChanged, words: Wording) -> str:
+def _compared(change: AlertChanged, words: LanguageCatalogue) -> str:
     since_ms = next((reason.since_ms for reason in change.reasons if reason.since_ms is not None), None)
     if since_ms is None:
         return words.around["not_compared"]

@@ -5,7 +5,7 @@ import click
 from streams.cli.errors import instead
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """A group whose commands stand in the order in which they were added; a wrong word gets the likely right one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature

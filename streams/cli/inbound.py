@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from streams.cli.options import Listening, db_option, examples, json_option
+from streams.cli.options import ListenAddressParam, db_option, examples, json_option
 from streams.cli.output import note, write_lines
 from streams.cli.shared import settings_of
 
@@ -23,7 +23,7 @@ BODY_BYTES_MAX = 256 << 10
 @click.option(
     "--listen",
     "address",
-    type=Listening(),
+    type=ListenAddressParam(),
     default="8090",
     show_default=True,
     metavar="[HOST:]PORT",

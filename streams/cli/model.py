@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.cli.groups import Group
+from streams.cli.groups import CommandGroup
 from streams.cli.model_card import card, figures_of, version_row
-from streams.cli.options import TIMES, F, Moment, db_option, examples, json_option, prefix_option
+from streams.cli.options import TIMES, F, MomentParam, db_option, examples, json_option, prefix_option
 from streams.cli.output import new_table, note, show, write_lines
 from streams.cli.shared import settings_of
 from streams.cli.words import day, moment, number
@@ -16,7 +16,7 @@ from streams.shared.errors import UsageError
 from streams.shared.settings import Settings
 
 if TYPE_CHECKING:
-    from streams.app.models import Shelf
+    from streams.app.models import ModelRegistry
 
 ROWS = 12
 NOTICES = 5
@@ -33,7 +33,7 @@ def place_options(command: F) -> F:
 
 
 @click.group(
-    cls=Group,
+    cls=CommandGroup,
     short_help="Models: list, show, promote, roll back.",
     epilog=examples("forewarn model list --db alerts.db", "forewarn model show champion --db alerts.db"),
 )
@@ -161,7 +161,7 @@ def diff(
 @click.option(
     "--from",
     "from_ms",
-    type=Moment(),
+    type=MomentParam(),
     metavar="TIME",
     help=f"With --kafka: from this event time, and not now.  {TIMES}",
 )
@@ -196,10 +196,12 @@ def rollback(context: click.Context, db: str | None, kafka: str | None, prefix: 
     _promote(context, None, None, (db, kafka, prefix), as_json=as_json)
 
 
-Place = tuple[str | None, str | None, str | None]
+VersionPlace = tuple[str | None, str | None, str | None]
 
 
-def _promote(context: click.Context, name: str | None, from_ms: int | None, place: Place, *, as_json: bool) -> None:
+def _promote(
+    context: click.Context, name: str | None, from_ms: int | None, place: VersionPlace, *, as_json: bool
+) -> None:
     db, kafka, prefix = place
     settings = _settings(context, db, kafka, prefix)
     if kafka is not None:
@@ -236,7 +238,7 @@ def _settings(context: click.Context, db: str | None, kafka: str | None, prefix:
     return settings_of(context, database=db, kafka=kafka, kafka_prefix=prefix)
 
 
-def _shelf(context: click.Context, db: str | None, kafka: str | None, prefix: str | None) -> "Shelf":
+def _shelf(context: click.Context, db: str | None, kafka: str | None, prefix: str | None) -> "ModelRegistry":
     settings = _settings(context, db, kafka, prefix)
     if kafka is not None:
         from streams.app import kafka as bootstrap_kafka
@@ -244,10 +246,10 @@ def _shelf(context: click.Context, db: str | None, kafka: str | None, prefix: st
         return bootstrap_kafka.models(settings)
     from streams.app import models as bootstrap_models
 
-    return bootstrap_models.stored(settings.database)
+    return bootstrap_models.load_registry(settings.database)
 
 
-def _show_versions(shelf: "Shelf") -> None:
+def _show_versions(shelf: "ModelRegistry") -> None:
     table = new_table(f"{len(shelf.versions)} versions of {', '.join(shelf.lines)}; {shelf.serving or 'none'} serves")
     for name, right in (("version", False), ("published", False), ("examples", True), ("leavers", True)):
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
@@ -266,7 +268,7 @@ def _show_versions(shelf: "Shelf") -> None:
     show(table)
 
 
-def _show_weeks(shelf: "Shelf") -> None:
+def _show_weeks(shelf: "ModelRegistry") -> None:
     for week in shelf.standing.history[-1:]:
         table = new_table(
             f"the week of {day(week.week_ms)}, the newest that is mature: {week.examples:,} examples, "

@@ -12,7 +12,7 @@ from streams.core.scoring.models import ModelVersion
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from streams.app.models import MatureWeek, Weight
+    from streams.app.models import FeatureWeight, MatureWeek
 
 HEAVIEST = 15
 WEEKS = 8
@@ -69,7 +69,7 @@ def figures_of(history: "Sequence[MatureWeek]", version: ModelVersion) -> list[d
 
 def card(
     version: ModelVersion,
-    rows: "Sequence[Weight]",
+    rows: "Sequence[FeatureWeight]",
     agreeing: tuple[int, int],
     weeks: Sequence[dict[str, Any]],
     *,

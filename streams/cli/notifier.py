@@ -25,7 +25,7 @@ def notifier(
     kafka: str | None,
     prefix: str | None,
     db: str | None,
-    **running: Any,  # noqa: ANN401 - what the shared options add; `Running` has their types
+    **running: Any,  # noqa: ANN401 - what the shared options add; `ServiceOptions` has their types
 ) -> None:
     """Read the topic of alerts, and write each alert and what endpoints are to be told of it, once.
 
@@ -37,4 +37,4 @@ def notifier(
     from streams.app import notifier as bootstrap_notifier
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix, database=db)
-    bootstrap_notifier.notify(settings, bootstrap_kafka.Running(**running))
+    bootstrap_notifier.notify(settings, bootstrap_kafka.ServiceOptions(**running))

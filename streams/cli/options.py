@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 TIMES: Final = "RFC 3339, or a date for its first moment; without an offset it is UTC."
 
 
-class Moment(click.ParamType):
+class MomentParam(click.ParamType):
     """A point in event time on the command line, as milliseconds since 1970-01-01 UTC."""
 
     name = "time"
@@ -35,7 +35,7 @@ class Moment(click.ParamType):
         return at_ms
 
 
-class Listening(click.ParamType):
+class ListenAddressParam(click.ParamType):
     """Where to listen, as host and port; a port alone is on loopback."""
 
     name = "address"
@@ -71,14 +71,14 @@ def input_option(*, required: bool, help: str) -> Callable[[F], F]:  # noqa: A00
 def until_option(command: F) -> F:
     """Add `--until`, the moment in event time at which to stop."""
     return click.option(
-        "--until", "until_ms", type=Moment(), metavar="TIME", help=f"Stop before this event time.  {TIMES}"
+        "--until", "until_ms", type=MomentParam(), metavar="TIME", help=f"Stop before this event time.  {TIMES}"
     )(command)
 
 
 def at_option(command: F) -> F:
     """Add `--at`, the moment in event time that is asked about."""
     return click.option(
-        "--at", "at_ms", type=Moment(), required=True, metavar="TIME", help=f"The moment asked about.  {TIMES}"
+        "--at", "at_ms", type=MomentParam(), required=True, metavar="TIME", help=f"The moment asked about.  {TIMES}"
     )(command)
 
 
@@ -177,7 +177,7 @@ def running_options(command: F) -> F:
         ),
         click.option(
             "--health",
-            type=Listening(),
+            type=ListenAddressParam(),
             metavar="[HOST:]PORT",
             help="Answer GET /live and GET /ready there, for who watches over containers; without a host on loopback.",
         ),

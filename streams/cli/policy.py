@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from streams.cli.groups import Group
-from streams.cli.options import TIMES, Moment, examples, json_option, kafka_option, prefix_option
+from streams.cli.groups import CommandGroup
+from streams.cli.options import TIMES, MomentParam, examples, json_option, kafka_option, prefix_option
 from streams.cli.output import note, write_lines
 from streams.cli.shared import settings_of
 
 
 @click.group(
-    cls=Group,
+    cls=CommandGroup,
     short_help="Publish a policy to all workers.",
     epilog=examples("forewarn policy publish cautious.toml --kafka 127.0.0.1:9092"),
 )
@@ -31,7 +31,11 @@ def policy() -> None:
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
 @click.option(
-    "--from", "from_ms", type=Moment(), metavar="TIME", help=f"Serve from this event time, and not at once.  {TIMES}"
+    "--from",
+    "from_ms",
+    type=MomentParam(),
+    metavar="TIME",
+    help=f"Serve from this event time, and not at once.  {TIMES}",
 )
 @kafka_option
 @prefix_option

@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 
 from streams.cli.output import show_facts
 from streams.cli.words import BANDS, moment, number
-from streams.words.wording import Wording
+from streams.words.wording import LanguageCatalogue
 
 if TYPE_CHECKING:
     from streams.app.embedded import RunSummary
 
 
-def show_summary(summary: "RunSummary", words: Wording) -> None:
+def show_summary(summary: "RunSummary", words: LanguageCatalogue) -> None:
     """Print the summary of a run to standard output."""
     show_facts("Summary", _lines(summary, words))
 
 
-def _lines(s: "RunSummary", words: Wording) -> list[tuple[str, str]]:
+def _lines(s: "RunSummary", words: LanguageCatalogue) -> list[tuple[str, str]]:
     total = sum(s.events.values())
     refused = sum(s.dead_letters.values())
     named: Mapping[str, str] = {str(kind): text for kind, text in words.kinds.items()}

@@ -2,7 +2,7 @@
 
 import click
 
-from streams.cli.groups import Group
+from streams.cli.groups import CommandGroup
 from streams.cli.options import examples, json_option, workers_options
 from streams.cli.output import new_table, note, show, write_lines
 from streams.cli.shared import settings_of
@@ -13,7 +13,7 @@ _FIRST = "forewarn topics create --kafka 127.0.0.1:9092 --partitions 8"
 
 
 @click.group(
-    cls=Group,
+    cls=CommandGroup,
     short_help="Make, check or describe Kafka's topics.",
     epilog=examples(
         _FIRST,

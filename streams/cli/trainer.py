@@ -23,7 +23,7 @@ def trainer(
     kafka: str | None,
     prefix: str | None,
     policy: Path | None,
-    **running: Any,  # noqa: ANN401 - what the shared options add; `Running` has their types
+    **running: Any,  # noqa: ANN401 - what the shared options add; `ServiceOptions` has their types
 ) -> None:
     """Read the examples that the workers write, learn from them in their order, and publish model versions.
 
@@ -34,4 +34,4 @@ def trainer(
     from streams.app import kafka as bootstrap_kafka
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix, policy=policy)
-    bootstrap_kafka.train(settings, bootstrap_kafka.Running(**running))
+    bootstrap_kafka.train(settings, bootstrap_kafka.ServiceOptions(**running))

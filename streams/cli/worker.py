@@ -40,7 +40,7 @@ def worker(
     kafka: str | None,
     prefix: str | None,
     policy: Path | None,
-    **running: Any,  # noqa: ANN401 - what the shared options add; `Running` has their types
+    **running: Any,  # noqa: ANN401 - what the shared options add; `ServiceOptions` has their types
 ) -> None:
     """Read the input topics, keep the state of every subscriber, and write alerts, examples and dead letters.
 
@@ -52,4 +52,4 @@ def worker(
     from streams.app import kafka as bootstrap_kafka
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix, policy=policy)
-    bootstrap_kafka.work(settings, bootstrap_kafka.Running(**running))
+    bootstrap_kafka.work(settings, bootstrap_kafka.ServiceOptions(**running))

@@ -12,8 +12,8 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from streams.core.alerts.alerting import MOVES, Circumstances, moved, signal, stayed
-from streams.core.alerts.announcing import Scored, announce
+from streams.core.alerts.alerting import MOVES, Circumstances, apply_move, note_lower_risk, signal
+from streams.core.alerts.announcing import ScoreBreakdown, announce
 from streams.core.alerts.labels import (
     ALERTED,
     CONTACTED,
@@ -30,8 +30,8 @@ from streams.core.alerts.labels import (
     take_snapshot,
     tell_early,
 )
-from streams.core.alerts.policy import Label, Policy, Rule
-from streams.core.contracts.effects import ChurnKind, Effect, LateEvent, Reason, Repeated, Unmatched
+from streams.core.alerts.policy import AlertRule, LabelPolicy, Policy
+from streams.core.contracts.effects import ChurnKind, Effect, LateEvent, Reason, RepeatedEvent, UnmatchedLeaving
 from streams.core.contracts.events import INPUTS, PARTITIONS_MAX, Complaint, Event, Outcome, Wake
 from streams.core.scoring.features import FEATURE_TABLE, vector
 from streams.core.scoring.reasons import reasons
@@ -39,7 +39,7 @@ from streams.core.scoring.scorer import Scorer, probability
 from streams.core.scoring.windows import measure
 from streams.core.signals.signals import NO_SIGNALS, Signals
 from streams.core.subscriber.facts import Facts, SubscriberState, Watch, new_state
-from streams.core.subscriber.fold import CONSENT, Folded, Life, fold, is_revenue, life_after
+from streams.core.subscriber.fold import CONSENT, FoldResult, Life, fold, is_revenue, life_after
 from streams.core.subscriber.state import INACTIVE
 from streams.core.times import DAY_MS, HOUR_MS
 
@@ -47,14 +47,14 @@ _TOPICS: Final = tuple(INPUTS)
 _OUTCOME: Final = Outcome
 _COMPLAINT: Final = Complaint
 """At hand where this is compiled; an imported name is looked up each time."""
-_REPEATED: Final = (Repeated(),)
-_APPLIED: Final = Folded.APPLIED
-_REPEATED_EVENT: Final = Folded.REPEATED
-_UNMATCHED: Final = (Unmatched(),)
+_REPEATED: Final = (RepeatedEvent(),)
+_APPLIED: Final = FoldResult.APPLIED
+_REPEATED_EVENT: Final = FoldResult.REPEATED
+_UNMATCHED: Final = (UnmatchedLeaving(),)
 _CONTACTS: Final = frozenset({"contacted", "retained"})
 _NOBODY_REACHED: Final = frozenset({"not_reached", "wrong_number", "no_action"})
 _HERE: Final = 0
-"""`Life.HERE`, and `Folded`'s members, without the price of looking them up in their classes."""
+"""`Life.HERE`, and `FoldResult`'s members, without the price of looking them up in their classes."""
 _STAYING: Final = (None, Life.HERE)
 
 
@@ -72,9 +72,9 @@ class Context:
     scorer: Final[Scorer]
     policy: Final[Policy]
     signals: Final[Signals]
-    label: Final[Label]
+    label: Final[LabelPolicy]
     bands: Final[tuple[int, int]]
-    rules: Final[tuple[Rule, ...]]
+    rules: Final[tuple[AlertRule, ...]]
     quiet_below: Final[float]
     wait_ms_max: Final[int]
     lateness_ms: Final[int]
@@ -194,11 +194,11 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
         sign = signal(watch.alert, now, rule)
         move = MOVES.get((watch.alert.state, sign))
         if move is None:
-            watch.alert = stayed(watch.alert, now, sign)
+            watch.alert = note_lower_risk(watch.alert, now, sign)
         else:
             why = reasons(scorer, features, facts, at_ms, measures, watch.pending[-1] if watch.pending else None)
-            watch.alert = moved(watch.alert, move, now, rule, _kind(why, policy))
-            scored = Scored(at_ms, logit, chance, measures, why, context.signals)
+            watch.alert = apply_move(watch.alert, move, now, rule, _kind(why, policy))
+            scored = ScoreBreakdown(at_ms, logit, chance, measures, why, context.signals)
             effects = (announce(subscriber_id, facts, watch.alert, move, scored, scorer, policy),)
             if watch.alert.state == "firing":
                 note_treatment(watch, _treated(watch, subscriber_id, policy), at_ms)

@@ -15,8 +15,15 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from streams.core.alerts.policy import Policy
-from streams.core.contracts.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent, Unmatched
-from streams.core.contracts.events import INPUTS, MARKET, PARTITIONS_MAX, Event, Notice
+from streams.core.contracts.effects import (
+    AlertChanged,
+    DeadLetter,
+    Effect,
+    LabelledExample,
+    LateEvent,
+    UnmatchedLeaving,
+)
+from streams.core.contracts.events import INPUTS, MARKET, PARTITIONS_MAX, BroadcastEvent, Event
 from streams.core.scoring.models import ModelVersion, scorer_from
 from streams.core.scoring.promotions import Incumbent, Promotion
 from streams.core.scoring.scorer import Scorer
@@ -27,8 +34,8 @@ from streams.engine.subscribers import Subscribers
 from streams.files.lines import DamagedInputError
 from streams.files.sources import Item
 from streams.shared.errors import InputError
-from streams.store.database import Store
-from streams.store.run.batch import NO_TIME_MS, Announced, Batch, Checkpoint, Position
+from streams.store.database import RunStore
+from streams.store.run.batch import NO_TIME_MS, Batch, Checkpoint, MarketAnnouncement, Position
 
 COMMIT_RECORDS: Final = 1_000_000
 COMMIT_S: Final = 20.0
@@ -37,7 +44,7 @@ PROGRESS_RECORDS: Final = 4096
 _TOPICS: Final = tuple(INPUTS)
 
 
-class Trainer(Protocol):
+class TrainerInterface(Protocol):
     """What the runner needs of the trainer; the real one is `streams.learning.trainer`.
 
     `next_due_ms` is the event time at which `advance` has something to do.
@@ -61,7 +68,7 @@ class Trainer(Protocol):
         """Return everything that is needed to go on."""
 
 
-class Merge(Protocol):
+class RecordStream(Protocol):
     """What the runner needs of the merged sources."""
 
     def __iter__(self) -> Iterator[Item]:
@@ -74,7 +81,7 @@ class Merge(Protocol):
         """Return how far each source has been handed out."""
 
 
-class Tick(Struct, frozen=True):
+class RunProgress(Struct, frozen=True):
     """How far a run has come: for a progress bar."""
 
     records: int
@@ -82,13 +89,13 @@ class Tick(Struct, frozen=True):
     alerts: int
 
 
-class Embedded:
+class EmbeddedEngine:
     """One run over one database; `run` may be called once."""
 
     def __init__(
         self,
-        store: Store,
-        trainer: Trainer,
+        store: RunStore,
+        trainer: TrainerInterface,
         policy: Policy,
         scorer: Scorer,
         checkpoint: Checkpoint,
@@ -108,7 +115,7 @@ class Embedded:
         self._models: list[ModelVersion] = []
         self._promotions: list[Promotion] = []
         self._incumbent: Incumbent[Scorer] = Incumbent()
-        self._announced: list[Announced] = []
+        self._announced: list[MarketAnnouncement] = []
         self._market = known_market(store)
         self._market_ms = NEVER_MS
         self._bulletins: dict[str, Position] = {}
@@ -136,10 +143,10 @@ class Embedded:
 
     def run(
         self,
-        merge: Merge,
+        merge: RecordStream,
         until_ms: int | None,
-        progress: Callable[[Tick], None] | None,
-        bulletins: Merge | None = None,
+        progress: Callable[[RunProgress], None] | None,
+        bulletins: RecordStream | None = None,
     ) -> None:
         """Process every record before `until_ms` (all, if None), then commit; of the market all is read, and first.
 
@@ -161,29 +168,31 @@ class Embedded:
                 self._advance(until_ms)
             self._commit(merge)
 
-    def _read(self, bulletins: Merge) -> None:
+    def _read(self, bulletins: RecordStream) -> None:
         """Take in all that was published about the market, which is known from its event time on, and not before."""
         for item in bulletins:
-            if isinstance(item, Notice):
+            if isinstance(item, BroadcastEvent):
                 self._announce(item)
             elif isinstance(item, DeadLetter):
                 self._bury(item)
         self._bulletins = bulletins.positions()
         self._serve(self._subscribers.context.scorer, self.stream_ms)
 
-    def _announce(self, notice: Notice) -> None:
+    def _announce(self, notice: BroadcastEvent) -> None:
         """Take in a message about the market: what comes late is known from now on."""
         self._count(f"events:{MARKET}")
         known_ms = max(notice.at_ms, self.stream_ms)
         if self._market.take(notice.body, known_ms):
-            self._announced.append(Announced(known_ms, notice.body))
+            self._announced.append(MarketAnnouncement(known_ms, notice.body))
 
     def _serve(self, scorer: Scorer, stream_ms: int) -> None:
         """Let a scorer serve, with what is known of the market at an event time, until more is."""
         signals, self._market_ms = self._market.at(stream_ms)
         self._subscribers.context = Context(scorer, self._policy, signals)
 
-    def _process(self, merge: Merge, until_ms: int | None, progress: Callable[[Tick], None] | None) -> None:
+    def _process(
+        self, merge: RecordStream, until_ms: int | None, progress: Callable[[RunProgress], None] | None
+    ) -> None:
         begun_s, since_commit, records = monotonic(), 0, 0
         read = [0] * len(_TOPICS)
         try:
@@ -198,7 +207,7 @@ class Embedded:
                     effects = self._subscribers.give(item.body.subscriber_id, item)
                     if effects:
                         self._take(effects, self.stream_ms)
-                elif isinstance(item, Notice):
+                elif isinstance(item, BroadcastEvent):
                     self._announce(item)
                     self._serve(self._subscribers.context.scorer, self.stream_ms)
                 else:
@@ -206,7 +215,7 @@ class Embedded:
                 since_commit += 1
                 if not since_commit % PROGRESS_RECORDS:
                     if progress is not None:
-                        progress(Tick(records + since_commit, self.stream_ms, self.counters.get("alerts", 0)))
+                        progress(RunProgress(records + since_commit, self.stream_ms, self.counters.get("alerts", 0)))
                     if since_commit >= self._commit_records or monotonic() - begun_s > COMMIT_S:
                         self._count_read(read)
                         self._commit(merge)
@@ -255,7 +264,7 @@ class Embedded:
             elif isinstance(effect, AlertChanged):
                 self._transitions.append(effect)
                 self._count("alerts", effect.change == "fired")
-            elif isinstance(effect, Unmatched):
+            elif isinstance(effect, UnmatchedLeaving):
                 self._count("unmatched")
             elif isinstance(effect, LateEvent):
                 self._late.append(effect)
@@ -276,7 +285,7 @@ class Embedded:
                 self._count(f"events:{_TOPICS[number]}", count)
             read[number] = 0
 
-    def _commit(self, merge: Merge) -> None:
+    def _commit(self, merge: RecordStream) -> None:
         """Write all that happened since the last commit, or nothing of it."""
         self._count("scored", self._subscribers.scored)
         self._subscribers.scored = 0
@@ -303,7 +312,7 @@ class Embedded:
             written.clear()
 
 
-def known_market(store: Store) -> Market:
+def known_market(store: RunStore) -> Market:
     """Return what a run knows of the market, and from when it did."""
     market = Market()
     for known in store.market_events():

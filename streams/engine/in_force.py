@@ -15,13 +15,13 @@ import msgspec
 from msgspec import Struct
 
 from streams.core.alerts.policy import Policy, PolicyError, policy_from
-from streams.core.contracts.decode import decode_notice, epoch_ms
+from streams.core.contracts.decode import decode_broadcast, epoch_ms
 from streams.core.contracts.effects import DeadLetter
 from streams.core.contracts.events import MARKET, Record
 from streams.core.contracts.outputs import TimeText, rfc3339
 from streams.core.scoring.features import FEATURE_TABLE
-from streams.core.scoring.models import ForeignTableError, ModelError, ModelVersion, read_version, scorer_from
-from streams.core.scoring.promotions import KEY_BEGINS, Promotion, read_promotion, reign
+from streams.core.scoring.models import ForeignTableError, ModelVersion, UnusableModelError, read_version, scorer_from
+from streams.core.scoring.promotions import KEY_BEGINS, Promotion, read_promotion, serving_periods
 from streams.core.scoring.scorer import Scorer
 from streams.core.signals.market import Market
 from streams.core.step import Context
@@ -39,7 +39,7 @@ class PolicyMessage(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     policy: dict[str, Any]
 
 
-class _Dated(Struct, frozen=True):
+class _EffectiveVersion(Struct, frozen=True):
     """A scorer or a policy, the event time (ms) from which it serves, and when it was published among the others."""
 
     from_ms: int
@@ -47,7 +47,7 @@ class _Dated(Struct, frozen=True):
     what: Scorer | Policy
 
 
-class Serving:
+class ContextTimeline:
     """The contexts of one worker; `edition` changes whenever what `at` answers may have changed."""
 
     def __init__(self, cold: Context, *, takes_policies: bool = True) -> None:
@@ -55,9 +55,9 @@ class Serving:
         self.edition = 0
         self._cold = cold
         self._takes_policies = takes_policies
-        self._models: dict[bytes, _Dated] = {}
+        self._models: dict[bytes, _EffectiveVersion] = {}
         self._promotions: dict[bytes, Promotion] = {}
-        self._policies: dict[bytes, _Dated] = {}
+        self._policies: dict[bytes, _EffectiveVersion] = {}
         self._foreign: list[ModelVersion] = []
         self._market = Market()
         self._published = 0
@@ -96,10 +96,10 @@ class Serving:
         except ForeignTableError as error:
             self._foreign.append(error.version)
             return str(error)
-        except (ModelError, PolicyError) as error:
+        except (UnusableModelError, PolicyError) as error:
             return str(error)
         self._published += 1
-        taken[key] = _Dated(from_ms, self._published, what)
+        taken[key] = _EffectiveVersion(from_ms, self._published, what)
         self.edition += 1
         return None
 
@@ -126,7 +126,7 @@ class Serving:
         if value is not None:
             try:
                 self._promotions[key] = read_promotion(value)
-            except ModelError as error:
+            except UnusableModelError as error:
                 if before is not None:
                     self._promotions[key] = before
                 return str(error)
@@ -138,7 +138,7 @@ class Serving:
         if value is None:
             self._market.forget(key.decode("utf-8", "replace"))
         else:
-            notice = decode_notice(Record(MARKET, 0, 0, value, received_ms))
+            notice = decode_broadcast(Record(MARKET, 0, 0, value, received_ms))
             if isinstance(notice, DeadLetter):
                 return f"{notice.reason}: {notice.detail}"
             if notice.body.entry_id.encode("utf-8", "replace") != key:
@@ -156,7 +156,9 @@ class Serving:
         changes: dict[int, Context] = {}
         versions = sorted(self._models.values(), key=lambda one: one.order)
         named = [(one.from_ms, one.what.version, one.what) for one in versions]
-        serving = [_Dated(from_ms, 0, what) for from_ms, what in reign(named, self._promotions.values())]
+        serving = [
+            _EffectiveVersion(from_ms, 0, what) for from_ms, what in serving_periods(named, self._promotions.values())
+        ]
         for one in sorted([*serving, *self._policies.values()], key=lambda one: (one.from_ms, one.order)):
             if isinstance(one.what, Scorer):
                 scorer = one.what

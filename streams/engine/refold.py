@@ -11,7 +11,7 @@ from struct import pack
 from msgspec import Struct
 
 from streams.core.alerts.alerting import Move
-from streams.core.alerts.announcing import Scored, announce
+from streams.core.alerts.announcing import ScoreBreakdown, announce
 from streams.core.alerts.policy import Policy
 from streams.core.contracts.effects import AlertChanged
 from streams.core.contracts.events import Complaint, Event
@@ -21,11 +21,11 @@ from streams.core.scoring.scorer import Scorer, probability
 from streams.core.scoring.windows import measure
 from streams.core.signals.signals import NO_SIGNALS, Signals
 from streams.core.subscriber.facts import Facts, new_state
-from streams.core.subscriber.fold import Folded, Life, fold
-from streams.core.subscriber.state import AlertState, Pending
+from streams.core.subscriber.fold import FoldResult, Life, fold
+from streams.core.subscriber.state import AlertState, PendingSnapshot
 from streams.files.cursors import Item
 
-Tell = Callable[[int, int], None]
+TellRefolded = Callable[[int, int], None]
 """Told now and then how many records were read and up to which event time (ms)."""
 
 TELL_RECORDS = 8192
@@ -35,14 +35,14 @@ SignalsAt = Callable[[int], Signals]
 """Returns what was known of the market at an event time (ms)."""
 
 
-class Refolded(Struct, frozen=True, gc=False):
+class RefoldResult(Struct, frozen=True, gc=False):
     """A subscriber's facts at an alert, and what the snapshot that its changes are measured from can have held.
 
     A snapshot is taken at a wake or at a new complaint.  Both can be of one moment, and what was known then differs.
     """
 
     facts: Facts
-    snapshots: tuple[Pending, ...] = ()
+    snapshots: tuple[PendingSnapshot, ...] = ()
 
 
 class Score(Struct, frozen=True, gc=False):
@@ -54,7 +54,7 @@ class Score(Struct, frozen=True, gc=False):
     model_version: str
 
 
-def facts_at(items: Iterable[Item], at_ms: int, policy: Policy, tell: Tell | None) -> dict[str, Facts]:
+def facts_at(items: Iterable[Item], at_ms: int, policy: Policy, tell: TellRefolded | None) -> dict[str, Facts]:
     """Return every subscriber's facts once the stream has reached `at_ms`."""
     found: dict[str, Facts] = {}
     stream_ms = 0
@@ -87,15 +87,15 @@ def scores(
 
 
 def alert_facts(
-    items: Iterable[Item], change: AlertChanged, policy: Policy, signals_at: SignalsAt, tell: Tell | None
-) -> Refolded | None:
+    items: Iterable[Item], change: AlertChanged, policy: Policy, signals_at: SignalsAt, tell: TellRefolded | None
+) -> RefoldResult | None:
     """Fold one subscriber's records up to an alert's offsets; None if some of them are not there.
 
     `items` are the records of everybody, in the order in which the run read them.
     """
     facts: Facts | None = None
     missing = {source for source, offset in change.offsets.items() if offset >= 0}
-    kept = _Kept(change, policy, signals_at)
+    kept = _SnapshotCandidates(change, policy, signals_at)
     stream_ms = 0
     for count, item in enumerate(items):
         if not isinstance(item, Event):
@@ -113,21 +113,21 @@ def alert_facts(
         if facts is None:
             facts = new_state(item.at_ms).facts
         folded = fold(facts, item, policy.lateness_ms)
-        if folded is Folded.APPLIED and isinstance(item.body, Complaint) and item.body.change == "created":
+        if folded is FoldResult.APPLIED and isinstance(item.body, Complaint) and item.body.change == "created":
             kept.on_complaint(facts, stream_ms)
         if item.offset == last:
             missing.discard(item.source)
             if not missing:
                 kept.on_time(facts, change.at_ms)
-                return Refolded(facts, tuple(kept.found))
+                return RefoldResult(facts, tuple(kept.found))
     return None
 
 
-class _Kept:
+class _SnapshotCandidates:
     """What the snapshot of a moment can have held, gathered while its subscriber's records are folded."""
 
     def __init__(self, change: AlertChanged, policy: Policy, signals_at: SignalsAt) -> None:
-        self.found: list[Pending] = []
+        self.found: list[PendingSnapshot] = []
         self._since_ms = next((reason.since_ms for reason in change.reasons), None)
         self._bands = policy.value.mid_from_minor, policy.value.high_from_minor
         self._signals_at = signals_at
@@ -149,11 +149,11 @@ class _Kept:
 
     def _keep(self, facts: Facts, at_ms: int, signals: Signals) -> None:
         features = vector(facts, at_ms, measure(facts, at_ms, self._bands, signals))
-        self.found.append(Pending(at_ms, pack(f"<{len(features)}d", *features), FEATURE_TABLE, 0.0, ""))
+        self.found.append(PendingSnapshot(at_ms, pack(f"<{len(features)}d", *features), FEATURE_TABLE, 0.0, ""))
 
 
 def recompute(
-    change: AlertChanged, refolded: Refolded, scorer: Scorer, policy: Policy, signals: Signals = NO_SIGNALS
+    change: AlertChanged, refolded: RefoldResult, scorer: Scorer, policy: Policy, signals: Signals = NO_SIGNALS
 ) -> AlertChanged:
     """Return the transition as facts, scorer, policy and signals give it; equal to the stored one, or one is wrong."""
     facts, at_ms = refolded.facts, change.at_ms
@@ -165,11 +165,11 @@ def recompute(
     episode = change.episode - (change.change == "dropped")
     alert = AlertState(change.state, episode, change.kind, change.band, change.opened_at_ms)
     move = Move(change.state, change.change, change.why)
-    scored = Scored(at_ms, logit, probability(logit, scorer.periods), measures, why, signals)
+    scored = ScoreBreakdown(at_ms, logit, probability(logit, scorer.periods), measures, why, signals)
     return announce(change.subscriber_id, facts, alert, move, scored, scorer, policy)
 
 
-def in_force(at_ms: int, cold: Scorer, published: Sequence[tuple[int, Scorer]]) -> Scorer:
+def scorer_in_force(at_ms: int, cold: Scorer, published: Sequence[tuple[int, Scorer]]) -> Scorer:
     """Return the scorer that served at `at_ms`: the last one published before it, or the scorecard.
 
     Whoever is scored at the very moment of a change is scored before it.

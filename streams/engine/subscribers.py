@@ -10,7 +10,7 @@ from streams.core.contracts.events import Event, Wake
 from streams.core.step import Context, step
 from streams.core.subscriber.facts import SubscriberState
 from streams.core.subscriber.packing import next_wake_ms, pack, unpack
-from streams.core.subscriber.snapshots import joined, pack_apart, pack_snapshot
+from streams.core.subscriber.snapshots import pack_apart, pack_snapshot, restore_snapshots
 from streams.engine.wakes import Wakes
 
 SNAPSHOT: Final = "@"
@@ -21,7 +21,7 @@ MANY_CHANGED: Final = 8
 """If one state in so many has changed, looking at all of them costs less than going back and forth in memory."""
 
 
-class Packed(Protocol):
+class PackedStates(Protocol):
     """Where packed states and snapshots lie by their keys: a dictionary, or a store on a disk."""
 
     def __setitem__(self, key: bytes, packed: bytes, /) -> None:
@@ -38,7 +38,7 @@ class Subscribers:
     """What `step` is applied to; `context` holds from the next call on and may be replaced between two.
 
     A state is open, which is fast, or packed, which is small: one that was restored stays packed until somebody asks
-    for it, and `resting` packs those again that nobody has asked for, beyond `open_max`.
+    for it, and `trim_memory` packs those again that nobody has asked for, beyond `open_max`.
     """
 
     __slots__ = (
@@ -55,7 +55,7 @@ class Subscribers:
         self._edition = 1
         self._open_max = open_max
         self._states: dict[str, SubscriberState] = {}
-        self._packed: Packed = dict[bytes, bytes]()
+        self._packed: PackedStates = dict[bytes, bytes]()
         self._packed_count = 0
         self._apart: dict[str, tuple[int, ...]] = {}
 
@@ -68,7 +68,7 @@ class Subscribers:
         """How many have changed since the last write."""
         return len(self._changed)
 
-    def restore(self, packed: Packed) -> None:
+    def restore(self, packed: PackedStates) -> None:
         """Take over the states, and the snapshots apart from them, that were written: theirs is the place now.
 
         Raises:
@@ -93,7 +93,7 @@ class Subscribers:
         self._changed.clear()
         self._edition += 1
 
-    def resting(self) -> Iterator[None]:
+    def trim_memory(self) -> Iterator[None]:
         """Pack those who were not changed for longest, where too many are open, and yield after each of them.
 
         All changes have to be written, and nobody may be given anything meanwhile; who stops before leaves some open.
@@ -194,7 +194,7 @@ class Subscribers:
             self._apart[subscriber_id] = waiting
             hollow = [snapshot.at_ms for snapshot in state.watch.pending if not snapshot.features]
             apart = {at_ms: self._packed.pop(snapshot_key(subscriber_id, at_ms), None) for at_ms in hollow}
-            joined(state, {at_ms: snapshot for at_ms, snapshot in apart.items() if snapshot is not None})
+            restore_snapshots(state, {at_ms: snapshot for at_ms, snapshot in apart.items() if snapshot is not None})
         return state
 
 

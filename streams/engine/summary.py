@@ -2,9 +2,9 @@
 
 from msgspec import Struct
 
-from streams.engine.embedded import Embedded
+from streams.engine.embedded import EmbeddedEngine
 from streams.evaluation.judging import judge
-from streams.store.database import Store
+from streams.store.database import RunStore
 from streams.store.run.batch import NO_TIME_MS, Checkpoint
 
 
@@ -39,7 +39,7 @@ def events_by_topic(counters: dict[str, int]) -> dict[str, int]:
     return {name.removeprefix("events:"): n for name, n in counters.items() if name.startswith("events:")}
 
 
-def summarise(store: Store, runner: Embedded, before: Checkpoint, elapsed_s: float) -> RunSummary:
+def summarise(store: RunStore, runner: EmbeddedEngine, before: Checkpoint, elapsed_s: float) -> RunSummary:
     """Return what the database holds now, and how fast the run was that went on from `before`."""
     counters = runner.counters
     events = events_by_topic(counters)
@@ -74,7 +74,7 @@ def summarise(store: Store, runner: Embedded, before: Checkpoint, elapsed_s: flo
     )
 
 
-def prequential(store: Store) -> dict[str, float]:
+def prequential(store: RunStore) -> dict[str, float]:
     """Return how the probabilities served so far did, where their horizon has closed."""
     checkpoint = store.load()
     found = judge(store, checkpoint, None).overall if checkpoint is not None else None

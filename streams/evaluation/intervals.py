@@ -26,7 +26,7 @@ Array = NDArray[Any]
 FIGURES: Final = Intervals.__struct_fields__
 
 
-class Ranked:
+class RankedPredictions:
     """A set of predictions as arrays, the highest probability first; `numbers` gives each block's place in a draw."""
 
     def __init__(self, rows: Iterable[Prediction], numbers: dict[str, int]) -> None:
@@ -44,7 +44,7 @@ class Ranked:
         """Return the figures in the order of `FIGURES` for how often each block was drawn; NaN if one has no meaning.
 
         >>> rows = [Prediction(0.9, True, "a"), Prediction(0.1, False, "b")]
-        >>> [round(figure, 3) for figure in Ranked(rows, {"a": 0, "b": 1}).figures(np.array([1, 1]))]
+        >>> [round(figure, 3) for figure in RankedPredictions(rows, {"a": 0, "b": 1}).figures(np.array([1, 1]))]
         [1.0, 1.0, 1.0, 0.01, 0.105, 0.1]
         """
         weights = drawn[self._blocks]
@@ -88,7 +88,7 @@ def intervals(
         return [None] * len(sets)
     blocks = sorted({row.block for _, rows in sets for row in rows})
     numbers = {block: number for number, block in enumerate(blocks)}
-    ranked = [Ranked(rows, numbers) for _, rows in sets]
+    ranked = [RankedPredictions(rows, numbers) for _, rows in sets]
     values = np.array(
         [
             [one.figures(drawn) for one in ranked]

@@ -20,16 +20,16 @@ from streams.core.times import DAY_MS, WEEK_MS
 from streams.evaluation import metrics as evaluation
 from streams.evaluation.metrics import Interval, Scores
 from streams.shared.errors import InputError
-from streams.store.database import Store
-from streams.store.run.batch import AlertRow, Checkpoint, Prediction
+from streams.store.database import RunStore
+from streams.store.run.batch import AlertRow, Checkpoint, PredictionRow
 
 SCORECARD: Final = "scorecard"
 """How the version of the cold-start scorecard begins."""
 
 EXPLICIT: Final = frozenset({"port_out", "termination"})
 
-Verdict = Literal["left", "too_late", "stayed", "open"]
-VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
+AlertVerdict = Literal["left", "too_late", "stayed", "open"]
+VERDICTS: Final[tuple[AlertVerdict, ...]] = get_args(AlertVerdict)
 
 
 class Intervals(Struct, frozen=True):
@@ -43,7 +43,7 @@ class Intervals(Struct, frozen=True):
     ece: Interval
 
 
-class Week(Struct, frozen=True):
+class WeekScores(Struct, frozen=True):
     """The scores of the snapshots of one week, which begins on a Thursday as 1970 did (ms since 1970 UTC).
 
     `intervals` are a report's; judging alone makes none.
@@ -64,12 +64,12 @@ class AlertOutcome(Struct, frozen=True):
     alert_id: str
     subscriber_id: str
     fired_at_ms: int
-    verdict: Verdict
+    verdict: AlertVerdict
     left_at_ms: int | None
     lead_days: float | None
 
 
-class Stood(Struct, frozen=True):
+class StandingAlertCoverage(Struct, frozen=True):
     """Leavers of whom an alert stood within the horizon before, whenever it had fired; leads are from its firing."""
 
     warned: int
@@ -93,7 +93,7 @@ class Warnings(Struct, frozen=True):
     lead_days_median: float | None
     lead_days_p10: float | None
     lead_share_7_days: float | None
-    stood: Stood
+    stood: StandingAlertCoverage
     alerts: tuple[AlertOutcome, ...]
 
 
@@ -104,7 +104,7 @@ class Evaluation(Struct, frozen=True):
     waiting: int
     overall: Scores | None
     learned: Scores | None
-    weeks: tuple[Week, ...]
+    weeks: tuple[WeekScores, ...]
     warnings: Warnings
 
 
@@ -139,7 +139,7 @@ def read_truth(path: Path) -> dict[str, int]:
     return found
 
 
-def judge(store: Store, checkpoint: Checkpoint, truth: Path | None) -> Evaluation:
+def judge(store: RunStore, checkpoint: Checkpoint, truth: Path | None) -> Evaluation:
     """Judge the run in a store as its checkpoint left it; raises `InputError` for a truth file that is none."""
     policy = policy_from(checkpoint.run.policy)
     return evaluate(
@@ -153,7 +153,7 @@ def judge(store: Store, checkpoint: Checkpoint, truth: Path | None) -> Evaluatio
 
 
 def evaluate(
-    predictions: Iterable[Prediction],
+    predictions: Iterable[PredictionRow],
     alerts: Iterable[AlertRow],
     *,
     stream_ms: int,
@@ -169,7 +169,7 @@ def evaluate(
     closed = [p for p in settled if p.closed_at_ms + patience_ms <= stream_ms]
     by_time = sorted(closed, key=lambda p: p.snapshot_at_ms)
     weeks = tuple(
-        Week(number * WEEK_MS, _scores(list(group)))
+        WeekScores(number * WEEK_MS, _scores(list(group)))
         for number, group in groupby(by_time, key=lambda p: p.snapshot_at_ms // WEEK_MS)
     )
     learned = [p for p in closed if not p.model_version.startswith(SCORECARD)]
@@ -186,13 +186,13 @@ def evaluate(
     )
 
 
-def _scores(predictions: Sequence[Prediction]) -> Scores:
+def _scores(predictions: Sequence[PredictionRow]) -> Scores:
     return evaluation.summary([evaluation.Prediction(p.probability, p.label, p.subscriber_id) for p in predictions])
 
 
 def _warnings(
     fired: Sequence[AlertRow],
-    settled: Sequence[Prediction],
+    settled: Sequence[PredictionRow],
     stream_ms: int,
     horizon_ms: int,
     truth: Mapping[str, int] | None,
@@ -221,7 +221,9 @@ def _warnings(
     )
 
 
-def _stood(fired: Sequence[AlertRow], left_at: Mapping[str, int], stream_ms: int, horizon_ms: int) -> Stood:
+def _stood(
+    fired: Sequence[AlertRow], left_at: Mapping[str, int], stream_ms: int, horizon_ms: int
+) -> StandingAlertCoverage:
     leads: dict[str, float] = {}
     for row in fired:
         alert, fired_ms = row.latest, row.fired_at_ms or 0
@@ -231,14 +233,14 @@ def _stood(fired: Sequence[AlertRow], left_at: Mapping[str, int], stream_ms: int
         if alert.state != "resolved" or alert.at_ms >= left_ms - horizon_ms:
             leads.setdefault(alert.subscriber_id, (left_ms - fired_ms) / DAY_MS)
     days = sorted(leads.values())
-    return Stood(len(days), rank(days, 0.5), share_from(days, 7.0))
+    return StandingAlertCoverage(len(days), rank(days, 0.5), share_from(days, 7.0))
 
 
-def _explicit_leavers(settled: Iterable[Prediction]) -> dict[str, int]:
+def _explicit_leavers(settled: Iterable[PredictionRow]) -> dict[str, int]:
     return {p.subscriber_id: p.knowable_at_ms for p in settled if p.label and p.kind in EXPLICIT}
 
 
-def _labels(settled: Iterable[Prediction]) -> dict[str, list[tuple[int, bool]]]:
+def _labels(settled: Iterable[PredictionRow]) -> dict[str, list[tuple[int, bool]]]:
     """Return each subscriber's (snapshot, label) in the order of time."""
     found: dict[str, list[tuple[int, bool]]] = {}
     for p in sorted(settled, key=lambda p: p.snapshot_at_ms):
@@ -258,7 +260,7 @@ def _outcome(
     if left_ms is not None and left_ms > stream_ms:
         left_ms = None  # Nobody can know it yet.
     lead_days = None if left_ms is None else (left_ms - fired_ms) / DAY_MS
-    verdict: Verdict
+    verdict: AlertVerdict
     if left_ms is not None and left_ms <= fired_ms:
         verdict = "too_late"
     elif left_ms is not None and left_ms <= fired_ms + horizon_ms:
@@ -268,7 +270,7 @@ def _outcome(
     return AlertOutcome(alert.alert_id, alert.subscriber_id, fired_ms, verdict, left_ms, lead_days)
 
 
-def _by_label(snapshots: Sequence[tuple[int, bool]], fired_ms: int, stream_ms: int, horizon_ms: int) -> Verdict:
+def _by_label(snapshots: Sequence[tuple[int, bool]], fired_ms: int, stream_ms: int, horizon_ms: int) -> AlertVerdict:
     """Return what the label of the snapshot nearest before the alert says, or the first after; a silent leaver's."""
     if snapshots:
         place = max(bisect_right(snapshots, (fired_ms, True)) - 1, 0)

@@ -10,7 +10,7 @@ from streams.core.times import DAY_MS
 from streams.evaluation.judging import AlertOutcome, rank, share_from
 
 
-class Leads(Struct, frozen=True):
+class LeadTimes(Struct, frozen=True):
     """Days from the first right alert to the leaving, of those who left on a known day; None where nobody did.
 
     `by_day[n]` counts leads of n days up to the next; the last has all that are longer.
@@ -24,7 +24,7 @@ class Leads(Struct, frozen=True):
     by_day: tuple[int, ...]
 
 
-class Load(Struct, frozen=True):
+class AlertLoad(Struct, frozen=True):
     """Alerts as they fired, by day of event time (ms since 1970 UTC) from the first one to the end.
 
     `per_leaver` is how many alerts there were for each that was right, of those of which it is known.
@@ -41,7 +41,7 @@ class Load(Struct, frozen=True):
     by_day: tuple[int, ...]
 
 
-def leads_of(outcomes: Sequence[AlertOutcome], horizon_days: int) -> Leads:
+def leads_of(outcomes: Sequence[AlertOutcome], horizon_days: int) -> LeadTimes:
     """Return the lead times of alerts in the order in which they fired; a subscriber counts once."""
     first: dict[str, float] = {}
     for outcome in outcomes:
@@ -49,7 +49,7 @@ def leads_of(outcomes: Sequence[AlertOutcome], horizon_days: int) -> Leads:
             first.setdefault(outcome.subscriber_id, outcome.lead_days)
     days = sorted(first.values())
     counts = Counter(min(floor(lead), horizon_days) for lead in days)
-    return Leads(
+    return LeadTimes(
         subscribers=len(days),
         median_days=rank(days, 0.5),
         p10_days=rank(days, 0.1),
@@ -59,7 +59,7 @@ def leads_of(outcomes: Sequence[AlertOutcome], horizon_days: int) -> Leads:
     )
 
 
-def load_of(outcomes: Sequence[AlertOutcome], end_ms: int, budget: float | None) -> Load | None:
+def load_of(outcomes: Sequence[AlertOutcome], end_ms: int, budget: float | None) -> AlertLoad | None:
     """Return the load that alerts were until the end; None without alerts.  `budget` is in alerts a day."""
     if not outcomes:
         return None
@@ -68,7 +68,7 @@ def load_of(outcomes: Sequence[AlertOutcome], end_ms: int, budget: float | None)
     by_day = tuple(counts[day] for day in range(first, last + 1))
     known = sum(outcome.verdict != "open" for outcome in outcomes)
     right = sum(outcome.verdict == "left" for outcome in outcomes)
-    return Load(
+    return AlertLoad(
         alerts=len(outcomes),
         days=len(by_day),
         mean=len(outcomes) / len(by_day),

@@ -71,13 +71,13 @@ class Interval(Struct, frozen=True):
     resamples: int
 
 
-Weights = Sequence[int]
-Metric = Callable[[Sequence[float], Sequence[bool], Weights], float | None]
+ResampleWeights = Sequence[int]
+Metric = Callable[[Sequence[float], Sequence[bool], ResampleWeights], float | None]
 """Probabilities, labels, whole-number weights of the same length to a score, or None where it has no meaning."""
 
 
 def tie_counts(
-    probabilities: Sequence[float], labels: Sequence[bool], weights: Weights | None
+    probabilities: Sequence[float], labels: Sequence[bool], weights: ResampleWeights | None
 ) -> list[tuple[float, int, int]]:
     """Return (probability, rows, positives) for each distinct probability, the highest first.
 
@@ -98,7 +98,7 @@ def tie_counts(
     return ties
 
 
-def auc(probabilities: Sequence[float], labels: Sequence[bool], weights: Weights | None = None) -> float | None:
+def auc(probabilities: Sequence[float], labels: Sequence[bool], weights: ResampleWeights | None = None) -> float | None:
     """Return the exact area under the ROC curve, ties counted half; None unless both classes are there.
 
     >>> auc([0.9, 0.5, 0.5, 0.1], [True, True, False, False])
@@ -114,7 +114,7 @@ def auc(probabilities: Sequence[float], labels: Sequence[bool], weights: Weights
 
 
 def average_precision(
-    probabilities: Sequence[float], labels: Sequence[bool], weights: Weights | None = None
+    probabilities: Sequence[float], labels: Sequence[bool], weights: ResampleWeights | None = None
 ) -> float | None:
     """Return the sum over distinct probabilities of precision times the rise of recall; None without positives.
 
@@ -131,7 +131,7 @@ def average_precision(
 
 
 def top_share(
-    probabilities: Sequence[float], labels: Sequence[bool], share: float, weights: Weights | None = None
+    probabilities: Sequence[float], labels: Sequence[bool], share: float, weights: ResampleWeights | None = None
 ) -> TopShare:
     """Return how good the riskiest `share` (0 to 1) of the rows is, rounded up to whole rows; a cut tie is shared out.
 
@@ -174,7 +174,7 @@ def recall_at(share: float) -> Metric:
     return lambda probabilities, labels, weights: top_share(probabilities, labels, share, weights).recall
 
 
-def brier(probabilities: Sequence[float], labels: Sequence[bool], weights: Weights | None = None) -> float:
+def brier(probabilities: Sequence[float], labels: Sequence[bool], weights: ResampleWeights | None = None) -> float:
     """Return the mean squared error of the probabilities.
 
     >>> brier([0.5, 1.0], [True, True])
@@ -183,7 +183,7 @@ def brier(probabilities: Sequence[float], labels: Sequence[bool], weights: Weigh
     return _mean([(p - label) ** 2 for p, label in zip(probabilities, labels, strict=True)], weights)
 
 
-def log_loss(probabilities: Sequence[float], labels: Sequence[bool], weights: Weights | None = None) -> float:
+def log_loss(probabilities: Sequence[float], labels: Sequence[bool], weights: ResampleWeights | None = None) -> float:
     """Return the mean of -log of the probability given to what happened, which is taken as 1e-15 at least.
 
     >>> round(log_loss([0.5, 0.5], [True, False]), 4)
@@ -193,7 +193,7 @@ def log_loss(probabilities: Sequence[float], labels: Sequence[bool], weights: We
     return _mean([-log(max(likelihood, LOSS_FLOOR)) for likelihood in likelihoods], weights)
 
 
-def _mean(values: Sequence[float], weights: Weights | None) -> float:
+def _mean(values: Sequence[float], weights: ResampleWeights | None) -> float:
     """Return the weighted mean; by fsum, so that the order of the rows cannot show in the last bit."""
     shares = weights if weights is not None else [1] * len(values)
     total = sum(shares)
@@ -203,7 +203,7 @@ def _mean(values: Sequence[float], weights: Weights | None) -> float:
 
 
 def reliability(
-    probabilities: Sequence[float], labels: Sequence[bool], bins: int = BINS, weights: Weights | None = None
+    probabilities: Sequence[float], labels: Sequence[bool], bins: int = BINS, weights: ResampleWeights | None = None
 ) -> tuple[Bin, ...]:
     """Return bins of equal mass from the riskiest down: expected against observed; fewer rows than bins, fewer bins.
 
@@ -235,7 +235,7 @@ def reliability(
 
 
 def ece(
-    probabilities: Sequence[float], labels: Sequence[bool], bins: int = BINS, weights: Weights | None = None
+    probabilities: Sequence[float], labels: Sequence[bool], bins: int = BINS, weights: ResampleWeights | None = None
 ) -> float:
     """Return the expected calibration error: the mean gap between expected and observed over bins of equal mass.
 
@@ -348,7 +348,7 @@ def bootstrap_difference(
         raise ValueError("the two sets of predictions must be for the same rows in the same order")
     one, other = [p.probability for p in first], [p.probability for p in second]
 
-    def difference(drawn: Weights) -> float | None:
+    def difference(drawn: ResampleWeights) -> float | None:
         left, right = metric(one, labels, drawn), metric(other, labels, drawn)
         return None if left is None or right is None else left - right
 

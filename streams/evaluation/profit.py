@@ -12,7 +12,7 @@ from math import comb, fsum
 
 from msgspec import Struct
 
-from streams.evaluation.metrics import Weights, tie_counts
+from streams.evaluation.metrics import ResampleWeights, tie_counts
 
 
 class Campaign(Struct, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class Profit(Struct, frozen=True):
 Point = tuple[int, int]
 
 
-def hull(probabilities: Sequence[float], labels: Sequence[bool], weights: Weights | None = None) -> list[Point]:
+def hull(probabilities: Sequence[float], labels: Sequence[bool], weights: ResampleWeights | None = None) -> list[Point]:
     """Return the corners of the ROC's upper hull as (stayers, leavers) called, from (0, 0) to all of them.
 
     >>> hull([0.9, 0.8, 0.7, 0.1], [True, False, True, False])
@@ -70,7 +70,7 @@ def _is_below(first: Point, middle: Point, last: Point) -> bool:
 
 
 def expected_maximum_profit(
-    probabilities: Sequence[float], labels: Sequence[bool], campaign: Campaign, weights: Weights | None = None
+    probabilities: Sequence[float], labels: Sequence[bool], campaign: Campaign, weights: ResampleWeights | None = None
 ) -> Profit | None:
     """Return the EMPC, integrated exactly over the chance of acceptance; None unless both classes are there.
 

@@ -16,11 +16,11 @@ from streams.core.scoring.models import ModelVersion
 from streams.core.times import DAY_MS, WEEK_MS
 from streams.evaluation import metrics as evaluation
 from streams.evaluation.intervals import SEED, SHARE, intervals, percentiles
-from streams.evaluation.judging import AlertOutcome, Evaluation, Intervals, Warnings, Week
-from streams.evaluation.leads import Leads, Load, leads_of, load_of
+from streams.evaluation.judging import AlertOutcome, Evaluation, Intervals, Warnings, WeekScores
+from streams.evaluation.leads import AlertLoad, LeadTimes, leads_of, load_of
 from streams.evaluation.metrics import Bin, Interval, Scores, resamples
 from streams.evaluation.profit import Campaign, Profit, expected_maximum_profit
-from streams.store.run.batch import Prediction
+from streams.store.run.batch import PredictionRow
 
 ALERTS_MIN: Final = 50
 """Of each of the two groups, before their leave rates are compared."""
@@ -42,7 +42,7 @@ class Span(Struct, frozen=True):
     intervals: Intervals | None
 
 
-class Leaving(Struct, frozen=True):
+class LeavingKind(Struct, frozen=True):
     """One kind of leaving: snapshots that were followed by it, and the share of them in the riskiest 5 % of all."""
 
     kind: LabelKind
@@ -51,7 +51,7 @@ class Leaving(Struct, frozen=True):
     recall_at_5: float | None
 
 
-class Treated(Struct, frozen=True):
+class TreatmentGroup(Struct, frozen=True):
     """The snapshots by the most that was done about the subscriber until the outcome was known."""
 
     treatment: Treatment
@@ -88,7 +88,7 @@ class Ceiling(Struct, frozen=True):
     share_recall_at_5: float | None
 
 
-class Weights(Struct, frozen=True):
+class WeightHistory(Struct, frozen=True):
     """The heaviest features of a line of models over its versions, by their dates; each weighs a standardised value."""
 
     line: str
@@ -112,7 +112,7 @@ class Rival(Struct, frozen=True, kw_only=True):
     missing: str | None
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class EvaluationReport(Struct, frozen=True, kw_only=True):
     """Everything that is known of how good a run was; `warnings` and what rests on alerts needs a database."""
 
     closed: int
@@ -122,24 +122,24 @@ class Report(Struct, frozen=True, kw_only=True):
     overall: Scores | None
     learned: Scores | None
     intervals: Intervals | None
-    weeks: tuple[Week, ...]
+    weeks: tuple[WeekScores, ...]
     segments: tuple[Span, ...]
     reliability: tuple[Bin, ...]
     gain: tuple[tuple[float, float], ...]
     campaign: Campaign
     profit: Profit | None
-    leaving: tuple[Leaving, ...]
-    treatments: tuple[Treated, ...]
+    leaving: tuple[LeavingKind, ...]
+    treatments: tuple[TreatmentGroup, ...]
     warnings: Warnings | None = None
-    leads: Leads | None = None
-    load: Load | None = None
+    leads: LeadTimes | None = None
+    load: AlertLoad | None = None
     uplift: Uplift | None = None
     ceiling: Ceiling | None = None
-    weights: Weights | None = None
+    weights: WeightHistory | None = None
     rivals: tuple[Rival, ...] | None = None
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class ReportOptions(Struct, frozen=True, kw_only=True):
     """What a report is asked to hold: resamples, the campaign, when a shock began and how long it lasts, the budget."""
 
     resamples: int = 200
@@ -151,8 +151,8 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 def report_of(
     found: Evaluation,
-    predictions: Sequence[Prediction],
-    asked: Asked,
+    predictions: Sequence[PredictionRow],
+    asked: ReportOptions,
     *,
     end_ms: int,
     horizon_days: int,
@@ -160,7 +160,7 @@ def report_of(
     held_out: Mapping[str, bool] | None = None,
     ceiling: Mapping[tuple[str, int], float] | None = None,
     versions: Sequence[ModelVersion] = (),
-) -> Report:
+) -> EvaluationReport:
     """Return the report on an evaluation and its predictions, as they stand at `end_ms` (ms since 1970 UTC).
 
     `patience_ms` is that with which the evaluation was made.
@@ -173,7 +173,7 @@ def report_of(
     whole, weeks, segments = _spans(closed, asked, end_ms)
     alerts = found.warnings.alerts if held_out is not None else None
     probabilities, labels = [p.probability for p in closed], [p.label for p in closed]
-    return Report(
+    return EvaluationReport(
         closed=found.closed,
         waiting=found.waiting,
         end_ms=end_ms,
@@ -199,12 +199,12 @@ def report_of(
 
 
 def _spans(
-    closed: Sequence[Prediction], asked: Asked, end_ms: int
-) -> tuple[Intervals | None, tuple[Week, ...], tuple[Span, ...]]:
+    closed: Sequence[PredictionRow], asked: ReportOptions, end_ms: int
+) -> tuple[Intervals | None, tuple[WeekScores, ...], tuple[Span, ...]]:
     """Return the intervals of all, the weeks and the segments, all from the same resamples."""
     if not closed:
         return None, (), ()
-    spans: list[tuple[SpanName, int, int, list[Prediction]]] = []
+    spans: list[tuple[SpanName, int, int, list[PredictionRow]]] = []
     for number, group in groupby(closed, key=lambda p: p.snapshot_at_ms // WEEK_MS):
         spans.append(("week", number * WEEK_MS, (number + 1) * WEEK_MS, list(group)))
     count = len(spans)
@@ -227,10 +227,10 @@ def _spans(
         Span(name, from_ms, until_ms, scores, around)
         for (name, from_ms, until_ms, _), (scores, _), around in zip(spans, scored[1:], apart, strict=True)
     )
-    return whole, tuple(Week(one.from_ms, one.scores, one.intervals) for one in made[:count]), made[count:]
+    return whole, tuple(WeekScores(one.from_ms, one.scores, one.intervals) for one in made[:count]), made[count:]
 
 
-def _row(p: Prediction) -> evaluation.Prediction:
+def _row(p: PredictionRow) -> evaluation.Prediction:
     return evaluation.Prediction(p.probability, p.label, p.subscriber_id)
 
 
@@ -244,21 +244,21 @@ def _gain(probabilities: Sequence[float], labels: Sequence[bool]) -> tuple[tuple
     return ((0.0, 0.0), *found)
 
 
-def _leaving(closed: Sequence[Prediction]) -> tuple[Leaving, ...]:
+def _leaving(closed: Sequence[PredictionRow]) -> tuple[LeavingKind, ...]:
     found = []
     for kind in sorted({p.kind for p in closed if p.label}):
         # Against all snapshots: who left in another way takes a place in the riskiest 5 % as well.
         own = [p for p in closed if p.label and p.kind == kind]
         top = evaluation.top_share([p.probability for p in closed], [p.label and p.kind == kind for p in closed], SHARE)
-        found.append(Leaving(kind, len(own), len({p.subscriber_id for p in own}), top.recall))
+        found.append(LeavingKind(kind, len(own), len({p.subscriber_id for p in own}), top.recall))
     return tuple(found)
 
 
-def _treatments(closed: Sequence[Prediction]) -> tuple[Treated, ...]:
+def _treatments(closed: Sequence[PredictionRow]) -> tuple[TreatmentGroup, ...]:
     found = []
     for treatment in sorted({p.treatment for p in closed}):
         labels = [p.label for p in closed if p.treatment == treatment]
-        found.append(Treated(treatment, len(labels), sum(labels), sum(labels) / len(labels)))
+        found.append(TreatmentGroup(treatment, len(labels), sum(labels), sum(labels) / len(labels)))
     return tuple(found)
 
 
@@ -296,7 +296,7 @@ def _rate(
     return float((weights * left).sum()) / total if total else float("nan")
 
 
-def _ceiling(closed: Sequence[Prediction], known: Mapping[tuple[str, int], float]) -> Ceiling | None:
+def _ceiling(closed: Sequence[PredictionRow], known: Mapping[tuple[str, int], float]) -> Ceiling | None:
     both = [p for p in closed if (p.subscriber_id, p.snapshot_at_ms) in known]
     if not both:
         return None
@@ -320,7 +320,7 @@ def _share(served: float | None, best: float | None, chance: float = 0.0) -> flo
     return (served - chance) / (best - chance)
 
 
-def _weights(versions: Sequence[ModelVersion]) -> Weights | None:
+def _weights(versions: Sequence[ModelVersion]) -> WeightHistory | None:
     """Return the weights of the first line's versions, those features first that weighed most at any time."""
     if not versions:
         return None
@@ -330,4 +330,4 @@ def _weights(versions: Sequence[ModelVersion]) -> Weights | None:
     kept = [v for v in ordered if v.features == newest.features]
     courses = {name: tuple(v.weights[place] for v in kept) for place, name in enumerate(newest.features)}
     heaviest = sorted(courses, key=lambda name: (-max(map(abs, courses[name])), name))[:WEIGHTS_SHOWN]
-    return Weights(line, tuple(v.published_at_ms for v in kept), {name: courses[name] for name in heaviest})
+    return WeightHistory(line, tuple(v.published_at_ms for v in kept), {name: courses[name] for name in heaviest})

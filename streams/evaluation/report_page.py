@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from streams.evaluation import report_plots as plots
 from streams.evaluation.metrics import Interval
-from streams.evaluation.report import Report
+from streams.evaluation.report import EvaluationReport
 from streams.shared.errors import InputError
 
 UNKNOWN: Final = "-"
@@ -30,7 +30,7 @@ class Picture(Struct, frozen=True):
     caption: str
 
 
-def page(report: Report, template: str) -> str:
+def page(report: EvaluationReport, template: str) -> str:
     """Return the page of a report by a Jinja template; the same report gives the same text."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
@@ -88,7 +88,7 @@ def _day(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}"
 
 
-def _pictures(report: Report) -> dict[str, Picture]:
+def _pictures(report: EvaluationReport) -> dict[str, Picture]:
     rivals = len(report.rivals or ())
     wanted = {
         "reliability": (

@@ -19,9 +19,9 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from streams.core.times import DAY_MS
-from streams.evaluation.judging import Intervals, Week
+from streams.evaluation.judging import Intervals, WeekScores
 from streams.evaluation.metrics import Interval
-from streams.evaluation.report import Report
+from streams.evaluation.report import EvaluationReport
 
 INK: Final = "#1f2933"
 FAINT: Final = "#9aa5b1"
@@ -51,31 +51,31 @@ MARKS: Final = (0.0, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 FULL_WEEK: Final = 0.2
 """A week with a smaller share of the median week's snapshots is not drawn: its figures would set the scale."""
 
-Draw = Callable[[Figure, Report], None]
+Draw = Callable[[Figure, EvaluationReport], None]
 
 
-class Nothing(Exception):  # noqa: N818 - no error: the report has nothing for this picture
+class EmptyPicture(Exception):  # noqa: N818 - no error: the report has nothing for this picture
     """There is nothing to draw."""
 
 
-def drawn(draw: Draw, report: Report, height_inches: float) -> str | None:
+def drawn(draw: Draw, report: EvaluationReport, height_inches: float) -> str | None:
     """Return a picture as SVG, 7.2 inches wide; None where the report has nothing for it."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, height_inches), layout="constrained")
         FigureCanvasSVG(figure)
         try:
             draw(figure, report)
-        except Nothing:
+        except EmptyPicture:
             return None
         file = BytesIO()
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue().decode("utf-8")
 
 
-def reliability(figure: Figure, report: Report) -> None:
+def reliability(figure: Figure, report: EvaluationReport) -> None:
     """Draw the mean probability of bins of equal mass against the share of them that left."""
     if not report.reliability:
-        raise Nothing
+        raise EmptyPicture
     axes = figure.subplots()
     expected = [one.expected for one in report.reliability]
     observed = [one.observed for one in report.reliability]
@@ -92,10 +92,10 @@ def reliability(figure: Figure, report: Report) -> None:
     axes.legend(loc="upper left")
 
 
-def gain(figure: Figure, report: Report) -> None:
+def gain(figure: Figure, report: EvaluationReport) -> None:
     """Draw how many of the leavers are among the riskiest share, and how much more than by chance that is."""
     if not report.gain or not report.overall or not report.overall.positives:
-        raise Nothing
+        raise EmptyPicture
     left, right = figure.subplots(1, 2)
     shares, found = [share for share, _ in report.gain], [recall for _, recall in report.gain]
     left.plot([0.0, 1.0], [0.0, 1.0], color=FAINT, linestyle="--", linewidth=1.0, label="by chance")
@@ -111,10 +111,10 @@ def gain(figure: Figure, report: Report) -> None:
     right.xaxis.set_major_formatter(PercentFormatter(1.0))
 
 
-def weeks(figure: Figure, report: Report) -> None:
+def weeks(figure: Figure, report: EvaluationReport) -> None:
     """Draw AUC, average precision and calibration error by week, with their intervals and the shock's bounds."""
     if not report.weeks:
-        raise Nothing
+        raise EmptyPicture
     usual = median(week.scores.examples for week in report.weeks)
     full = [week for week in report.weeks if week.scores.examples >= FULL_WEEK * usual]
     rows = figure.subplots(3, 1, sharex=True)
@@ -139,7 +139,7 @@ def weeks(figure: Figure, report: Report) -> None:
 
 def _course(
     axes: Axes,
-    spans: Sequence[Week],
+    spans: Sequence[WeekScores],
     pick: Callable[[Intervals], Interval],
     value: Callable[[Any], float | None],
 ) -> None:
@@ -153,10 +153,10 @@ def _course(
     axes.plot(days, [missing if one is None else one for one in values], color=BLUE, marker="o", markersize=3.0)
 
 
-def leads(figure: Figure, report: Report) -> None:
+def leads(figure: Figure, report: EvaluationReport) -> None:
     """Draw how many days before the leaving the first alert came."""
     if report.leads is None or report.leads.median_days is None:
-        raise Nothing
+        raise EmptyPicture
     axes = figure.subplots()
     counts = report.leads.by_day
     axes.bar([day + 0.5 for day in range(len(counts))], counts, width=0.86, color=BLUE)
@@ -169,10 +169,10 @@ def leads(figure: Figure, report: Report) -> None:
     axes.legend(loc="upper right")
 
 
-def load(figure: Figure, report: Report) -> None:
+def load(figure: Figure, report: EvaluationReport) -> None:
     """Draw the alerts of each day, and the budget if there is one."""
     if report.load is None:
-        raise Nothing
+        raise EmptyPicture
     axes = figure.subplots()
     days: Any = [_day(report.load.from_ms + number * DAY_MS) for number in range(len(report.load.by_day))]
     axes.bar(days, report.load.by_day, width=1.0, color=BLUE)
@@ -186,10 +186,10 @@ def load(figure: Figure, report: Report) -> None:
     _dated(axes)
 
 
-def weights(figure: Figure, report: Report) -> None:
+def weights(figure: Figure, report: EvaluationReport) -> None:
     """Draw the heaviest features' weights over the versions of the model."""
     if report.weights is None or len(report.weights.published_at_ms) < 2:
-        raise Nothing
+        raise EmptyPicture
     axes = figure.subplots()
     days: Any = [_day(at_ms) for at_ms in report.weights.published_at_ms]
     axes.axhline(0.0, color=FAINT, linewidth=1.0)
@@ -200,11 +200,11 @@ def weights(figure: Figure, report: Report) -> None:
     _dated(axes)
 
 
-def rivals(figure: Figure, report: Report) -> None:
+def rivals(figure: Figure, report: EvaluationReport) -> None:
     """Draw each contender's average precision less the champion's, with its interval."""
     known = [one for one in report.rivals or () if one.average_precision and one.average_precision.estimate is not None]
     if not known:
-        raise Nothing
+        raise EmptyPicture
     axes = figure.subplots()
     axes.axvline(0.0, color=FAINT, linewidth=1.2)
     for place, one in enumerate(reversed(known)):

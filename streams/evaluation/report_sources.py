@@ -11,9 +11,9 @@ from msgspec import Struct
 from streams.core.contracts.decode import epoch_ms
 from streams.core.contracts.effects import LabelledExample
 from streams.core.contracts.outputs import ExampleMessage, Probability
-from streams.files.lines import Lines
+from streams.files.lines import LineReader
 from streams.shared.errors import InputError
-from streams.store.run.batch import Prediction
+from streams.store.run.batch import PredictionRow
 
 T = TypeVar("T")
 
@@ -52,9 +52,9 @@ def read_ceiling(path: Path) -> dict[tuple[str, int], float]:
     return {(row.subscriber_id, epoch_ms(row.snapshot_at)): row.probability for row in rows}
 
 
-def prediction(example: LabelledExample) -> Prediction:
+def prediction(example: LabelledExample) -> PredictionRow:
     """Return what was predicted in an example, without its features."""
-    return Prediction(
+    return PredictionRow(
         example_id=example.example_id,
         subscriber_id=example.subscriber_id,
         snapshot_at_ms=example.snapshot_at_ms,
@@ -96,7 +96,7 @@ def _rows(path: Path, kind: type[T], what: str) -> Iterator[T]:
     """Yield the values of a file's lines; blank ones are passed over."""
     decode = msgspec.json.Decoder(kind).decode
     number = 0
-    for block in Lines(path).blocks():
+    for block in LineReader(path).blocks():
         for line in (block.first, *block.rest):
             number += 1
             if not line.strip():

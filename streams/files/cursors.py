@@ -16,9 +16,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.core.contracts.effects import DeadLetter, DeadLetterReason
-from streams.core.contracts.events import INPUTS, PARTITIONS_MAX, Event, Notice, Record
+from streams.core.contracts.events import INPUTS, PARTITIONS_MAX, BroadcastEvent, Event, Record
 from streams.core.subscriber.strays import LEAP_MS, LOOK_AHEAD, WHY_STRAY, is_stray
-from streams.files.lines import BLOCK_BYTES, KEPT_BYTES, LINE_BYTES_MAX, Block, Lines
+from streams.files.lines import BLOCK_BYTES, KEPT_BYTES, LINE_BYTES_MAX, LineBlock, LineReader
 from streams.shared.errors import InputError
 from streams.store.run.batch import NO_TIME_MS, Position
 
@@ -27,7 +27,7 @@ ENVELOPE_TOPIC: Final = "-"
 
 _TOPICS: Final = tuple(INPUTS)
 
-Item = Event | Notice | DeadLetter
+Item = Event | BroadcastEvent | DeadLetter
 Decode = Callable[[Record], Item]
 
 
@@ -77,7 +77,7 @@ class Cursor:
         self._max_ms = position.max_ms
         self._next_offset = position.next_offset
         self._error: InputError | None = None
-        self.lines = Lines(path, block_bytes)
+        self.lines = LineReader(path, block_bytes)
         self._blocks = _unread(self.lines, position.next_offset)
         self.ended = False
         self.items: list[Item] = []
@@ -208,14 +208,14 @@ class Cursor:
         return DeadLetter(self._topic or ENVELOPE_TOPIC, self._partition, offset, reason, detail, value)
 
 
-def _unread(lines: Lines, next_offset: int) -> Generator[Block]:
+def _unread(lines: LineReader, next_offset: int) -> Generator[LineBlock]:
     """Yield the blocks of lines from a line on; where there are not that many lines, it is not the same source."""
     left = next_offset
     for block in lines.blocks():
         if left > len(block.rest):
             left -= 1 + len(block.rest)
         elif left:
-            yield Block(block.rest[left - 1], len(block.rest[left - 1]), block.rest[left:])
+            yield LineBlock(block.rest[left - 1], len(block.rest[left - 1]), block.rest[left:])
             left = 0
         else:
             yield block

@@ -55,7 +55,7 @@ class DamagedInputError(InputError):
         )
 
 
-class Block(Struct, frozen=True, gc=False):
+class LineBlock(Struct, frozen=True, gc=False):
     """Consecutive lines: the first, with the length in bytes that it had before it was cut, and the rest."""
 
     first: bytes
@@ -71,7 +71,7 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-class _Packing(Struct, frozen=True):
+class _Compression(Struct, frozen=True):
     """One way of compressing: what it is called, how its data begin, what its files end in, how it is undone."""
 
     name: str
@@ -89,12 +89,12 @@ def _unzstd() -> _Decompressor:
 
 
 PACKINGS: Final = (
-    _Packing("gzip", b"\x1f\x8b", ".gz", _gunzip),
-    _Packing("zstd", b"\x28\xb5\x2f\xfd", ".zst", _unzstd),
+    _Compression("gzip", b"\x1f\x8b", ".gz", _gunzip),
+    _Compression("zstd", b"\x28\xb5\x2f\xfd", ".zst", _unzstd),
 )
 
 
-class Lines:
+class LineReader:
     """The lines of one file, or of standard input (`path` None), read once from its beginning.
 
     `bytes_read` counts bytes as they lie in the file (compressed where they are), `lines_read` the lines handed
@@ -114,7 +114,7 @@ class Lines:
         self.lines_read = 0
         self._sound_lines = 0
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[LineBlock]:
         """Hand out all lines, without their line feeds; a last line that lacks one counts as well."""
         kept, length = b"", 0
         for piece in self._pieces():
@@ -130,11 +130,11 @@ class Lines:
         if length:
             yield self._block(kept, length, [])
 
-    def _block(self, first: bytes, first_bytes: int, rest: list[bytes]) -> Block:
+    def _block(self, first: bytes, first_bytes: int, rest: list[bytes]) -> LineBlock:
         if not self.lines_read:
             first = first.removeprefix(_BYTE_ORDER_MARK)
         self.lines_read += 1 + len(rest)
-        return Block(first, first_bytes, rest)
+        return LineBlock(first, first_bytes, rest)
 
     def _pieces(self) -> Iterator[bytes]:
         """Yield the unpacked bytes, in pieces about the size of a block at most."""
@@ -167,7 +167,7 @@ class Lines:
             self.bytes_read += len(chunk)
             yield chunk
 
-    def _packing(self, start: bytes) -> _Packing | None:
+    def _packing(self, start: bytes) -> _Compression | None:
         """Tell by the first bytes whether the data are compressed, whatever the file is called."""
         for packing in PACKINGS:
             if start.startswith(packing.magic):
@@ -180,7 +180,7 @@ class Lines:
                 )
         return None
 
-    def _unpacked(self, packing: _Packing, start: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _unpacked(self, packing: _Compression, start: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Yield what each run of compressed bytes unpacks to; members or frames may follow one another."""
         decompressor, begun = packing.decompressor(), False
         for packed in _slices(start, chunks):

@@ -1,7 +1,7 @@
 """Hop 1, read: files of JSON Lines or standard input, merged into one sequence in event time.
 
 The sequence is total (event time, then topic and partition, then offset), the same on every machine and for any
-size of block, and it can be taken up at any place: `Merged.positions` says what the next run must be given.
+size of block, and it can be taken up at any place: `MergedSources.positions` says what the next run must be given.
 """
 
 import stat
@@ -21,13 +21,13 @@ from streams.store.run.batch import Position
 __all__ = [
     "Decode",
     "Item",
-    "Merged",
+    "MergedSources",
     "Position",
     "Source",
-    "bulletins",
     "discover",
     "ignored",
-    "merged",
+    "market_sources",
+    "merge_sources",
     "total_bytes",
 ]
 
@@ -92,7 +92,7 @@ def discover(place: str, topic: str | None = None, topics: Sequence[str] = tuple
     return found
 
 
-def bulletins(place: str) -> tuple[Source, ...]:
+def market_sources(place: str) -> tuple[Source, ...]:
     """Return what a folder holds about the whole market; nothing for a file, standard input or a folder without it."""
     path = Path(place)
     if place == STANDARD_INPUT or not path.is_dir():
@@ -128,14 +128,14 @@ def total_bytes(sources: Sequence[Source]) -> int | None:
     return total
 
 
-def merged(
+def merge_sources(
     sources: Sequence[Source],
     positions: Mapping[str, Position],
     received_ms: int,
     decode: Decode,
     *,
     block_bytes: int | None = None,
-) -> "Merged":
+) -> "MergedSources":
     """Read the sources from their positions on (from the start where there is none) as one sequence in event time.
 
     `received_ms` (ms since 1970 UTC) is given to every record, `decode` is applied to each.  While it is iterated
@@ -154,10 +154,10 @@ def merged(
         )
         for source in sources
     }
-    return Merged(cursors)
+    return MergedSources(cursors)
 
 
-class Merged:
+class MergedSources:
     """The merged sequence: an iterator of events and dead letters that knows how far it has come.
 
     Sources that wait for their turn are read ahead by a block each.  Take as many records as are surely in

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from streams.core.times import DAY_MS
 from streams.imports.language import (
+    CellCondition,
     ChoiceField,
     EventTimeField,
     Field,
@@ -26,7 +27,6 @@ from streams.imports.language import (
     Scalar,
     TextField,
     TimeField,
-    When,
 )
 from streams.shared.errors import MappingError
 
@@ -45,7 +45,7 @@ class RefusedError(ValueError):
     """A row cannot become events; the message is the reason, without the row's content."""
 
 
-class Moment(Struct, frozen=True, gc=False):
+class ConversionContext(Struct, frozen=True, gc=False):
     """What a field may need beside its cell: the event's id and time, and where the rebuilt window starts."""
 
     event_id: str
@@ -53,7 +53,7 @@ class Moment(Struct, frozen=True, gc=False):
     start_ms: int = 0
 
 
-Convert = Callable[[Cells, Moment], Scalar | None]
+Convert = Callable[[Cells, ConversionContext], Scalar | None]
 """A field's value from the row and the event; None leaves the field out."""
 
 
@@ -130,7 +130,7 @@ def field(name: str, value: Scalar | Field, places: Mapping[str, int]) -> Conver
             return _from_cell(name, value, places[value.column])
 
 
-def condition(given: When, places: Mapping[str, int]) -> Callable[[Cells], bool]:
+def condition(given: CellCondition, places: Mapping[str, int]) -> Callable[[Cells], bool]:
     """Return the test that a condition stands for."""
     place = places[given.column]
 
@@ -148,7 +148,7 @@ def condition(given: When, places: Mapping[str, int]) -> Callable[[Cells], bool]
 def _from_cell(name: str, value: FromColumn, place: int) -> Convert:
     convert = _conversion(value)
 
-    def make(cells: Cells, moment: Moment) -> Scalar | None:
+    def make(cells: Cells, moment: ConversionContext) -> Scalar | None:
         cell = cells[place]
         if cell:
             return convert(cell, moment)
@@ -159,7 +159,7 @@ def _from_cell(name: str, value: FromColumn, place: int) -> Convert:
     return make
 
 
-def _conversion(value: FromColumn) -> Callable[[str, Moment], Scalar]:
+def _conversion(value: FromColumn) -> Callable[[str, ConversionContext], Scalar]:
     match value:
         case TextField():
             return lambda cell, _: cell
@@ -174,7 +174,7 @@ def _conversion(value: FromColumn) -> Callable[[str, Moment], Scalar]:
             return lambda cell, moment: rfc3339(moment.start_ms - whole(cell, column) * MONTH_DAYS * DAY_MS)
         case ChoiceField(column=column, values=values, other=other):
 
-            def choose(cell: str, _: Moment) -> Scalar:
+            def choose(cell: str, _: ConversionContext) -> Scalar:
                 chosen = values.get(cell, other)
                 if chosen is None:
                     raise RefusedError(f"column {column!r} holds none of {', '.join(values)}")

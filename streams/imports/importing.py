@@ -10,7 +10,7 @@ from msgspec import Struct
 from streams.imports.conversions import RefusedError
 from streams.imports.mapping import LoadedMap, check_columns, load_map
 from streams.imports.reading import BadRow, Progress, Row, open_table
-from streams.imports.recipes import Made, Recipe
+from streams.imports.recipes import ImportedRow, Recipe
 from streams.imports.writing import SIGNATURE, Compression, TopicWriter
 from streams.shared.errors import InputError
 
@@ -66,7 +66,7 @@ def import_file(
         SettingsError: the key is shorter than 16 bytes.
     """
     loaded = load_map(map_name_or_path)
-    tally = _Tally()
+    tally = _ImportCounts()
     with open_table(file, loaded.map.reader, progress) as table, TopicWriter(out, compression) as writer:
         check_columns(loaded, table.columns, str(file))
         recipe = Recipe(loaded.map, table.columns, key=key, seed=seed)
@@ -86,14 +86,14 @@ def import_file(
         return tally.report(loaded, table.duplicates, _unused(loaded, table.columns), files)
 
 
-def _made(recipe: Recipe, row: Row) -> Made | BadRow:
+def _made(recipe: Recipe, row: Row) -> ImportedRow | BadRow:
     try:
         return recipe.make(row)
     except RefusedError as refused:
         return BadRow(row.line, str(refused))
 
 
-class _Tally:
+class _ImportCounts:
     """The running counts of an import."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class _Tally:
         if len(self.refusals) < REFUSALS_SHOWN_MAX:
             self.refusals.append(Refusal(row.line, row.reason))
 
-    def take(self, made: Made) -> None:
+    def take(self, made: ImportedRow) -> None:
         for event in made.events:
             if not self.events or event.at_ms < self.first_ms:
                 self.first_ms = event.at_ms

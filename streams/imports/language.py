@@ -24,24 +24,24 @@ FILLED_IN: Final = ("event_id", "event_time", "subscriber_id", "provenance")
 """Fields that the import makes itself; a map does not name them."""
 
 Topic = Literal["call-drops", "usage", "top-ups", "complaints", "subscribers", "outcomes"]
-Place = Literal["start", "within", "active", "end", "outcome"]
+EventPlace = Literal["start", "within", "active", "end", "outcome"]
 Scalar = str | int | bool
 Column = Annotated[str, Meta(min_length=1)]
 ClockTime = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
-class _Closed(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _MapTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of a map: a name that it does not know is an error."""
 
 
-class TextField(_Closed, frozen=True, tag_field="as", tag="text"):
+class TextField(_MapTable, frozen=True, tag_field="as", tag="text"):
     """The cell as it stands; `optional`: an empty cell leaves the field out instead of refusing the row."""
 
     column: Column
     optional: bool = False
 
 
-class IntegerField(_Closed, frozen=True, tag_field="as", tag="integer"):
+class IntegerField(_MapTable, frozen=True, tag_field="as", tag="integer"):
     """The cell as a whole number, times `multiply`."""
 
     column: Column
@@ -49,7 +49,7 @@ class IntegerField(_Closed, frozen=True, tag_field="as", tag="integer"):
     optional: bool = False
 
 
-class MinorField(_Closed, frozen=True, tag_field="as", tag="minor"):
+class MinorField(_MapTable, frozen=True, tag_field="as", tag="minor"):
     """The cell as an amount of money with at most `digits` decimals, in minor units: exact, never rounded."""
 
     column: Column
@@ -57,7 +57,7 @@ class MinorField(_Closed, frozen=True, tag_field="as", tag="minor"):
     optional: bool = False
 
 
-class ChoiceField(_Closed, frozen=True, tag_field="as", tag="choice"):
+class ChoiceField(_MapTable, frozen=True, tag_field="as", tag="choice"):
     """The constant that `values` gives for the cell, else `other`; without `other` a new cell refuses the row."""
 
     column: Column
@@ -66,7 +66,7 @@ class ChoiceField(_Closed, frozen=True, tag_field="as", tag="choice"):
     optional: bool = False
 
 
-class TimeField(_Closed, frozen=True, tag_field="as", tag="time"):
+class TimeField(_MapTable, frozen=True, tag_field="as", tag="time"):
     """The cell as a time: `format` is `iso`, `unix_s`, `unix_ms` or a pattern of strptime.
 
     A time without an offset is in `zone` (an IANA name); a date without a time is at `at`.
@@ -79,18 +79,18 @@ class TimeField(_Closed, frozen=True, tag_field="as", tag="time"):
     optional: bool = False
 
 
-class MonthsBeforeField(_Closed, frozen=True, tag_field="as", tag="months_before_start"):
+class MonthsBeforeField(_MapTable, frozen=True, tag_field="as", tag="months_before_start"):
     """The time that lies the cell's number of months, of 30 days, before the rebuilt window starts."""
 
     column: Column
     optional: bool = False
 
 
-class EventTimeField(_Closed, frozen=True, tag_field="as", tag="event_time"):
+class EventTimeField(_MapTable, frozen=True, tag_field="as", tag="event_time"):
     """The event's own time once more."""
 
 
-class ReferenceField(_Closed, frozen=True, tag_field="as", tag="reference"):
+class ReferenceField(_MapTable, frozen=True, tag_field="as", tag="reference"):
     """An id made from the event's: `prefix`, a dash, 32 hexadecimal digits."""
 
     prefix: Annotated[str, Meta(pattern="^[a-z][a-z0-9]{0,15}$")]
@@ -100,7 +100,7 @@ FromColumn = TextField | IntegerField | MinorField | ChoiceField | TimeField | M
 Field = FromColumn | EventTimeField | ReferenceField
 
 
-class When(_Closed, frozen=True):
+class CellCondition(_MapTable, frozen=True):
     """A condition on one cell; all that is given must hold."""
 
     column: Column
@@ -109,19 +109,19 @@ class When(_Closed, frozen=True):
     above: int | None = None
 
 
-class EventMap(_Closed, frozen=True):
+class EventMap(_MapTable, frozen=True):
     """One kind of event; `time` for a dated source, `place` (and `repeat`, a column that counts) for a rebuilt one."""
 
     topic: Topic
     time: TimeField | None = None
-    place: Place | None = None
+    place: EventPlace | None = None
     repeat: Column | None = None
     id: Column | None = None
-    when: tuple[When, ...] = ()
+    when: tuple[CellCondition, ...] = ()
     fields: dict[str, Scalar | Field] = field(default_factory=dict)
 
 
-class Reader(_Closed, frozen=True):
+class TableOptions(_MapTable, frozen=True):
     """How the table is read.  Blanks around and repeated blanks inside a heading do not count.
 
     `columns` names them where the file has no heading; `ignored` are columns left out on purpose.
@@ -134,14 +134,14 @@ class Reader(_Closed, frozen=True):
     drop_duplicates: bool = False
 
 
-class Identity(_Closed, frozen=True):
+class Identity(_MapTable, frozen=True):
     """What names the subscriber: a column, or the number of the row (the first after the heading is 1)."""
 
     column: Column | None = None
     row_number: bool = False
 
 
-class UsageTotals(_Closed, frozen=True):
+class UsageTotals(_MapTable, frozen=True):
     """Columns of totals that become daily usage summaries; attempts are answered calls and failed ones together."""
 
     voice_answered: Column
@@ -152,7 +152,7 @@ class UsageTotals(_Closed, frozen=True):
     empty_days: bool = False
 
 
-class Rebuild(_Closed, frozen=True):
+class Rebuild(_MapTable, frozen=True):
     """The window that totals are spread over, and when the outcome is known: the same for everyone.
 
     The source gives no dates: `start` is invented, and each subscriber's window starts up to `shift_days` later.
@@ -167,7 +167,7 @@ class Rebuild(_Closed, frozen=True):
     usage: UsageTotals | None = None
 
 
-class Map(_Closed, frozen=True):
+class Map(_MapTable, frozen=True):
     """A whole map; `file` and `text` are where it was read from."""
 
     format: Literal[1]
@@ -175,7 +175,7 @@ class Map(_Closed, frozen=True):
     title: str
     source: str
     provenance: Provenance
-    reader: Reader
+    reader: TableOptions
     identity: Identity
     event: Annotated[tuple[EventMap, ...], Meta(min_length=1)]
     rebuild: Rebuild | None = None

@@ -14,7 +14,7 @@ from typing import IO, Final
 
 from msgspec import Struct
 
-from streams.imports.language import Reader
+from streams.imports.language import TableOptions
 from streams.shared.errors import InputError
 
 Progress = Callable[[int, int], None]
@@ -42,7 +42,7 @@ class BadRow(Struct, frozen=True, gc=False):
 class Table:
     """An open table: `columns` are its headings, iteration gives rows, `duplicates` counts those it dropped."""
 
-    def __init__(self, lines: Iterator[tuple[int, tuple[str, ...] | str]], reader: Reader, path: Path) -> None:
+    def __init__(self, lines: Iterator[tuple[int, tuple[str, ...] | str]], reader: TableOptions, path: Path) -> None:
         """Read the heading.
 
         Raises:
@@ -82,7 +82,7 @@ class Table:
 
 
 @contextmanager
-def open_table(path: Path, reader: Reader, progress: Progress | None = None) -> Iterator[Table]:
+def open_table(path: Path, reader: TableOptions, progress: Progress | None = None) -> Iterator[Table]:
     """Open a table, plain or compressed (.gz, .bz2, .xz), as UTF-8 with or without a byte order mark.
 
     Raises:

@@ -16,8 +16,8 @@ from streams.imports import rebuilding
 from streams.imports.conversions import (
     EPOCH,
     Cells,
+    ConversionContext,
     Convert,
-    Moment,
     RefusedError,
     condition,
     field,
@@ -41,7 +41,7 @@ _decoders: Final[dict[str, Callable[[bytes], Body]]] = {
 }
 
 
-class MadeEvent(Struct, frozen=True, gc=False):
+class ImportedEvent(Struct, frozen=True, gc=False):
     """One event as its line of JSON."""
 
     topic: str
@@ -49,11 +49,11 @@ class MadeEvent(Struct, frozen=True, gc=False):
     line: bytes
 
 
-class Made(Struct, frozen=True, gc=False):
+class ImportedRow(Struct, frozen=True, gc=False):
     """All that one row became."""
 
     subscriber_id: str
-    events: list[MadeEvent]
+    events: list[ImportedEvent]
 
 
 class Recipe:
@@ -70,7 +70,7 @@ class Recipe:
         self._kinds = [_Kind(number, event, self._places) for number, event in enumerate(given.event, 1)]
         self._window = _Window(given.rebuild, self._places, seed) if given.rebuild else None
 
-    def make(self, row: Row) -> Made:
+    def make(self, row: Row) -> ImportedRow:
         """Return the events of a row.
 
         Raises:
@@ -84,7 +84,7 @@ class Recipe:
                 raise RefusedError("a second row of one subscriber, whose totals another row has already given")
             events = self._rebuilt_events(self._window, subscriber_id, row.cells)
             self._rebuilt.add(subscriber_id)
-        return Made(subscriber_id, events)
+        return ImportedRow(subscriber_id, events)
 
     def _subscriber(self, row: Row) -> str:
         try:
@@ -92,7 +92,7 @@ class Recipe:
         except InputError as error:
             raise RefusedError(f"the row has no subscriber: {error}") from None
 
-    def _dated_events(self, subscriber_id: str, cells: Cells) -> list[MadeEvent]:
+    def _dated_events(self, subscriber_id: str, cells: Cells) -> list[ImportedEvent]:
         events = []
         for kind in self._kinds:
             if not kind.applies(cells):
@@ -107,11 +107,13 @@ class Recipe:
             else:
                 event_id = _event_id(kind.topic, subscriber_id, cells[kind.id_place])
             events.append(
-                self._event(kind.topic, subscriber_id, kind.body(cells, Moment(event_id, at_ms)), event_id, at_ms)
+                self._event(
+                    kind.topic, subscriber_id, kind.body(cells, ConversionContext(event_id, at_ms)), event_id, at_ms
+                )
             )
         return events
 
-    def _rebuilt_events(self, window: "_Window", subscriber_id: str, cells: Cells) -> list[MadeEvent]:
+    def _rebuilt_events(self, window: "_Window", subscriber_id: str, cells: Cells) -> list[ImportedEvent]:
         spread = window.spread(subscriber_id, cells)
         alike: Counter[tuple[str, int]] = Counter()
         events = []
@@ -124,11 +126,11 @@ class Recipe:
             for at_ms in spread.times(kind.given, kind.number):
                 alike[kind.topic, at_ms] += 1
                 event_id = _event_id(kind.topic, subscriber_id, str(at_ms), str(alike[kind.topic, at_ms]))
-                body = kind.body(cells, Moment(event_id, at_ms, spread.start_ms))
+                body = kind.body(cells, ConversionContext(event_id, at_ms, spread.start_ms))
                 events.append(self._event(kind.topic, subscriber_id, body, event_id, at_ms))
         return events
 
-    def _event(self, topic: str, subscriber_id: str, body: dict[str, Any], event_id: str, at_ms: int) -> MadeEvent:
+    def _event(self, topic: str, subscriber_id: str, body: dict[str, Any], event_id: str, at_ms: int) -> ImportedEvent:
         if at_ms < 0:
             raise RefusedError("its time is before 1970")
         line = _encode({
@@ -142,7 +144,7 @@ class Recipe:
             _decoders[topic](line)
         except msgspec.ValidationError as error:
             raise RefusedError(f"no {topic} event: {_QUOTED.sub('(not shown)', str(error))}") from None
-        return MadeEvent(topic, at_ms, line)
+        return ImportedEvent(topic, at_ms, line)
 
 
 class _Kind:
@@ -167,7 +169,7 @@ class _Kind:
         convert, place = self._time
         return convert(cells[place])
 
-    def body(self, cells: Cells, moment: Moment) -> dict[str, Any]:
+    def body(self, cells: Cells, moment: ConversionContext) -> dict[str, Any]:
         made = ((name, convert(cells, moment)) for name, convert in self._fields)
         return {name: value for name, value in made if value is not None}
 

@@ -25,7 +25,7 @@ from streams.learning.judging.guards import Guards, GuardsState
 from streams.learning.judging.promoting import IN_A_ROW, WEEKS, decide, gains, promotion_of
 from streams.learning.judging.verdicts import Decision, MatureWeek, OperatorNotice
 from streams.learning.judging.weeks import LATE_MS, Blocks, Weeks, WeeksState
-from streams.learning.models.boosting import Boosting, BoostingState
+from streams.learning.models.boosting import BoostingState, BoostingTrainer
 from streams.learning.models.linear import Model, ModelState, TrainerError
 from streams.learning.models.recipes import new_model
 from streams.learning.queue import TrainerSettings
@@ -104,10 +104,10 @@ class Lineup:
             name: Challenger(new_model(name, trainer, features, settings.periods)) for name in settings.recipes
         }
         horizon_ms = settings.horizon_days * DAY_MS
-        self.boosting: Boosting | None = None
+        self.boosting: BoostingTrainer | None = None
         if YARDSTICK in names:
             memory_ms = horizon_ms + LATE_MS
-            self.boosting = Boosting(len(features), patience_ms=trainer.patience_ms, memory_ms=memory_ms)
+            self.boosting = BoostingTrainer(len(features), patience_ms=trainer.patience_ms, memory_ms=memory_ms)
         self._names = names
         self._streaks = dict.fromkeys(names, 0)
         self._weeks = Weeks((trainer.name, *self.challengers), features, horizon_ms, self.boosting)

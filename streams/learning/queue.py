@@ -19,8 +19,8 @@ from streams.core.scoring.exact_math import log
 from streams.core.scoring.scorer import LOSS_FLOOR
 from streams.core.times import DAY_MS, HOUR_MS, NEVER_MS
 
-Refusal = Literal["feature_table", "feature_count", "not_finite", "probability", "time_order", "queue_full"]
-REFUSALS: Final[tuple[Refusal, ...]] = get_args(Refusal)
+ExampleRefusal = Literal["feature_table", "feature_count", "not_finite", "probability", "time_order", "queue_full"]
+REFUSALS: Final[tuple[ExampleRefusal, ...]] = get_args(ExampleRefusal)
 
 FEATURE_MAX: Final = 1e9
 """A feature beyond this is a fault upstream; its square would swamp the scaler for ever."""
@@ -75,7 +75,7 @@ class TrainerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     least_scales: dict[str, float] = {}
 
 
-class Tally(Struct, gc=False):
+class ExampleSums(Struct, gc=False):
     """Whole-number sums over settled examples: exact, so their order cannot show in a model's metrics."""
 
     examples: int = 0
@@ -96,7 +96,7 @@ class Tally(Struct, gc=False):
         """How many examples it is of, provisional ones included."""
         return self.examples + self.provisional
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "ExampleSums") -> None:
         """Add another tally to this one."""
         self.examples += other.examples
         self.positives += other.positives
@@ -104,9 +104,9 @@ class Tally(Struct, gc=False):
         self.probability_micro += other.probability_micro
         self.provisional += other.provisional
 
-    def since(self, earlier: "Tally") -> "Tally":
+    def since(self, earlier: "ExampleSums") -> "ExampleSums":
         """Return what was added after an earlier copy of this tally."""
-        return Tally(
+        return ExampleSums(
             self.examples - earlier.examples,
             self.positives - earlier.positives,
             self.loss_micro - earlier.loss_micro,
@@ -114,9 +114,9 @@ class Tally(Struct, gc=False):
             self.provisional - earlier.provisional,
         )
 
-    def copy(self) -> "Tally":
+    def copy(self) -> "ExampleSums":
         """Return a tally of the same sums."""
-        return Tally(self.examples, self.positives, self.loss_micro, self.probability_micro, self.provisional)
+        return ExampleSums(self.examples, self.positives, self.loss_micro, self.probability_micro, self.provisional)
 
 
 def digest_of(example_id: str) -> int:
@@ -124,19 +124,19 @@ def digest_of(example_id: str) -> int:
     return int.from_bytes(blake2b(example_id.encode(), digest_size=8).digest())
 
 
-Waiting = tuple[int, str, int, str, bool, tuple[float, ...], float]
+WaitingExample = tuple[int, str, int, str, bool, tuple[float, ...], float]
 """Time to learn (ms), subscriber, snapshot (ms), example id, label, features, weight (-1 takes a label back)."""
 
 
 class QueueState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A queue as plain values; ids are 64-bit hashes, oldest first, the lowest bit of each being the label."""
 
-    waiting: list[Waiting]
-    ticks: list[tuple[int, Tally]]
+    waiting: list[WaitingExample]
+    ticks: list[tuple[int, ExampleSums]]
     ids: list[int]
     repeated: int
     contradicted: int
-    refused: dict[Refusal, int]
+    refused: dict[ExampleRefusal, int]
 
 
 def ceiling(at_ms: int, grain_ms: int) -> int:
@@ -148,7 +148,7 @@ def ceiling(at_ms: int, grain_ms: int) -> int:
     return -(-at_ms // grain_ms) * grain_ms
 
 
-def refusal(example: LabelledExample, feature_table: str, feature_count: int) -> Refusal | None:
+def refusal(example: LabelledExample, feature_table: str, feature_count: int) -> ExampleRefusal | None:
     """Return why an example cannot be learned from, or None.
 
     A single NaN would destroy a linear model for ever, so that every number is checked here, before it is kept.
@@ -185,18 +185,18 @@ class LabelQueue:
         self._feature_table = feature_table
         self._feature_count = feature_count
         self._keep_below = int(settings.keep_negatives * HASH_VALUES)
-        self._heap: list[Waiting] = []
-        self._ticks: dict[int, Tally] = {}
+        self._heap: list[WaitingExample] = []
+        self._ticks: dict[int, ExampleSums] = {}
         self._ids: OrderedDict[int, bool] = OrderedDict()
         self.repeated = 0
         self.contradicted = 0
-        self.refused: dict[Refusal, int] = dict.fromkeys(REFUSALS, 0)
+        self.refused: dict[ExampleRefusal, int] = dict.fromkeys(REFUSALS, 0)
 
     def __len__(self) -> int:
         """Return the number of examples that wait with their features."""
         return len(self._heap)
 
-    def put(self, example: LabelledExample) -> int | Refusal | None:
+    def put(self, example: LabelledExample) -> int | ExampleRefusal | None:
         """Take an example; return the tick (ms) to learn it from, why it is refused, or None for a repeat."""
         why = refusal(example, self._feature_table, self._feature_count)
         if why is not None:
@@ -221,7 +221,7 @@ class LabelQueue:
             heappush(self._heap, (*place, label, example.features, weight))
         self._remember(digest >> 1, example.label)
         tick = ceiling(at_ms, self._settings.tick_ms)
-        tally = self._ticks.setdefault(tick, Tally())
+        tally = self._ticks.setdefault(tick, ExampleSums())
         if example.provisional:
             tally.provisional += 1
         else:
@@ -259,13 +259,13 @@ class LabelQueue:
         """Say whether anything is to be learned at or before a time (ms)."""
         return bool(self._heap) and self._heap[0][0] <= until_ms
 
-    def take(self) -> Waiting:
+    def take(self) -> WaitingExample:
         """Hand out and forget what is to be learned first."""
         return heappop(self._heap)
 
-    def settled(self, until_ms: int) -> Tally:
+    def settled(self, until_ms: int) -> ExampleSums:
         """Return and forget the tally of all examples, kept or not, whose tick is at or before a time (ms)."""
-        total = Tally()
+        total = ExampleSums()
         for tick in [tick for tick in self._ticks if tick <= until_ms]:
             total.add(self._ticks.pop(tick))
         return total

@@ -8,9 +8,16 @@ from msgspec import Struct
 from streams.core.alerts.policy import YARDSTICK
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.models import ModelVersion, scorer_from
-from streams.core.scoring.promotions import CHAMPION, Incumbent, Promotion, line_of, reign, sealed
+from streams.core.scoring.promotions import (
+    CHAMPION,
+    Incumbent,
+    Promotion,
+    line_of,
+    serving_periods,
+    with_promotion_hash,
+)
 from streams.core.scoring.scorer import Scorer
-from streams.learning.judging.verdicts import Standing
+from streams.learning.judging.verdicts import LineupStatus
 from streams.shared.errors import InputError
 
 WITNESSES: Final = {
@@ -21,7 +28,7 @@ WITNESSES: Final = {
 """What is judged beside the lines and can never serve, and why."""
 
 
-class Weight(Struct, frozen=True):
+class FeatureWeight(Struct, frozen=True):
     """What a feature weighs, in logit per standard deviation: in a version, and in the reviewed scorecard."""
 
     feature: str
@@ -31,7 +38,7 @@ class Weight(Struct, frozen=True):
     scorecard: float
 
 
-class Change(Struct, frozen=True):
+class VersionDifference(Struct, frozen=True):
     """A number that differs between two versions; None where one of them has none."""
 
     name: str
@@ -39,13 +46,13 @@ class Change(Struct, frozen=True):
     after: float | None
 
 
-class Shelf(Struct, frozen=True, kw_only=True):
+class ModelRegistry(Struct, frozen=True, kw_only=True):
     """The versions by line and number, the promotions in their order, and the event time (ms) that is looked from."""
 
     versions: list[ModelVersion]
     promotions: list[Promotion]
     at_ms: int
-    standing: Standing = Standing()
+    standing: LineupStatus = LineupStatus()
 
     @property
     def usable(self) -> list[ModelVersion]:
@@ -56,7 +63,9 @@ class Shelf(Struct, frozen=True, kw_only=True):
     def served(self) -> list[tuple[int, ModelVersion]]:
         """What has served up to now, each with the event time (ms) from which it did."""
         dated = [(version.published_at_ms, version.served_as, version) for version in self.usable]
-        return [(from_ms, version) for from_ms, version in reign(dated, self.promotions) if from_ms <= self.at_ms]
+        return [
+            (from_ms, version) for from_ms, version in serving_periods(dated, self.promotions) if from_ms <= self.at_ms
+        ]
 
     @property
     def serving(self) -> str | None:
@@ -81,7 +90,7 @@ class Shelf(Struct, frozen=True, kw_only=True):
         return list(dict.fromkeys(version.name for version in self.versions))
 
 
-def find(shelf: Shelf, wanted: str) -> ModelVersion:
+def find(shelf: ModelRegistry, wanted: str) -> ModelVersion:
     """Return the version of a name, as scores have it or without its hash, or by the beginning of its hash.
 
     The name of a line is its newest version.
@@ -105,7 +114,7 @@ def find(shelf: Shelf, wanted: str) -> ModelVersion:
     raise InputError(f"{len(found) or 'no'} model versions are called {wanted!r}", hint=f"the newest are {last}")
 
 
-def promotion_to(shelf: Shelf, wanted: str, at_ms: int) -> Promotion:
+def promotion_to(shelf: ModelRegistry, wanted: str, at_ms: int) -> Promotion:
     """Return the promotion by which a line, or one version of it, serves from an event time (ms) on.
 
     Raises:
@@ -122,7 +131,7 @@ def promotion_to(shelf: Shelf, wanted: str, at_ms: int) -> Promotion:
     return _made(shelf, to, at_ms, {"serving": shelf.serving or "scorecard", "newest": version.served_as})
 
 
-def rollback(shelf: Shelf, at_ms: int) -> Promotion:
+def rollback(shelf: ModelRegistry, at_ms: int) -> Promotion:
     """Return the promotion that undoes the last one; if there was none, the one that pins the version before.
 
     Raises:
@@ -139,10 +148,10 @@ def rollback(shelf: Shelf, at_ms: int) -> Promotion:
     return _made(shelf, to, at_ms, {"serving": shelf.serving or "scorecard", "why": "rollback"})
 
 
-def weights(version: ModelVersion, scorecard: Scorer) -> list[Weight]:
+def weights(version: ModelVersion, scorecard: Scorer) -> list[FeatureWeight]:
     """Return a version's weights beside the scorecard's, the heaviest first."""
     rows = [
-        Weight(name, weight, mean, scale, slope * scale)
+        FeatureWeight(name, weight, mean, scale, slope * scale)
         for name, weight, mean, scale, slope in zip(
             version.features, version.weights, version.means, version.scales, scorecard.slopes, strict=True
         )
@@ -160,7 +169,7 @@ def agreement(version: ModelVersion, scorecard: Scorer) -> tuple[int, int]:
     return sum((mine > 0.0) == (theirs > 0.0) for mine, theirs in both), len(both)
 
 
-def differences(before: ModelVersion, after: ModelVersion) -> dict[str, list[Change]]:
+def differences(before: ModelVersion, after: ModelVersion) -> dict[str, list[VersionDifference]]:
     """Return what differs between two versions, by kind of number, the largest first; metrics in their order."""
     parts = {"weights": _by_feature(before, after, "weights"), "scales": _by_feature(before, after, "scales")}
     parts["intercept"] = _changed({"intercept": before.intercept}, {"intercept": after.intercept})
@@ -168,37 +177,39 @@ def differences(before: ModelVersion, after: ModelVersion) -> dict[str, list[Cha
     return found | {"metrics": _changed(before.metrics, after.metrics)}
 
 
-def _by_feature(before: ModelVersion, after: ModelVersion, what: str) -> list[Change]:
+def _by_feature(before: ModelVersion, after: ModelVersion, what: str) -> list[VersionDifference]:
     one, other = (dict(zip(v.features, getattr(v, what), strict=True)) for v in (before, after))
     return _changed(one, other)
 
 
-def _changed(one: dict[str, float], other: dict[str, float]) -> list[Change]:
+def _changed(one: dict[str, float], other: dict[str, float]) -> list[VersionDifference]:
     names = dict.fromkeys([*one, *other])
-    return [Change(name, one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)]
+    return [
+        VersionDifference(name, one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)
+    ]
 
 
-def _size(change: Change) -> tuple[float, str]:
+def _size(change: VersionDifference) -> tuple[float, str]:
     return -abs((change.after or 0.0) - (change.before or 0.0)), change.name
 
 
-def _made(shelf: Shelf, to: str, at_ms: int, evidence: dict[str, float | str]) -> Promotion:
+def _made(shelf: ModelRegistry, to: str, at_ms: int, evidence: dict[str, float | str]) -> Promotion:
     latest = shelf.standing.decisions
     judged = next((one for one in reversed(latest) if one.challenger == line_of(to)), None)
     if judged is not None:
         evidence |= {"verdict": judged.verdict, "verdict_why": judged.why}
     number = float(len(shelf.promotions))
-    return sealed(
+    return with_promotion_hash(
         Promotion(at_ms=at_ms, before=shelf.promoted, to=to, by="operator", evidence=evidence | {"number": number})
     )
 
 
-def _choice(shelf: Shelf) -> str:
+def _choice(shelf: ModelRegistry) -> str:
     names: Sequence[str] = shelf.lines or [CHAMPION]
     return f"the lines are {', '.join(names)}; `forewarn model list` has their versions"
 
 
-def _last_of(shelf: Shelf) -> list[str]:
+def _last_of(shelf: ModelRegistry) -> list[str]:
     newest = {version.name: version.served_as for version in shelf.versions}
     return list(newest.values())
 

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from streams.core.contracts.effects import LabelledExample
-from streams.core.scoring.models import ModelVersion, sealed
+from streams.core.scoring.models import ModelVersion, with_version_hash
 from streams.core.scoring.promotions import Promotion
 from streams.core.times import DAY_MS, NEVER_MS
 from streams.learning.lineup import Lineup, LineupSettings, LineupState
@@ -30,10 +30,10 @@ from streams.learning.models.linear import Model, ModelState, TrainerError
 from streams.learning.models.recipes import new_model
 from streams.learning.queue import (
     MICRO,
+    ExampleRefusal,
+    ExampleSums,
     LabelQueue,
     QueueState,
-    Refusal,
-    Tally,
     TrainerSettings,
     ceiling,
 )
@@ -53,7 +53,7 @@ class TrainerCounts(Struct, frozen=True):
     waiting: int
     repeated: int
     contradicted: int
-    refused: dict[Refusal, int]
+    refused: dict[ExampleRefusal, int]
     withheld: int
     version: int
 
@@ -72,8 +72,8 @@ class TrainerState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     positives: int
     version: int
     withheld: int
-    settled: Tally
-    published: Tally
+    settled: ExampleSums
+    published: ExampleSums
     model: ModelState
     queue: QueueState
     lineup: LineupState | None = None
@@ -111,10 +111,10 @@ class Trainer:
         self._positives = 0
         self._version = 0
         self._withheld = 0
-        self._settled = Tally()
-        self._published = Tally()
+        self._settled = ExampleSums()
+        self._published = ExampleSums()
 
-    def receive(self, example: LabelledExample, past_ms: int | None = None) -> Refusal | None:
+    def receive(self, example: LabelledExample, past_ms: int | None = None) -> ExampleRefusal | None:
         """Queue an example until its time to be learned, and return why not if it was refused.
 
         Repeats and refused ones are counted.  `past_ms` is the stream's time up to which all is over, and everything
@@ -227,7 +227,7 @@ class Trainer:
             metrics=metrics,
             periods=UNSET if model.periods == 1.0 else model.periods,
         )
-        return sealed(version)
+        return with_version_hash(version)
 
     def take_promotions(self) -> list[Promotion]:
         """Hand out, once, what the trainer has promoted since it was last asked."""

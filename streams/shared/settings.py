@@ -54,7 +54,7 @@ PREFIX: Final = "FOREWARN_"
 SETTINGS_FILE: Final = "FOREWARN_SETTINGS"
 KEY_FILE_BYTES_MAX: Final = 4096
 
-Progress = Literal["auto", "always", "never"]
+ProgressMode = Literal["auto", "always", "never"]
 Language = Literal["en", "zh"]
 KafkaProtocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 KafkaMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -79,7 +79,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     database: str = "forewarn.db"
     policy: Path | None = None
-    progress: Progress = "auto"
+    progress: ProgressMode = "auto"
     language: Language = "en"
     pseudonym_key: Secret | None = None
     kafka: str = "127.0.0.1:9092"
@@ -366,7 +366,7 @@ _SECRETS: Final = {
 _PARSERS: Final[dict[str, Callable[[object, str, Path], object]]] = {
     "database": _text,
     "policy": _existing("TOML file"),
-    "progress": _one_of(get_args(Progress)),
+    "progress": _one_of(get_args(ProgressMode)),
     "language": _one_of(get_args(Language)),
     "pseudonym_key": _key,
     "pseudonym_key_file": _key_file,

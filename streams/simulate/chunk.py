@@ -15,7 +15,7 @@ from streams.simulate import leaving, rates
 from streams.simulate.behaviour import draw_top_ups, draw_usage, level_of_use
 from streams.simulate.causes import SPENDING_LESS, Memory, Pressure, pressures
 from streams.simulate.columns import CallDrops, Complaints, DayEvents, TopUps, UsageDays
-from streams.simulate.complaints import Desk, Troubles, work_the_desk
+from streams.simulate.complaints import ComplaintCauses, ComplaintDesk, work_the_desk
 from streams.simulate.habits import Habits
 from streams.simulate.latent import CONTENT, WAVERING, Latent, advance, drift_towards_target, leaving_probability
 from streams.simulate.population import NO_DAY, Population, draw_population
@@ -40,7 +40,7 @@ class Chunk:
     latent: Latent
     habits: Habits
     memory: Memory
-    desk: Desk
+    desk: ComplaintDesk
     ledger: Ledger
 
     @classmethod
@@ -58,7 +58,7 @@ class Chunk:
             latent=Latent.start(population),
             habits=Habits.start(rng, population),
             memory=Memory.empty(count),
-            desk=Desk.empty(count),
+            desk=ComplaintDesk.empty(count),
             ledger=Ledger.empty(count),
         )
         for day in range(-WARM_UP_DAYS, 0):
@@ -144,6 +144,6 @@ class Chunk:
         memory.calls += attempts
         memory.trouble += dropped + 0.5 * setup_failed
         memory.payment += failed
-        complaints = work_the_desk(today, self.desk, Troubles(dropped, setup_failed, failed), here)
+        complaints = work_the_desk(today, self.desk, ComplaintCauses(dropped, setup_failed, failed), here)
         memory.complaint = self.desk.standing(today.day_ms + DAY_MS)
         return usage, drops, top_ups, complaints

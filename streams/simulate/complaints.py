@@ -28,7 +28,7 @@ OTHER_SHARES: Final = np.array((0.02, 0.03, 0.06, 0.16, 0.36, 0.09, 0.1, 0.09, 0
 
 
 @dataclass(slots=True)
-class Desk:
+class ComplaintDesk:
     """The one ticket that each subscriber may have at the desk; `status` is `NONE` without.
 
     Days and moments: `created_ms`, `expected_ms` (promised), `work_day` and `solve_day` (planned, seen by nobody),
@@ -49,7 +49,7 @@ class Desk:
     reopened: Ints
 
     @classmethod
-    def empty(cls, count: int) -> "Desk":
+    def empty(cls, count: int) -> "ComplaintDesk":
         """Return a desk without tickets."""
         columns = [np.zeros(count, dtype=np.int64) for _ in range(12)]
         columns[0] -= 1
@@ -62,7 +62,7 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class Troubles:
+class ComplaintCauses:
     """What happened to each subscriber today that people complain about, as counts."""
 
     dropped: Floats
@@ -70,7 +70,7 @@ class Troubles:
     failed_top_ups: Floats
 
 
-def work_the_desk(today: Today, desk: Desk, troubles: Troubles, here: Bools) -> Complaints:
+def work_the_desk(today: Today, desk: ComplaintDesk, troubles: ComplaintCauses, here: Bools) -> Complaints:
     """Let a day pass at the desk: tickets are taken up, solved, reopened and closed, then new ones come in."""
     rng, memory, day, day_ms = today.rng, today.memory, today.day, today.day_ms
     desk.status[~here] = NONE
@@ -101,7 +101,7 @@ def work_the_desk(today: Today, desk: Desk, troubles: Troubles, here: Bools) -> 
     return _snapshots(rng, desk, parts, at_ms, new)
 
 
-def _again(rng: np.random.Generator, desk: Desk, rows: Ints, day: int) -> Ints:
+def _again(rng: np.random.Generator, desk: ComplaintDesk, rows: Ints, day: int) -> Ints:
     """Reopen solved tickets, and return their rows."""
     desk.status[rows], desk.solved_ms[rows] = IN_PROGRESS, 0
     desk.reopened[rows] += 1
@@ -109,7 +109,7 @@ def _again(rng: np.random.Generator, desk: Desk, rows: Ints, day: int) -> Ints:
     return rows
 
 
-def _new_tickets(today: Today, desk: Desk, troubles: Troubles, free: Bools) -> tuple[Ints, Ints]:
+def _new_tickets(today: Today, desk: ComplaintDesk, troubles: ComplaintCauses, free: Bools) -> tuple[Ints, Ints]:
     """Open today's tickets, and return their rows and moments."""
     rng, population, day, day_ms = today.rng, today.population, today.day, today.day_ms
     by_network = rates.COMPLAINT_PER_DROP * troubles.dropped + rates.COMPLAINT_PER_SETUP * troubles.setup_failed
@@ -139,7 +139,7 @@ def _new_tickets(today: Today, desk: Desk, troubles: Troubles, free: Bools) -> t
 
 
 def _snapshots(
-    rng: np.random.Generator, desk: Desk, parts: list[tuple[Ints, int, int, int]], new_ms: Ints, new: Ints
+    rng: np.random.Generator, desk: ComplaintDesk, parts: list[tuple[Ints, int, int, int]], new_ms: Ints, new: Ints
 ) -> Complaints:
     """Write down each changed ticket whole, as it stands after its change."""
     who = np.concatenate([rows for rows, *_ in parts])

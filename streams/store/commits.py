@@ -18,12 +18,12 @@ from streams.core.notify.contact import ContactRules
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
 from streams.shared.errors import StoreError
-from streams.store.base.statements import Row, add, hold, insert_into, replace, upsert
+from streams.store.base.statements import RowValues, add, insert_into, lock_outbox, replace, upsert
 from streams.store.base.tables import THE_ROW
-from streams.store.outbox.enqueue import Enqueued, enqueue, not_yet_known, notices_of
+from streams.store.outbox.enqueue import EnqueueResult, enqueue, messages_of, not_yet_known
 from streams.store.outbox.work_rows import wake_worse
 from streams.store.run import tables
-from streams.store.run.batch import Announced, Batch
+from streams.store.run.batch import Batch, MarketAnnouncement
 
 CHANGE_RANK: Final[dict[AlertChange, int]] = {
     "opened": 0, "fired": 1, "worsened": 2, "eased": 3, "dropped": 4, "resolved": 5,
@@ -64,18 +64,18 @@ def write_batch(connection: Connection, batch: Batch, *, commits: int, rules: Co
 
 def write_transitions(
     connection: Connection, transitions: Sequence[AlertChanged], rules: ContactRules, now_ms: int
-) -> tuple[int, Enqueued]:
+) -> tuple[int, EnqueueResult]:
     """Write transitions, how their alerts stand now, and what endpoints are told; return how many were new."""
     if not transitions:
-        return 0, Enqueued()
-    hold(connection)
+        return 0, EnqueueResult()
+    lock_outbox(connection)
     new = not_yet_known(connection, transitions)
     if not new:
-        return 0, Enqueued()
+        return 0, EnqueueResult()
     add(connection, tables.transitions, (_transition(changed) for changed in new))
     _advance_alerts(connection, new)
     wake_worse(connection, new, now_ms)
-    return len(new), enqueue(connection, notices_of(new), rules, now_ms)
+    return len(new), enqueue(connection, messages_of(new), rules, now_ms)
 
 
 def _replace_states(connection: Connection, states: Sequence[tuple[str, bytes]]) -> None:
@@ -92,12 +92,12 @@ def _replace_states(connection: Connection, states: Sequence[tuple[str, bytes]])
         connection.execute(statement, [{"subscriber_id": key, "body": body} for key, body in rows])
 
 
-def _columns_of(table: Table, values: Iterable[msgspec.Struct]) -> list[Row]:
+def _columns_of(table: Table, values: Iterable[msgspec.Struct]) -> list[RowValues]:
     names = table.columns.keys()
     return [{name: getattr(value, name) for name in names} for value in values]
 
 
-def _positions(batch: Batch) -> list[Row]:
+def _positions(batch: Batch) -> list[RowValues]:
     return [{"source": source, **msgspec.structs.asdict(position)} for source, position in batch.positions.items()]
 
 
@@ -107,7 +107,7 @@ def _forget(connection: Connection, subscriber_ids: Sequence[str]) -> None:
         connection.execute(statement, [{"forgotten": subscriber_id} for subscriber_id in subscriber_ids])
 
 
-def _transition(changed: AlertChanged) -> Row:
+def _transition(changed: AlertChanged) -> RowValues:
     return {**msgspec.structs.asdict(changed), "rank": CHANGE_RANK[changed.change]}
 
 
@@ -130,7 +130,7 @@ def _advance_alerts(connection: Connection, transitions: Sequence[AlertChanged])
     )
 
 
-def _alert(changed: AlertChanged) -> Row:
+def _alert(changed: AlertChanged) -> RowValues:
     return {
         "alert_id": changed.alert_id,
         "subscriber_id": changed.subscriber_id,
@@ -148,12 +148,12 @@ def _alert(changed: AlertChanged) -> Row:
     }
 
 
-def _features(example: LabelledExample) -> Row:
+def _features(example: LabelledExample) -> RowValues:
     packed = struct.pack(f"<{len(example.features)}d", *example.features)
     return {"example_id": example.example_id, "feature_table": example.feature_table, "body": packed}
 
 
-def _market_event(announced: Announced) -> Row:
+def _market_event(announced: MarketAnnouncement) -> RowValues:
     """Return the row of a message, which is known by the hash of all that it says."""
     event = announced.event
     return {

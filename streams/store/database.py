@@ -19,10 +19,10 @@ from streams.store.base.connections import name_of, open_engine, reporting, url_
 from streams.store.base.tables import THE_ROW
 from streams.store.commits import write_batch
 from streams.store.run import queries, tables
-from streams.store.run.batch import NO_TIME_MS, AlertRow, Announced, Batch, Checkpoint, Prediction, Run
+from streams.store.run.batch import NO_TIME_MS, AlertRow, Batch, Checkpoint, MarketAnnouncement, PredictionRow, Run
 
 
-class Store:
+class RunStore:
     """An open database; use it in a `with` statement, or call `close`.
 
     Every method raises `StoreError` with a message for people where the database fails.  One store writes at a
@@ -135,14 +135,14 @@ class Store:
         with self._failures(), self._engine.connect() as connection:
             return queries.promotions(connection)
 
-    def market_events(self) -> list[Announced]:
+    def market_events(self) -> list[MarketAnnouncement]:
         """Return every message about the market, with the time from which the run knew it."""
         with self._failures(), self._engine.connect() as connection:
             return queries.market_events(connection)
 
     def predictions(
         self, *, model_version: str | None = None, from_ms: int | None = None, until_ms: int | None = None
-    ) -> Iterator[Prediction]:
+    ) -> Iterator[PredictionRow]:
         """Yield settled predictions by time of snapshot: from `from_ms` on, before `until_ms` (ms since 1970 UTC)."""
         with self._failures(), self._engine.connect() as connection:
             yield from queries.predictions(connection, model_version=model_version, from_ms=from_ms, until_ms=until_ms)

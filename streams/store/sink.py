@@ -17,21 +17,21 @@ from streams.store.base.connections import WRITING, name_of, open_engine, report
 from streams.store.commits import write_transitions
 from streams.store.outbox import attempt_results as finishing
 from streams.store.outbox import claims, delivery_rows, endpoint_rows, work_rows
-from streams.store.outbox.claims import Room
+from streams.store.outbox.claims import ClaimLimit
 from streams.store.outbox.delivery_rows import Backlog
 from streams.store.outbox.values import (
     Act,
-    Acted,
+    ActResult,
+    AlertWork,
     AttemptRow,
-    Claimed,
-    Claims,
+    ClaimedDelivery,
+    ClaimResult,
     DeliveryRow,
     EndpointRow,
-    Finished,
-    Work,
+    FinishedAttempt,
 )
 
-__all__ = ["Backlog", "Recorded", "Room", "Sink"]
+__all__ = ["Backlog", "ClaimLimit", "RecordResult", "Sink"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +41,7 @@ _DEADLOCK: Final = "40P01"
 """PostgreSQL's code for two transactions that wait for one another."""
 
 
-class Recorded(Struct, frozen=True):
+class RecordResult(Struct, frozen=True):
     """What one transaction added: transitions, deliveries to be sent, and those that are not, with their reason."""
 
     transitions: int
@@ -122,7 +122,7 @@ class Sink:
         rules: ContactRules,
         now_ms: int,
         positions: Mapping[tuple[str, int], int] | None = None,
-    ) -> Recorded:
+    ) -> RecordResult:
         """Write transitions, alerts, deliveries and positions (topic, partition: next offset), each once."""
         return self._write(_record, transitions, rules, now_ms, positions or {})
 
@@ -131,11 +131,11 @@ class Sink:
         with self._reading() as connection:
             return delivery_rows.positions(connection, topic)
 
-    def claim(self, worker: str, now_ms: int, *, lease_ms: int, rooms: Mapping[str, Room]) -> Claims:
+    def claim(self, worker: str, now_ms: int, *, lease_ms: int, rooms: Mapping[str, ClaimLimit]) -> ClaimResult:
         """Hand out what is due to endpoints with room, until the lease ends."""
         return self._write(claims.claim, worker, now_ms, lease_ms=lease_ms, rooms=rooms)
 
-    def finish(self, worker: str, finished: Sequence[Finished], now_ms: int) -> int:
+    def finish(self, worker: str, finished: Sequence[FinishedAttempt], now_ms: int) -> int:
         """Write what came of attempts whose leases are still held; return how many those are."""
         return self._write(finishing.finish, worker, finished, now_ms)
 
@@ -175,7 +175,7 @@ class Sink:
         with self._reading() as connection:
             return delivery_rows.delivery(connection, delivery_id)
 
-    def facts(self, delivery_id: str) -> Claimed:
+    def facts(self, delivery_id: str) -> ClaimedDelivery:
         """Return what the request of a delivery would be made of now, without claiming it."""
         with self._reading() as connection:
             return delivery_rows.facts(connection, delivery_id)
@@ -188,14 +188,16 @@ class Sink:
         """Let what failed between two times be sent again, of each alert the newest; return how many that is."""
         return self._write(delivery_rows.recover, endpoint, from_ms, until_ms, now_ms)
 
-    def act(self, one: Act, rules: ContactRules, now_ms: int, reports: Sequence[tuple[str, str, bytes]] = ()) -> Acted:
+    def act(
+        self, one: Act, rules: ContactRules, now_ms: int, reports: Sequence[tuple[str, str, bytes]] = ()
+    ) -> ActResult:
         """Do what somebody does about an alert, once; raises `InputError` where there is no such alert or act.
 
         With an act that counts, what is to be reported of it (as `report` takes it) is kept in the same transaction.
         """
         return self._write(_act, one, rules, now_ms, reports)
 
-    def work(self, alert_id: str) -> Work:
+    def work(self, alert_id: str) -> AlertWork:
         """Return what people made of an alert."""
         with self._reading() as connection:
             return work_rows.work(connection, alert_id)
@@ -216,11 +218,11 @@ class Sink:
     def reported(self, limit: int) -> list[tuple[str, str, bytes]]:
         """Return outcomes that were not sent yet, the oldest first."""
         with self._reading() as connection:
-            return work_rows.reported(connection, limit)
+            return work_rows.unsent_outcomes(connection, limit)
 
     def sent(self, event_ids: Sequence[str], now_ms: int) -> None:
         """Note that outcomes were sent."""
-        self._write(work_rows.sent, event_ids, now_ms)
+        self._write(work_rows.note_outcomes_sent, event_ids, now_ms)
 
     def _write(self, work: Callable[Concatenate[Connection, P], T], *given: P.args, **named: P.kwargs) -> T:
         """Do some work in a transaction, once more where the database chose it as the one of two that gives way."""
@@ -254,16 +256,16 @@ def _record(
     rules: ContactRules,
     now_ms: int,
     positions: Mapping[tuple[str, int], int],
-) -> Recorded:
+) -> RecordResult:
     # First of all: of two that hold a partition to be theirs the second waits here for the first.
     delivery_rows.advance(connection, positions)
     new, told = write_transitions(connection, transitions, rules, now_ms)
-    return Recorded(new, told.waiting, told.suppressed)
+    return RecordResult(new, told.waiting, told.suppressed)
 
 
 def _act(
     connection: Connection, one: Act, rules: ContactRules, now_ms: int, reports: Sequence[tuple[str, str, bytes]]
-) -> Acted:
+) -> ActResult:
     acted = work_rows.act(connection, one, rules, now_ms)
     if acted.changed:
         work_rows.report(connection, reports, now_ms)

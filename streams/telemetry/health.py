@@ -18,7 +18,7 @@ UNREACHED_S: Final = 20.0
 """For how long brokers may be away before a worker counts as not ready: four of the watchdog's looks."""
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class HealthStatus(Struct, frozen=True, kw_only=True):
     """How a worker stands; partition numbers stand for all keyed topics.
 
     `partitions` are those that the group has given it, None until it has said; `restored` those whose states are here;
@@ -36,9 +36,9 @@ class Standing(Struct, frozen=True, kw_only=True):
     def why_not(self) -> str | None:
         """Why it is not ready, None if it is.
 
-        >>> Standing(partitions=(0, 1), restored=(0, 1), moved=(1,)).why_not
+        >>> HealthStatus(partitions=(0, 1), restored=(0, 1), moved=(1,)).why_not
         'partition 0: records wait, and none has been written yet'
-        >>> Standing(partitions=()).why_not is None
+        >>> HealthStatus(partitions=()).why_not is None
         True
         """
         if self.partitions is None:
@@ -55,7 +55,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 class HealthServer(faust.Service):
     """Answers `/live` and `/ready` in the loop that everything else runs in."""
 
-    def __init__(self, listening: socket.socket, standing: Callable[[], Standing]) -> None:
+    def __init__(self, listening: socket.socket, standing: Callable[[], HealthStatus]) -> None:
         """Keep where to answer, and whom to ask."""
         super().__init__()
         self._listening = listening
@@ -81,7 +81,7 @@ class HealthServer(faust.Service):
         return _answer(standing, is_well=standing.why_not is None)
 
 
-def _answer(standing: Standing, *, is_well: bool) -> web.Response:
+def _answer(standing: HealthStatus, *, is_well: bool) -> web.Response:
     rounded = {
         name: round(value, 3) if isinstance(value, float) else value
         for name, value in msgspec.structs.asdict(standing).items()

@@ -6,7 +6,7 @@ from typing import Final
 
 from streams.core.contracts.effects import Evidence, Reason
 from streams.words.numbers import about, major, number
-from streams.words.wording import OTHER_CURRENCY, EvidenceWords, Quantity, Wording
+from streams.words.wording import OTHER_CURRENCY, EvidenceWords, LanguageCatalogue, Quantity
 
 LEADING: Final[dict[str, tuple[str, str] | None]] = {
     "topup_gap": ("days_since_top_up", "days"),
@@ -50,13 +50,13 @@ _COUNTED: Final[dict[tuple[str, str], str]] = {
 """What a measure counts; the others are days, money, or a yes or no."""
 
 
-def reason_name(code: str, words: Wording) -> str:
+def reason_name(code: str, words: LanguageCatalogue) -> str:
     """Return what a reason is called; a code that the words do not know, with its underscores as blanks."""
     known = words.reasons.get(code)
     return known.name if known is not None else code.replace("_", " ")
 
 
-def reason_text(reason: Reason, currency: str, words: Wording) -> str:
+def reason_text(reason: Reason, currency: str, words: LanguageCatalogue) -> str:
     """Return a reason as a sentence: with its leading measurement, or alone where that was not taken."""
     known = words.reasons.get(reason.code)
     if known is None:
@@ -68,7 +68,7 @@ def reason_text(reason: Reason, currency: str, words: Wording) -> str:
     return _begun(known.alone)
 
 
-def evidence_text(evidence: Evidence, currency: str, words: Wording) -> str:
+def evidence_text(evidence: Evidence, currency: str, words: LanguageCatalogue) -> str:
     """Return one measurement in words: its value, the window, and the subscriber's own usual one where there is one.
 
     A measurement without words of its own is still given whole.
@@ -89,24 +89,24 @@ def evidence_text(evidence: Evidence, currency: str, words: Wording) -> str:
         return _unknown(evidence, words)
 
 
-def counted(what: str, digits: str, words: Wording) -> str:
+def counted(what: str, digits: str, words: LanguageCatalogue) -> str:
     """Return so many of something."""
     quantity: Quantity = words.quantities[what]
     return {"0": quantity.zero, "1": quantity.one}.get(digits, quantity.many).format(n=digits)
 
 
-def money_text(minor: int, currency: str, words: Wording) -> str:
+def money_text(minor: int, currency: str, words: LanguageCatalogue) -> str:
     """Return an amount of minor units in its currency."""
     template = words.money.get(currency, words.money[OTHER_CURRENCY])
     return template.format(number=major(minor, currency), currency=currency).rstrip()
 
 
-def day_text(at_ms: int, words: Wording) -> str:
+def day_text(at_ms: int, words: LanguageCatalogue) -> str:
     """Return the day of a time in UTC."""
     return _dated(words.dates.day, at_ms)
 
 
-def moment_text(at_ms: int, words: Wording) -> str:
+def moment_text(at_ms: int, words: LanguageCatalogue) -> str:
     """Return a time in UTC to the minute."""
     return _dated(words.dates.moment, at_ms)
 
@@ -121,12 +121,12 @@ def percent_digits(share: float) -> str:
     return f"{hundredths:.1f}" if 0.0 < hundredths < 10.0 or hundredths > 99.0 else f"{hundredths:.0f}"
 
 
-def percent_text(share: float, words: Wording) -> str:
+def percent_text(share: float, words: LanguageCatalogue) -> str:
     """Return a probability as a percentage, as the language writes one."""
     return counted("percent", percent_digits(share), words)
 
 
-def said(text: str, words: Wording) -> str:
+def translate(text: str, words: LanguageCatalogue) -> str:
     """Return a sentence of the core or of the default policy in this language; any other as it is."""
     return words.said.get(text, text)
 
@@ -148,7 +148,7 @@ def _template(evidence: Evidence, known: EvidenceWords) -> str:
     return known.plain if evidence.baseline is None or known.usual is None else known.usual
 
 
-def _writer(evidence: Evidence, currency: str, words: Wording) -> Callable[[float, bool], str]:
+def _writer(evidence: Evidence, currency: str, words: LanguageCatalogue) -> Callable[[float, bool], str]:
     """Return what writes a value of this measure with what it counts; a usual value is not exact, and written so."""
     if evidence.unit == "minor units":
         return lambda value, _: money_text(round(value), currency, words)
@@ -172,7 +172,7 @@ def _digits(what: str, value: float, *, is_usual: bool) -> str:
     return about(value) if is_usual or what == "percent" else number(value)
 
 
-def _days_text(value: float, words: Wording, *, is_usual: bool) -> str:
+def _days_text(value: float, words: LanguageCatalogue, *, is_usual: bool) -> str:
     days = abs(value)
     if is_usual:
         return counted("days", about(days), words)
@@ -181,7 +181,7 @@ def _days_text(value: float, words: Wording, *, is_usual: bool) -> str:
     return counted("days", f"{round(days):,}", words)
 
 
-def _unknown(evidence: Evidence, words: Wording) -> str:
+def _unknown(evidence: Evidence, words: LanguageCatalogue) -> str:
     measure, unit = evidence.measure.replace("_", " "), evidence.unit.replace("_", " ")
     value = number(evidence.value)
     if evidence.baseline is None:

@@ -85,7 +85,7 @@ class Dates(Struct, frozen=True, forbid_unknown_fields=True):
     moment: str
 
 
-class Wording(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class LanguageCatalogue(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All words of one language; `said` has them for the sentences that come out of the core and the default policy."""
 
     language: Language
@@ -105,7 +105,7 @@ class Wording(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     said: dict[str, str] = {}
 
 
-def read_wordings(texts: Mapping[Language, str]) -> dict[Language, Wording]:
+def read_wordings(texts: Mapping[Language, str]) -> dict[Language, LanguageCatalogue]:
     """Return the catalogues of all languages, each from its TOML.
 
     Raises:
@@ -124,15 +124,15 @@ def read_wordings(texts: Mapping[Language, str]) -> dict[Language, Wording]:
     return {language: _with_said(wording, source) for language, wording in read.items()}
 
 
-def _with_said(wording: Wording, source: Wording) -> Wording:
+def _with_said(wording: LanguageCatalogue, source: LanguageCatalogue) -> LanguageCatalogue:
     said = {source.whys[name]: text for name, text in wording.whys.items()}
     said |= {source.actions[kind]: text for kind, text in wording.actions.items()}
     return msgspec.structs.replace(wording, said=said)
 
 
-def _read(language: Language, text: str) -> Wording:
+def _read(language: Language, text: str) -> LanguageCatalogue:
     try:
-        wording = msgspec.convert(tomllib.loads(text), Wording)
+        wording = msgspec.convert(tomllib.loads(text), LanguageCatalogue)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise WordingError(f"the words of {language} cannot be used: {error}") from error
     if wording.language != language:
@@ -170,7 +170,7 @@ def _expected() -> dict[str, set[str]]:
     }
 
 
-def _entries(wording: Wording) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
+def _entries(wording: LanguageCatalogue) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
     """Yield the place of each text, the placeholders in it, and those that it may have."""
     for section, tree in msgspec.to_builtins(wording).items():
         if section in {"language", "said"}:

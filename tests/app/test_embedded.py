@@ -14,7 +14,7 @@ from streams.app import embedded as bootstrap
 from streams.core.times import DAY_MS
 from streams.files.sources import discover
 from streams.shared.errors import InputError, SettingsError, StoreError
-from streams.store.database import Store
+from streams.store.database import RunStore
 from tests.core import makers
 from tests.engine.operators import CLEAN, LIVELY, checkpoint_of, contents, differing, run, write_operator
 
@@ -111,7 +111,7 @@ def test_an_input_that_shrank_is_refused_and_nothing_is_lost(
 
 def test_a_database_without_a_run_says_how_to_get_one(tmp_path: Path) -> None:
     db = tmp_path / "empty.db"
-    Store.open(str(db)).close()
+    RunStore.open(str(db)).close()
     for ask in (lambda: list(bootstrap.scores(str(db), 0)), lambda: bootstrap.explain(str(db), "a_1")):
         with pytest.raises(StoreError, match="holds no run yet; `forewarn run"):
             ask()

@@ -6,23 +6,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 
-class Receiver(ThreadingHTTPServer):
+class RecordingServer(ThreadingHTTPServer):
     """An HTTP server on loopback that keeps what it was sent, and answers with `status`."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[dict[str, str], bytes]] = []
         self.status = 204
-        super().__init__(("127.0.0.1", 0), Taking)
+        super().__init__(("127.0.0.1", 0), RecordingHandler)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/hook"
 
 
-class Taking(BaseHTTPRequestHandler):
+class RecordingHandler(BaseHTTPRequestHandler):
     """One request taken down."""
 
-    server: Receiver
+    server: RecordingServer
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
@@ -37,9 +37,9 @@ class Taking(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving() -> Iterator[RecordingServer]:
     """Yield a receiver that takes calls in."""
-    with Receiver() as server:
+    with RecordingServer() as server:
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

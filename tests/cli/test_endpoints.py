@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 from streams.core.notify.contact import ContactRules
 from streams.store.sink import Sink
 from tests.cli.calling import call, lines
-from tests.cli.receiving import Receiver, receiving
+from tests.cli.receiving import RecordingServer, receiving
 from tests.sink.alerts_told import BEGAN_MS, told
 
 URL = "https://crm.example.net/hook?token=hushhush"
@@ -29,12 +29,12 @@ def db(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
+def receiver() -> Iterator[RecordingServer]:
     with receiving() as server:
         yield server
 
 
-def near(receiver: Receiver) -> tuple[str, ...]:
+def near(receiver: RecordingServer) -> tuple[str, ...]:
     return ("--url", receiver.url, "--allow-cidr", "127.0.0.0/8", *HOOK)
 
 
@@ -60,7 +60,7 @@ def test_render_gives_the_request_of_each_message_without_secrets(db: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_test_message_is_signed_and_a_refusal_ends_with_1(db: Path, receiver: Receiver) -> None:
+def test_a_test_message_is_signed_and_a_refusal_ends_with_1(db: Path, receiver: RecordingServer) -> None:
     (added,) = lines(call("endpoints", "add", "crm", *near(receiver), "--db", db, "--json"))
     (tried,) = lines(call("endpoints", "test", "crm", "--db", db, "--json"))
     assert (tried["ok"], tried["status"]) == (True, 204)
@@ -74,7 +74,7 @@ def test_a_test_message_is_signed_and_a_refusal_ends_with_1(db: Path, receiver: 
 
 
 @pytest.mark.slow
-def test_after_a_rotation_both_secrets_verify_until_the_overlap_ends(db: Path, receiver: Receiver) -> None:
+def test_after_a_rotation_both_secrets_verify_until_the_overlap_ends(db: Path, receiver: RecordingServer) -> None:
     (old,) = lines(call("endpoints", "add", "crm", *near(receiver), "--db", db, "--json"))
     (new,) = lines(call("endpoints", "rotate", "crm", "--db", db, "--json"))
     assert new["secret"] != old["secret"]
@@ -163,7 +163,7 @@ def test_another_sink_key_is_one_clear_line(db: Path, monkeypatch: pytest.Monkey
     assert "another sink key" in refused.output
 
 
-def test_a_secret_from_standard_input_is_sealed_and_used(db: Path, receiver: Receiver) -> None:
+def test_a_secret_from_standard_input_is_sealed_and_used(db: Path, receiver: RecordingServer) -> None:
     login = ("--auth", "bearer", "--auth-secret", "-")
     lines(call("endpoints", "add", "crm", *near(receiver), *login, "--db", db, "--json", text="a login\n"))
     lines(call("endpoints", "test", "crm", "--db", db, "--json"))
@@ -172,7 +172,7 @@ def test_a_secret_from_standard_input_is_sealed_and_used(db: Path, receiver: Rec
 
 
 @pytest.fixture
-def failed(db: Path, receiver: Receiver) -> Callable[[], list[dict[str, object]]]:
+def failed(db: Path, receiver: RecordingServer) -> Callable[[], list[dict[str, object]]]:
     """Add an endpoint whose receiver refuses three alerts, and return a list of what became of them."""
     lines(call("endpoints", "add", "crm", *near(receiver), "--db", db, "--json"))
     with Sink.open(db) as sink:
@@ -185,7 +185,7 @@ def failed(db: Path, receiver: Receiver) -> Callable[[], list[dict[str, object]]
 
 @pytest.mark.slow
 def test_what_failed_is_listed_shown_and_recovered(
-    db: Path, receiver: Receiver, failed: Callable[[], list[dict[str, object]]]
+    db: Path, receiver: RecordingServer, failed: Callable[[], list[dict[str, object]]]
 ) -> None:
     rows = failed()
     assert {(row["state"], row["attempts"]) for row in rows} == {("failed", 1)}
@@ -203,7 +203,7 @@ def test_what_failed_is_listed_shown_and_recovered(
 
 @pytest.mark.slow
 def test_a_receiver_that_is_gone_is_told_of_at_another_endpoint_signed_and_without_secrets(
-    db: Path, receiver: Receiver
+    db: Path, receiver: RecordingServer
 ) -> None:
     (crm,) = lines(call("endpoints", "add", "crm", *near(receiver), "--db", db, "--json"))
     with receiving() as other:

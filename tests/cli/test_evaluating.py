@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.core.contracts.encode import outgoing
-from streams.store.database import Store
+from streams.store.database import RunStore
 from tests.cli.calling import Operator, call, lines
 
 
@@ -100,7 +100,7 @@ def test_files_of_examples_give_the_scores_of_the_database_that_they_come_from(
     operator: Operator, tmp_path: Path
 ) -> None:
     path, ceiling = tmp_path / "examples.jsonl.gz", tmp_path / "ceiling.jsonl"
-    with Store.open(operator.db, create=False) as store:
+    with RunStore.open(operator.db, create=False) as store:
         messages = [outgoing(example).value for example in store.examples()]
     path.write_bytes(gzip.compress(b"\n".join(messages)))
     first = json.loads(messages[0])

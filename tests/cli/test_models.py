@@ -22,7 +22,7 @@ positives_min = 3
 """
 
 
-class Run(Struct, frozen=True):
+class ModelRun(Struct, frozen=True):
     """A folder of events, and a database into which the first half of them was run."""
 
     events: Path
@@ -30,22 +30,22 @@ class Run(Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def begun(tmp_path_factory: pytest.TempPathFactory) -> ModelRun:
     folder = tmp_path_factory.mktemp("models")
     events = folder / "events"
     made = call("simulate", "--out", events, "--subscribers", "150", "--days", "200", "--seed", "11")
     assert made.exit_code == 0, made.output
     (events / "forewarn.toml").write_text(TRAINING, "utf-8")
     assert call("run", "--input", events, "--db", folder / "a.db", "--until", HALF, "--json").exit_code == 0
-    return Run(events, folder / "a.db")
+    return ModelRun(events, folder / "a.db")
 
 
 @pytest.fixture
-def run(begun: Run, tmp_path: Path) -> Run:
+def run(begun: ModelRun, tmp_path: Path) -> ModelRun:
     """Return a copy of its own for a test that promotes."""
     db = tmp_path / "copy.db"
     db.write_bytes(begun.db.read_bytes())
-    return Run(begun.events, db)
+    return ModelRun(begun.events, db)
 
 
 def serving(db: Path) -> str:
@@ -53,7 +53,7 @@ def serving(db: Path) -> str:
     return str(one)
 
 
-def test_the_list_has_one_object_a_version_and_one_of_them_serves(begun: Run) -> None:
+def test_the_list_has_one_object_a_version_and_one_of_them_serves(begun: ModelRun) -> None:
     rows = lines(call("model", "list", "--db", begun.db, "--json"))
     assert all(set(row) >= FIELDS for row in rows)
     assert {row["name"] for row in rows} == {"champion", "adagrad", "hazard"}
@@ -62,7 +62,7 @@ def test_the_list_has_one_object_a_version_and_one_of_them_serves(begun: Run) ->
     assert {row["parent"] for row in rows} >= {None, 1, 2}
 
 
-def test_people_are_shown_the_newest_versions_the_mature_week_and_what_was_decided(begun: Run) -> None:
+def test_people_are_shown_the_newest_versions_the_mature_week_and_what_was_decided(begun: ModelRun) -> None:
     shown = call("model", "list", "--db", begun.db)
     assert shown.exit_code == 0
     assert f"{serving(begun.db)} serves" in shown.stdout
@@ -71,7 +71,7 @@ def test_people_are_shown_the_newest_versions_the_mature_week_and_what_was_decid
     assert "recency" in shown.stdout
 
 
-def test_a_card_says_what_it_learned_what_it_weighs_and_its_limits(begun: Run) -> None:
+def test_a_card_says_what_it_learned_what_it_weighs_and_its_limits(begun: ModelRun) -> None:
     shown = call("model", "show", "champion", "--db", begun.db)
     assert shown.exit_code == 0
     for words in ("learned from", "reviewed scorecard", "weights in logit", "mature weeks", "stayed", "sha-256"):
@@ -84,7 +84,7 @@ def test_a_card_says_what_it_learned_what_it_weighs_and_its_limits(begun: Run) -
 
 
 @pytest.mark.parametrize("words", [("champion-2", "champion"), ("champion-1", "hazard-1")])
-def test_a_diff_says_what_changed_in_weights_scales_and_metrics(begun: Run, words: tuple[str, str]) -> None:
+def test_a_diff_says_what_changed_in_weights_scales_and_metrics(begun: ModelRun, words: tuple[str, str]) -> None:
     (found,) = lines(call("model", "diff", *words, "--db", begun.db, "--json"))
     assert found["before"].startswith(words[0])
     assert found["weights"]
@@ -95,14 +95,14 @@ def test_a_diff_says_what_changed_in_weights_scales_and_metrics(begun: Run, word
     assert found["after"] in shown.stdout
 
 
-def test_a_version_does_not_differ_from_itself(begun: Run) -> None:
+def test_a_version_does_not_differ_from_itself(begun: ModelRun) -> None:
     same = call("model", "diff", "champion-1", "champion-1", "--db", begun.db)
     assert (same.exit_code, same.stdout) == (0, "")
     assert "are the same in every number" in same.stderr
 
 
 @pytest.mark.slow
-def test_a_promoted_line_serves_what_comes_then_and_every_alert_is_still_explained(run: Run) -> None:
+def test_a_promoted_line_serves_what_comes_then_and_every_alert_is_still_explained(run: ModelRun) -> None:
     before = serving(run.db)
     past = call("scores", "--db", run.db, "--at", "2024-05-01", "--json").stdout
     (made,) = lines(call("model", "promote", "hazard", "--db", run.db, "--json"))
@@ -123,7 +123,7 @@ def test_a_promoted_line_serves_what_comes_then_and_every_alert_is_still_explain
 
 
 @pytest.mark.slow
-def test_a_run_that_is_stopped_and_taken_up_again_after_a_promotion_equals_a_straight_one(run: Run) -> None:
+def test_a_run_that_is_stopped_and_taken_up_again_after_a_promotion_equals_a_straight_one(run: ModelRun) -> None:
     other = run.db.with_name("other.db")
     assert call("model", "promote", "adagrad", "--db", run.db).exit_code == 0
     other.write_bytes(run.db.read_bytes())
@@ -136,7 +136,7 @@ def test_a_run_that_is_stopped_and_taken_up_again_after_a_promotion_equals_a_str
     assert alerts[0] == alerts[1]
 
 
-def test_rollback_undoes_the_last_promotion_or_pins_the_version_before(run: Run) -> None:
+def test_rollback_undoes_the_last_promotion_or_pins_the_version_before(run: ModelRun) -> None:
     newest = serving(run.db)
     (pinned,) = lines(call("model", "rollback", "--db", run.db, "--json"))
     assert serving(run.db) == pinned["to"] != newest
@@ -160,14 +160,14 @@ def test_rollback_undoes_the_last_promotion_or_pins_the_version_before(run: Run)
     ],
 )
 def test_a_name_that_cannot_serve_is_answered_with_those_that_can(
-    begun: Run, words: tuple[str, str], said: str
+    begun: ModelRun, words: tuple[str, str], said: str
 ) -> None:
     result = call("model", *words, "--db", begun.db)
     assert result.exit_code == 3
     assert said in result.stderr
 
 
-def test_places_and_times_that_do_not_go_together_are_refused(begun: Run) -> None:
+def test_places_and_times_that_do_not_go_together_are_refused(begun: ModelRun) -> None:
     both = call("model", "list", "--db", begun.db, "--kafka", "127.0.0.1:1")
     assert (both.exit_code, "two places" in both.stderr) == (2, True)
     dated = call("model", "promote", "hazard", "--db", begun.db, "--from", "2024-01-01")
@@ -188,7 +188,7 @@ def test_before_the_first_version_the_scorecard_serves(operator: Operator, tmp_p
 
 
 def test_a_policy_that_names_a_learner_that_is_not_installed_stops_the_start(
-    begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    begun: ModelRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy = tmp_path / "boosted.toml"
     policy.write_text('[training]\nchallengers = ["hazard", "boosting"]\n', "utf-8")
@@ -200,7 +200,7 @@ def test_a_policy_that_names_a_learner_that_is_not_installed_stops_the_start(
 
 @pytest.mark.slow
 def test_a_yardstick_has_its_line_in_the_mature_week_and_no_versions_and_a_report_does_without_it(
-    begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    begun: ModelRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("lightgbm", reason="LightGBM, an extra, is not installed")
     policy, db = tmp_path / "boosted.toml", tmp_path / "b.db"

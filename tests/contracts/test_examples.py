@@ -11,7 +11,7 @@ import pytest
 
 from streams.core.contracts.decode import decode_any, epoch_ms
 from streams.core.contracts.effects import DeadLetter
-from streams.core.contracts.events import BROADCASTS, INPUTS, Event, Notice, Record
+from streams.core.contracts.events import BROADCASTS, INPUTS, BroadcastEvent, Event, Record
 from tests.contracts.catalogue import (
     SCHEMAS,
     STRUCTS,
@@ -59,7 +59,7 @@ def reasons_by_schema(topic: str, value: object) -> set[str]:
     return reasons
 
 
-def decoded(topic: str, value: bytes) -> Event | Notice | DeadLetter:
+def decoded(topic: str, value: bytes) -> Event | BroadcastEvent | DeadLetter:
     return decode_any(Record(topic=topic, partition=0, offset=0, value=value, received_ms=RECEIVED_MS))
 
 
@@ -82,7 +82,7 @@ def test_an_accepted_example_is_read_by_schema_struct_and_decoder(file: Path) ->
     message = msgspec.json.decode(body, type=STRUCTS[topic])
     if topic in READ:
         event = decoded(topic, body)
-        assert isinstance(event, Event | Notice), event
+        assert isinstance(event, Event | BroadcastEvent), event
         assert event.body == message
 
 

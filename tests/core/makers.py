@@ -28,7 +28,7 @@ from streams.core.scoring.models import read_scorecard
 from streams.core.scoring.scorer import Scorer
 from streams.core.signals.market import Market
 from streams.core.subscriber.facts import Facts, SubscriberState, Watch
-from streams.core.subscriber.fold import Folded, fold
+from streams.core.subscriber.fold import FoldResult, fold
 from streams.core.subscriber.packing import pack
 from streams.core.times import DAY_MS, HOUR_MS
 
@@ -155,7 +155,7 @@ def numbered(bodies: list[Body]) -> list[Event]:
     return events
 
 
-def folded(events: list[Event], lateness_ms: int = LATENESS_MS) -> tuple[Facts, list[Folded]]:
+def folded(events: list[Event], lateness_ms: int = LATENESS_MS) -> tuple[Facts, list[FoldResult]]:
     facts = Facts(events[0].at_ms, events[0].at_ms)
     return facts, [fold(facts, e, lateness_ms) for e in events]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streams.core.alerts.announcing import YEAR_MONTHS
 from streams.core.alerts.policy import Policy
-from streams.core.contracts.effects import AlertChanged, Effect, LabelledExample, LateEvent, Repeated
+from streams.core.contracts.effects import AlertChanged, Effect, LabelledExample, LateEvent, RepeatedEvent
 from streams.core.contracts.events import Body, Event, Wake
 from streams.core.scoring.features import FEATURE_TABLE, feature_vector
 from streams.core.scoring.scorer import Scorer, probability
@@ -118,7 +118,7 @@ def test_a_record_delivered_again_at_any_time_changes_nothing_and_says_so(data: 
         tale.until(e.at_ms)
         tale.give(e)
         before = pack(tale.known)
-        assert tale.give(events[data.draw(st.integers(0, number))]) == (Repeated(),)
+        assert tale.give(events[data.draw(st.integers(0, number))]) == (RepeatedEvent(),)
         assert pack(tale.known) == before
 
 

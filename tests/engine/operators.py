@@ -7,7 +7,7 @@ from streams.app import embedded as bootstrap
 from streams.app.embedded import RunSummary
 from streams.core.notify.endpoints import Endpoint
 from streams.simulate.simulation import Compression
-from streams.store.database import Store
+from streams.store.database import RunStore
 from streams.store.run.batch import Checkpoint
 from streams.store.sink import Sink
 
@@ -71,7 +71,7 @@ def with_endpoint(db: Path) -> Path:
 
 def contents(db: Path) -> dict[str, Any]:
     """Everything that a database holds of a run, by what it is called; the moment of the run itself is left out."""
-    with Store.open(str(db), create=False) as store, Sink.open(str(db), create=False) as sink:
+    with RunStore.open(str(db), create=False) as store, Sink.open(str(db), create=False) as sink:
         checkpoint = store.load()
         assert checkpoint is not None
         alerts = store.alerts()
@@ -99,7 +99,7 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def checkpoint_of(db: Path) -> Checkpoint:
-    with Store.open(str(db), create=False) as store:
+    with RunStore.open(str(db), create=False) as store:
         checkpoint = store.load()
         assert checkpoint is not None
         return checkpoint

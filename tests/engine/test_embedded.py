@@ -18,7 +18,7 @@ from streams.core.contracts.decode import decode
 from streams.core.contracts.events import INPUTS, MARKET, PARTITIONS_MAX, Event, MarketEvent
 from streams.core.subscriber.packing import unpack
 from streams.core.times import DAY_MS
-from streams.files.sources import discover, merged
+from streams.files.sources import discover, merge_sources
 from tests.core import makers
 from tests.engine.operators import LIVELY, checkpoint_of, contents, differing, run, write_operator
 
@@ -128,7 +128,7 @@ def test_files_that_grew_are_read_on_from_where_they_ended(
     """Everything that had arrived by one moment was there at first; the rest is appended later."""
     sources = discover(str(folder))
     whole, first = lines_of(folder), dict.fromkeys(TOPICS, 0)
-    merge = merged(sources, {}, day(4_000), decode)
+    merge = merge_sources(sources, {}, day(4_000), decode)
     for item in merge:
         if isinstance(item, Event) and item.at_ms >= day(at_day):
             merge.put_back()
@@ -227,7 +227,7 @@ def without_places(found: dict[str, Any]) -> list[list[Any]]:
 
 def envelopes(folder: Path) -> bytes:
     """All good records of a folder in the order in which the folder is read, the market first, each with its topic."""
-    lines, merge = lines_of(folder), merged(discover(str(folder)), {}, day(4_000), decode)
+    lines, merge = lines_of(folder), merge_sources(discover(str(folder)), {}, day(4_000), decode)
     written = [b'{"topic":"market-events","value":%s}\n' % line.strip() for line in lines[MARKET]]
     for item in merge:
         if isinstance(item, Event):

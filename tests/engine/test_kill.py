@@ -22,10 +22,10 @@ from sqlalchemy import Connection
 from streams.app import embedded as bootstrap
 from streams.core.step import step as real_step
 from streams.engine import embedded, subscribers
-from streams.files.sources import Decode, Merged, Source, merged
+from streams.files.sources import Decode, MergedSources, Source, merge_sources
 from streams.store import database
 from streams.store.commits import write_batch
-from streams.store.database import Store
+from streams.store.database import RunStore
 from streams.store.run.batch import Batch, Position
 from tests.engine.operators import contents, differing, run, with_endpoint, write_operator
 
@@ -90,15 +90,15 @@ def dying_at(death: Death) -> list[Any]:
         if calls["commit"] == death.after and death.place == "written":
             die()
 
-    def commit(store: Store, batch: Batch) -> None:
+    def commit(store: RunStore, batch: Batch) -> None:
         real_commit(store, batch)
         if calls["commit"] == death.after and death.place == "committed":
             die()
 
-    real_commit = Store.commit
+    real_commit = RunStore.commit
     if death.place == "step":
         return [patch.object(subscribers, "step", step)]
-    return [patch.object(database, "write_batch", write), patch.object(Store, "commit", commit)]
+    return [patch.object(database, "write_batch", write), patch.object(RunStore, "commit", commit)]
 
 
 def run_with(patches: Sequence[Any], folder: Path, db: Path) -> None:
@@ -198,10 +198,10 @@ def _is_written(db: Path, before: int) -> bool:
 
 def merged_from_the_start(
     sources: Sequence[Source], positions: Mapping[str, Position], received_ms: int, decode: Decode
-) -> Merged:
+) -> MergedSources:
     """The fault of the first failing control: where the run stood is forgotten."""
     assert isinstance(positions, dict)
-    return merged(sources, {}, received_ms, decode)
+    return merge_sources(sources, {}, received_ms, decode)
 
 
 def test_failing_control_without_its_positions_a_killed_run_counts_records_twice(
@@ -216,7 +216,7 @@ def test_failing_control_without_its_positions_a_killed_run_counts_records_twice
     assert found["counters"]["events:usage"] > undisturbed["counters"]["events:usage"]
 
 
-def commit_in_two(store: Store, batch: Batch) -> None:
+def commit_in_two(store: RunStore, batch: Batch) -> None:
     """The fault of the second failing control: first how far the run is, then what came of it, in two transactions."""
     nothing = {"states": (), "transitions": (), "examples": (), "late": (), "dead": (), "models": ()}
     REAL_COMMIT(store, msgspec.structs.replace(batch, **nothing))
@@ -226,7 +226,7 @@ def commit_in_two(store: Store, batch: Batch) -> None:
     REAL_COMMIT(store, batch)
 
 
-REAL_COMMIT = Store.commit
+REAL_COMMIT = RunStore.commit
 HALF_DONE = 12
 calls: list[str] = []
 
@@ -237,7 +237,7 @@ def test_failing_control_with_two_transactions_a_killed_run_loses_what_the_secon
     db = with_endpoint(tmp_path / "run.db")
 
     def split() -> None:
-        run_with([patch.object(Store, "commit", commit_in_two)], folder, db)
+        run_with([patch.object(RunStore, "commit", commit_in_two)], folder, db)
 
     assert in_a_process_of_its_own(split) == -signal.SIGKILL
     run(folder, db)

@@ -16,15 +16,15 @@ from streams.core.contracts.decode import decode
 from streams.core.contracts.effects import AlertChange
 from streams.core.contracts.events import Body, TopUp
 from streams.core.scoring.models import scorer_from
-from streams.core.scoring.promotions import reign
+from streams.core.scoring.promotions import serving_periods
 from streams.core.signals.market import Market
 from streams.core.step import step as real_step
 from streams.core.subscriber.packing import unpack
 from streams.core.times import DAY_MS, HOUR_MS
 from streams.engine import embedded, refold, subscribers
-from streams.files.sources import discover, merged
+from streams.files.sources import discover, merge_sources
 from streams.shared.errors import InputError
-from streams.store.database import Store
+from streams.store.database import RunStore
 from tests.core import makers
 from tests.engine.operators import CLEAN, LIVELY, checkpoint_of, contents, run, write_operator
 
@@ -35,7 +35,7 @@ def day(number: float) -> int:
     return START_MS + round(number * DAY_MS)
 
 
-class Ran(msgspec.Struct, frozen=True):
+class FinishedRun(msgspec.Struct, frozen=True):
     """A folder, the database that it was run into, and what that holds."""
 
     folder: Path
@@ -44,11 +44,11 @@ class Ran(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     home = tmp_path_factory.mktemp("refold")
     folder, db = write_operator(home / "events", subscribers=80, days=80, seed=5), home / "run.db"
     run(folder, db)
-    return Ran(folder, db, contents(db))
+    return FinishedRun(folder, db, contents(db))
 
 
 def unexplained(db: Path, folder: Path) -> list[str]:
@@ -56,7 +56,7 @@ def unexplained(db: Path, folder: Path) -> list[str]:
     checkpoint = checkpoint_of(db)
     policy = policy_from(checkpoint.run.policy)
     cold = bootstrap.cold_scorer()
-    items = list(merged(discover(str(folder)), {}, checkpoint.run.received_ms, decode))
+    items = list(merge_sources(discover(str(folder)), {}, checkpoint.run.received_ms, decode))
     found = contents(db)
     market = Market()
     for known in found["market events"]:
@@ -73,7 +73,7 @@ def unexplained(db: Path, folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_every_transition_of_a_run_is_computed_again_to_the_last_bit(ran: Ran) -> None:
+def test_every_transition_of_a_run_is_computed_again_to_the_last_bit(ran: FinishedRun) -> None:
     transitions = [change for alert in ran.found["transitions"] for change in alert]
     assert len(transitions) > 100
     assert len({change.model_version for change in transitions}) > 2
@@ -102,24 +102,24 @@ def test_the_version_that_served_at_a_time_is_the_one_that_looking_back_takes(tm
     run(write_operator(tmp_path / "events", subscribers=80, days=100, seed=5, policy=policy), tmp_path / "run.db")
     found = contents(tmp_path / "run.db")
     models = [(version.published_at_ms, version.served_as, scorer_from(version)) for version in found["models"]]
-    published = reign(models, found["promotions"])
+    published = serving_periods(models, found["promotions"])
     served = [(one.snapshot_at_ms, one.model_version) for one in found["predictions"]]
     served += [(change.at_ms, change.model_version) for alert in found["transitions"] for change in alert]
     cold = bootstrap.cold_scorer()
     assert len({name for _, name in served}) > 5
-    wrong = [(at_ms, name) for at_ms, name in served if refold.in_force(at_ms, cold, published).version != name]
+    wrong = [(at_ms, name) for at_ms, name in served if refold.scorer_in_force(at_ms, cold, published).version != name]
     assert wrong == []
 
 
 @pytest.mark.slow
-def test_explain_gives_back_the_stored_numbers_of_every_alert(ran: Ran) -> None:
+def test_explain_gives_back_the_stored_numbers_of_every_alert(ran: FinishedRun) -> None:
     for alert in ran.found["alerts"]:
         explained = bootstrap.explain(str(ran.db), alert.latest.alert_id)
         assert explained.equal
         assert explained.recomputed == explained.stored == alert.latest
 
 
-def test_some_alerts_say_what_changed_and_some_had_nothing_to_be_compared_with(ran: Ran) -> None:
+def test_some_alerts_say_what_changed_and_some_had_nothing_to_be_compared_with(ran: FinishedRun) -> None:
     transitions = [change for alert in ran.found["transitions"] for change in alert]
     since = [{(reason.since_ms, reason.change is None) for reason in change.reasons} for change in transitions]
     assert all(len(moments) == 1 for moments in since)
@@ -129,7 +129,7 @@ def test_some_alerts_say_what_changed_and_some_had_nothing_to_be_compared_with(r
     assert len(compared) > 50
 
 
-def test_a_reason_says_as_much_as_its_features_and_all_add_up_to_the_logit(ran: Ran) -> None:
+def test_a_reason_says_as_much_as_its_features_and_all_add_up_to_the_logit(ran: FinishedRun) -> None:
     for change in (change for alert in ran.found["transitions"] for change in alert):
         shares = [reason.contribution for reason in change.reasons]
         assert abs(change.intercept + sum(shares) - change.logit) < 1e-12 * max(
@@ -138,7 +138,7 @@ def test_a_reason_says_as_much_as_its_features_and_all_add_up_to_the_logit(ran: 
         assert shares == sorted(shares, reverse=True)
 
 
-def changed_copy(ran: Ran, to: Path, topic: str, offset: int, line: bytes | None) -> Path:
+def changed_copy(ran: FinishedRun, to: Path, topic: str, offset: int, line: bytes | None) -> Path:
     """Copy the folder with one line of a topic put in another's place, or taken away with all that follow it."""
     to.mkdir()
     for path in ran.folder.iterdir():
@@ -149,7 +149,7 @@ def changed_copy(ran: Ran, to: Path, topic: str, offset: int, line: bytes | None
     return to
 
 
-def a_top_up_behind(ran: Ran) -> tuple[str, int, bytes]:
+def a_top_up_behind(ran: FinishedRun) -> tuple[str, int, bytes]:
     """Find a fired alert that rests on a top-up; return its id, and the record's offset and line."""
     lines = (ran.folder / "top-ups.jsonl").read_bytes().splitlines(keepends=True)
     source = 2 * 65_536
@@ -162,7 +162,7 @@ def a_top_up_behind(ran: Ran) -> tuple[str, int, bytes]:
     raise AssertionError("no alert of this operator rests on a top-up")
 
 
-def test_explain_shows_that_a_record_was_changed(ran: Ran, tmp_path: Path) -> None:
+def test_explain_shows_that_a_record_was_changed(ran: FinishedRun, tmp_path: Path) -> None:
     alert_id, offset, line = a_top_up_behind(ran)
     body = msgspec.json.decode(line)
     body["amount_minor"] *= 3
@@ -174,14 +174,14 @@ def test_explain_shows_that_a_record_was_changed(ran: Ran, tmp_path: Path) -> No
     assert bootstrap.explain(str(ran.db), alert_id, str(ran.folder)).equal
 
 
-def test_explain_says_that_it_cannot_where_a_record_is_gone(ran: Ran, tmp_path: Path) -> None:
+def test_explain_says_that_it_cannot_where_a_record_is_gone(ran: FinishedRun, tmp_path: Path) -> None:
     alert_id, offset, _ = a_top_up_behind(ran)
     other = changed_copy(ran, tmp_path / "cut", "top-ups", offset, None)
     explained = bootstrap.explain(str(ran.db), alert_id, str(other))
     assert (explained.recomputed, explained.equal) == (None, False)
 
 
-def test_explain_shows_that_a_record_was_damaged(ran: Ran, tmp_path: Path) -> None:
+def test_explain_shows_that_a_record_was_damaged(ran: FinishedRun, tmp_path: Path) -> None:
     alert_id, offset, line = a_top_up_behind(ran)
     other = changed_copy(ran, tmp_path / "damaged", "top-ups", offset, line[:40] + b"\n")
     explained = bootstrap.explain(str(ran.db), alert_id, str(other))
@@ -207,7 +207,7 @@ def scored(db: Path, at_ms: int) -> dict[str, tuple[float, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["midday", "at_a_version", "after_a_version", "at_a_wake", "early"])
 def test_the_scores_of_a_past_moment_are_those_of_a_run_that_stopped_then(
-    ran: Ran, tmp_path: Path, moment: str
+    ran: FinishedRun, tmp_path: Path, moment: str
 ) -> None:
     published_ms = ran.found["models"][1].published_at_ms
     at_ms = {
@@ -224,7 +224,7 @@ def test_the_scores_of_a_past_moment_are_those_of_a_run_that_stopped_then(
     assert past == scored(stopped, at_ms)
 
 
-def test_the_scores_after_the_end_come_from_the_states_and_leave_out_who_has_left(ran: Ran) -> None:
+def test_the_scores_after_the_end_come_from_the_states_and_leave_out_who_has_left(ran: FinishedRun) -> None:
     states = {name: unpack(packed) for name, packed in ran.found["states"]}
     here = {name for name, state in states.items() if not state.facts.life}
     assert 0 < len(here) < len(states)
@@ -234,7 +234,7 @@ def test_the_scores_after_the_end_come_from_the_states_and_leave_out_who_has_lef
     assert sum(chance for chance, _ in later.values()) != sum(chance for chance, _ in scored(ran.db, day(80)).values())
 
 
-def test_who_leaves_later_is_still_there_in_the_scores_of_the_past(ran: Ran) -> None:
+def test_who_leaves_later_is_still_there_in_the_scores_of_the_past(ran: FinishedRun) -> None:
     left = {n: unpack(p).facts.life_at_ms for n, p in ran.found["states"] if unpack(p).facts.life}
     leaver, left_ms = max(left.items(), key=lambda one: one[1])
     assert leaver in scored(ran.db, left_ms - DAY_MS)
@@ -297,7 +297,7 @@ def write(folder: Path, made: Sequence[Body]) -> None:
         (folder / f"{topic}.jsonl").write_bytes(b"".join(written))
 
 
-class StoppedError(BaseException):
+class BrokenOffError(BaseException):
     """A run that is broken off without a chance to tidy up: nothing in the runner may catch it."""
 
 
@@ -339,16 +339,16 @@ def check_explained(made: list[Body], stop_after: int) -> None:
 
             def step(*given: Any) -> Any:
                 if next(steps, None) is None:
-                    raise StoppedError
+                    raise BrokenOffError
                 return real_step(*given)
 
             patch.setattr(subscribers, "step", step)
-            with pytest.raises(StoppedError):
+            with pytest.raises(BrokenOffError):
                 run(folder, db, commit_records=8)
             patch.setattr(subscribers, "step", real_step)
             run(folder, db, commit_records=8)
         assert unexplained(db, folder) == []
-        with Store.open(str(db)) as store:
+        with RunStore.open(str(db)) as store:
             alerts = store.alerts()
         explained += sum(alert.changes for alert in alerts)
         if alerts:

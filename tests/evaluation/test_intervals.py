@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.evaluation import metrics as evaluation
-from streams.evaluation.intervals import FIGURES, Ranked, intervals
+from streams.evaluation.intervals import FIGURES, RankedPredictions, intervals
 from streams.evaluation.metrics import Prediction
 
 rows = st.lists(
@@ -27,7 +27,7 @@ SOME = [Prediction((number * 37 % 100) / 100, number % 7 == 0, f"s_{number % 11}
 @given(rows, draws)
 def test_figures_of_a_draw_are_those_of_the_rows_written_out(found: list[Prediction], drawn: list[int]) -> None:
     numbers = {block: place for place, block in enumerate("abcde")}
-    figures = Ranked(found, numbers).figures(np.array(drawn))
+    figures = RankedPredictions(found, numbers).figures(np.array(drawn))
     written = [row for row in found for _ in range(drawn[numbers[row.block]])]
     if not written:
         assert all(isnan(figure) for figure in figures)

@@ -7,9 +7,9 @@ import pytest
 
 from streams.core.contracts.effects import AlertChanged, LabelKind
 from streams.core.times import DAY_MS, WEEK_MS
-from streams.evaluation.judging import AlertOutcome, Evaluation, Stood, evaluate, read_truth
+from streams.evaluation.judging import AlertOutcome, Evaluation, StandingAlertCoverage, evaluate, read_truth
 from streams.shared.errors import InputError
-from streams.store.run.batch import AlertRow, Prediction
+from streams.store.run.batch import AlertRow, PredictionRow
 
 HORIZON_DAYS = 30
 END_DAY = 200
@@ -26,9 +26,9 @@ ALERT = AlertChanged(
 def prediction(
     day: float, label: bool, *, subscriber: str = "s_1", kind: LabelKind = "stayed", known_day: float | None = None,
     model: str = "champion-1", probability: float = 0.5,
-) -> Prediction:  # fmt: skip
+) -> PredictionRow:  # fmt: skip
     closed_day = day + HORIZON_DAYS
-    return Prediction(
+    return PredictionRow(
         example_id=f"{subscriber}:{day}",
         subscriber_id=subscriber,
         snapshot_at_ms=int(day * DAY_MS),
@@ -47,7 +47,7 @@ def fired(day: float | None, subscriber: str = "s_1", alert_id: str = "a_1") -> 
 
 
 def judged(
-    predictions: list[Prediction], alerts: list[AlertRow], left_day: dict[str, float] | None = None
+    predictions: list[PredictionRow], alerts: list[AlertRow], left_day: dict[str, float] | None = None
 ) -> Evaluation:
     left_at = None if left_day is None else {name: int(day * DAY_MS) for name, day in left_day.items()}
     return evaluate(predictions, alerts, stream_ms=END_DAY * DAY_MS, horizon_ms=HORIZON_DAYS * DAY_MS, left_at=left_at)
@@ -130,13 +130,13 @@ def test_an_alert_older_than_the_horizon_warns_of_a_leaver_if_it_still_stood_wit
         row = msgspec.structs.replace(row, latest=ended)
     warnings = judged([], [row], {"s_1": 150}).warnings
     assert warnings.warned == 0
-    assert warnings.stood == Stood(len(leads), *([50.0, 1.0] if leads else [None, None]))
+    assert warnings.stood == StandingAlertCoverage(len(leads), *([50.0, 1.0] if leads else [None, None]))
 
 
 def test_who_left_before_an_alert_or_is_yet_to_leave_had_none_that_stood() -> None:
     alerts = [fired(100), fired(190, "s_2", "a_2"), fired(90, "s_3", "a_3"), fired(107, "s_3", "a_4")]
     stood = judged([], alerts, {"s_1": 99, "s_2": END_DAY + 1, "s_3": 110}).warnings.stood
-    assert stood == Stood(1, 20.0, 1.0)
+    assert stood == StandingAlertCoverage(1, 20.0, 1.0)
 
 
 def test_without_a_truth_explicit_leaving_is_known_from_the_labels() -> None:

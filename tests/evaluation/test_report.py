@@ -14,14 +14,14 @@ from streams.core.contracts.encode import outgoing
 from streams.core.scoring.models import ModelVersion
 from streams.core.times import DAY_MS
 from streams.evaluation import judging
-from streams.evaluation.judging import AlertOutcome, Verdict
+from streams.evaluation.judging import AlertOutcome, AlertVerdict
 from streams.evaluation.leads import leads_of, load_of
 from streams.evaluation.profit import Campaign
-from streams.evaluation.report import ALERTS_MIN, Asked, Report, Rival, report_of
+from streams.evaluation.report import ALERTS_MIN, EvaluationReport, ReportOptions, Rival, report_of
 from streams.evaluation.report_page import page, write
 from streams.evaluation.report_sources import end_ms, prediction, read_ceiling, read_examples
 from streams.shared.errors import InputError
-from streams.store.run.batch import Prediction
+from streams.store.run.batch import PredictionRow
 
 HORIZON_DAYS = 30
 END_MS = 200 * DAY_MS
@@ -31,8 +31,8 @@ BAD_LINES = ["nothing", '{"subscriber_id":"s_1"}', "[]"]
 
 def made(
     number: int, day: float, probability: float, kind: LabelKind = "stayed", treatment: Treatment = "none"
-) -> Prediction:
-    return Prediction(
+) -> PredictionRow:
+    return PredictionRow(
         example_id=f"e_{number}", subscriber_id=f"s_{number}", snapshot_at_ms=int(day * DAY_MS),
         probability=probability, label=kind != "stayed", kind=kind, model_version="champion-1",
         knowable_at_ms=int((day + HORIZON_DAYS) * DAY_MS), closed_at_ms=int((day + HORIZON_DAYS) * DAY_MS),
@@ -40,7 +40,7 @@ def made(
     )  # fmt: skip
 
 
-def outcome(number: int, verdict: Verdict, day: float = 100.0, lead_days: float | None = None) -> AlertOutcome:
+def outcome(number: int, verdict: AlertVerdict, day: float = 100.0, lead_days: float | None = None) -> AlertOutcome:
     return AlertOutcome(f"a_{number}", f"s_{number}", int(day * DAY_MS), verdict, None, lead_days)
 
 
@@ -51,24 +51,26 @@ CROWD = [
 
 
 def report(
-    predictions: list[Prediction], asked: Asked | None = None, ceiling: dict[tuple[str, int], float] | None = None
-) -> Report:
+    predictions: list[PredictionRow],
+    asked: ReportOptions | None = None,
+    ceiling: dict[tuple[str, int], float] | None = None,
+) -> EvaluationReport:
     found = judging.evaluate(predictions, (), stream_ms=END_MS, horizon_ms=HORIZON_DAYS * DAY_MS, left_at=None)
-    given = Asked(resamples=20) if asked is None else asked
+    given = ReportOptions(resamples=20) if asked is None else asked
     return report_of(found, predictions, given, end_ms=END_MS, horizon_days=HORIZON_DAYS, ceiling=ceiling)
 
 
-def with_alerts(outcomes: list[AlertOutcome], held_out: dict[str, bool]) -> Report:
+def with_alerts(outcomes: list[AlertOutcome], held_out: dict[str, bool]) -> EvaluationReport:
     found = judging.evaluate(CROWD, (), stream_ms=END_MS, horizon_ms=HORIZON_DAYS * DAY_MS, left_at=None)
     counts = {name: sum(one.verdict == name for one in outcomes) for name in judging.VERDICTS}
     warnings = replace(found.warnings, alerts=tuple(outcomes), fired=len(outcomes), verdicts=counts)
     found = replace(found, warnings=warnings)
-    asked = Asked(resamples=40, budget=2.0)
+    asked = ReportOptions(resamples=40, budget=2.0)
     return report_of(found, CROWD, asked, end_ms=END_MS, horizon_days=HORIZON_DAYS, held_out=held_out)
 
 
 def test_segments_part_the_snapshots_at_the_shock_and_at_its_end() -> None:
-    found = report(CROWD, Asked(resamples=5, shock_ms=60 * DAY_MS, shock_days=10))
+    found = report(CROWD, ReportOptions(resamples=5, shock_ms=60 * DAY_MS, shock_days=10))
     assert [one.name for one in found.segments] == ["steady", "shock", "recovery"]
     assert sum(one.scores.examples for one in found.segments) == found.closed
     assert (found.segments[1].from_ms, found.segments[1].until_ms) == (60 * DAY_MS, 70 * DAY_MS)
@@ -76,7 +78,7 @@ def test_segments_part_the_snapshots_at_the_shock_and_at_its_end() -> None:
 
 
 def test_a_segment_without_snapshots_is_left_out() -> None:
-    found = report(CROWD, Asked(resamples=5, shock_ms=10 * DAY_MS, shock_days=10))
+    found = report(CROWD, ReportOptions(resamples=5, shock_ms=10 * DAY_MS, shock_days=10))
     assert [one.name for one in found.segments] == ["recovery"]
 
 
@@ -213,7 +215,7 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
-def whole() -> Report:
+def whole() -> EvaluationReport:
     outcomes = [
         outcome(n, "left" if n % 3 == 0 else "stayed", 60 + n / 10, 9.0 if n % 3 == 0 else None) for n in range(200)
     ]
@@ -226,7 +228,7 @@ def whole() -> Report:
     weighed = report_of(
         judging.evaluate(CROWD, (), stream_ms=END_MS, horizon_ms=HORIZON_DAYS * DAY_MS, left_at=None),
         CROWD,
-        Asked(resamples=20, shock_ms=80 * DAY_MS, campaign=Campaign(contact=0.5)),
+        ReportOptions(resamples=20, shock_ms=80 * DAY_MS, campaign=Campaign(contact=0.5)),
         end_ms=END_MS,
         horizon_days=HORIZON_DAYS,
         ceiling={(p.subscriber_id, p.snapshot_at_ms): p.probability for p in CROWD},

@@ -23,7 +23,7 @@ from streams.core.contracts.effects import DeadLetter
 from streams.core.contracts.events import MARKET, Event, Record, source_number
 from streams.core.times import DAY_MS
 from streams.files.lines import KEPT_BYTES, LINE_BYTES_MAX
-from streams.files.sources import Item, Position, Source, bulletins, discover, ignored, merged, total_bytes
+from streams.files.sources import Item, Position, Source, discover, ignored, market_sources, merge_sources, total_bytes
 from streams.shared.errors import InputError
 from streams.store import NO_TIME_MS
 
@@ -48,7 +48,9 @@ def read(
     decode: Callable[[Record], Item] = days,
     block_bytes: int | None = None,
 ) -> list[Item]:
-    return list(merged(discover(str(place), topic), positions or {}, RECEIVED_MS, decode, block_bytes=block_bytes))
+    return list(
+        merge_sources(discover(str(place), topic), positions or {}, RECEIVED_MS, decode, block_bytes=block_bytes)
+    )
 
 
 def told(items: Iterable[Item]) -> list[tuple[str, int, object]]:
@@ -104,9 +106,9 @@ def test_a_folder_gives_its_topics_in_the_order_of_the_contracts(tmp_path: Path)
 def test_what_a_folder_says_about_the_market_is_read_apart_and_is_not_ignored(tmp_path: Path) -> None:
     write(tmp_path, {"usage.jsonl": [1], "market-events.jsonl": [1]})
     assert [source.name for source in discover(str(tmp_path))] == ["usage/0"]
-    assert [source.name for source in bulletins(str(tmp_path))] == ["market-events/0"]
+    assert [source.name for source in market_sources(str(tmp_path))] == ["market-events/0"]
     assert ignored(str(tmp_path)) == ()
-    assert bulletins("-") == bulletins(str(tmp_path / "usage.jsonl")) == ()
+    assert market_sources("-") == market_sources(str(tmp_path / "usage.jsonl")) == ()
     found = discover(str(tmp_path), None, ("usage", "market-events"))
     assert [source.topic for source in found] == ["usage", "market-events"]
 
@@ -182,7 +184,7 @@ def test_the_size_of_the_input_is_known_unless_it_is_a_pipe(tmp_path: Path) -> N
     assert total_bytes(sources) == 7
     assert total_bytes([*sources, Source("usage", 0, None)]) is None
     assert total_bytes([Source("usage", 0, tmp_path / "gone.jsonl")]) is None
-    reading = merged(sources, {}, RECEIVED_MS, days)
+    reading = merge_sources(sources, {}, RECEIVED_MS, days)
     assert reading.bytes_read == 0
     assert len(list(reading)) == 3
     assert reading.bytes_read == 7
@@ -253,7 +255,9 @@ def test_of_packed_data_cut_short_all_whole_lines_come_before_the_error(data: st
     with TemporaryDirectory() as folder:
         path = Path(folder) / "usage.jsonl"
         path.write_bytes(cut)
-        reading = merged(discover(str(path)), {}, RECEIVED_MS, days, block_bytes=data.draw(st.integers(1, 5_000)))
+        reading = merge_sources(
+            discover(str(path)), {}, RECEIVED_MS, days, block_bytes=data.draw(st.integers(1, 5_000))
+        )
         for offset in range(whole):
             assert next(reading).offset == offset
         where = rf"usage.jsonl: the (gzip|zstd) data end too early{f' after line {whole}' if whole else ''}; the copy"
@@ -275,7 +279,7 @@ def test_a_broken_source_stops_the_merge_where_it_breaks_and_not_before(tmp_path
     packed = gzip.compress(b"10\n20\n30\n")[:-8]  # Without its check sum and length.
     (tmp_path / "top-ups.jsonl.gz").write_bytes(packed)
     write(tmp_path, {"usage.jsonl": [5, 15, 25, 30, 35]})
-    reading = merged(discover(str(tmp_path)), {}, RECEIVED_MS, days)
+    reading = merge_sources(discover(str(tmp_path)), {}, RECEIVED_MS, days)
     seen = list(islice(reading, 7))
     with pytest.raises(InputError, match="after line 3"):
         next(reading)
@@ -342,7 +346,7 @@ def test_from_any_position_the_rest_is_what_it_would_have_been(
         write(Path(folder), files)
         whole = read(folder)
         assert read(folder, block_bytes=data.draw(sizes)) == whole
-        reading = merged(discover(folder), {}, RECEIVED_MS, days, block_bytes=data.draw(sizes))
+        reading = merge_sources(discover(folder), {}, RECEIVED_MS, days, block_bytes=data.draw(sizes))
         taken = data.draw(st.integers(0, len(whole)))
         assert list(islice(reading, taken)) == whole[:taken]
         positions = reading.positions()
@@ -352,7 +356,7 @@ def test_from_any_position_the_rest_is_what_it_would_have_been(
 
 def test_a_position_says_how_far_a_source_has_come(tmp_path: Path) -> None:
     write(tmp_path, {"usage.jsonl": ["", 1, 5, 3, "?"], "top-ups.jsonl": [9]})
-    reading = merged(discover(str(tmp_path)), {}, RECEIVED_MS, days)
+    reading = merge_sources(discover(str(tmp_path)), {}, RECEIVED_MS, days)
     assert reading.positions() == {name: Position(0, NO_TIME_MS, NO_TIME_MS) for name in ("usage/0", "top-ups/0")}
     found = [reading.positions()["usage/0"] for _ in reading]
     assert found == [
@@ -364,7 +368,7 @@ def test_a_position_says_how_far_a_source_has_come(tmp_path: Path) -> None:
 
 def test_a_grown_file_is_read_on_and_a_shrunk_one_refused(tmp_path: Path) -> None:
     write(tmp_path, {"usage.jsonl": [1, 2, 3]})
-    reading = merged(discover(str(tmp_path)), {}, RECEIVED_MS, days)
+    reading = merge_sources(discover(str(tmp_path)), {}, RECEIVED_MS, days)
     assert offsets(reading) == [0, 1, 2]
     write(tmp_path, {"usage.jsonl": [1, 2, 3, 4]})
     assert offsets(read(tmp_path, positions=reading.positions())) == [3]
@@ -381,7 +385,7 @@ def test_a_grown_file_is_read_on_and_a_shrunk_one_refused(tmp_path: Path) -> Non
 def test_a_record_of_the_year_2100_is_a_dead_letter_and_disturbs_nothing(tmp_path: Path) -> None:
     dates = ["2100-01-01T00:00:00Z", "1997-01-01T00:00:00Z", "2100-06-01T00:00:00Z", "1997-01-03T00:00:00Z"]
     (tmp_path / "top-ups.jsonl").write_text("\n".join(json.dumps(top_up(n, date)) for n, date in enumerate(dates)))
-    reading = merged(discover(str(tmp_path)), {}, RECEIVED_MS, decoding.decode)
+    reading = merge_sources(discover(str(tmp_path)), {}, RECEIVED_MS, decoding.decode)
     found = [item.reason if isinstance(item, DeadLetter) else item.body.event_time.day for item in reading]
     assert found == ["future_time", 1, "future_time", 3]
     assert reading.positions()["top-ups/0"].max_ms == 852_249_600_000

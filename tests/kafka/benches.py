@@ -4,14 +4,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from streams.core.contracts.events import INPUTS
-from streams.core.contracts.outputs import Outgoing
+from streams.core.contracts.outputs import OutputRecord
 from streams.core.subscriber.strays import LOOK_AHEAD
-from streams.engine.subscribers import Packed
-from streams.kafka.worker.faust_transport import Reach, Run
-from streams.kafka.worker.flood import Flood
-from streams.kafka.worker.partition_manager import Keeping
-from streams.kafka.worker.partition_task import Changes, Slot
-from tests.kafka.workers import Fed, Raw, cold_context
+from streams.engine.subscribers import PackedStates
+from streams.kafka.worker.faust_transport import PartitionOffsets, RecordBatch
+from streams.kafka.worker.flood import FloodLimit
+from streams.kafka.worker.partition_manager import PartitionManager
+from streams.kafka.worker.subscriber_task import SubscriberTask, TaskChanges
+from tests.kafka.workers import Raw, SentRecord, cold_context
 
 PREFIX = "p."
 TOPICS = [PREFIX + topic for topic in INPUTS]
@@ -33,7 +33,7 @@ class FakeChangelog:
     def __init__(self) -> None:
         self.states: dict[int, dict[bytes, bytes]] = defaultdict(dict)
         self.failure: Exception | None = None
-        self.outputs: list[Outgoing] = []
+        self.outputs: list[OutputRecord] = []
         self.dropped: list[int] = []
         self.fenced: list[int] = []
         self.writes: dict[int, int] = defaultdict(int)
@@ -52,7 +52,7 @@ class FakeChangelog:
         """Say whether nobody has written since."""
         return self.writes[partition] == mark
 
-    async def read(self, partition: int, states: Packed) -> int:
+    async def read(self, partition: int, states: PackedStates) -> int:
         """Give what was written."""
         self.reads += 1
         if self.failure is not None:
@@ -61,7 +61,7 @@ class FakeChangelog:
             states[key] = value
         return len(self.states[partition])
 
-    async def write(self, partition: int, changes: Changes) -> None:
+    async def write(self, partition: int, changes: TaskChanges) -> None:
         """Write, or fail."""
         if self.failure is not None:
             raise self.failure
@@ -99,7 +99,7 @@ class Bench:
     """A keeper of partition 0 with all around it that a test looks at."""
 
     def __init__(
-        self, records: Sequence[Fed] = (), *, flood: Flood | None = None, accepts_expired: bool = False
+        self, records: Sequence[SentRecord] = (), *, flood: FloodLimit | None = None, accepts_expired: bool = False
     ) -> None:
         self.changelog, self.reader = FakeChangelog(), FakeReader()
         self.said: list[str] = []
@@ -107,12 +107,12 @@ class Bench:
         for fed in records:
             run = self.log[PREFIX + fed.topic]
             run.append(Raw(len(run), 2**62, fed.key, fed.value))
-        self.keeping = Keeping(
+        self.keeping = PartitionManager(
             "p.forewarn",
             TOPICS,
-            lambda partition: Slot(partition, "p.forewarn", cold_context()),
+            lambda partition: SubscriberTask(partition, "p.forewarn", cold_context()),
             self.changelog,  # type: ignore[arg-type]  # what the keeper needs of it
-            flood=flood or Flood(),
+            flood=flood or FloodLimit(),
             accepts_expired=accepts_expired,
             say=self.said.append,
         )
@@ -123,7 +123,7 @@ class Bench:
 
     async def accept(self, topic: str, start: int = 0, stop: int | None = None) -> None:
         """Be handed a run of a topic."""
-        await self.keeping.accept(topic, 0, Run(start, self.log[topic][start:stop]), self.reader)
+        await self.keeping.accept(topic, 0, RecordBatch(start, self.log[topic][start:stop]), self.reader)
 
     async def tick(self, ended: Mapping[str, int] | None = None) -> None:
         """Go on; by default every source was read to its end."""
@@ -155,6 +155,6 @@ class Bench:
         self.changelog.writes[0] += another
         await self.worked_off()
 
-    def reach(self, *, committed: int | None = None, first: int = 0, end: int = 1_000_000) -> Reach:
+    def reach(self, *, committed: int | None = None, first: int = 0, end: int = 1_000_000) -> PartitionOffsets:
         """Return what there is of a partition."""
-        return Reach(committed, first, end)
+        return PartitionOffsets(committed, first, end)

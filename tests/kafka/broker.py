@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.kafka.engines import Engine, NoKafkaError, engine
-from tests.kafka.secure import Credentials, make_credentials
+from tests.kafka.secure import ClientCredentials, make_credentials
 
 GIVEN = "FOREWARN_TEST_KAFKA"
 """The environment's name for the address of a broker that is already there."""
@@ -58,7 +58,7 @@ class Broker:
         self.log_file: Path | None = self._folder / "kafka.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._fixed = port
-        self.credentials: Credentials | None = make_credentials(self._folder / "tls") if secure else None
+        self.credentials: ClientCredentials | None = make_credentials(self._folder / "tls") if secure else None
 
     @property
     def address(self) -> str:
@@ -210,7 +210,7 @@ class GivenBroker(Broker):
         why: str,
         *,
         secure_address: str | None = None,
-        credentials: Credentials | None = None,
+        credentials: ClientCredentials | None = None,
         log: Path | None = None,
     ) -> None:
         self._given = address

@@ -12,7 +12,7 @@ from streams.app import embedded as bootstrap
 from tests.kafka.broker import GIVEN, Broker, GivenBroker
 from tests.kafka.engines import NoKafkaError
 from tests.kafka.sharing import shared_broker
-from tests.kafka.workers import Fed, read_fed
+from tests.kafka.workers import SentRecord, read_fed
 
 BROKERS = {"broker", "secure_broker", "own_broker"}
 
@@ -72,7 +72,7 @@ def prefix(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def fed(tmp_path_factory: pytest.TempPathFactory) -> list[Fed]:
+def fed(tmp_path_factory: pytest.TempPathFactory) -> list[SentRecord]:
     """Return the records of a small operator, with doubled and unreadable ones among them, by event time."""
     folder = tmp_path_factory.mktemp("operator")
     bootstrap.simulate(folder, seed=11, subscribers=150, days=60, malformed=0.001)

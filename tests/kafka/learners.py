@@ -18,11 +18,11 @@ from streams.core.alerts.policy import Policy
 from streams.core.contracts.decode import epoch_ms
 from streams.core.contracts.effects import LabelledExample
 from streams.core.contracts.encode import outgoing
-from streams.core.contracts.outputs import ExampleMessage, Outgoing
+from streams.core.contracts.outputs import ExampleMessage, OutputRecord
 from streams.core.scoring.features import FEATURE_TABLE, NAMES
 from streams.core.scoring.models import ModelVersion
 from streams.core.times import DAY_MS
-from streams.kafka.trainer.training_task import PATIENCE_MS, Training
+from streams.kafka.trainer.training_task import PATIENCE_MS, TrainingTask
 from streams.learning.trainer import Trainer
 from tests.kafka.workers import APPLICATION, Raw, read_topic, until
 
@@ -120,14 +120,14 @@ def oracle(log: Iterable[bytes], policy: Policy) -> tuple[Trainer, list[ModelVer
     return trainer, versions
 
 
-def published(outputs: Iterable[Outgoing]) -> list[bytes]:
+def published(outputs: Iterable[OutputRecord]) -> list[bytes]:
     """Return the model versions among what was published."""
     return [output.value for output in outputs if output.topic == "models"]
 
 
-def restored(states: dict[bytes, bytes], application: str) -> Training:
+def restored(states: dict[bytes, bytes], application: str) -> TrainingTask:
     """Return the training that a changelog holds."""
-    training = Training(0, application, _none)
+    training = TrainingTask(0, application, _none)
     training.restore(states)
     return training
 
@@ -154,7 +154,7 @@ async def values_of(address: str, topic: str) -> list[bytes]:
 def trained(address: str, prefix: str) -> int:
     """Return up to which offset the examples are learned."""
     states = asyncio.run(states_of(address, prefix))
-    return restored(states, prefix + GROUP).lanes[0].applied if states else 0
+    return restored(states, prefix + GROUP).queues[0].applied if states else 0
 
 
 def wait_until_trained(address: str, prefix: str, position: int, timeout_s: float = 60.0) -> None:
@@ -162,7 +162,7 @@ def wait_until_trained(address: str, prefix: str, position: int, timeout_s: floa
     until(lambda: trained(address, prefix) >= position, timeout_s, lambda: f"{trained(address, prefix)} of {position}")
 
 
-class Forked:
+class ForkedTrainer:
     """A trainer that begins at once: a copy of a process that has everything imported, and a group of its own.
 
     The brokers keep the place of a member that was killed for its whole session, and a test that kills twenty has no

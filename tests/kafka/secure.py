@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 from msgspec import Struct
 
 
-class Credentials(Struct, frozen=True, kw_only=True):
+class ClientCredentials(Struct, frozen=True, kw_only=True):
     """What a client shows to be let in: one user, known to PLAIN and SCRAM alike, and a client certificate.
 
     `wrong_password` belongs to nobody, `other_ca_file` signed neither the broker nor a client that it trusts, and
@@ -59,7 +59,7 @@ class Credentials(Struct, frozen=True, kw_only=True):
         return f"user {self.user}, password {self.password}, certificates in {self.ca_file.parent}"
 
 
-def make_credentials(folder: Path) -> Credentials:
+def make_credentials(folder: Path) -> ClientCredentials:
     """Write an authority, the broker's and a client's certificate, and the same of an authority that nobody trusts."""
     folder.mkdir(mode=0o700)
     trusted, other = trustme.CA(), trustme.CA()
@@ -70,7 +70,7 @@ def make_credentials(folder: Path) -> Credentials:
     _write_pair(other.issue_cert("client@forewarn.test"), folder / "other-client.crt", folder / "other-client.key")
     # Kafka wants the key and its certificates in one file.
     (folder / "server.pem").write_bytes((folder / "server.key").read_bytes() + (folder / "server.crt").read_bytes())
-    return Credentials(
+    return ClientCredentials(
         user="forewarn",
         password=token_urlsafe(18),
         wrong_password=token_urlsafe(18),

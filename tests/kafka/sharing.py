@@ -18,18 +18,18 @@ from msgspec import Struct
 
 from tests.kafka.broker import ATTEMPTS, STARTS_S, Broker, GivenBroker
 from tests.kafka.engines import ROOT, NoKafkaError, locked
-from tests.kafka.secure import Credentials
+from tests.kafka.secure import ClientCredentials
 
 POLL_S = 0.05
 GUARD_STARTS_S = ATTEMPTS * STARTS_S
 
 
-class Shared(Struct, frozen=True):
+class SharedBroker(Struct, frozen=True):
     """What the guard tells the users of its broker."""
 
     address: str
     secure_address: str | None
-    credentials: Credentials | None
+    credentials: ClientCredentials | None
     log: Path | None
 
 
@@ -48,7 +48,7 @@ def shared_broker(folder: Path, *, secure: bool = False) -> Iterator[GivenBroker
         )
 
 
-def _join(folder: Path, users: int, *, secure: bool) -> Shared:
+def _join(folder: Path, users: int, *, secure: bool) -> SharedBroker:
     while True:
         with locked(folder / "lock"):
             try:
@@ -60,9 +60,9 @@ def _join(folder: Path, users: int, *, secure: bool) -> Shared:
         time.sleep(POLL_S)
 
 
-def _read(folder: Path) -> Shared | None:
+def _read(folder: Path) -> SharedBroker | None:
     try:
-        return msgspec.json.decode((folder / "broker.json").read_bytes(), type=Shared, dec_hook=_path)
+        return msgspec.json.decode((folder / "broker.json").read_bytes(), type=SharedBroker, dec_hook=_path)
     except FileNotFoundError:
         return None
 
@@ -71,7 +71,7 @@ def _path(kind: type, value: object) -> object:
     return kind(value)
 
 
-def _launch(folder: Path, *, secure: bool) -> Shared:
+def _launch(folder: Path, *, secure: bool) -> SharedBroker:
     command = [sys.executable, "-m", "tests.kafka.sharing", str(folder), *(["secure"] if secure else [])]
     with (folder / "guard.log").open("wb") as log:
         guard = subprocess.Popen(
@@ -97,7 +97,7 @@ def guard(folder: Path, *, secure: bool) -> None:
         sys.exit(str(error))
     try:
         broker.start()
-        said = Shared(broker.address, broker.secure_address, broker.credentials, broker.log_file)
+        said = SharedBroker(broker.address, broker.secure_address, broker.credentials, broker.log_file)
         partial = folder / "broker.json.partial"
         partial.write_bytes(msgspec.json.encode(said, enc_hook=str))
         partial.rename(folder / "broker.json")

@@ -24,7 +24,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError  # type: ig
 
 from tests.kafka.broker import Broker, GivenBroker, free_ports
 from tests.kafka.engines import ROOT
-from tests.kafka.secure import Credentials
+from tests.kafka.secure import ClientCredentials
 
 pytestmark = pytest.mark.slow
 
@@ -147,7 +147,7 @@ def test_all_processes_share_one_broker_that_ends_with_the_last_even_if_killed(t
 
 
 def trusting(
-    credentials: Credentials, *, certificate: tuple[Path, Path] | None, ca: Path | None = None
+    credentials: ClientCredentials, *, certificate: tuple[Path, Path] | None, ca: Path | None = None
 ) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca or credentials.ca_file)
     if certificate is not None:
@@ -155,7 +155,7 @@ def trusting(
     return context
 
 
-def login(credentials: Credentials, mechanism: str = "SCRAM-SHA-512", **changes: Any) -> dict[str, Any]:
+def login(credentials: ClientCredentials, mechanism: str = "SCRAM-SHA-512", **changes: Any) -> dict[str, Any]:
     """Return the options of a client that is let in, except for what `changes` says."""
     options = {
         "security_protocol": "SASL_SSL",

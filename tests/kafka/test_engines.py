@@ -121,7 +121,7 @@ def test_docker_whose_image_cannot_be_had_is_passed_over(tmp_path: Path, program
     assert isinstance(engines.engine.__wrapped__(), Java)
 
 
-class Pretended(Docker, frozen=True, kw_only=True):
+class FakeDocker(Docker, frozen=True, kw_only=True):
     """Docker with its containers replaced by plain processes, so that its command line is used to the full."""
 
     jars: Path
@@ -144,7 +144,7 @@ class Pretended(Docker, frozen=True, kw_only=True):
 @pytest.mark.slow
 def test_what_docker_is_told_to_run_is_a_broker_that_lives_through_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr("tests.kafka.broker.engine", lambda: Pretended("apache/kafka:1", jars=jars()))
+    monkeypatch.setattr("tests.kafka.broker.engine", lambda: FakeDocker("apache/kafka:1", jars=jars()))
     broker = Broker()
     try:
         broker.start()

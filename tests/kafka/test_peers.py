@@ -37,9 +37,9 @@ def test_an_engine_that_leaves_an_event_out_has_no_result(engines: Any, broker: 
     asyncio.run(traffic.produce(broker.address, name, few, 100))
     ends = asyncio.run(import_module("counted").ends(broker.address, name, 4))
     assert sum(ends) == 100
-    topic = engines.Topic(brokers=broker.address, name=name, partitions=4, ends=ends)
+    topic = engines.BenchmarkTopic(brokers=broker.address, name=name, partitions=4, ends=ends)
     measured = engines.run(engines.ENGINES["aiokafka-loop"], topic, f"{prefix}count", 120.0)
-    longer = engines.Topic(brokers=broker.address, name=name, partitions=4, ends=(ends[0] + 1, *ends[1:]))
+    longer = engines.BenchmarkTopic(brokers=broker.address, name=name, partitions=4, ends=(ends[0] + 1, *ends[1:]))
     assert engines.judged(measured, topic, f"{prefix}count")["states"] == 10
     with pytest.raises(engines.NoResultError, match="its states count 100 events of 101"):
         engines.judged(measured, longer, f"{prefix}count")

@@ -27,12 +27,12 @@ from streams.core.scoring.models import read_scorecard
 from streams.core.step import Context
 from streams.core.subscriber.facts import Facts
 from streams.core.subscriber.packing import unpack
-from streams.core.subscriber.snapshots import joined
+from streams.core.subscriber.snapshots import restore_snapshots
 from streams.engine.subscribers import SNAPSHOT
-from streams.kafka.client.connection import Wire
+from streams.kafka.client.connection import ConnectionSettings
 from streams.kafka.topics.management import create
-from streams.kafka.worker.commit_marks import MARK_KEY, Mark, read_mark
-from streams.kafka.worker.partition_task import Slot
+from streams.kafka.worker.checkpoint import CHECKPOINT_KEY, TaskCheckpoint, read_checkpoint
+from streams.kafka.worker.subscriber_task import SubscriberTask
 
 APPLICATION = "forewarn"
 PARTITIONS = 4
@@ -50,7 +50,7 @@ class Raw(Struct, frozen=True):
     headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
-class Fed(Struct, frozen=True):
+class SentRecord(Struct, frozen=True):
     """One record as it was sent."""
 
     topic: str
@@ -122,7 +122,7 @@ class Worker:
         until(lambda: text in self.words, timeout_s, lambda: f"no {text!r} in:\n{self.words[-2000:]}")
 
 
-class Supervised:
+class SupervisedWorker:
     """A worker that is started again when it has ended for a reason that a restart mends."""
 
     def __init__(
@@ -173,9 +173,9 @@ def until(is_so: Any, timeout_s: float, otherwise: Any) -> None:
         time.sleep(0.1)
 
 
-def read_fed(folder: Path) -> list[Fed]:
+def read_fed(folder: Path) -> list[SentRecord]:
     """Return the records of a simulated operator in the order of their event times, the unreadable ones first."""
-    found: list[tuple[str, int, Fed]] = []
+    found: list[tuple[str, int, SentRecord]] = []
     for topic in INPUTS:
         for number, line in enumerate((folder / f"{topic}.jsonl").read_bytes().splitlines()):
             try:
@@ -183,16 +183,16 @@ def read_fed(folder: Path) -> list[Fed]:
                 key, at = str(body["subscriber_id"]).encode(), str(body["event_time"])
             except (msgspec.DecodeError, KeyError, TypeError):
                 key, at = b"unreadable", ""
-            found.append((at, number, Fed(topic, key, line)))
+            found.append((at, number, SentRecord(topic, key, line)))
     return [fed for _, _, fed in sorted(found, key=lambda row: (row[0], row[2].topic, row[1]))]
 
 
 async def prepare(address: str, prefix: str, partitions: int = PARTITIONS) -> None:
     """Make the topics."""
-    await create(Wire(brokers=address), prefix, partitions, 1)
+    await create(ConnectionSettings(brokers=address), prefix, partitions, 1)
 
 
-async def send(address: str, prefix: str, records: Iterable[Fed]) -> None:
+async def send(address: str, prefix: str, records: Iterable[SentRecord]) -> None:
     """Send records, and wait until they are confirmed."""
     producer = AIOKafkaProducer(bootstrap_servers=address, linger_ms=5, max_batch_size=1 << 18)
     await producer.start()
@@ -228,11 +228,11 @@ async def _partitions(consumer: Any, topic: str) -> set[int]:
     return set(consumer._client.cluster.partitions_for_topic(topic) or range(PARTITIONS))
 
 
-class Left(Struct, frozen=True):
+class LogContents(Struct, frozen=True):
     """What the workers left in the log: states by subscriber, marks by partition, and what they published."""
 
     states: Mapping[bytes, bytes]
-    marks: Mapping[int, Mark]
+    marks: Mapping[int, TaskCheckpoint]
     alerts: Sequence[dict[str, Any]]
     examples: Sequence[dict[str, Any]]
     dead: Sequence[dict[str, Any]]
@@ -253,13 +253,13 @@ class Left(Struct, frozen=True):
         return sum(n for name, n in counted.items() if name.startswith(("events:", "dead:")) or name == "erased")
 
 
-async def left_in(address: str, prefix: str) -> Left:
+async def left_in(address: str, prefix: str) -> LogContents:
     """Read what the workers have left."""
     states: dict[bytes, bytes] = {}
-    marks: dict[int, Mark] = {}
+    marks: dict[int, TaskCheckpoint] = {}
     for record in await read_topic(address, f"{prefix}{APPLICATION}-state"):
-        if record.key == MARK_KEY:
-            marks[record.partition] = read_mark(record.value, prefix + APPLICATION)
+        if record.key == CHECKPOINT_KEY:
+            marks[record.partition] = read_checkpoint(record.value, prefix + APPLICATION)
         elif record.value is None:
             states.pop(record.key, None)
         else:
@@ -268,7 +268,7 @@ async def left_in(address: str, prefix: str) -> Left:
         [msgspec.json.decode(record.value) for record in await read_topic(address, prefix + topic) if record.value]
         for topic in ("alerts", "examples", "dead-letters")
     ]
-    return Left(states, marks, *published)
+    return LogContents(states, marks, *published)
 
 
 def cold_context() -> Context:
@@ -279,23 +279,23 @@ def cold_context() -> Context:
     )
 
 
-async def folded(address: str, prefix: str, partitions: int = PARTITIONS) -> list[Slot]:
+async def folded(address: str, prefix: str, partitions: int = PARTITIONS) -> list[SubscriberTask]:
     """Return the slots after all that is in the log, worked off in one go without any broker: the oracle."""
-    slots = [Slot(number, prefix + APPLICATION, cold_context()) for number in range(partitions)]
+    slots = [SubscriberTask(number, prefix + APPLICATION, cold_context()) for number in range(partitions)]
     for topic in INPUTS:
         runs: dict[int, list[Raw]] = defaultdict(list)
         for record in await read_topic(address, prefix + topic):
             runs[record.partition].append(Raw(record.offset, record.timestamp, record.key, record.value))
         for number, run in runs.items():
-            source = next(s for s, lane in slots[number].lanes.items() if lane.topic == topic)
+            source = next(s for s, lane in slots[number].queues.items() if lane.topic == topic)
             assert slots[number].queue(source, 0, run)
     for slot in slots:
-        while slot.advance(set(slot.lanes), 100_000):
+        while slot.advance(set(slot.queues), 100_000):
             pass
     return slots
 
 
-def assert_exact(address: str, prefix: str, left: Left, records: int) -> None:
+def assert_exact(address: str, prefix: str, left: LogContents, records: int) -> None:
     """Hold everything that workers left against an offline fold of the log."""
     slots = asyncio.run(folded(address, prefix))
     assert left.events == records
@@ -307,7 +307,7 @@ def assert_exact(address: str, prefix: str, left: Left, records: int) -> None:
     assert len(places) == len(set(places)) == sum(n for c, n in left.counted.items() if c.startswith("dead:"))
 
 
-def states_of(slots: Sequence[Slot]) -> dict[bytes, bytes]:
+def states_of(slots: Sequence[SubscriberTask]) -> dict[bytes, bytes]:
     """Return the states that slots would write, by their keys."""
     return {key: packed for slot in slots for key, packed in changed(slot) if packed}
 
@@ -322,25 +322,25 @@ def facts_of(states: Mapping[bytes, bytes]) -> dict[bytes, Facts]:
             snapshots[name][int(at_ms)] = packed
         else:
             whole[key] = packed
-    opened = {key: joined(unpack(packed), snapshots[key]) for key, packed in whole.items()}
+    opened = {key: restore_snapshots(unpack(packed), snapshots[key]) for key, packed in whole.items()}
     waiting = {key: {snapshot.at_ms for snapshot in state.watch.pending} for key, state in opened.items()}
     assert {key: set(found) for key, found in snapshots.items() if found} == {k: w for k, w in waiting.items() if w}
     return {key: state.facts for key, state in opened.items()}
 
 
-def changed(slot: Slot) -> list[tuple[bytes, bytes | None]]:
+def changed(slot: SubscriberTask) -> list[tuple[bytes, bytes | None]]:
     """Return the states that a slot would write."""
     changes = slot.changes()
     return [] if changes is None else changes.states
 
 
-def in_parts(records: list[Fed], count: int) -> list[list[Fed]]:
+def in_parts(records: list[SentRecord], count: int) -> list[list[SentRecord]]:
     """Return the records in so many parts, in their order."""
     share = len(records) // count + 1
     return [records[i : i + share] for i in range(0, len(records), share)]
 
 
-def feed(address: str, prefix: str, parts: Sequence[list[Fed]]) -> None:
+def feed(address: str, prefix: str, parts: Sequence[list[SentRecord]]) -> None:
     """Send the parts at a pace at which no topic gets a week ahead of the others."""
     for part in parts:
         asyncio.run(send(address, prefix, part))
@@ -348,10 +348,10 @@ def feed(address: str, prefix: str, parts: Sequence[list[Fed]]) -> None:
 
 
 def wait_until_applied(
-    address: str, prefix: str, count: int, timeout_s: float = 90.0, *, supervised: Sequence[Supervised] = ()
-) -> Left:
+    address: str, prefix: str, count: int, timeout_s: float = 90.0, *, supervised: Sequence[SupervisedWorker] = ()
+) -> LogContents:
     """Wait until so many records were applied, and return what is left then."""
-    found: list[Left] = []
+    found: list[LogContents] = []
 
     def is_so() -> bool:
         for each in supervised:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from streams.core.contracts.effects import LabelKind, LabelledExample
 from streams.core.times import DAY_MS, NEVER_MS
-from streams.learning.queue import LabelQueue, TrainerSettings, Waiting
+from streams.learning.queue import LabelQueue, TrainerSettings, WaitingExample
 
 TABLE = "table"
 ALL = TrainerSettings(keep_negatives=1.0)
@@ -37,7 +37,7 @@ def told(number: int, *, label: bool) -> LabelledExample:
     return msgspec.structs.replace(early, closed_at_ms=10 * DAY_MS)
 
 
-def taken(queue: LabelQueue) -> list[Waiting]:
+def taken(queue: LabelQueue) -> list[WaitingExample]:
     found = []
     while queue.is_due(NEVER_MS):
         found.append(queue.take())

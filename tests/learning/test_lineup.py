@@ -14,9 +14,16 @@ from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import read_promotion
 from streams.core.times import DAY_MS, WEEK_MS
 from streams.evaluation.metrics import average_precision, log_loss, top_share
-from streams.learning.judging.guards import Guards, Rise
+from streams.learning.judging.guards import Guards, RiseTest
 from streams.learning.judging.promoting import IN_A_ROW, decide, promotion_of, resampled
-from streams.learning.judging.verdicts import SERVED, Figures, MatureWeek, OperatorNotice, Standing, read_standing
+from streams.learning.judging.verdicts import (
+    SERVED,
+    Figures,
+    LineupStatus,
+    MatureWeek,
+    OperatorNotice,
+    read_lineup_status,
+)
 from streams.learning.judging.weeks import BLOCKS, HELD_MAX, PATIENCE_MS, Blocks, Weeks
 from streams.learning.lineup import HISTORY_MAX, Lineup, LineupSettings
 from streams.learning.models.linear import TrainerError
@@ -121,9 +128,9 @@ def test_what_is_known_of_the_lines_is_read_from_a_snapshot_without_a_trainer(
     finished: tuple[Trainer, list[ModelVersion]],
 ) -> None:
     trainer, versions = finished
-    standing, lineup = read_standing(trainer.snapshot()), lineup_of(trainer)
+    standing, lineup = read_lineup_status(trainer.snapshot()), lineup_of(trainer)
     assert (standing.history, standing.decisions) == (lineup.history, lineup.decisions)
-    assert read_standing(None) == Standing() == read_standing(Trainer(SOON, NAMES, TABLE).snapshot())
+    assert read_lineup_status(None) == LineupStatus() == read_lineup_status(Trainer(SOON, NAMES, TABLE).snapshot())
     week = lineup.history[-1]
     newest = [version for version in versions if version.name == "hazard"][-1]
     assert newest.metrics["week_ms"] == float(week.week_ms)
@@ -384,6 +391,6 @@ def test_a_week_whose_served_probabilities_were_off_is_noticed(ratio: float, pos
 
 
 def test_after_an_alarm_the_sum_begins_anew() -> None:
-    rise = Rise()
+    rise = RiseTest()
     alarms = [rise.add(1.0 + (n % 2) / 10 + (n >= 30)) for n in range(200)]
     assert sum(alarms) == 1

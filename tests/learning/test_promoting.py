@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from streams.app import embedded as bootstrap
-from streams.kafka.trainer.training_task import promoted
+from streams.kafka.trainer.training_task import promotion_record
 from streams.learning import lineup
 from streams.learning.judging.promoting import decide
 from streams.learning.judging.verdicts import Decision
@@ -59,7 +59,7 @@ def test_what_the_trainer_promotes_serves_from_its_date_on_wherever_the_run_is_c
     assert {score.model_version[:8] for score in scores} == {"champion"}
     later = list(bootstrap.scores(str(tmp_path / "straight.db"), promotion.at_ms + 1))
     assert {score.model_version[:7] for score in later} == {"hazard-"}
-    record = promoted(promotion)
+    record = promotion_record(promotion)
     assert (record.topic, record.key) == ("models", promotion.key)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.features import NAMES as TABLE_NAMES
-from streams.core.scoring.models import ModelVersion, content_hash, read_version, scorer_from
+from streams.core.scoring.models import ModelVersion, read_version, scorer_from, version_hash
 from streams.core.scoring.scorer import probability
 from streams.core.times import DAY_MS, HOUR_MS
 from streams.evaluation.metrics import auc
@@ -146,7 +146,7 @@ def test_versions_are_numbered_sealed_and_dated_at_multiples_of_the_interval() -
     assert [v.parent for v in versions] == [None, *range(1, len(versions))]
     for version in versions:
         assert version.published_at_ms % DAY_MS == 0
-        assert version.hash == content_hash(version)
+        assert version.hash == version_hash(version)
         assert read_version(msgspec.json.encode(version)) == version
         assert version.features == NAMES
     positions = [v.source_position for v in versions]

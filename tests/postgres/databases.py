@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from streams.store import Store
+from streams.store import RunStore
 from streams.store.base.connections import url_of
 from tests.postgres.server import NoPostgresError, Server
 
@@ -37,7 +37,7 @@ def _first_opened() -> bytes:
     """Return the file that the first opening of a database leaves: all tables, and nothing in them."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "forewarn.db"
-        Store.open(path).close()
+        RunStore.open(path).close()
         assert [file.name for file in Path(folder).iterdir()] == [path.name]
         return path.read_bytes()
 

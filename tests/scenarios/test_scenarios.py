@@ -11,8 +11,8 @@ from streams.app import embedded as bootstrap
 from streams.core.contracts.effects import AlertChanged
 from streams.core.contracts.events import MARKET, Body
 from streams.core.times import DAY_MS
-from streams.store.database import Store
-from streams.store.run.batch import Prediction
+from streams.store.database import RunStore
+from streams.store.run.batch import PredictionRow
 from tests.core import makers
 from tests.postgres.databases import furnished
 from tests.scenarios.telling import Expectation, Story, told
@@ -21,11 +21,11 @@ STORIES = sorted((Path(__file__).parent / "stories").glob("*.txt"))
 STRONGEST = 3
 
 
-class Outcome(Struct, frozen=True):
+class ScenarioResult(Struct, frozen=True):
     """What a run says of the customer: every transition in the order of time, and the labels that were settled."""
 
     changes: list[AlertChanged]
-    labels: list[Prediction]
+    labels: list[PredictionRow]
 
 
 def neighbour(until_day: int) -> list[Body]:
@@ -38,7 +38,7 @@ def day_of(at_ms: int) -> float:
     return (at_ms - makers.START_MS) / DAY_MS
 
 
-def play(story: Story, folder: Path) -> Outcome:
+def play(story: Story, folder: Path) -> ScenarioResult:
     """Write the records as topics, run them until the end of a day, and look the customer up."""
     lines: dict[str, list[bytes]] = {}
     (folder / bootstrap.DATASET_FILE).write_text(story.policy)
@@ -50,14 +50,14 @@ def play(story: Story, folder: Path) -> Outcome:
         (folder / f"{MARKET}.jsonl").write_bytes(b"".join(msgspec.json.encode(e) + b"\n" for e in story.market))
     db = furnished(str(folder / "run.db"))
     bootstrap.run(str(folder), db, until_ms=makers.at(story.end_day + 1))
-    with Store.open(db) as store:
+    with RunStore.open(db) as store:
         alerts = store.alerts(subscriber_id=makers.SUBSCRIBER)
         changes = [change for alert in alerts for change in store.transitions(alert.latest.alert_id)]
         labels = [one for one in store.predictions() if one.subscriber_id == makers.SUBSCRIBER]
-    return Outcome(sorted(changes, key=lambda change: change.at_ms), labels)
+    return ScenarioResult(sorted(changes, key=lambda change: change.at_ms), labels)
 
 
-def problem(expected: Expectation, outcome: Outcome) -> str | None:
+def problem(expected: Expectation, outcome: ScenarioResult) -> str | None:
     """Say what an expectation does not find; None if it holds."""
     end_ms = makers.at(expected.day + 1)
     changes = [change for change in outcome.changes if change.at_ms < end_ms]

@@ -6,15 +6,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.core.contracts.decode import decode_notice
-from streams.core.contracts.events import MARKET, MarketEvent, Notice, Record
+from streams.core.contracts.decode import decode_broadcast
+from streams.core.contracts.events import MARKET, BroadcastEvent, MarketEvent, Record
 from streams.core.subscriber.state import Profile
 from streams.core.times import DAY_MS
 from streams.simulate import Simulation, operator, simulate
 from streams.simulate.market import market_events
 from streams.simulate.world import World, build_world
 from tests.core.makers import at_ms_of, market_of, moment
-from tests.simulate.writing import CLEAN, END_MS, Written, lines_of
+from tests.simulate.writing import CLEAN, END_MS, SimulatedFolder, lines_of
 
 YEAR = Simulation(subscribers=40, days=400, seed=3, late=0, duplicated=0, reordered=0, malformed=0)
 
@@ -25,10 +25,10 @@ def world() -> World:
 
 
 @pytest.mark.slow
-def test_every_line_is_read_by_the_contract_in_the_order_of_publication(clean: Written) -> None:
+def test_every_line_is_read_by_the_contract_in_the_order_of_publication(clean: SimulatedFolder) -> None:
     lines = lines_of(clean.out, MARKET)
-    notices = [decode_notice(Record(MARKET, 0, n, line, END_MS)) for n, line in enumerate(lines)]
-    read = [notice.body for notice in notices if isinstance(notice, Notice)]
+    notices = [decode_broadcast(Record(MARKET, 0, n, line, END_MS)) for n, line in enumerate(lines)]
+    read = [notice.body for notice in notices if isinstance(notice, BroadcastEvent)]
     assert len(read) == len(lines) == clean.report.market_events > 4
     assert read == [msgspec.convert(msgspec.to_builtins(e), MarketEvent) for e in market_events(build_world(CLEAN))]
     assert [at_ms_of(e) for e in read] == sorted(at_ms_of(e) for e in read)

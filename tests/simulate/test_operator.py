@@ -10,7 +10,7 @@ from streams.simulate import Simulation, chunk_count, draw_chunks, events_of, si
 from streams.simulate.chunk import CHUNK_SUBSCRIBERS, Chunk
 from streams.simulate.simulation import Compression
 from streams.simulate.world import build_world
-from tests.simulate.writing import CLEAN, TOPICS, Written, written
+from tests.simulate.writing import CLEAN, TOPICS, SimulatedFolder, written
 
 SMALL = Simulation(subscribers=120, days=25, seed=3)
 
@@ -35,12 +35,12 @@ def test_another_seed_is_another_operator(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_line_is_read_by_the_contract_when_nothing_is_malformed(clean: Written) -> None:
+def test_every_line_is_read_by_the_contract_when_nothing_is_malformed(clean: SimulatedFolder) -> None:
     letters = [item for topic in TOPICS for item in clean.decoded(topic) if isinstance(item, DeadLetter)]
     assert letters == []
 
 
-def test_the_report_counts_what_was_written(clean: Written) -> None:
+def test_the_report_counts_what_was_written(clean: SimulatedFolder) -> None:
     assert clean.report.events == {topic: len(clean.lines(topic)) for topic in TOPICS}
     assert clean.report.records == sum(clean.report.events.values())
     assert clean.report.bytes_written == sum(len(content) for content in files(clean.out).values())
@@ -49,19 +49,19 @@ def test_the_report_counts_what_was_written(clean: Written) -> None:
 
 
 @pytest.mark.slow
-def test_event_ids_are_unique_in_each_topic(clean: Written) -> None:
+def test_event_ids_are_unique_in_each_topic(clean: SimulatedFolder) -> None:
     for topic in TOPICS:
         ids = [event.body.event_id for event in clean.events(topic)]
         assert len(ids) == len(set(ids)), topic
 
 
-def test_files_are_in_order_of_event_time_when_nothing_is_late(clean: Written) -> None:
+def test_files_are_in_order_of_event_time_when_nothing_is_late(clean: SimulatedFolder) -> None:
     for topic in TOPICS:
         times = [event.at_ms for event in clean.events(topic)]
         assert times == sorted(times), topic
 
 
-def test_usage_agrees_with_the_failed_calls_that_it_counts(clean: Written) -> None:
+def test_usage_agrees_with_the_failed_calls_that_it_counts(clean: SimulatedFolder) -> None:
     failed = sum(
         (usage.voice_dropped or 0) + (usage.voice_setup_failed or 0)
         for event in clean.events("usage")
@@ -71,7 +71,7 @@ def test_usage_agrees_with_the_failed_calls_that_it_counts(clean: Written) -> No
 
 
 @pytest.mark.slow
-def test_the_same_events_come_out_in_process_and_in_files(clean: Written) -> None:
+def test_the_same_events_come_out_in_process_and_in_files(clean: SimulatedFolder) -> None:
     (chunk,) = draw_chunks(CLEAN, build_world(CLEAN))
     by_id = {event.body.event_id: event.body for day in events_of(chunk, 0) for event in day}
     read = {event.body.event_id: event.body for topic in TOPICS for event in clean.events(topic)}

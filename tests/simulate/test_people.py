@@ -9,19 +9,19 @@ import pytest
 from streams.core.contracts.decode import epoch_ms
 from streams.core.contracts.events import CallDrop, Complaint, Event, Outcome, Subscriber, TopUp, Usage
 from streams.simulate.truth import Truth
-from tests.simulate.writing import CLEAN, TOPICS, Written
+from tests.simulate.writing import CLEAN, TOPICS, SimulatedFolder
 
 Calls = dict[str, tuple[int, int]]
 MONTHS = CLEAN.days / 30
 
 
 @pytest.fixture(scope="module")
-def truths(clean: Written) -> dict[str, Truth]:
+def truths(clean: SimulatedFolder) -> dict[str, Truth]:
     return {truth.subscriber_id: truth for truth in clean.truths()}
 
 
 @pytest.fixture(scope="module")
-def everything(clean: Written) -> dict[str, list[Event]]:
+def everything(clean: SimulatedFolder) -> dict[str, list[Event]]:
     return {topic: clean.events(topic) for topic in TOPICS}
 
 
@@ -182,7 +182,7 @@ def test_students_use_less_in_the_break_and_come_back(
 
 
 def test_the_true_probability_is_calibrated_and_only_given_for_subscribers(
-    clean: Written, truths: dict[str, Truth]
+    clean: SimulatedFolder, truths: dict[str, Truth]
 ) -> None:
     horizon = timedelta(days=30)
     end = CLEAN.start + timedelta(days=CLEAN.days)

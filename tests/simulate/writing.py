@@ -38,7 +38,7 @@ def lines_of(out: Path, topic: str) -> list[bytes]:
 
 
 @dataclass(frozen=True)
-class Written:
+class SimulatedFolder:
     """A simulation as a reader finds it."""
 
     out: Path
@@ -62,8 +62,8 @@ class Written:
         return msgspec.json.decode(b"[" + lines + b"]", type=list[TrueProbability])
 
 
-def written(out: Path, settings: Simulation) -> Written:
-    return Written(out, settings, simulate(settings, out))
+def written(out: Path, settings: Simulation) -> SimulatedFolder:
+    return SimulatedFolder(out, settings, simulate(settings, out))
 
 
 CLEAN = Simulation(subscribers=3_000, days=120, seed=11, late=0, duplicated=0, reordered=0, malformed=0)

@@ -40,7 +40,7 @@ def arrivals(log: Path) -> list[Arrival]:
     return [msgspec.json.decode(line, type=Arrival) for line in lines]
 
 
-class Receiver(asyncio.Protocol):
+class ReceiverConnection(asyncio.Protocol):
     """One connection."""
 
     def __init__(self, answer: Callable[[str], int], took: Callable[[Arrival], None]) -> None:
@@ -118,7 +118,7 @@ async def main(log: Path, seed: int) -> None:
     with log.open("ab", buffering=0) as file:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: Receiver(moods.answer, lambda one: void(file.write(encode(one) + b"\n"))), "127.0.0.1", 0
+            lambda: ReceiverConnection(moods.answer, lambda one: void(file.write(encode(one) + b"\n"))), "127.0.0.1", 0
         )
         print(server.sockets[0].getsockname()[1], flush=True)
         await server.serve_forever()

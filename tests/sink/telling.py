@@ -6,14 +6,14 @@ from typing import Any
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint
 from streams.core.notify.messages import action_of
-from streams.store.outbox.values import Claimed, DeliveryRow, Finished, Ticket
-from streams.store.sink import Room, Sink
+from streams.store.outbox.values import ClaimedDelivery, DeliveryRow, FinishedAttempt, Ticket
+from streams.store.sink import ClaimLimit, Sink
 from tests.sink.alerts_told import BEGAN_MS
 
 RULES = ContactRules()
 NOW_MS = BEGAN_MS + 60_000
 LEASE_MS = 90_000
-PLENTY = Room(10_000, 10_000)
+PLENTY = ClaimLimit(10_000, 10_000)
 
 
 def add(sink: Sink, *names: str, **fields: Any) -> None:
@@ -21,13 +21,15 @@ def add(sink: Sink, *names: str, **fields: Any) -> None:
         sink.add_endpoint(Endpoint(name=name, preset="standard", url="https://crm.example", **fields), None, NOW_MS)
 
 
-def claim(sink: Sink, now_ms: int = NOW_MS, worker: str = "w", room: Room = PLENTY) -> list[Claimed]:
+def claim(sink: Sink, now_ms: int = NOW_MS, worker: str = "w", room: ClaimLimit = PLENTY) -> list[ClaimedDelivery]:
     """Claim all that is due, at every endpoint."""
     rooms = {row.endpoint.name: room for row in sink.endpoints()}
     return sink.claim(worker, now_ms, lease_ms=LEASE_MS, rooms=rooms).handed
 
 
-def finished(claimed: Claimed, state: str = "delivered", now_ms: int = NOW_MS, **fields: Any) -> Finished:
+def finished(
+    claimed: ClaimedDelivery, state: str = "delivered", now_ms: int = NOW_MS, **fields: Any
+) -> FinishedAttempt:
     """Return what came of an attempt: by default it arrived."""
     action = action_of(claimed.type, claimed.ticket)
     is_told = state == "delivered"
@@ -38,10 +40,10 @@ def finished(claimed: Claimed, state: str = "delivered", now_ms: int = NOW_MS, *
         "began_ms": now_ms, "took_ms": 1, "status": 200 if is_told else 503, "answer": "",
         "told": ticket if is_told else None,
     }  # fmt: skip
-    return Finished(**{**base, **fields})
+    return FinishedAttempt(**{**base, **fields})
 
 
-def send(sink: Sink, now_ms: int = NOW_MS, **fields: Any) -> list[Claimed]:
+def send(sink: Sink, now_ms: int = NOW_MS, **fields: Any) -> list[ClaimedDelivery]:
     """Claim all that is due and say that it arrived, or what `fields` say."""
     claimed = claim(sink, now_ms)
     assert sink.finish("w", [finished(one, now_ms=now_ms, **fields) for one in claimed], now_ms) == len(claimed)

@@ -8,7 +8,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.cli.calling import call, lines
-from tests.cli.receiving import Receiver, receiving
+from tests.cli.receiving import RecordingServer, receiving
 
 pytestmark = pytest.mark.slow
 
@@ -22,19 +22,19 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
+def receiver() -> Iterator[RecordingServer]:
     with receiving() as server:
         yield server
 
 
-def added(receiver: Receiver, db: Path, *more: str) -> dict[str, str]:
+def added(receiver: RecordingServer, db: Path, *more: str) -> dict[str, str]:
     words = ("endpoints", "add", "crm", "--url", receiver.url, "--preset", "standard", "--db", db, "--json")
     (made,) = lines(call(*words, "--allow-cidr", "127.0.0.0/8", *more))
     return made
 
 
 def test_every_firing_alert_arrives_once_signed_and_a_second_run_tells_nobody(
-    events: Path, receiver: Receiver, tmp_path: Path
+    events: Path, receiver: RecordingServer, tmp_path: Path
 ) -> None:
     db = tmp_path / "alerts.db"
     verifier = Webhook(added(receiver, db)["secret"])
@@ -55,7 +55,7 @@ def test_every_firing_alert_arrives_once_signed_and_a_second_run_tells_nobody(
 
 
 def test_a_run_stopped_halfway_tells_of_each_alert_as_it_stood_and_later_how_it_ended(
-    events: Path, receiver: Receiver, tmp_path: Path
+    events: Path, receiver: RecordingServer, tmp_path: Path
 ) -> None:
     db = tmp_path / "alerts.db"
     added(receiver, db)
@@ -76,7 +76,7 @@ def test_a_run_stopped_halfway_tells_of_each_alert_as_it_stood_and_later_how_it_
 
 
 def test_a_receiver_that_is_away_is_told_later_and_the_summary_says_so(
-    events: Path, receiver: Receiver, tmp_path: Path
+    events: Path, receiver: RecordingServer, tmp_path: Path
 ) -> None:
     db = tmp_path / "alerts.db"
     added(receiver, db)

@@ -8,7 +8,7 @@ from streams.core.contracts.effects import AlertChange
 from streams.core.notify.endpoints import Filter
 from streams.core.times import DAY_MS, HOUR_MS
 from streams.shared.errors import InputError
-from streams.store.outbox.values import Act, Acted, Ticket, Work
+from streams.store.outbox.values import Act, ActResult, AlertWork, Ticket
 from streams.store.sink import Sink
 from tests.sink.alerts_told import BEGAN_MS, told
 from tests.sink.telling import NOW_MS, RULES, add, claim, finished, rows, send, stands, whys
@@ -16,7 +16,7 @@ from tests.sink.telling import NOW_MS, RULES, add, claim, finished, rows, send, 
 ALERT = told(1).alert_id
 
 
-def act(sink: Sink, what: str, act_id: str = "", now_ms: int = NOW_MS, **given: Any) -> Acted:
+def act(sink: Sink, what: str, act_id: str = "", now_ms: int = NOW_MS, **given: Any) -> ActResult:
     """Do something about the first alert, by default as a person who did not say what they saw."""
     fields = {name: value for name, value in given.items() if name not in {"origin", "version", "alert_id"}}
     one = Act(
@@ -46,7 +46,7 @@ def test_an_act_changes_the_work_and_is_told(known: Sink) -> None:
 
 
 def test_nobody_has_touched_an_alert_at_first(known: Sink) -> None:
-    assert known.work(ALERT) == Work()
+    assert known.work(ALERT) == AlertWork()
 
 
 def test_the_same_act_twice_is_one_act_whatever_came_between(known: Sink) -> None:
@@ -68,7 +68,7 @@ def test_who_saw_an_older_version_is_refused_and_told_the_newest(known: Sink) ->
 @pytest.mark.parametrize("what", ["wake", "reopen", "note"])
 def test_what_changes_nothing_is_no_act(known: Sink, what: str) -> None:
     refused = act(known, what)
-    assert (refused.changed, refused.repeated, refused.work) == (False, False, Work())
+    assert (refused.changed, refused.repeated, refused.work) == (False, False, AlertWork())
     assert len(rows(known)) == 1
 
 

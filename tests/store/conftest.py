@@ -10,10 +10,10 @@ import pytest
 
 from streams.core.contracts.effects import AlertChanged, DeadLetter, Evidence, LabelledExample, LateEvent, Reason
 from streams.core.contracts.events import MarketEvent
-from streams.core.scoring.models import ModelVersion, sealed
+from streams.core.scoring.models import ModelVersion, with_version_hash
 from streams.core.scoring.promotions import Promotion
-from streams.core.scoring.promotions import sealed as sealed_promotion
-from streams.store import Announced, Batch, Position, Run, Store
+from streams.core.scoring.promotions import with_promotion_hash as sealed_promotion
+from streams.store import Batch, MarketAnnouncement, Position, Run, RunStore
 from tests.postgres.databases import database_url, furnished, postgres, postgres_url
 
 __all__ = ["database_url", "postgres", "postgres_url"]
@@ -85,7 +85,7 @@ def example(number: int = 1, **fields: object) -> LabelledExample:
 
 
 def model(version: int = 1, intercept: float = -3.0) -> ModelVersion:
-    return sealed(
+    return with_version_hash(
         ModelVersion(
             name="champion", version=version, parent=version - 1 or None, feature_table="f00d", features=("a", "b"),
             intercept=intercept, weights=(0.1, 1e-17), means=(0.3, 2.0), scales=(1.0, 0.0), published_at_ms=7_000,
@@ -123,14 +123,14 @@ def full_batch() -> Batch:
         examples=[example(1), example(2)],
         late=[LateEvent("s_a", "usage", 0, 3, "ev3", 4, 86_400)],
         dead=[DeadLetter("usage", 0, 5, "not_json", "no", b"\xff\x00"), DeadLetter("-", 0, 6, "empty", "", b"")],
-        announced=[Announced(7, promotion()), Announced(9, promotion(revision=1, cancelled=True))],
+        announced=[MarketAnnouncement(7, promotion()), MarketAnnouncement(9, promotion(revision=1, cancelled=True))],
         models=[model(1), model(2)],
         promotions=[promoted("hazard"), promoted("champion-1-01234567")],
         trainer=b'{"queue":[]}',
     )
 
 
-def contents(store: Store) -> dict[str, object]:
+def contents(store: RunStore) -> dict[str, object]:
     """Everything that can be read from a store."""
     alerts = store.alerts()
     return {
@@ -170,20 +170,20 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def store(place: str) -> Iterator[Store]:
-    with Store.open(furnished(place)) as opened:
+def store(place: str) -> Iterator[RunStore]:
+    with RunStore.open(furnished(place)) as opened:
         opened.start(RUN)
         yield opened
 
 
 @pytest.fixture
-def reopened(place: str, store: Store) -> Iterator[Callable[[], Store]]:
+def reopened(place: str, store: RunStore) -> Iterator[Callable[[], RunStore]]:
     """Open the database of `store` once more, as a later process would."""
-    stores: list[Store] = []
+    stores: list[RunStore] = []
 
-    def reopen() -> Store:
+    def reopen() -> RunStore:
         store.close()
-        stores.append(Store.open(place, create=False))
+        stores.append(RunStore.open(place, create=False))
         return stores[-1]
 
     yield reopen

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.core.contracts.effects import AlertChanged, Evidence, LateEvent, Reason
 from streams.shared.errors import StoreError
-from streams.store import NO_TIME_MS, Announced, Checkpoint, Position, Store
+from streams.store import NO_TIME_MS, Checkpoint, MarketAnnouncement, Position, RunStore
 from tests.postgres.databases import KINDS, fresh
 
 CHANGES = ("opened", "fired", "worsened", "eased", "dropped", "resolved")
@@ -19,7 +19,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def test_all_that_was_committed_is_there_for_the_next_process(
-    store: Store, make: SimpleNamespace, reopened: Callable[[], Store]
+    store: RunStore, make: SimpleNamespace, reopened: Callable[[], RunStore]
 ) -> None:
     batch = make.full_batch()
     store.commit(batch)
@@ -41,14 +41,14 @@ def test_all_that_was_committed_is_there_for_the_next_process(
     ]
 
 
-def test_the_same_batch_twice_adds_nothing(store: Store, make: SimpleNamespace) -> None:
+def test_the_same_batch_twice_adds_nothing(store: RunStore, make: SimpleNamespace) -> None:
     store.commit(make.full_batch())
     once = make.contents(store)
     store.commit(make.full_batch())
     assert make.contents(store) == once
 
 
-def test_a_repeat_with_other_numbers_changes_nothing_that_has_happened(store: Store, make: SimpleNamespace) -> None:
+def test_a_repeat_with_other_numbers_changes_nothing_that_has_happened(store: RunStore, make: SimpleNamespace) -> None:
     store.commit(make.batch(transitions=[make.changed()], examples=[make.example()]))
     again = make.batch(transitions=[make.changed(why="another")], examples=[make.example(probability=0.9)])
     store.commit(again)
@@ -56,19 +56,19 @@ def test_a_repeat_with_other_numbers_changes_nothing_that_has_happened(store: St
     assert [kept.probability for kept in store.predictions()] == [1 / 3]
 
 
-def test_an_empty_batch_is_a_commit_as_well(store: Store, make: SimpleNamespace) -> None:
+def test_an_empty_batch_is_a_commit_as_well(store: RunStore, make: SimpleNamespace) -> None:
     store.commit(make.batch(positions={}))
     checkpoint = store.load()
     assert checkpoint is not None
     assert checkpoint.stream_ms == 1_000
 
 
-def test_before_the_first_commit_a_run_stands_before_all_time(store: Store, make: SimpleNamespace) -> None:
+def test_before_the_first_commit_a_run_stands_before_all_time(store: RunStore, make: SimpleNamespace) -> None:
     assert store.load() == Checkpoint(run=make.run, positions={}, stream_ms=NO_TIME_MS, counters={}, trainer=None)
 
 
 def test_an_alert_stands_as_its_newest_transition_left_it_even_if_an_older_one_arrives_later(
-    store: Store, make: SimpleNamespace
+    store: RunStore, make: SimpleNamespace
 ) -> None:
     store.commit(make.batch(transitions=[make.changed(change="resolved", at_ms=9_000, probability=0.1, band="low")]))
     store.commit(make.batch(transitions=[make.changed(change="fired", at_ms=1_000, probability=0.9, band="critical")]))
@@ -82,7 +82,7 @@ def test_an_alert_stands_as_its_newest_transition_left_it_even_if_an_older_one_a
 
 @pytest.mark.parametrize("order", [CHANGES, CHANGES[::-1]], ids=["as they happened", "the other way round"])
 def test_transitions_of_one_moment_follow_the_life_of_an_alert(
-    store: Store, make: SimpleNamespace, order: tuple[str, ...]
+    store: RunStore, make: SimpleNamespace, order: tuple[str, ...]
 ) -> None:
     store.commit(make.batch(transitions=[make.changed(change=change) for change in order]))
     assert tuple(one.change for one in store.transitions("alert-a")) == CHANGES
@@ -104,7 +104,7 @@ def test_any_order_and_any_repetition_of_transitions_gives_the_same_alerts(
     random.shuffle(shuffled)
     found = []
     for order in (transitions, shuffled):
-        with fresh(kind) as place, Store.open(place) as store:
+        with fresh(kind) as place, RunStore.open(place) as store:
             store.start(make.run)
             for begin in range(0, len(order), 4):
                 store.commit(make.batch(transitions=order[begin : begin + 4]))
@@ -127,7 +127,7 @@ def test_numbers_come_back_to_the_last_bit(
     evidence = Evidence("drops", "1", share, baseline, None)
     reason = Reason("r", "network", share, {"x": share}, (evidence,))
     given_in = make.changed(logit=logit, probability=share, reasons=(reason,), offsets=offsets)
-    with fresh(kind) as place, Store.open(place) as store:
+    with fresh(kind) as place, RunStore.open(place) as store:
         store.start(make.run)
         store.commit(make.batch(transitions=[given_in]))
         (back,) = store.transitions(given_in.alert_id)
@@ -136,19 +136,21 @@ def test_numbers_come_back_to_the_last_bit(
 
 
 def test_states_come_in_the_order_of_the_bytes_of_their_ids_whatever_the_language_of_the_database(
-    store: Store, make: SimpleNamespace
+    store: RunStore, make: SimpleNamespace
 ) -> None:
     names = ["s_a", "s_B", "s-a", "sa", "s_\u00e9", "S_a"]
     store.commit(make.batch(states=[(name, b"") for name in names]))
     assert [name for name, _ in store.states()] == sorted(names)
 
 
-def test_a_character_that_postgresql_cannot_hold_stops_nobody(store: Store, make: SimpleNamespace) -> None:
+def test_a_character_that_postgresql_cannot_hold_stops_nobody(store: RunStore, make: SimpleNamespace) -> None:
     odd = make.changed(account_manager_id="m\x001", why="\x00", currency="")
     late = LateEvent("s_a", "usage", 0, 3, "ev\x003", 4, 86_400)
     for _ in range(2):
         store.commit(
-            make.batch(transitions=[odd], late=[late], announced=[Announced(7, make.promotion(entry_id="\x00"))])
+            make.batch(
+                transitions=[odd], late=[late], announced=[MarketAnnouncement(7, make.promotion(entry_id="\x00"))]
+            )
         )
     (back,) = store.transitions("alert-a")
     assert back.account_manager_id in {"m\x001", "m\ufffd1"}
@@ -156,13 +158,13 @@ def test_a_character_that_postgresql_cannot_hold_stops_nobody(store: Store, make
     assert [one.event.entry_id for one in store.market_events()] == ["\x00"]
 
 
-def test_states_are_replaced_and_forgotten(store: Store, make: SimpleNamespace) -> None:
+def test_states_are_replaced_and_forgotten(store: RunStore, make: SimpleNamespace) -> None:
     store.commit(make.batch(states=[("s_a", b"1"), ("s_b", b"1"), ("s_c", b"1")]))
     store.commit(make.batch(states=[("s_b", b"2"), ("s_c", b"2")], forgotten=["s_c", "s_never_seen"]))
     assert list(store.states()) == [("s_a", b"1"), ("s_b", b"2")]
 
 
-def test_positions_that_a_batch_does_not_name_stay(store: Store, make: SimpleNamespace) -> None:
+def test_positions_that_a_batch_does_not_name_stay(store: RunStore, make: SimpleNamespace) -> None:
     store.commit(make.batch(positions={"usage/0": Position(3, 1, 2), "top-ups/0": Position(1)}, trainer=b"t"))
     store.commit(make.batch(positions={"usage/0": Position(7, 5, 6)}))
     checkpoint = store.load()
@@ -172,7 +174,7 @@ def test_positions_that_a_batch_does_not_name_stay(store: Store, make: SimpleNam
 
 
 def test_a_model_number_with_other_weights_is_refused_and_nothing_of_its_batch_is_kept(
-    store: Store, make: SimpleNamespace
+    store: RunStore, make: SimpleNamespace
 ) -> None:
     store.commit(make.batch(models=[make.model(1)]))
     before = make.contents(store)
@@ -183,7 +185,7 @@ def test_a_model_number_with_other_weights_is_refused_and_nothing_of_its_batch_i
 
 
 def test_alerts_are_chosen_by_state_band_kind_and_subscriber_and_come_by_falling_probability(
-    store: Store, make: SimpleNamespace
+    store: RunStore, make: SimpleNamespace
 ) -> None:
     store.commit(
         make.batch(
@@ -211,7 +213,7 @@ def test_alerts_are_chosen_by_state_band_kind_and_subscriber_and_come_by_falling
     assert store.transitions("alert-x") == []
 
 
-def test_predictions_are_chosen_by_time_and_model(store: Store, make: SimpleNamespace) -> None:
+def test_predictions_are_chosen_by_time_and_model(store: RunStore, make: SimpleNamespace) -> None:
     store.commit(make.batch(examples=[make.example(2), make.example(1), make.example(3, model_version="champion-1-x")]))
     assert [kept.example_id for kept in store.predictions()] == ["e1", "e2", "e3"]
     assert [kept.example_id for kept in store.predictions(from_ms=2_000, until_ms=3_000)] == ["e2"]
@@ -219,12 +221,12 @@ def test_predictions_are_chosen_by_time_and_model(store: Store, make: SimpleName
     assert [type(kept.label) for kept in store.predictions()] == [bool] * 3
 
 
-def test_dead_letters_are_chosen_by_reason(store: Store, make: SimpleNamespace) -> None:
+def test_dead_letters_are_chosen_by_reason(store: RunStore, make: SimpleNamespace) -> None:
     store.commit(make.full_batch())
     assert [letter.offset for letter in store.dead_letters(reason="empty")] == [6]
 
 
-def test_states_can_be_read_while_a_commit_writes(store: Store, make: SimpleNamespace) -> None:
+def test_states_can_be_read_while_a_commit_writes(store: RunStore, make: SimpleNamespace) -> None:
     store.commit(make.batch(states=[(f"s_{number:05}", b"old") for number in range(5_000)]))
     reading = store.states()
     assert next(reading) == ("s_00000", b"old")
@@ -233,8 +235,8 @@ def test_states_can_be_read_while_a_commit_writes(store: Store, make: SimpleName
     assert {body for _, body in store.states()} == {b"new"}
 
 
-def test_the_second_of_two_writers_is_stopped(place: str, store: Store, make: SimpleNamespace) -> None:
-    with Store.open(place) as other:
+def test_the_second_of_two_writers_is_stopped(place: str, store: RunStore, make: SimpleNamespace) -> None:
+    with RunStore.open(place) as other:
         store.commit(make.batch(1))
         with pytest.raises(StoreError, match=r"another process has written .* let only one"):
             other.commit(make.batch(9, states=[("s_a", b"lost")]))
@@ -242,15 +244,15 @@ def test_the_second_of_two_writers_is_stopped(place: str, store: Store, make: Si
     store.commit(make.batch(2))
 
 
-def test_a_database_takes_one_run(place: str, store: Store, make: SimpleNamespace) -> None:
+def test_a_database_takes_one_run(place: str, store: RunStore, make: SimpleNamespace) -> None:
     with pytest.raises(StoreError, match=r"holds a run already; continue that one, or name a new database"):
         store.start(make.run)
-    with Store.open(place) as other, pytest.raises(StoreError, match="holds a run already"):
+    with RunStore.open(place) as other, pytest.raises(StoreError, match="holds a run already"):
         other.start(make.run)
 
 
 def test_nothing_can_be_committed_before_the_run_is_started(tmp_path: Path, make: SimpleNamespace) -> None:
-    with Store.open(tmp_path / "new.db") as store:
+    with RunStore.open(tmp_path / "new.db") as store:
         assert store.load() is None
         with pytest.raises(RuntimeError, match="start comes before"):
             store.commit(make.batch())

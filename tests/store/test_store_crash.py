@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from streams.shared.errors import StoreError
-from streams.store import Store
+from streams.store import RunStore
 from tests.postgres.server import Server
 
 pytestmark = pytest.mark.slow
@@ -20,7 +20,7 @@ WRITER = """
 import os, signal, sys
 from sqlalchemy import event
 from streams.core.contracts.effects import DeadLetter
-from streams.store import Batch, Position, Run, Store
+from streams.store import Batch, Position, Run, RunStore
 from streams.store.base import connections as engine
 
 path, steps = sys.argv[1], int(sys.argv[2])
@@ -36,7 +36,7 @@ def arm(connection, entry):
 engine._set_up_sqlite = arm
 
 run = Run(input="-", settings={}, policy={}, policy_version="", feature_table="", received_ms=0, started_ms=0)
-store = Store.open(path)
+store = RunStore.open(path)
 if store.load() is None:
     store.start(run)
 while True:
@@ -53,7 +53,7 @@ while True:
 
 def _check_whole(path: Path | str) -> int:
     """Assert that everything is of one and the same batch, and return its number."""
-    with Store.open(path) as store:
+    with RunStore.open(path) as store:
         checkpoint = store.load()
         if checkpoint is None or not checkpoint.counters:
             assert list(store.states()) == []
@@ -99,7 +99,7 @@ def test_a_killed_server_leaves_whole_commits_and_the_same_store_goes_on_when_it
     try:
         server.start()
         url = server.database()
-        with Store.open(url) as store:
+        with RunStore.open(url) as store:
             store.start(make.run)
             store.commit(make.full_batch())
             before = make.contents(store)
@@ -117,6 +117,6 @@ def test_a_killed_run_goes_on_from_its_last_commit(tmp_path: Path, make: SimpleN
     path = tmp_path / "run.db"
     subprocess.run([sys.executable, "-c", WRITER, path, "40000"], capture_output=True, check=False)
     number = _check_whole(path)
-    with Store.open(path) as store:
+    with RunStore.open(path) as store:
         store.commit(make.batch(number + 1, counters={"batches": number + 1}, states=[("s_new", b"x")]))
         assert store.state("s_new") == b"x"

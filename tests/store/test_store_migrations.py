@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, create_engine, inspect, select, text
 
 from streams.shared.errors import StoreError
-from streams.store import Store
+from streams.store import RunStore
 from streams.store.base.connections import open_engine, upgrade, url_of, version_of
 from streams.store.base.tables import SCHEMA_VERSION
 from streams.store.migrations import FIRST
@@ -92,7 +92,7 @@ def test_a_database_of_a_released_version_grows_into_the_newest_with_all_that_is
     before = rows_of(restored(version, database_url))
     assert len(before["transitions"]) == 3
     with pytest.raises(StoreError, match="forewarn db upgrade --db"):
-        Store.open(database_url)
+        RunStore.open(database_url)
     assert version_of(database_url) == version
     assert upgrade(database_url) == version
     assert version_of(database_url) == SCHEMA_VERSION
@@ -102,7 +102,7 @@ def test_a_database_of_a_released_version_grows_into_the_newest_with_all_that_is
         kept = [{column: row[column] for column in rows[0]} for row in after[name]] if rows else after[name]
         assert kept == rows or name == "forewarn", name
     assert {bool(row["contact_allowed"]) for row in after["transitions"]} == {True}
-    with Store.open(database_url) as store:
+    with RunStore.open(database_url) as store:
         store.commit(make.batch(2, transitions=[make.changed("new", contact_allowed=False)]))
         assert [one.contact_allowed for one in store.transitions("alert-new")] == [False]
         assert store.transitions("alert-a")[0].contact_allowed
@@ -113,7 +113,7 @@ def test_however_a_database_came_to_be_its_tables_are_those_of_the_code(kind: st
     with fresh(kind) as grown, fresh(kind) as made, fresh(kind) as told:
         restored(FIRST, grown)
         upgrade(grown)
-        Store.open(made).close()
+        RunStore.open(made).close()
         engine = create_engine(url_of(told))
         endpoints.metadata.create_all(engine)
         engine.dispose()
@@ -160,7 +160,7 @@ def test_an_upgrade_that_fails_half_way_leaves_the_database_as_it_was(database_u
     ("version", "message"), [(2, "start a new database"), (SCHEMA_VERSION + 1, "use the Forewarn that made it")]
 )
 def test_what_has_no_way_up_is_refused_and_stays(database_url: str, version: int, message: str) -> None:
-    Store.open(database_url).close()
+    RunStore.open(database_url).close()
     engine = create_engine(url_of(database_url))
     with engine.begin() as connection:
         connection.execute(text("update forewarn set schema_version = :version"), {"version": version})
@@ -182,7 +182,7 @@ def test_nothing_is_upgraded_where_there_is_nothing(tmp_path: Path) -> None:
 def test_making_a_database_says_nothing(database_url: str, capfd: pytest.CaptureFixture[str]) -> None:
     noisy = (
         "import logging, sys; logging.basicConfig(level=logging.INFO); "
-        "from streams.store import Store; Store.open(sys.argv[1]).close()"
+        "from streams.store import RunStore; RunStore.open(sys.argv[1]).close()"
     )
     subprocess.run([sys.executable, "-c", noisy, database_url], check=True)
     assert capfd.readouterr() == ("", "")
@@ -190,7 +190,7 @@ def test_making_a_database_says_nothing(database_url: str, capfd: pytest.Capture
 
 @pytest.mark.slow
 def test_of_many_processes_that_find_an_empty_database_one_makes_it_and_all_go_on(database_url: str) -> None:
-    program = "import sys; from streams.store import Store; Store.open(sys.argv[1]).close()"
+    program = "import sys; from streams.store import RunStore; RunStore.open(sys.argv[1]).close()"
     words = [sys.executable, "-c", program, database_url]
     started = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(6)]
     ended = [(process.communicate()[1], process.returncode) for process in started]

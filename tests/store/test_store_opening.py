@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from streams.shared.errors import StoreError
-from streams.store import Store
+from streams.store import RunStore
 from streams.store.base.tables import SCHEMA_VERSION
 
 
@@ -34,7 +34,7 @@ def _other_forewarn(folder: Path) -> str:
 def _of_version(version: int) -> Callable[[Path], str]:
     def make(folder: Path) -> str:
         path = folder / f"v{version}.db"
-        Store.open(path).close()
+        RunStore.open(path).close()
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("UPDATE forewarn SET schema_version = ?", (version,))
         return str(path)
@@ -44,7 +44,7 @@ def _of_version(version: int) -> Callable[[Path], str]:
 
 def _cut_short(folder: Path) -> str:
     path = folder / "cut.db"
-    Store.open(path).close()
+    RunStore.open(path).close()
     path.write_bytes(path.read_bytes()[:5_000])
     return str(path)
 
@@ -74,7 +74,7 @@ REFUSED: dict[str, tuple[Callable[[Path], str], str]] = {
 def test_what_is_no_database_of_ours_is_refused(tmp_path: Path, place: Callable[[Path], str], message: str) -> None:
     where = place(tmp_path)
     with pytest.raises(StoreError, match=message) as caught:
-        Store.open(where)
+        RunStore.open(where)
     assert "secret" not in str(caught.value)
 
 
@@ -82,30 +82,30 @@ def test_a_refused_file_stays_as_it_was(tmp_path: Path) -> None:
     for place in (_text_file(tmp_path), _other_program(tmp_path)):
         before = Path(place).read_bytes()
         with pytest.raises(StoreError):
-            Store.open(place)
+            RunStore.open(place)
         assert Path(place).read_bytes() == before
 
 
 def test_what_only_reads_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"there is no database .*x\.db; `forewarn run --db .*x\.db` makes one"):
-        Store.open(tmp_path / "x.db", create=False)
+        RunStore.open(tmp_path / "x.db", create=False)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "empty.db").touch()
     with pytest.raises(StoreError, match=r"empty\.db is empty"):
-        Store.open(tmp_path / "empty.db", create=False)
+        RunStore.open(tmp_path / "empty.db", create=False)
 
 
 def test_an_empty_file_becomes_a_database(tmp_path: Path, make: SimpleNamespace) -> None:
     (tmp_path / "empty.db").touch()
-    with Store.open(tmp_path / "empty.db") as store:
+    with RunStore.open(tmp_path / "empty.db") as store:
         store.start(make.run)
         store.commit(make.batch())
-    with Store.open(tmp_path / "empty.db", create=False) as store:
+    with RunStore.open(tmp_path / "empty.db", create=False) as store:
         assert store.load() is not None
 
 
 def test_a_closed_database_is_one_file(tmp_path: Path, make: SimpleNamespace) -> None:
-    with Store.open(tmp_path / "run.db") as store:
+    with RunStore.open(tmp_path / "run.db") as store:
         store.start(make.run)
         store.commit(make.full_batch())
     assert [path.name for path in tmp_path.iterdir()] == ["run.db"]
@@ -114,17 +114,17 @@ def test_a_closed_database_is_one_file(tmp_path: Path, make: SimpleNamespace) ->
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read and write everything")
 def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "private.db"
-    Store.open(path).close()
+    RunStore.open(path).close()
     path.chmod(0)
     with pytest.raises(StoreError, match=r"private\.db cannot be read: Permission denied"):
-        Store.open(path)
+        RunStore.open(path)
 
 
 def test_a_database_that_another_program_holds_is_reported(
     tmp_path: Path, make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.store.base.connections.BUSY_TIMEOUT_S", 0.05)
-    with Store.open(tmp_path / "run.db") as store, closing(sqlite3.connect(tmp_path / "run.db")) as holder:
+    with RunStore.open(tmp_path / "run.db") as store, closing(sqlite3.connect(tmp_path / "run.db")) as holder:
         store.start(make.run)
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"is in use: another process is writing to it; wait until that has ended"):
@@ -134,7 +134,7 @@ def test_a_database_that_another_program_holds_is_reported(
 
 
 def test_a_full_disk_is_reported_and_the_last_commit_stays(tmp_path: Path, make: SimpleNamespace) -> None:
-    with Store.open(tmp_path / "run.db") as store:
+    with RunStore.open(tmp_path / "run.db") as store:
         store.start(make.run)
         store.commit(make.full_batch())
         before = make.contents(store)

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from streams.shared.errors import StoreError
-from streams.store import Store
+from streams.store import RunStore
 from streams.store.base.connections import name_of, url_of
 from tests.postgres.server import PASSWORD, Server
 
@@ -77,7 +77,7 @@ def test_a_server_that_cannot_be_used_is_one_line_without_the_password(
     postgres: Server, place: Callable[[Server], str], message: str
 ) -> None:
     with pytest.raises(StoreError, match=message) as caught:
-        Store.open(place(postgres))
+        RunStore.open(place(postgres))
     said = str(caught.value)
     assert "\n" not in said
     assert SECRET not in said
@@ -93,7 +93,7 @@ def silent() -> Iterator[int]:
 
 def test_a_server_that_says_nothing_is_given_up(silent: int) -> None:
     with pytest.raises(StoreError, match=r"does not answer within 5 s; put host and port right, or mend the network"):
-        Store.open(f"postgresql+psycopg://me:{SECRET}@127.0.0.1:{silent}/x")
+        RunStore.open(f"postgresql+psycopg://me:{SECRET}@127.0.0.1:{silent}/x")
 
 
 def test_a_server_without_room_for_more_is_one_line(postgres: Server) -> None:
@@ -105,14 +105,14 @@ def test_a_server_without_room_for_more_is_one_line(postgres: Server) -> None:
             while True:
                 taken.enter_context(psycopg.connect(plain))
         with pytest.raises(StoreError, match=r"takes no more connections; "):
-            Store.open(url)
-    Store.open(url).close()
+            RunStore.open(url)
+    RunStore.open(url).close()
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_every_name_of_postgresql_means_the_driver_that_comes_with_us(postgres: Server, scheme: str) -> None:
     url = postgres.database().replace("postgresql+psycopg", scheme)
-    with Store.open(url) as store:
+    with RunStore.open(url) as store:
         assert store.load() is None
         assert store.name.startswith("postgresql+psycopg://forewarn:***@")
 

@@ -18,10 +18,10 @@ from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]  
 
 from streams.shared.errors import SettingsError
 from streams.shared.sockets import listen
-from streams.telemetry.health import UNREACHED_S, Standing
+from streams.telemetry.health import UNREACHED_S, HealthStatus
 from tests.cli.calling import call
 from tests.kafka.broker import Broker, free_ports
-from tests.kafka.workers import PARTITIONS, Fed, Worker, prepare, send, until, wait_until_applied
+from tests.kafka.workers import PARTITIONS, SentRecord, Worker, prepare, send, until, wait_until_applied
 
 RESTORES_SLOWLY = """
 import asyncio
@@ -33,14 +33,14 @@ async def slowly(self, partition, states):
 changelog.Changelog.read = slowly
 """
 WRITES_LATE = """
-from streams.kafka.worker import partition_manager as keeping
-keeping.Keeping.__init__.__kwdefaults__["write_s"] = 4.0
+from streams.kafka.worker import partition_manager
+partition_manager.PartitionManager.__init__.__kwdefaults__["write_s"] = 4.0
 """
 RUN = "import sys; from streams.cli import main; sys.argv[0] = 'forewarn'; main()"
 EVERY = tuple(range(PARTITIONS))
 
 
-class Watched:
+class WorkerUnderTest:
     """A worker, asked over HTTP how it stands."""
 
     def __init__(self, worker: Worker, port: int) -> None:
@@ -71,12 +71,12 @@ class Watched:
 
 
 @contextmanager
-def watched(broker: Broker, prefix: str, folder: Path, *script: str) -> Iterator[Watched]:
+def watched(broker: Broker, prefix: str, folder: Path, *script: str) -> Iterator[WorkerUnderTest]:
     """Start a worker that says how it stands."""
     (port,) = free_ports(1)
     whole = "\n".join((*script, RUN)) if script else None
     with Worker(broker.address, prefix, folder, script=whole, options=["--health", str(port)]) as worker:
-        yield Watched(worker, port)
+        yield WorkerUnderTest(worker, port)
 
 
 async def committed(address: str, group: str) -> dict[TopicPartition, int]:
@@ -93,23 +93,23 @@ async def committed(address: str, group: str) -> dict[TopicPartition, int]:
 @pytest.mark.parametrize(
     ("standing", "why_not"),
     [
-        (Standing(), "the group has not said which partitions are ours"),
-        (Standing(partitions=(0, 1, 2), restored=(1,), moved=(1,)), "partitions 0, 2: being restored"),
+        (HealthStatus(), "the group has not said which partitions are ours"),
+        (HealthStatus(partitions=(0, 1, 2), restored=(1,), moved=(1,)), "partitions 0, 2: being restored"),
         (
-            Standing(partitions=(0, 1), restored=(0, 1), moved=(0,)),
+            HealthStatus(partitions=(0, 1), restored=(0, 1), moved=(0,)),
             "partition 1: records wait, and none has been written yet",
         ),
         (
-            Standing(partitions=(0,), restored=(0,), moved=(0,), unreached_s=UNREACHED_S + 1),
+            HealthStatus(partitions=(0,), restored=(0,), moved=(0,), unreached_s=UNREACHED_S + 1),
             "no broker has answered for 21 s",
         ),
-        (Standing(partitions=(0,), restored=(0,), moved=(0,), unreached_s=UNREACHED_S), None),
-        (Standing(partitions=()), None),
+        (HealthStatus(partitions=(0,), restored=(0,), moved=(0,), unreached_s=UNREACHED_S), None),
+        (HealthStatus(partitions=()), None),
     ],
     ids=["unassigned", "restoring", "unmoved", "unreached", "ready", "nothing to take"],
 )
 def test_a_worker_is_ready_when_all_that_it_was_given_is_restored_and_moved(
-    standing: Standing, why_not: str | None
+    standing: HealthStatus, why_not: str | None
 ) -> None:
     assert standing.why_not == why_not
 
@@ -135,7 +135,7 @@ def test_a_worker_is_not_ready_before_its_partitions_are_restored_and_ready_with
 
 
 def test_a_worker_with_a_backlog_is_ready_once_it_has_moved_and_committed_an_offset(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     asyncio.run(prepare(broker.address, prefix))
     asyncio.run(send(broker.address, prefix, fed))

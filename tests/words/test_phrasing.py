@@ -27,14 +27,14 @@ from streams.words.phrasing import (
     percent_text,
     reason_name,
     reason_text,
-    said,
+    translate,
 )
 from tests.core.makers import BANDS, entry, market_of, scorecard
 from tests.core.strategies import modest, reached
 from tests.words.test_wording import LATIN, wordings
 
 
-class Measured(Struct, frozen=True, forbid_unknown_fields=True):
+class EvidenceExample(Struct, frozen=True, forbid_unknown_fields=True):
     """Evidence as the file of sentences has it: TOML has no null, so what there is none of is left out."""
 
     measure: str
@@ -48,18 +48,18 @@ class Measured(Struct, frozen=True, forbid_unknown_fields=True):
         return Evidence(**msgspec.structs.asdict(self))
 
 
-class Sentence(Struct, frozen=True, forbid_unknown_fields=True):
+class ExpectedSentence(Struct, frozen=True, forbid_unknown_fields=True):
     """What is expected to be said of a measurement, or of a reason with it and those beside it."""
 
-    evidence: Measured
+    evidence: EvidenceExample
     en: str
     zh: str
     code: str | None = None
-    beside: tuple[Measured, ...] = ()
+    beside: tuple[EvidenceExample, ...] = ()
 
 
 SENTENCES = tuple(
-    msgspec.convert(one, Sentence)
+    msgspec.convert(one, ExpectedSentence)
     for one in tomllib.loads(Path(__file__).with_name("sentences.toml").read_text("utf-8"))["sentence"]
 )
 HOLE = re.compile(r"[{}]|None|\bnan\b")
@@ -115,7 +115,7 @@ def test_every_code_with_any_measurement_is_a_whole_sentence(
 
 
 @pytest.mark.parametrize("told", SENTENCES, ids=lambda told: told.en)
-def test_a_measurement_is_said_beside_the_subscribers_own_habit(told: Sentence) -> None:
+def test_a_measurement_is_said_beside_the_subscribers_own_habit(told: ExpectedSentence) -> None:
     found = told.evidence.evidence
     why = None if told.code is None else reason(told.code, *(one.evidence for one in told.beside), found)
     for words, expected in ((wordings()["en"], told.en), (wordings()["zh"], told.zh)):
@@ -144,5 +144,5 @@ def test_money_shares_days_and_moments_are_written_as_the_language_writes_them()
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_sentence_of_somebodys_own_policy_stays_as_it_is(language: Language) -> None:
-    assert said("Ring the bell", wordings()[language]) == "Ring the bell"
-    assert (said("the subscriber left", wordings()[language]) == "the subscriber left") == (language == "en")
+    assert translate("Ring the bell", wordings()[language]) == "Ring the bell"
+    assert (translate("the subscriber left", wordings()[language]) == "the subscriber left") == (language == "en")

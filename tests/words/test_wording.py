@@ -15,7 +15,7 @@ from streams.core.contracts.languages import LANGUAGES, Language
 from streams.core.scoring.reasons import MEASURES
 from streams.shared import settings
 from streams.words.phrasing import LEADING
-from streams.words.wording import REASON_CODES, Wording, WordingError, read_wordings
+from streams.words.wording import REASON_CODES, LanguageCatalogue, WordingError, read_wordings
 
 STREAMS = Path(__file__).parents[2] / "streams"
 LATIN = re.compile(r"[A-Za-z]+")
@@ -29,7 +29,7 @@ def texts() -> dict[Language, str]:
 
 
 @cache
-def wordings() -> dict[Language, Wording]:
+def wordings() -> dict[Language, LanguageCatalogue]:
     return read_wordings(texts())
 
 

@@ -18,12 +18,14 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from streams.core.alerts.policy import Rule
+from streams.core.alerts.policy import AlertRule
 from streams.core.contracts.effects import AlertChange, AlertStateName, ChurnKind, RiskBand
 from streams.core.subscriber.state import AlertState
 from streams.core.times import DAY_MS, HOUR_MS
 
-Signal = Literal["above", "held", "worse", "easier", "between", "below", "cleared", "cooling", "left", "barred"]
+AlertSignal = Literal[
+    "above", "hold_elapsed", "worse", "easier", "between", "below", "cleared", "cooling", "left", "barred"
+]
 
 BANDS: Final[tuple[RiskBand, ...]] = ("low", "medium", "high", "critical")
 
@@ -36,12 +38,14 @@ class Move(Struct, frozen=True):
     why: str
 
 
-MOVES: Final[dict[tuple[AlertStateName, Signal], Move]] = {
+MOVES: Final[dict[tuple[AlertStateName, AlertSignal], Move]] = {
     ("inactive", "above"): Move("pending", "opened", "the risk reached the opening threshold"),
-    ("inactive", "held"): Move("firing", "fired", "the risk reached the opening threshold"),
+    ("inactive", "hold_elapsed"): Move("firing", "fired", "the risk reached the opening threshold"),
     ("resolved", "above"): Move("pending", "opened", "the risk reached the opening threshold again"),
-    ("resolved", "held"): Move("firing", "fired", "the risk reached the opening threshold again"),
-    ("pending", "held"): Move("firing", "fired", "the risk stayed above the opening threshold for the hold time"),
+    ("resolved", "hold_elapsed"): Move("firing", "fired", "the risk reached the opening threshold again"),
+    ("pending", "hold_elapsed"): Move(
+        "firing", "fired", "the risk stayed above the opening threshold for the hold time"
+    ),
     ("pending", "between"): Move("inactive", "dropped", "the risk fell under the opening threshold too soon"),
     ("pending", "below"): Move("inactive", "dropped", "the risk fell under the closing threshold too soon"),
     ("pending", "left"): Move("inactive", "dropped", "the subscriber left before the hold time"),
@@ -70,11 +74,11 @@ class Circumstances(Struct, frozen=True, gc=False):
     barred: bool
 
 
-def signal(alert: AlertState, now: Circumstances, rule: Rule) -> Signal:
+def signal(alert: AlertState, now: Circumstances, rule: AlertRule) -> AlertSignal:
     """Return what the present risk means to the alert as it stands.
 
     >>> from streams.core.subscriber.state import INACTIVE
-    >>> rule = Rule(open_at=0.2, close_at=0.1, hold_hours=24, clear_hours=72, cool_down_days=14)
+    >>> rule = AlertRule(open_at=0.2, close_at=0.1, hold_hours=24, clear_hours=72, cool_down_days=14)
     >>> signal(INACTIVE, Circumstances(0.3, "high", 0, False, False), rule)
     'above'
     """
@@ -89,7 +93,7 @@ def signal(alert: AlertState, now: Circumstances, rule: Rule) -> Signal:
     return "between" if now.probability >= rule.close_at else "below"
 
 
-def _signal_firing(alert: AlertState, now: Circumstances, rule: Rule) -> Signal:
+def _signal_firing(alert: AlertState, now: Circumstances, rule: AlertRule) -> AlertSignal:
     clear_ms = rule.clear_hours * HOUR_MS
     if now.probability < rule.close_at:
         return "cleared" if now.at_ms - (alert.below_since_ms or now.at_ms) >= clear_ms else "below"
@@ -100,16 +104,16 @@ def _signal_firing(alert: AlertState, now: Circumstances, rule: Rule) -> Signal:
     return "worse" if _rank(now.band) > _rank(alert.band) else "above"
 
 
-def _signal_above(alert: AlertState, now: Circumstances, rule: Rule) -> Signal:
+def _signal_above(alert: AlertState, now: Circumstances, rule: AlertRule) -> AlertSignal:
     hold_ms = rule.hold_hours * HOUR_MS
     if alert.state == "pending":
-        return "held" if now.at_ms - alert.opened_at_ms >= hold_ms else "above"
+        return "hold_elapsed" if now.at_ms - alert.opened_at_ms >= hold_ms else "above"
     if now.at_ms < alert.cool_until_ms:
         return "cooling"
-    return "above" if hold_ms else "held"
+    return "above" if hold_ms else "hold_elapsed"
 
 
-def moved(alert: AlertState, move: Move, now: Circumstances, rule: Rule, kind: ChurnKind) -> AlertState:
+def apply_move(alert: AlertState, move: Move, now: Circumstances, rule: AlertRule, kind: ChurnKind) -> AlertState:
     """Return the alert after a move; `kind` is what an episode that begins now is called, to its end."""
     replace = msgspec.structs.replace
     if alert.state in {"inactive", "resolved"}:
@@ -121,18 +125,18 @@ def moved(alert: AlertState, move: Move, now: Circumstances, rule: Rule, kind: C
         return replace(alert, state=move.to, cool_until_ms=cool_until_ms, **_NOTHING_LOWER)
     if move.change == "eased":
         eased = replace(alert, band=_lower_band(alert, now), lower_since_ms=0, lower_band="low")
-        return stayed(eased, now, "between")
+        return note_lower_risk(eased, now, "between")
     return replace(alert, state=move.to, band=now.band, **_NOTHING_LOWER)
 
 
-def stayed(alert: AlertState, now: Circumstances, sign: Signal) -> AlertState:
+def note_lower_risk(alert: AlertState, now: Circumstances, sign: AlertSignal) -> AlertState:
     """Return the alert where no move follows, with what a firing one remembers.
 
     That is since when it has been below the closing threshold, since when it has been in bands lower than its own, and
     the highest of those.
 
     >>> from streams.core.subscriber.state import INACTIVE
-    >>> stayed(INACTIVE, Circumstances(0.1, "low", 9, False, False), "below") is INACTIVE
+    >>> note_lower_risk(INACTIVE, Circumstances(0.1, "low", 9, False, False), "below") is INACTIVE
     True
     """
     if alert.state != "firing":

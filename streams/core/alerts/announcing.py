@@ -21,7 +21,7 @@ from streams.core.times import HOUR_MS
 YEAR_MONTHS: Final = 12
 
 
-class Scored(Struct, frozen=True, gc=False):
+class ScoreBreakdown(Struct, frozen=True, gc=False):
     """A score with what it was made of: when (ms), the logit, the probability, windows, reasons and signals."""
 
     at_ms: int
@@ -33,7 +33,13 @@ class Scored(Struct, frozen=True, gc=False):
 
 
 def announce(  # noqa: PLR0917 - all that an alert says, from the one place that knows it
-    subscriber_id: str, facts: Facts, alert: AlertState, move: Move, scored: Scored, scorer: Scorer, policy: Policy
+    subscriber_id: str,
+    facts: Facts,
+    alert: AlertState,
+    move: Move,
+    scored: ScoreBreakdown,
+    scorer: Scorer,
+    policy: Policy,
 ) -> AlertChanged:
     """Return the transition that `move` made: `alert` is the state after it.
 

@@ -13,11 +13,11 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Final, get_args
 
-from streams.core.alerts.policy import Label
+from streams.core.alerts.policy import LabelPolicy
 from streams.core.contracts.effects import LabelKind, LabelledExample, Treatment
 from streams.core.subscriber.facts import Facts, Watch
 from streams.core.subscriber.fold import Life
-from streams.core.subscriber.state import PENDING_MAX, Pending
+from streams.core.subscriber.state import PENDING_MAX, PendingSnapshot
 from streams.core.times import DAY_MS
 
 TREATMENTS: Final[tuple[Treatment, ...]] = get_args(Treatment)
@@ -25,7 +25,7 @@ ALERTED: Final = TREATMENTS.index("alerted")
 CONTACTED: Final = TREATMENTS.index("contacted")
 HELD_OUT: Final = TREATMENTS.index("held_out")
 
-TOLD: Final = (None, False, True)
+PROVISIONAL_LABELS: Final = (None, False, True)
 """What a snapshot's label was said to be before its horizon closed: nothing, that they stayed, that they left."""
 
 HIGH_BAND: Final = 2
@@ -40,7 +40,7 @@ def last_revenue_ms(facts: Facts) -> int:
     return max(facts.last_top_up_ms, facts.last_active_ms) or facts.first_ms
 
 
-def is_gone(facts: Facts, at_ms: int, label: Label) -> bool:
+def is_gone(facts: Facts, at_ms: int, label: LabelPolicy) -> bool:
     """Say whether the subscriber has left by the definition: explicitly, or by silence for the whole horizon."""
     if facts.life != Life.HERE:
         return True
@@ -69,7 +69,7 @@ def take_snapshot(  # noqa: PLR0917 - all that a snapshot holds, from the one pl
     """Remember the features and the score as served, until the outcome is known; the oldest gives way to the bound."""
     watch.snapshot_at_ms, watch.first_revenue_ms = at_ms, 0
     packed = _doubles(len(features)).pack(*features)
-    snapshot = Pending(at_ms, packed, table, watch.probability, model_version, treated=treated, band=band)
+    snapshot = PendingSnapshot(at_ms, packed, table, watch.probability, model_version, treated=treated, band=band)
     watch.pending.append(snapshot)
     if len(watch.pending) > PENDING_MAX:
         del watch.pending[0]
@@ -93,7 +93,7 @@ def note_treatment(watch: Watch, treated: int, at_ms: int) -> None:
             snapshot.treated = treated
 
 
-def tell_early(watch: Watch, subscriber_id: str, at_ms: int, label: Label) -> tuple[LabelledExample, ...]:
+def tell_early(watch: Watch, subscriber_id: str, at_ms: int, label: LabelPolicy) -> tuple[LabelledExample, ...]:
     """Return a provisional example of each waiting snapshot whose first `surrogate_days` are over, once.
 
     Silence through all of them stands for leaving.  Bugajev et al. 2025 predict prepaid churn of 90 days from labels
@@ -106,14 +106,14 @@ def tell_early(watch: Watch, subscriber_id: str, at_ms: int, label: Label) -> tu
         if snapshot.told or not surrogate_ms or known_ms >= at_ms:
             continue
         is_silent = label.inactivity and not 0 < snapshot.first_revenue_ms <= known_ms
-        snapshot.told = TOLD.index(is_silent)
+        snapshot.told = PROVISIONAL_LABELS.index(is_silent)
         kind: LabelKind = "inactivity" if is_silent else "stayed"
         told.append(_example(subscriber_id, snapshot, kind, known_ms, known_ms, provisional=True))
     return tuple(told)
 
 
 def settle_at_leaving(
-    watch: Watch, subscriber_id: str, at_ms: int, life: Life, label: Label
+    watch: Watch, subscriber_id: str, at_ms: int, life: Life, label: LabelPolicy
 ) -> tuple[LabelledExample, ...]:
     """Settle the snapshots whose horizon covers an explicit leaving at `at_ms`; involuntary leaving censors them."""
     horizon_ms = label.horizon_days * DAY_MS
@@ -129,7 +129,7 @@ def settle_at_leaving(
 
 
 def settle_closed(
-    watch: Watch, subscriber_id: str, at_ms: int, label: Label, band_now: int = HIGH_BAND
+    watch: Watch, subscriber_id: str, at_ms: int, label: LabelPolicy, band_now: int = HIGH_BAND
 ) -> tuple[LabelledExample, ...]:
     """Settle the snapshots whose horizon has closed by `at_ms`: inactive through all of it, worth less, or stayed.
 
@@ -168,7 +168,7 @@ def _doubles(count: int) -> Struct:
 
 def _example(
     subscriber_id: str,
-    snapshot: Pending,
+    snapshot: PendingSnapshot,
     kind: LabelKind,
     knowable_at_ms: int,
     closed_at_ms: int,
@@ -191,5 +191,5 @@ def _example(
         model_version=snapshot.model_version,
         treatment=TREATMENTS[snapshot.treated],
         provisional=provisional,
-        corrects=None if provisional else TOLD[snapshot.told],
+        corrects=None if provisional else PROVISIONAL_LABELS[snapshot.told],
     )

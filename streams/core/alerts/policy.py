@@ -25,13 +25,13 @@ YARDSTICK: Final = "boosting"
 """Boosted trees: judged beside the lines, never served."""
 
 
-class Time(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class TimePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Event time: how late an event may be and still count."""
 
     lateness_days: Annotated[int, Meta(ge=0, le=30)]
 
 
-class Label(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class LabelPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """The definition of leaving within `horizon_days` of a snapshot, and when a label is learned.
 
     `explicit`, `inactivity` and `value_loss` say which ways of leaving count.  `learn_at` is one time for all labels,
@@ -47,16 +47,16 @@ class Label(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_
     surrogate_days: Annotated[int, Meta(ge=0, le=3650)] = 0
 
 
-class Holdout(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class HoldoutPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """The share of subscribers, drawn by their ids, of whom nobody is notified: they show what retention gains."""
 
     share: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.0
 
 
-NOBODY: Final = Holdout()
+NOBODY: Final = HoldoutPolicy()
 
 
-class Snapshots(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SnapshotPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a score becomes a training example: every so often, while there was revenue in the last `active_days`."""
 
     after_days: Annotated[int, Meta(ge=0, le=365)]
@@ -65,7 +65,7 @@ class Snapshots(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     dormant_days: Days
 
 
-class Scoring(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ScoringPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How often a subscriber is scored, and at which hour (UTC) of the day."""
 
     every_hours: Annotated[int, Meta(ge=24, le=8760)]
@@ -74,14 +74,14 @@ class Scoring(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     at_hour: Annotated[int, Meta(ge=0, le=23)]
 
 
-class Value(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ValueBands(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What separates the value bands: revenue of 30 days in minor units."""
 
     mid_from_minor: Minor
     high_from_minor: Minor
 
 
-class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AlertRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When to warn, for one value band: thresholds, hold and clear times, and the pause after an episode."""
 
     open_at: Probability
@@ -91,15 +91,15 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cool_down_days: Annotated[int, Meta(ge=0, le=365)]
 
 
-class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AlertRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One rule for each value band."""
 
-    low: Rule
-    mid: Rule
-    high: Rule
+    low: AlertRule
+    mid: AlertRule
+    high: AlertRule
 
 
-class Risk(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RiskBands(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the risk bands begin; below `medium_from` the risk is low."""
 
     medium_from: Probability
@@ -114,7 +114,7 @@ class Play(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     due_hours: dict[Literal["low", "medium", "high", "critical"], Annotated[int, Meta(ge=1, le=8760)]]
 
 
-class Training(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class TrainingPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """How the model learns: recipe, step, sampling of negatives, base rate, when a version is published.
 
     `challengers` are recipes that learn beside it, and the `YARDSTICK` may be among them; `promotion` says who lets a
@@ -134,15 +134,15 @@ class Training(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, om
 class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that may be decided without touching the code."""
 
-    time: Time
-    label: Label
-    snapshots: Snapshots
-    scoring: Scoring
-    value: Value
-    alerting: Rules
-    risk: Risk
-    training: Training
-    holdout: Holdout = NOBODY
+    time: TimePolicy
+    label: LabelPolicy
+    snapshots: SnapshotPolicy
+    scoring: ScoringPolicy
+    value: ValueBands
+    alerting: AlertRules
+    risk: RiskBands
+    training: TrainingPolicy
+    holdout: HoldoutPolicy = NOBODY
     kinds: dict[str, ChurnKind]
     plays: dict[ChurnKind, Play]
     version: str = ""
@@ -157,7 +157,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """The longest time (ms) between two scores of a subscriber: so late may a closed horizon be noticed."""
         return max(self.scoring.every_hours, self.scoring.quiet_every_hours) * HOUR_MS
 
-    def rule(self, band: ValueBand) -> Rule:
+    def rule(self, band: ValueBand) -> AlertRule:
         """Return the alerting rule of a value band."""
         if band == "high":
             return self.alerting.high

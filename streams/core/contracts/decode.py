@@ -17,9 +17,9 @@ from streams.core.contracts.events import (
     BROADCASTS,
     INPUTS,
     Body,
+    BroadcastEvent,
     Event,
     MarketEvent,
-    Notice,
     Record,
     Usage,
     source_number,
@@ -103,10 +103,10 @@ def decode_value(topic: str, partition: int, offset: int, value: bytes, received
     return _EVENT(reader[1] + partition, offset, at_ms, body)
 
 
-def decode_notice(record: Record) -> Notice | DeadLetter:
-    """Turn one record of a broadcast topic into a `Notice`, or into a `DeadLetter` with its reason; as `decode`.
+def decode_broadcast(record: Record) -> BroadcastEvent | DeadLetter:
+    """Turn a record of a broadcast topic into a `BroadcastEvent`, or into a `DeadLetter` with its reason; as `decode`.
 
-    >>> decode_notice(Record(topic="market-events", partition=0, offset=2, value=b"", received_ms=0)).reason
+    >>> decode_broadcast(Record(topic="market-events", partition=0, offset=2, value=b"", received_ms=0)).reason
     'empty'
     """
     value = record.value
@@ -121,16 +121,16 @@ def decode_notice(record: Record) -> Notice | DeadLetter:
         return _refused(record, *_untimely(at_ms))
     if body.valid_to is not None and body.valid_to < body.valid_from:
         return _refused(record, "bad_period", "valid_to is before valid_from")
-    return Notice(record.partition, record.offset, at_ms, body)
+    return BroadcastEvent(record.partition, record.offset, at_ms, body)
 
 
-def decode_any(record: Record) -> Event | Notice | DeadLetter:
+def decode_any(record: Record) -> Event | BroadcastEvent | DeadLetter:
     """Turn a record of any topic that is read into what it says, or into a `DeadLetter`.
 
     >>> decode_any(Record(topic="weather", partition=0, offset=0, value=b"{}", received_ms=0)).reason
     'unknown_topic'
     """
-    return decode_notice(record) if record.topic in BROADCASTS else decode(record)
+    return decode_broadcast(record) if record.topic in BROADCASTS else decode(record)
 
 
 def why_undecodable(value: bytes, error: Exception) -> tuple[DeadLetterReason, str]:

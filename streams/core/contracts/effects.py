@@ -136,12 +136,12 @@ class LabelledExample(Struct, frozen=True, gc=False):
     corrects: bool | None = None
 
 
-class Repeated(Struct, frozen=True, gc=False):
+class RepeatedEvent(Struct, frozen=True, gc=False):
     """The event was applied before, or another with its id was: nothing changed."""
 
 
-class Unmatched(Struct, frozen=True, gc=False):
+class UnmatchedLeaving(Struct, frozen=True, gc=False):
     """A leaving settled nothing: nobody by that name was known, or no score was waiting for its outcome."""
 
 
-Effect = LateEvent | AlertChanged | LabelledExample | Repeated | Unmatched
+Effect = LateEvent | AlertChanged | LabelledExample | RepeatedEvent | UnmatchedLeaving

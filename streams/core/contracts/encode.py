@@ -21,7 +21,7 @@ from streams.core.contracts.outputs import (
     ExampleMessage,
     InputTopic,
     Message,
-    Outgoing,
+    OutputRecord,
     PositionMessage,
     ReasonMessage,
     rfc3339,
@@ -35,7 +35,7 @@ _DECODERS: Final[dict[type[Message], msgspec.json.Decoder[Message]]] = {
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-def outgoing(effect: AlertChanged | LabelledExample | DeadLetter) -> Outgoing:
+def outgoing(effect: AlertChanged | LabelledExample | DeadLetter) -> OutputRecord:
     """Return the message that publishes one effect; the same effect always gives the same bytes.
 
     Raises `msgspec.ValidationError` or `ValueError` as `encode` does.
@@ -45,12 +45,12 @@ def outgoing(effect: AlertChanged | LabelledExample | DeadLetter) -> Outgoing:
     b'usage/1/9'
     """
     if type(effect) is LabelledExample:
-        return Outgoing("examples", effect.subscriber_id.encode(), encode(example_message(effect)))
+        return OutputRecord("examples", effect.subscriber_id.encode(), encode(example_message(effect)))
     if type(effect) is AlertChanged:
-        return Outgoing("alerts", effect.subscriber_id.encode(), encode(alert_message(effect)))
+        return OutputRecord("alerts", effect.subscriber_id.encode(), encode(alert_message(effect)))
     letter = dead_letter_message(effect)
     key = f"{letter.topic}/{letter.partition}/{letter.offset}"
-    return Outgoing("dead-letters", key.encode(), encode(letter), _headers(letter, effect))
+    return OutputRecord("dead-letters", key.encode(), encode(letter), _headers(letter, effect))
 
 
 def encode(message: Message) -> bytes:

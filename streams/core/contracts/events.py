@@ -38,7 +38,7 @@ Places = Annotated[tuple[Reference, ...], Meta(max_length=256)]
 
 Provenance = Literal["observed", "reconstructed"]
 Segment = Literal["consumer", "youth", "sme", "enterprise", "government", "iot"]
-Reason = Literal[
+CustomerReason = Literal[
     "price", "competitor_offer", "coverage", "call_quality", "data_quality", "customer_service", "billing", "moved",
     "deceased", "end_of_contract", "non_payment", "fraud", "business_closure", "prepaid_inactivity", "unknown",
 ]  # fmt: skip
@@ -219,7 +219,7 @@ class Outcome(_OfSubscriber, frozen=True, gc=False, forbid_unknown_fields=True, 
     requested_date: Timestamp | None = None
     effective_date: Timestamp | None = None
     voluntary: bool | None = None
-    reason: Reason = "unknown"
+    reason: CustomerReason = "unknown"
     reason_source: Literal["stated", "inferred", "system"] = "system"
     recipient_operator: Code | None = None
     alert_id: Reference | None = None
@@ -312,7 +312,7 @@ class Event(Struct, frozen=True, gc=False):
     body: Body
 
 
-class Notice(Struct, frozen=True, gc=False):
+class BroadcastEvent(Struct, frozen=True, gc=False):
     """A decoded record about a whole market: where it stood, when it was published (ms, UTC), what it says."""
 
     partition: int

@@ -11,7 +11,7 @@ _SHAPES: Final = bytes(byte if byte in b"s_" else ord("d" if byte in _DIGITS els
 _SHAPE: Final = b"s_".ljust(PSEUDONYM_CHARS, b"d")
 
 
-class Keyed(Protocol):
+class HasSubscriberId(Protocol):
     """Whatever is about one subscriber."""
 
     @property
@@ -19,7 +19,7 @@ class Keyed(Protocol):
         """Whom it is about."""
 
 
-def must_be_pseudonymous(body: Keyed) -> None:
+def must_be_pseudonymous(body: HasSubscriberId) -> None:
     """Refuse what is about somebody by another name than a pseudonym.
 
     Drawing the shape of an id costs less than looking for the pattern, and every event pays.

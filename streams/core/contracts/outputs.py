@@ -211,7 +211,7 @@ REDRIVEN: Final = (*INPUTS, "examples", "alerts")
 """The topics to which dead letters are sent again: whoever reads them buries what is bad, and knows a repeat."""
 
 
-class Outgoing(Struct, frozen=True, gc=False):
+class OutputRecord(Struct, frozen=True, gc=False):
     """A message ready to be sent: its topic, its key (which chooses the partition), its bytes and its headers."""
 
     topic: str

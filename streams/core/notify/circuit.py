@@ -23,7 +23,7 @@ WARNED_PERCENTS: Final = (50, 70, 90, 100)
 """At which parts of that time somebody is warned; at 100 the endpoint is disabled."""
 
 
-class Health(Struct, frozen=True, kw_only=True):
+class CircuitBreaker(Struct, frozen=True, kw_only=True):
     """The circuit as it is kept with its endpoint.
 
     `failures` are those in a row, counted one by one up to the opening and then one for each probe.
@@ -37,30 +37,30 @@ class Health(Struct, frozen=True, kw_only=True):
     warned_percent: int = 0
 
 
-HEALTHY: Final = Health()
+HEALTHY: Final = CircuitBreaker()
 
 
-def seen(health: Health, now_ms: int) -> Circuit:
+def current_state(health: CircuitBreaker, now_ms: int) -> Circuit:
     """Return how the circuit stands now: one that has been open for its time is half open.
 
-    >>> seen(Health(circuit="open", open_until_ms=10), 10)
+    >>> current_state(CircuitBreaker(circuit="open", open_until_ms=10), 10)
     'half_open'
     """
     is_over = health.circuit == "open" and now_ms >= (health.open_until_ms or 0)
     return "half_open" if is_over else health.circuit
 
 
-def room(health: Health, now_ms: int, *, in_flight: int, in_flight_max: int) -> int:
+def allowed_deliveries(health: CircuitBreaker, now_ms: int, *, in_flight: int, in_flight_max: int) -> int:
     """Return how many more deliveries may be sent now: none while it is open, one probe while it is half open.
 
-    >>> room(Health(circuit="open", open_until_ms=10), 10, in_flight=0, in_flight_max=8)
+    >>> allowed_deliveries(CircuitBreaker(circuit="open", open_until_ms=10), 10, in_flight=0, in_flight_max=8)
     1
     """
-    most = {"closed": in_flight_max, "open": 0, "half_open": 1}[seen(health, now_ms)]
+    most = {"closed": in_flight_max, "open": 0, "half_open": 1}[current_state(health, now_ms)]
     return max(0, most - in_flight)
 
 
-def after(health: Health, *, succeeded: int, failed: int, now_ms: int) -> Health:
+def after_attempts(health: CircuitBreaker, *, succeeded: int, failed: int, now_ms: int) -> CircuitBreaker:
     """Return how the endpoint does after so many successes and failures, of which nobody knows the order.
 
     Any success closes the circuit.  Failures that come in while it is open are of calls that were under way.
@@ -69,7 +69,7 @@ def after(health: Health, *, succeeded: int, failed: int, now_ms: int) -> Health
         return HEALTHY
     if not failed:
         return health
-    circuit = seen(health, now_ms)
+    circuit = current_state(health, now_ms)
     first_ms = now_ms if health.first_failure_ms is None else health.first_failure_ms
     health = replace(health, circuit=circuit, first_failure_ms=first_ms)
     if circuit == "half_open":
@@ -82,30 +82,30 @@ def after(health: Health, *, succeeded: int, failed: int, now_ms: int) -> Health
     return health if health.circuit == "closed" else _warned(health, now_ms)
 
 
-def due_warning(before: Health, now: Health) -> int | None:
+def due_warning(before: CircuitBreaker, now: CircuitBreaker) -> int | None:
     """Return the percentage of its time that the endpoint has just used up, None where there is nothing new to say.
 
-    >>> due_warning(Health(warned_percent=50), Health(warned_percent=70))
+    >>> due_warning(CircuitBreaker(warned_percent=50), CircuitBreaker(warned_percent=70))
     70
     """
     return now.warned_percent if now.warned_percent > before.warned_percent else None
 
 
-def is_to_be_disabled(health: Health) -> bool:
+def is_to_be_disabled(health: CircuitBreaker) -> bool:
     """Say whether there were nothing but failures for too long.
 
-    >>> is_to_be_disabled(Health(warned_percent=90))
+    >>> is_to_be_disabled(CircuitBreaker(warned_percent=90))
     False
     """
     return health.warned_percent >= 100
 
 
-def _opened(health: Health, failures: int, now_ms: int) -> Health:
+def _opened(health: CircuitBreaker, failures: int, now_ms: int) -> CircuitBreaker:
     open_s = OPEN_S[min(failures - FAILURES_TO_OPEN, len(OPEN_S) - 1)]
     return replace(health, circuit="open", failures=failures, open_until_ms=now_ms + open_s * 1_000)
 
 
-def _warned(health: Health, now_ms: int) -> Health:
+def _warned(health: CircuitBreaker, now_ms: int) -> CircuitBreaker:
     failing_ms = now_ms - (now_ms if health.first_failure_ms is None else health.first_failure_ms)
     reached = [percent for percent in WARNED_PERCENTS if failing_ms * 100 >= percent * DISABLED_AFTER_MS]
     return replace(health, warned_percent=max([health.warned_percent, *reached]))

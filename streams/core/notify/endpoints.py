@@ -47,7 +47,7 @@ MESSAGE_TYPES: Final[tuple[MessageType, ...]] = get_args(MessageType)
 PRESETS: Final[tuple[PresetName, ...]] = get_args(PresetName)
 
 EndpointName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,63}$", max_length=64)]
-Clock = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+TimeOfDay = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
 class Filter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -72,8 +72,8 @@ class Auth(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
 class QuietHours(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Between which times of the day nothing is sent, in a time zone of the IANA database."""
 
-    begins: Clock
-    ends: Clock
+    begins: TimeOfDay
+    ends: TimeOfDay
     time_zone: str = "UTC"
 
 

@@ -8,7 +8,7 @@ CREDIT_MAX: Final = 1
 """A retry may follow a fresh delivery, one for one; what was not used is not saved up."""
 
 
-class Bucket(Struct, frozen=True, kw_only=True):
+class TokenBucket(Struct, frozen=True, kw_only=True):
     """So many deliveries a second, and so many at once after a rest; `at_ms` is when `tokens` were counted."""
 
     rate_per_s: float
@@ -18,28 +18,28 @@ class Bucket(Struct, frozen=True, kw_only=True):
     credit: int = CREDIT_MAX
 
 
-class Taken(Struct, frozen=True):
+class TokenGrant(Struct, frozen=True):
     """What was given out, and the bucket without it."""
 
-    bucket: Bucket
+    bucket: TokenBucket
     fresh: int
     retries: int
 
 
-def full(rate_per_s: float, now_ms: int, burst: float | None = None) -> Bucket:
+def full_bucket(rate_per_s: float, now_ms: int, burst: float | None = None) -> TokenBucket:
     """Return a full bucket; it holds what a second brings unless told otherwise, and never less than one token.
 
-    >>> full(50.0, 0).tokens
+    >>> full_bucket(50.0, 0).tokens
     50.0
     """
     burst = max(1.0, rate_per_s if burst is None else burst)
-    return Bucket(rate_per_s=rate_per_s, burst=burst, tokens=burst, at_ms=now_ms)
+    return TokenBucket(rate_per_s=rate_per_s, burst=burst, tokens=burst, at_ms=now_ms)
 
 
-def take(bucket: Bucket, now_ms: int, *, fresh: int, retries: int) -> Taken:
+def take_tokens(bucket: TokenBucket, now_ms: int, *, fresh: int, retries: int) -> TokenGrant:
     """Give out tokens for deliveries that wait, as far as there are any: by turns while both kinds wait.
 
-    >>> taken = take(full(10.0, 0), 0, fresh=100, retries=100)
+    >>> taken = take_tokens(full_bucket(10.0, 0), 0, fresh=100, retries=100)
     >>> taken.fresh, taken.retries
     (5, 5)
     """
@@ -50,20 +50,20 @@ def take(bucket: Bucket, now_ms: int, *, fresh: int, retries: int) -> Taken:
     given_fresh = min(fresh, whole - given_retries)
     if given_fresh == fresh:
         given_retries = min(retries, whole - given_fresh)
-    left = Bucket(
+    left = TokenBucket(
         rate_per_s=bucket.rate_per_s,
         burst=bucket.burst,
         tokens=tokens - given_fresh - given_retries,
         at_ms=at_ms,
         credit=min(CREDIT_MAX, max(0, bucket.credit + given_fresh - given_retries)),
     )
-    return Taken(left, given_fresh, given_retries)
+    return TokenGrant(left, given_fresh, given_retries)
 
 
-def wait_ms(bucket: Bucket, now_ms: int) -> int:
+def wait_ms(bucket: TokenBucket, now_ms: int) -> int:
     """Return how long it takes until there is a token.
 
-    >>> wait_ms(take(full(10.0, 0, burst=1), 0, fresh=1, retries=0).bucket, 40)
+    >>> wait_ms(take_tokens(full_bucket(10.0, 0, burst=1), 0, fresh=1, retries=0).bucket, 40)
     60
     """
     missing = 1 - bucket.tokens - max(0, now_ms - bucket.at_ms) * bucket.rate_per_s / 1_000

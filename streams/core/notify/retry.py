@@ -14,8 +14,8 @@ Failure = Literal["blocked", "unsendable", "unresolved", "unreachable", "tls", "
                   "timed_out", "cut_off", "garbled"]  # fmt: skip
 """Why there was no answer; with the last three the request had been sent, and may have been carried out."""
 
-Outcome = Literal["delivered", "refused", "failed", "timed_out", "unreachable", "blocked", "unrendered"]
-Signal = Literal["succeeded", "failed", "neutral", "disable", "warn"]
+AttemptOutcome = Literal["delivered", "refused", "failed", "timed_out", "unreachable", "blocked", "unrendered"]
+EndpointSignal = Literal["succeeded", "failed", "neutral", "disable", "warn"]
 """What an attempt says of its endpoint; `warn`: the endpoint is up, and somebody has to change a setting."""
 
 SCHEDULE_S: Final = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -45,54 +45,54 @@ class Answer(Struct, frozen=True, kw_only=True):
     body: bytes = b""
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
+class RetryDecision(Struct, frozen=True, kw_only=True):
     """What becomes of the delivery, why in words, when it is tried again, and what this says of the endpoint."""
 
     state: DeliveryState
     why: str
     next_attempt_ms: int | None
-    outcome: Outcome
-    endpoint: Signal
+    outcome: AttemptOutcome
+    endpoint: EndpointSignal
 
 
-class _Rule(Struct, frozen=True):
+class _RetryRule(Struct, frozen=True):
     """How one kind of answer is taken; `attempts` is how many a message gets, `is_unknown` that it may have arrived."""
 
-    outcome: Outcome
-    endpoint: Signal
+    outcome: AttemptOutcome
+    endpoint: EndpointSignal
     attempts: int = ATTEMPTS_MAX
     wait_s_min: int = 0
     is_unknown: bool = False
     advice: str = ""
 
 
-_RETRIED: Final = _Rule("failed", "failed")
-_REFUSED: Final = _Rule("refused", "warn", attempts=1, advice="the receiver does not take this message")
-_NOT_LET_IN: Final = _Rule("refused", "warn", attempts=AUTH_ATTEMPTS, advice="the credentials are not accepted")
-_MOVED: Final = _Rule("failed", "failed", advice="redirects are not followed")
-_BY_GATEWAY: Final = _Rule("failed", "failed", is_unknown=True)
+_RETRIED: Final = _RetryRule("failed", "failed")
+_REFUSED: Final = _RetryRule("refused", "warn", attempts=1, advice="the receiver does not take this message")
+_NOT_LET_IN: Final = _RetryRule("refused", "warn", attempts=AUTH_ATTEMPTS, advice="the credentials are not accepted")
+_MOVED: Final = _RetryRule("failed", "failed", advice="redirects are not followed")
+_BY_GATEWAY: Final = _RetryRule("failed", "failed", is_unknown=True)
 
-_BY_STATUS: Final[dict[int, _Rule]] = {
+_BY_STATUS: Final[dict[int, _RetryRule]] = {
     401: _NOT_LET_IN,
     403: _NOT_LET_IN,
     # 409: with an idempotency key, the first call with it is still being worked on.
     **dict.fromkeys((408, 409, 423, 425), _RETRIED),
-    410: _Rule("refused", "disable", attempts=1, advice="the receiver is gone for good"),
-    429: _Rule("failed", "failed", wait_s_min=OVERLOADED_S_MIN),
+    410: _RetryRule("refused", "disable", attempts=1, advice="the receiver is gone for good"),
+    429: _RetryRule("failed", "failed", wait_s_min=OVERLOADED_S_MIN),
     502: _BY_GATEWAY,
-    504: _Rule("timed_out", "failed", wait_s_min=OVERLOADED_S_MIN, is_unknown=True),
+    504: _RetryRule("timed_out", "failed", wait_s_min=OVERLOADED_S_MIN, is_unknown=True),
 }
-_BY_HUNDRED: Final[dict[int, _Rule]] = {3: _MOVED, 4: _REFUSED}
-_BY_FAILURE: Final[dict[Failure, _Rule]] = {
-    "blocked": _Rule("blocked", "warn", attempts=1),
-    "unsendable": _Rule("unrendered", "warn", attempts=1),
-    "unresolved": _Rule("unreachable", "failed"),
-    "unreachable": _Rule("unreachable", "failed"),
-    "tls": _Rule("unreachable", "failed"),
-    "connect_timeout": _Rule("timed_out", "failed", wait_s_min=OVERLOADED_S_MIN),
-    "timed_out": _Rule("timed_out", "failed", wait_s_min=OVERLOADED_S_MIN, is_unknown=True),
-    "cut_off": _Rule("failed", "failed", is_unknown=True),
-    "garbled": _Rule("failed", "failed", is_unknown=True),
+_BY_HUNDRED: Final[dict[int, _RetryRule]] = {3: _MOVED, 4: _REFUSED}
+_BY_FAILURE: Final[dict[Failure, _RetryRule]] = {
+    "blocked": _RetryRule("blocked", "warn", attempts=1),
+    "unsendable": _RetryRule("unrendered", "warn", attempts=1),
+    "unresolved": _RetryRule("unreachable", "failed"),
+    "unreachable": _RetryRule("unreachable", "failed"),
+    "tls": _RetryRule("unreachable", "failed"),
+    "connect_timeout": _RetryRule("timed_out", "failed", wait_s_min=OVERLOADED_S_MIN),
+    "timed_out": _RetryRule("timed_out", "failed", wait_s_min=OVERLOADED_S_MIN, is_unknown=True),
+    "cut_off": _RetryRule("failed", "failed", is_unknown=True),
+    "garbled": _RetryRule("failed", "failed", is_unknown=True),
 }
 
 
@@ -106,7 +106,7 @@ def judge(
     creates: bool,
     idempotent: bool,
     ambiguous: Ambiguous,
-) -> Verdict:
+) -> RetryDecision:
     """Return what follows from the answer to attempt number `attempt`, which counts from 1; `jitter` is in [0, 1).
 
     `creates` says that the call made a ticket, `idempotent` that making it twice is harmless: where it is not and
@@ -119,14 +119,16 @@ def judge(
     """
     if answer.status is not None and 200 <= answer.status < 300:
         why = f"answered {answer.status}"
-        return Verdict(state="delivered", why=why, next_attempt_ms=None, outcome="delivered", endpoint="succeeded")
+        return RetryDecision(
+            state="delivered", why=why, next_attempt_ms=None, outcome="delivered", endpoint="succeeded"
+        )
     rule = _rule_of(answer)
     said = f"answered {answer.status}" if answer.failure is None else answer.why or answer.failure.replace("_", " ")
     said = f"{said}: {rule.advice}" if rule.advice else said
 
-    def verdict(state: DeliveryState, why: str, wait_s: float | None = None) -> Verdict:
+    def verdict(state: DeliveryState, why: str, wait_s: float | None = None) -> RetryDecision:
         next_ms = None if wait_s is None else began_ms + round(wait_s * 1_000)
-        return Verdict(
+        return RetryDecision(
             state=state, why=f"{said}; {why}", next_attempt_ms=next_ms, outcome=rule.outcome, endpoint=rule.endpoint
         )
 
@@ -146,7 +148,7 @@ def judge(
     return verdict("pending", f"next attempt in {wait_s:.0f} s", wait_s)
 
 
-def _rule_of(answer: Answer) -> _Rule:
+def _rule_of(answer: Answer) -> _RetryRule:
     if answer.failure is not None:
         return _BY_FAILURE[answer.failure]
     status = answer.status or 0

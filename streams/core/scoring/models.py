@@ -15,11 +15,11 @@ from streams.core.scoring.scorer import Scorer
 Finite = Annotated[float, Meta(ge=-1e12, le=1e12)]
 
 
-class ModelError(ValueError):
+class UnusableModelError(ValueError):
     """A model version or a scorecard cannot be served; the text says why."""
 
 
-class ForeignTableError(ModelError):
+class ForeignTableError(UnusableModelError):
     """A model version was learned on another feature table than this program computes."""
 
     def __init__(self, version: "ModelVersion") -> None:
@@ -61,14 +61,14 @@ class ModelVersion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return f"{self.name}-{self.version}-{self.hash[:8]}"
 
 
-def content_hash(version: ModelVersion) -> str:
+def version_hash(version: ModelVersion) -> str:
     """Return the SHA-256 of the version's canonical JSON without its hash."""
     return sha256(msgspec.json.encode(msgspec.structs.replace(version, hash=""), order="sorted")).hexdigest()
 
 
-def sealed(version: ModelVersion) -> ModelVersion:
+def with_version_hash(version: ModelVersion) -> ModelVersion:
     """Return the version with its content hash filled in."""
-    return msgspec.structs.replace(version, hash=content_hash(version))
+    return msgspec.structs.replace(version, hash=version_hash(version))
 
 
 def read_version(data: bytes) -> ModelVersion:
@@ -80,14 +80,16 @@ def read_version(data: bytes) -> ModelVersion:
     try:
         version = msgspec.json.decode(data, type=ModelVersion)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"no model version: {error}") from error
-    if version.hash != content_hash(version):
-        raise ModelError(
+        raise UnusableModelError(f"no model version: {error}") from error
+    if version.hash != version_hash(version):
+        raise UnusableModelError(
             f"{version.name} version {version.version} was changed after it was published: its hash differs"
         )
     count = len(version.features)
     if not len(version.weights) == len(version.means) == len(version.scales) == count:
-        raise ModelError(f"{version.name} version {version.version} has {count} features but other numbers of weights")
+        raise UnusableModelError(
+            f"{version.name} version {version.version} has {count} features but other numbers of weights"
+        )
     return version
 
 
@@ -110,11 +112,11 @@ def _scorer(
 ) -> Scorer:
     bias = intercept - sum(map(mul, slopes, usual))
     if not (isfinite(bias) and all(map(isfinite, slopes))):
-        raise ModelError(f"{name} holds a number that is not finite")
+        raise UnusableModelError(f"{name} holds a number that is not finite")
     return Scorer(name, intercept, slopes, usual, bias, periods)
 
 
-class Weight(Struct, frozen=True, forbid_unknown_fields=True):
+class ScorecardWeight(Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the scorecard: logit per unit of the feature above its usual value, the feature's spread, and why.
 
     What happens `seldom` is the same for everybody for months, so that what was seen of it says nothing of its spread.
@@ -132,7 +134,7 @@ class Scorecard(Struct, frozen=True, forbid_unknown_fields=True):
     """The reviewed weights that serve until a model has learned enough."""
 
     intercept: Finite
-    weights: tuple[Weight, ...]
+    weights: tuple[ScorecardWeight, ...]
 
 
 def read_scorecard(text: str) -> Scorer:
@@ -171,11 +173,11 @@ def _read_card(text: str) -> Scorecard:
     try:
         card = msgspec.convert(tomllib.loads(text), Scorecard)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ModelError(f"the scorecard cannot be used: {error}") from error
+        raise UnusableModelError(f"the scorecard cannot be used: {error}") from error
     names = [weight.feature for weight in card.weights]
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
-        raise ModelError(f"the scorecard weighs {unknown[0]!r}, which is no feature")
+        raise UnusableModelError(f"the scorecard weighs {unknown[0]!r}, which is no feature")
     if len(set(names)) != len(names):
-        raise ModelError("the scorecard weighs a feature twice")
+        raise UnusableModelError("the scorecard weighs a feature twice")
     return card

@@ -13,7 +13,7 @@ from typing import Final, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from streams.core.scoring.models import ModelError
+from streams.core.scoring.models import UnusableModelError
 
 CHAMPION: Final = "champion"
 KEY_BEGINS: Final = b"promotion@"
@@ -39,16 +39,16 @@ class Promotion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return KEY_BEGINS + f"{self.at_ms}/{self.hash[:8]}".encode()
 
 
-def content_hash(promotion: Promotion) -> str:
+def promotion_hash(promotion: Promotion) -> str:
     """Return the SHA-256 of the promotion's canonical JSON without its hash."""
     return sha256(msgspec.json.encode(msgspec.structs.replace(promotion, hash=""), order="sorted")).hexdigest()
 
 
-def sealed(promotion: Promotion) -> Promotion:
+def with_promotion_hash(promotion: Promotion) -> Promotion:
     """Return the promotion with its content hash filled in, its numbers as they are when they are read again."""
     evidence = {name: value if isinstance(value, str) else float(value) for name, value in promotion.evidence.items()}
     plain = msgspec.structs.replace(promotion, evidence=evidence)
-    return msgspec.structs.replace(plain, hash=content_hash(plain))
+    return msgspec.structs.replace(plain, hash=promotion_hash(plain))
 
 
 def read_promotion(data: bytes) -> Promotion:
@@ -60,9 +60,9 @@ def read_promotion(data: bytes) -> Promotion:
     try:
         promotion = msgspec.json.decode(data, type=Promotion)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"no promotion: {error}") from error
-    if promotion.hash != content_hash(promotion):
-        raise ModelError(f"the promotion of {promotion.to} was changed after it was made: its hash differs")
+        raise UnusableModelError(f"no promotion: {error}") from error
+    if promotion.hash != promotion_hash(promotion):
+        raise UnusableModelError(f"the promotion of {promotion.to} was changed after it was made: its hash differs")
     return promotion
 
 
@@ -108,14 +108,14 @@ class Incumbent(Generic[T]):
         self.serving = self._known.get(to, self._newest.get(to))
 
 
-def reign(versions: Iterable[tuple[int, str, T]], promotions: Iterable[Promotion]) -> list[tuple[int, T]]:
+def serving_periods(versions: Iterable[tuple[int, str, T]], promotions: Iterable[Promotion]) -> list[tuple[int, T]]:
     """Return what serves with the event time (ms) from which it does, in order, each once for as long as it serves.
 
     Versions are given with their dates (ms) and the names that scores have them under.  Of two of one date the later
     one in the given order counts.
 
     >>> back = Promotion(at_ms=25, before="champion", to="champion-1-0", by="operator", evidence={})
-    >>> reign([(10, "champion-1-0", "one"), (20, "champion-2-0", "two"), (15, "hazard-1-0", "other")], [back])
+    >>> serving_periods([(10, "champion-1-0", "one"), (20, "champion-2-0", "two"), (15, "hazard-1-0", "other")], [back])
     [(10, 'one'), (20, 'two'), (25, 'one')]
     """
     dated: list[tuple[int, int, tuple[str, T] | str]] = [(at_ms, 0, (name, what)) for at_ms, name, what in versions]

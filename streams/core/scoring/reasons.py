@@ -17,7 +17,7 @@ from streams.core.scoring.features import FEATURE_TABLE, NAMES, THEMES
 from streams.core.scoring.scorer import Scorer
 from streams.core.scoring.windows import Measures, complaints_70
 from streams.core.subscriber.facts import Facts
-from streams.core.subscriber.state import Pending
+from streams.core.subscriber.state import PendingSnapshot
 from streams.core.times import DAY_MS
 
 CODES: Final = {
@@ -53,7 +53,7 @@ def reasons(  # noqa: PLR0917 - one score's whole circumstances
     facts: Facts,
     at_ms: int,
     m: Measures,
-    waiting: Pending | None = None,
+    waiting: PendingSnapshot | None = None,
 ) -> tuple[Reason, ...]:
     """Return one reason for each theme, the heaviest first; with the intercept they add up to the logit.
 

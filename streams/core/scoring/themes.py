@@ -9,7 +9,7 @@ from math import exp, log, log1p
 from typing import Final
 
 from streams.core.scoring.windows import PREPAID, Measures, complaints_70
-from streams.core.signals.signals import UNSEEN
+from streams.core.signals.signals import NO_EXPOSURE
 from streams.core.subscriber.facts import Facts
 from streams.core.times import DAY_MS
 
@@ -216,7 +216,7 @@ def fading(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
 def market(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     """Compute the market theme: a competitor's offer alone and with what makes it matter; zeros if all is quiet."""
     seen = m.seen
-    if seen is UNSEEN:
+    if seen is NO_EXPOSURE:
         return _QUIET_MARKET
     near = late = fall = 0.0
     offer, profile = seen.offer, f.profile

@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from streams.core.signals.signals import NO_SIGNALS, UNSEEN, Seen, Signals
+from streams.core.signals.signals import NO_EXPOSURE, NO_SIGNALS, MarketExposure, Signals
 from streams.core.subscriber.facts import Facts
 from streams.core.subscriber.state import RARE_DAYS, USAGE_DAYS
 from streams.core.subscriber.usage_days import (
@@ -71,7 +71,7 @@ class Measures:
     band_before: int
     complaint_open_since_ms: int
     complaint_overdue: bool
-    seen: Seen
+    seen: MarketExposure
 
     def __init__(  # noqa: PLR0917 - written out, since one that dataclass makes is interpreted where this is compiled
         self, day: int, age_days: float, silent_days: float, gap_days: float, overdue: float, top_ups_14: int,
@@ -80,7 +80,7 @@ class Measures:
         voice_14_before: int, voice_30: int, answered_7: int, answered_14: int, answered_30: int, active_14: int,
         data_7: int, data_7_before: int, drops_7: int, drops_30: int, unset_30: int, revenue_30: float,
         revenue_30_before: float, band: int, band_before: int, complaint_open_since_ms: int, complaint_overdue: bool,
-        seen: Seen,
+        seen: MarketExposure,
     ) -> None:  # fmt: skip
         self.day, self.age_days, self.silent_days = day, age_days, silent_days
         self.gap_days, self.overdue, self.failed_30 = gap_days, overdue, failed_30
@@ -120,7 +120,7 @@ def measure(f: Facts, at_ms: int, bands: tuple[int, int], signals: Signals = NO_
         n14, n14b, n30, n30b, m14, m14b, m30, m30b, failed,
         v7, v7b, v7 + v7b, v14b, v30, a7, a14, a30, active, d7, d7b, drops_7, drops_30, unset_30,
         now_minor, before_minor, band_of(now_minor, bands), band_of(before_minor, bands), since, overdue,
-        UNSEEN if signals is NO_SIGNALS else signals.seen(profile, at_ms),
+        NO_EXPOSURE if signals is NO_SIGNALS else signals.seen(profile, at_ms),
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ LAID_OUT_MAX: Final = 64
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class _Known(Struct, frozen=True, gc=False):
+class _MarketMessage(Struct, frozen=True, gc=False):
     """A message: from when it is known (ms), what it ranks by in its entry, and the signal that it makes, if any."""
 
     known_ms: int
@@ -39,7 +39,7 @@ class Market:
     def __init__(self) -> None:
         """Begin with nothing known."""
         self.edition = 0
-        self._messages: dict[bytes, _Known] = {}
+        self._messages: dict[bytes, _MarketMessage] = {}
         self._times_ms: list[int] | None = []
         self._made: dict[int, Signals] = {}
 
@@ -55,7 +55,7 @@ class Market:
         if before is not None and before.known_ms <= known_ms:
             return False
         rank = event.revision, at_ms, event.event_id, body
-        self._messages[body] = _Known(known_ms, event.entry_id, rank, signal_of(event))
+        self._messages[body] = _MarketMessage(known_ms, event.entry_id, rank, signal_of(event))
         if len(self._messages) > MESSAGES_MAX:
             oldest = min(self._messages, key=lambda body: self._messages[body].rank[1:])
             del self._messages[oldest]
@@ -107,7 +107,7 @@ class Market:
         made = self._made.get(number)
         if made is None:
             at_ms = self._times()[number - 1]
-            newest: dict[str, _Known] = {}
+            newest: dict[str, _MarketMessage] = {}
             for known in self._messages.values():
                 best = newest.get(known.entry_id)
                 if known.known_ms <= at_ms and (best is None or known.rank > best.rank):

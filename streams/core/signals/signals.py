@@ -59,7 +59,7 @@ class Signal(Struct, frozen=True, gc=False, array_like=True):
     segments: int
 
 
-class Seen(Struct, frozen=True, gc=False):
+class MarketExposure(Struct, frozen=True, gc=False):
     """What one subscriber notices of the market at a moment.
 
     `offer` and `outage` are 0 to 1; `offer_days` are those since the strongest offer began, `outage_days` those since
@@ -73,7 +73,7 @@ class Seen(Struct, frozen=True, gc=False):
     school_out: float = 0.0
 
 
-UNSEEN: Final = Seen()
+NO_EXPOSURE: Final = MarketExposure()
 
 
 class Signals(Struct, frozen=True):
@@ -86,13 +86,13 @@ class Signals(Struct, frozen=True):
     everywhere: tuple[Signal, ...]
     places: Mapping[str | None, tuple[Signal, ...]]
 
-    def seen(self, profile: Profile | None, at_ms: int) -> Seen:
+    def seen(self, profile: Profile | None, at_ms: int) -> MarketExposure:
         """Return what a subscriber notices at a moment."""
         if profile is None:
             near, bit = self.everywhere, UNKNOWN_BIT
         else:
             near, bit = self.places.get(profile.area_id, self.everywhere), 1 << profile.segment
-        return _noticed(near, bit, at_ms) if near else UNSEEN
+        return _noticed(near, bit, at_ms) if near else NO_EXPOSURE
 
 
 NO_SIGNALS: Final = Signals("", (), {})
@@ -145,7 +145,7 @@ def _end_ms(valid_to: datetime | None, from_ms: int, kind: int) -> int:
     return from_ms + LASTS_DAYS[kind] * DAY_MS if valid_to is None else epoch_ms(valid_to)
 
 
-def _noticed(near: Iterable[Signal], bit: int, at_ms: int) -> Seen:
+def _noticed(near: Iterable[Signal], bit: int, at_ms: int) -> MarketExposure:
     """Return what signals come to for one segment; of several offers or outages the strongest counts."""
     offer = outage = 0.0
     offer_ms = outage_ms = at_ms
@@ -170,4 +170,4 @@ def _noticed(near: Iterable[Signal], bit: int, at_ms: int) -> Seen:
             if anger > outage:
                 outage, outage_ms = anger, over_ms
     out = 1.0 if bit == YOUTH_BIT and (on_holiday or (knows_terms and not in_term)) else 0.0
-    return Seen(offer, (at_ms - offer_ms) / DAY_MS, outage, (at_ms - outage_ms) / DAY_MS, out)
+    return MarketExposure(offer, (at_ms - offer_ms) / DAY_MS, outage, (at_ms - outage_ms) / DAY_MS, out)

@@ -11,8 +11,8 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from streams.core.subscriber.state import INACTIVE, USAGE_DAYS, AlertState, Pending, Profile, Ticket
-from streams.core.subscriber.usage_days import parted
+from streams.core.subscriber.state import INACTIVE, USAGE_DAYS, AlertState, ComplaintState, PendingSnapshot, Profile
+from streams.core.subscriber.usage_days import unpack_day
 
 _NO_DAYS: Final = array("Q", bytes(8 * USAGE_DAYS))
 
@@ -54,7 +54,7 @@ class Facts:
     last_complaint_ms: int
     currency: str
     profile: Profile | None
-    tickets: dict[int, Ticket]
+    tickets: dict[int, ComplaintState]
     life_at_ms: int
     life: int
     asked_at_ms: int
@@ -69,7 +69,7 @@ class Facts:
         amount_minor_total: int = 0, complaints_total: int = 0, top_ups: "array[int] | None" = None,
         failed_calls: "array[int] | None" = None, complaints: "array[int] | None" = None, first_top_up_ms: int = 0,
         last_top_up_ms: int = 0, last_failed_top_up_ms: int = 0, last_drop_ms: int = 0, last_complaint_ms: int = 0,
-        currency: str = "", profile: Profile | None = None, tickets: dict[int, Ticket] | None = None,
+        currency: str = "", profile: Profile | None = None, tickets: dict[int, ComplaintState] | None = None,
         life_at_ms: int = 0, life: int = 0, asked_at_ms: int = 0, asked: bool = False,
         recent_ids: dict[int, int] | None = None,
     ) -> None:  # fmt: skip
@@ -101,22 +101,22 @@ class Facts:
     @property
     def voice_s(self) -> list[int]:
         """Answered seconds by day, the newest last."""
-        return [parted(day)[0] for day in self.days_in_order]
+        return [unpack_day(day)[0] for day in self.days_in_order]
 
     @property
     def answered(self) -> list[int]:
         """Answered calls by day, the newest last."""
-        return [parted(day)[1] for day in self.days_in_order]
+        return [unpack_day(day)[1] for day in self.days_in_order]
 
     @property
     def data_level(self) -> list[int]:
         """Data level by day, the newest last."""
-        return [parted(day)[2] for day in self.days_in_order]
+        return [unpack_day(day)[2] for day in self.days_in_order]
 
     @property
     def active_days(self) -> int:
         """Days with activity as bits, the newest lowest."""
-        return sum(parted(day)[3] << age for age, day in enumerate(reversed(self.days_in_order)))
+        return sum(unpack_day(day)[3] << age for age, day in enumerate(reversed(self.days_in_order)))
 
 
 @mypyc_attr(acyclic=True)
@@ -132,7 +132,7 @@ class Watch:
     snapshot_at_ms: int
     probability: float
     alert: AlertState
-    pending: list[Pending]
+    pending: list[PendingSnapshot]
     first_revenue_ms: int
 
     def __init__(  # noqa: PLR0917 - as above
@@ -142,7 +142,7 @@ class Watch:
         snapshot_at_ms: int = 0,
         probability: float = 0.0,
         alert: AlertState = INACTIVE,
-        pending: list[Pending] | None = None,
+        pending: list[PendingSnapshot] | None = None,
         first_revenue_ms: int = 0,
     ) -> None:
         self.next_wake_ms, self.scored_at_ms, self.snapshot_at_ms = next_wake_ms, scored_at_ms, snapshot_at_ms

@@ -27,14 +27,22 @@ from streams.core.contracts.events import (
     Usage,
 )
 from streams.core.subscriber.facts import Facts
-from streams.core.subscriber.state import FORGETTING_DAYS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS, Profile, Ticket
+from streams.core.subscriber.state import (
+    FORGETTING_DAYS,
+    IDS_MAX,
+    RARE_DAYS,
+    TICKETS_MAX,
+    USAGE_DAYS,
+    ComplaintState,
+    Profile,
+)
 from streams.core.subscriber.usage_days import (
     ACTIVE_MASK,
     LEVEL_SHIFT,
     data_level,
     is_active,
-    joined,
-    parted,
+    pack_day,
+    unpack_day,
 )
 from streams.core.times import DAY_MS
 
@@ -74,7 +82,7 @@ class Life(IntEnum):
     TERMINATED_INVOLUNTARILY = 3
 
 
-class Folded(IntEnum):
+class FoldResult(IntEnum):
     """What became of an event: taken in, known already, or too late."""
 
     APPLIED = 0
@@ -84,12 +92,12 @@ class Folded(IntEnum):
 
 _USAGE: Final = Usage
 """At hand where this is compiled; an imported name is looked up each time."""
-_APPLIED: Final = Folded.APPLIED  # Looking a member up in its class costs more than adding to a day.
-_REPEATED: Final = Folded.REPEATED
-_LATE: Final = Folded.LATE
+_APPLIED: Final = FoldResult.APPLIED  # Looking a member up in its class costs more than adding to a day.
+_REPEATED: Final = FoldResult.REPEATED
+_LATE: Final = FoldResult.LATE
 
 
-def fold(facts: Facts, event: Event, lateness_ms: int) -> Folded:
+def fold(facts: Facts, event: Event, lateness_ms: int) -> FoldResult:
     """Add one event to the facts, in place, unless it is a repeat or later than the horizon allows.
 
     An event is a repeat if its offset is not beyond the last one applied of its source, or its id is remembered.
@@ -141,7 +149,7 @@ def is_revenue(body: Body) -> bool:
     return type(body) is TopUp and body.status == "completed"
 
 
-def _fold_usage(facts: Facts, body: Usage, at_ms: int, *, is_news: bool) -> Folded:
+def _fold_usage(facts: Facts, body: Usage, at_ms: int, *, is_news: bool) -> FoldResult:
     """Take in a day's summary; `is_news` says that its time alone has changed the facts."""
     day = (at_ms - HALF_DAY_MS) // DAY_MS
     ahead = day - facts.usage_day
@@ -149,7 +157,7 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int, *, is_news: bool) -> Fold
         _open_usage_days(facts, day, ahead)
     index, days = day % USAGE_DAYS, facts.days
     voice_s, answered, level = body.voice_s, body.voice_answered, data_level(body.data_bytes)
-    new, old = joined(voice_s, answered, level, is_active(body)), days[index]
+    new, old = pack_day(voice_s, answered, level, is_active(body)), days[index]
     if new & ACTIVE_MASK:
         if at_ms > facts.last_active_ms:  # Two summaries of one day may end at different hours: either may come first.
             facts.last_active_ms = at_ms
@@ -181,8 +189,8 @@ def _replace_usage_day(facts: Facts, new: int, revision: int, day: int) -> bool:
         facts.days[index] = old | new & ACTIVE_MASK
         return told == known and old == new and any(told)
     facts.days[index] = new | old & ACTIVE_MASK
-    new_s, new_answered, new_level, _ = parted(new)
-    old_s, old_answered, old_level, _ = parted(old)
+    new_s, new_answered, new_level, _ = unpack_day(new)
+    old_s, old_answered, old_level, _ = unpack_day(old)
     facts.voice_s_total += new_s - old_s
     facts.answered_total += new_answered - old_answered
     facts.data_level_total += new_level - old_level
@@ -250,7 +258,7 @@ def _fold_complaint(facts: Facts, body: Complaint, at_ms: int) -> None:
         facts.last_complaint_ms = max(facts.last_complaint_ms, at_ms)
     number = id_number(body.ticket_id)
     due = body.expected_resolution_date or body.requested_resolution_date
-    ticket = Ticket(
+    ticket = ComplaintState(
         at_ms,
         body.status not in CLOSED_STATUSES and body.change != "deleted",
         epoch_ms(body.creation_date),
@@ -278,7 +286,7 @@ def _forget_tickets(facts: Facts, lateness_ms: int) -> None:
         del facts.tickets[number]
 
 
-def _ticket_rank(ticket: Ticket) -> tuple[int, bool, int, int, int]:
+def _ticket_rank(ticket: ComplaintState) -> tuple[int, bool, int, int, int]:
     return ticket.at_ms, not ticket.is_open, ticket.reopened, ticket.created_ms, ticket.due_ms
 
 

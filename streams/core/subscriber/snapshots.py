@@ -12,33 +12,33 @@ import msgspec
 
 from streams.core.subscriber.facts import SubscriberState
 from streams.core.subscriber.packing import UnreadableStateError, pack
-from streams.core.subscriber.state import Pending
+from streams.core.subscriber.state import PendingSnapshot
 
 NAMES_KEPT: Final = 1_024
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Pending).decode
+_decode: Final = msgspec.msgpack.Decoder(PendingSnapshot).decode
 
 
 def pack_apart(state: SubscriberState) -> bytes:
-    """Return the state as bytes, without what its snapshots hold; `joined` puts them back."""
+    """Return the state as bytes, without what its snapshots hold; `restore_snapshots` puts them back."""
     watch = state.watch
     if not watch.pending:
         return pack(state)
     whole = watch.pending
-    watch.pending = [Pending(p.at_ms, b"", "", 0.0, "", p.first_revenue_ms, p.treated, p.told) for p in whole]
+    watch.pending = [PendingSnapshot(p.at_ms, b"", "", 0.0, "", p.first_revenue_ms, p.treated, p.told) for p in whole]
     try:
         return pack(state)
     finally:
         watch.pending = whole
 
 
-def pack_snapshot(snapshot: Pending) -> bytes:
+def pack_snapshot(snapshot: PendingSnapshot) -> bytes:
     """Return what a snapshot holds as bytes, the same as long as it waits."""
     s = snapshot
-    return _encode(Pending(s.at_ms, s.features, s.feature_table, s.probability, s.model_version, band=s.band))
+    return _encode(PendingSnapshot(s.at_ms, s.features, s.feature_table, s.probability, s.model_version, band=s.band))
 
 
-def joined(state: SubscriberState, snapshots: Mapping[int, bytes]) -> SubscriberState:
+def restore_snapshots(state: SubscriberState, snapshots: Mapping[int, bytes]) -> SubscriberState:
     """Return the state with its snapshots as `pack_snapshot` wrote them, by when they were taken; those it holds stay.
 
     Raises:

@@ -48,7 +48,7 @@ class Profile(Struct, array_like=True, gc=False, frozen=True):
     area_id: str | None
 
 
-class Ticket(Struct, array_like=True, gc=False, frozen=True):
+class ComplaintState(Struct, array_like=True, gc=False, frozen=True):
     """The newest known snapshot of one complaint: when it was taken, opened and due (0 = no date)."""
 
     at_ms: int
@@ -76,7 +76,7 @@ class AlertState(Struct, array_like=True, gc=False, frozen=True):
     lower_band: RiskBand = "low"
 
 
-class Pending(Struct, array_like=True, gc=False):
+class PendingSnapshot(Struct, array_like=True, gc=False):
     """A snapshot that waits for its outcome: the features as served (packed doubles) and the score that was served.
 
     `treated` and `told` are places in `TREATMENTS` and `TOLD`, `band` is the value band at the snapshot.  The last
@@ -114,7 +114,7 @@ class PackedState(Struct, array_like=True, gc=False):
     ages: list[int | None]
     currency: str
     profile: Profile | None
-    tickets: dict[int, Ticket]
+    tickets: dict[int, ComplaintState]
     life_at_ms: int
     life: int
     asked_at_ms: int
@@ -123,7 +123,7 @@ class PackedState(Struct, array_like=True, gc=False):
     offsets: dict[int, int]
     probability: float
     alert: AlertState | None
-    pending: list[Pending]
+    pending: list[PendingSnapshot]
 
 
 class PackedHead(Struct, array_like=True, gc=False):

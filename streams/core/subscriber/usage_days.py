@@ -37,19 +37,19 @@ def data_level(data_bytes: int | None) -> int:
     return level if level < LEVEL_MAX else LEVEL_MAX
 
 
-def joined(voice_s: int, answered: int, level: int, active: int) -> int:
+def pack_day(voice_s: int, answered: int, level: int, active: int) -> int:
     """Return the number of the four fields.
 
-    >>> parted(joined(900, 7, 16, 1))
+    >>> unpack_day(pack_day(900, 7, 16, 1))
     (900, 7, 16, 1)
     """
     return voice_s << VOICE_SHIFT | answered << ANSWERED_SHIFT | level << LEVEL_SHIFT | active
 
 
-def parted(total: int) -> tuple[int, int, int, int]:
+def unpack_day(total: int) -> tuple[int, int, int, int]:
     """Return answered seconds, answered calls, data level and active days of a day, or of the sum of up to 31.
 
-    >>> parted(joined(900, 7, 16, 1) + joined(100, 3, 8, 1))
+    >>> unpack_day(pack_day(900, 7, 16, 1) + pack_day(100, 3, 8, 1))
     (1000, 10, 24, 2)
     """
     return (

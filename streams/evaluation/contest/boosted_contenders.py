@@ -11,20 +11,20 @@ from typing import Any, Final
 import numpy as np
 from msgspec import Struct
 
-from streams.evaluation.contest.contenders import Forecasts, Group, MissingError, by_scorecard
+from streams.evaluation.contest.contenders import ContenderGroup, Forecasts, MissingContenderError, by_scorecard
 from streams.evaluation.contest.course import Course, Lesson, periods
 from streams.learning.models.boosting import POSITIVES_MIN, REFIT_MS, WINDOW_MS, fitted, lightgbm
 from streams.learning.models.linear import TrainerError
 
 
-class Boosted(Struct, frozen=True, kw_only=True):
+class BoostingContender(Struct, frozen=True, kw_only=True):
     """Boosting from the first labels that suffice, and again every four weeks if `refits`."""
 
     name: str
     what: str
     refits: bool
     positives_min: int = POSITIVES_MIN
-    group: Group = "baseline"
+    group: ContenderGroup = "baseline"
     ranks_only: bool = False
 
     def forecast(self, course: Course) -> Forecasts:
@@ -32,7 +32,7 @@ class Boosted(Struct, frozen=True, kw_only=True):
         try:
             module = lightgbm()
         except TrainerError as error:
-            raise MissingError(str(error)) from error
+            raise MissingContenderError(str(error)) from error
         model: Any = None
         known, values = list[Lesson](), list[float]()
         fitted_ms, versions, first_ms = 0, 0, None
@@ -58,6 +58,10 @@ def _fitted(module: Any, window: Sequence[Lesson]) -> Any:  # noqa: ANN401 - of 
 
 
 BOOSTED: Final = (
-    Boosted(name="boosting_once", what="LightGBM, trained once on the first labels that suffice", refits=False),
-    Boosted(name="boosting_monthly", what="LightGBM, trained anew every four weeks on 180 days of labels", refits=True),
+    BoostingContender(
+        name="boosting_once", what="LightGBM, trained once on the first labels that suffice", refits=False
+    ),
+    BoostingContender(
+        name="boosting_monthly", what="LightGBM, trained anew every four weeks on 180 days of labels", refits=True
+    ),
 )

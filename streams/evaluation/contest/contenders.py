@@ -19,7 +19,7 @@ from streams.evaluation.contest.course import EXPLICIT, Course
 from streams.learning.lineup import LineupSettings
 from streams.learning.trainer import Trainer
 
-Group = Literal["champion", "record", "challenger", "ablation", "rule", "baseline"]
+ContenderGroup = Literal["champion", "record", "challenger", "ablation", "rule", "baseline"]
 Features = tuple[float, ...]
 
 CROSSES: Final = (
@@ -41,7 +41,7 @@ DROPS: Final = tuple(name for name in NAMES if name.startswith("drop") or name.e
 COMPLAINTS: Final = tuple(name for name in NAMES if THEME_OF[name] == "complaints")
 
 
-class MissingError(Exception):
+class MissingContenderError(Exception):
     """A contender cannot take part; the text says why, and what to install."""
 
 
@@ -65,7 +65,7 @@ class Contender(Protocol):
         """What it is, in half a sentence."""
 
     @property
-    def group(self) -> Group:
+    def group(self) -> ContenderGroup:
         """What it is there for."""
 
     @property
@@ -73,15 +73,15 @@ class Contender(Protocol):
         """Whether what it serves is an order and no probability."""
 
     def forecast(self, course: Course) -> Forecasts:
-        """Return what it would have served at each judged snapshot; raises `MissingError` if it cannot take part."""
+        """Return what it would have served at each judged snapshot; raises `MissingContenderError` if it cannot."""
 
 
-class Linear(Struct, frozen=True, kw_only=True):
+class LinearContender(Struct, frozen=True, kw_only=True):
     """The run's own trainer with some settings changed, and some features held at their usual values."""
 
     name: str
     what: str
-    group: Group
+    group: ContenderGroup
     settings: Mapping[str, Any] = {}
     without: tuple[str, ...] = ()
     ranks_only: bool = False
@@ -92,8 +92,8 @@ class Linear(Struct, frozen=True, kw_only=True):
         # Alone, without the run's own challengers; the horizon is what a hazard's period is a part of.
         alone = LineupSettings(challengers=(), horizon_days=course.policy.label.horizon_days)
         trainer = Trainer(settings, NAMES, FEATURE_TABLE, alone if settings.learner == "hazard" else None)
-        served = published(trainer, course, self._held(course))
-        values = in_force(served, course, self._held(course))
+        served = train_versions(trainer, course, self._held(course))
+        values = forecasts_in_force(served, course, self._held(course))
         return Forecasts(values, len(served), served[0].published_at_ms if served else None)
 
     def _held(self, course: Course) -> dict[int, float]:
@@ -101,7 +101,7 @@ class Linear(Struct, frozen=True, kw_only=True):
         return {NAMES.index(name): usual[NAMES.index(name)] for name in self.without}
 
 
-class Served(Struct, frozen=True, kw_only=True):
+class RecordedContender(Struct, frozen=True, kw_only=True):
     """What the run itself served, as it stands in the examples: the champion's forecasts should be like it.
 
     They differ where the run learned later than it could have: it notices that a quiet subscriber's horizon has closed
@@ -110,7 +110,7 @@ class Served(Struct, frozen=True, kw_only=True):
 
     name: str = "served"
     what: str = "what the run itself served"
-    group: Group = "record"
+    group: ContenderGroup = "record"
     ranks_only: bool = False
 
     def forecast(self, course: Course) -> Forecasts:
@@ -118,13 +118,13 @@ class Served(Struct, frozen=True, kw_only=True):
         return Forecasts(tuple(example.probability for example in course.judged), 0)
 
 
-class Rule(Struct, frozen=True, kw_only=True):
+class FeatureContender(Struct, frozen=True, kw_only=True):
     """One feature as the whole opinion: the larger it is, the sooner the subscriber leaves."""
 
     name: str
     what: str
     feature: str
-    group: Group = "rule"
+    group: ContenderGroup = "rule"
     ranks_only: bool = True
 
     def forecast(self, course: Course) -> Forecasts:
@@ -133,10 +133,10 @@ class Rule(Struct, frozen=True, kw_only=True):
         return Forecasts(tuple(1.0 - exp(-max(e.features[place], 0.0)) for e in course.judged), 0)
 
 
-def held(features: Features, values: Mapping[int, float]) -> Features:
+def fix_features(features: Features, values: Mapping[int, float]) -> Features:
     """Return the features with some of them at fixed values, by place.
 
-    >>> held((1.0, 2.0), {1: 0.5})
+    >>> fix_features((1.0, 2.0), {1: 0.5})
     (1.0, 0.5)
     """
     if not values:
@@ -147,7 +147,7 @@ def held(features: Features, values: Mapping[int, float]) -> Features:
     return tuple(changed)
 
 
-def published(trainer: Trainer, course: Course, fixed: Mapping[int, float]) -> list[ModelVersion]:
+def train_versions(trainer: Trainer, course: Course, fixed: Mapping[int, float]) -> list[ModelVersion]:
     """Return the versions that a trainer publishes if it gets each example when it was settled, as a run gives them."""
     versions: list[ModelVersion] = []
     for at_ms, example in course.settled:
@@ -155,21 +155,23 @@ def published(trainer: Trainer, course: Course, fixed: Mapping[int, float]) -> l
         past_ms = at_ms if example.kind in EXPLICIT else at_ms - 1
         while trainer.next_due_ms <= past_ms:
             versions += trainer.advance(trainer.next_due_ms)
-        shown = msgspec.structs.replace(example, features=held(example.features, fixed)) if fixed else example
+        shown = msgspec.structs.replace(example, features=fix_features(example.features, fixed)) if fixed else example
         trainer.receive(shown, past_ms)
     while trainer.next_due_ms <= course.end_ms:
         versions += trainer.advance(trainer.next_due_ms)
     return versions
 
 
-def in_force(versions: Sequence[ModelVersion], course: Course, fixed: Mapping[int, float]) -> tuple[float, ...]:
+def forecasts_in_force(
+    versions: Sequence[ModelVersion], course: Course, fixed: Mapping[int, float]
+) -> tuple[float, ...]:
     """Return each judged snapshot's probability by the last version dated before it; the scorecard's before any."""
     scorer, newer = course.scorecard, list(reversed(versions))
     found = []
     for example in course.judged:
         while newer and newer[-1].published_at_ms < example.snapshot_at_ms:
             scorer = scorer_from(newer.pop())
-        found.append(probability(scorer.logit(held(example.features, fixed)), scorer.periods))
+        found.append(probability(scorer.logit(fix_features(example.features, fixed)), scorer.periods))
     return tuple(found)
 
 
@@ -178,45 +180,49 @@ def by_scorecard(course: Course, example: LabelledExample) -> float:
     return probability(course.scorecard.logit(example.features))
 
 
-CHAMPION: Final = Linear(name="champion", what="the policy's own settings", group="champion")
+CHAMPION: Final = LinearContender(name="champion", what="the policy's own settings", group="champion")
 
 LINEAR: Final = (
     CHAMPION,
-    Linear(
+    LinearContender(
         name="steady", what="a constant step for each weight (stochastic gradient descent)", group="challenger",
         settings={"learner": "steady"},
     ),
-    Linear(
+    LinearContender(
         name="adagrad", what="a step for each weight that shrinks with use (AdaGrad)", group="challenger",
         settings={"learner": "adagrad"},
     ),
-    Linear(
+    LinearContender(
         name="hazard", what="leaving within a week, carried on to the horizon", group="challenger",
         settings={"learner": "hazard"},
     ),
-    Linear(name="without_drops", what="no feature of dropped calls", group="ablation", without=DROPS),
-    Linear(name="without_complaints", what="no feature of complaints", group="ablation", without=COMPLAINTS),
-    Linear(name="without_crosses", what="no feature that is a product of two", group="ablation", without=CROSSES),
-    Linear(
+    LinearContender(name="without_drops", what="no feature of dropped calls", group="ablation", without=DROPS),
+    LinearContender(name="without_complaints", what="no feature of complaints", group="ablation", without=COMPLAINTS),
+    LinearContender(
+        name="without_crosses", what="no feature that is a product of two", group="ablation", without=CROSSES
+    ),
+    LinearContender(
         name="labels_at_close", what="every label learned when its horizon has closed, none before", group="ablation",
         settings={"learn_at": "close", "takes_provisional": False},
     ),
-    Linear(
+    LinearContender(
         name="labels_when_knowable", what="every label learned as soon as it is certain", group="ablation",
         settings={"learn_at": "knowable"},
     ),
-    Linear(
+    LinearContender(
         name="early_leavers", what="explicit leaving learned at once, all else when the horizon has closed",
         group="ablation", settings={"learn_at": {"port_out": "knowable", "termination": "knowable"}},
     ),
-    Linear(
+    LinearContender(
         name="sampled", what="a fifth of those who stayed is learned from", group="ablation",
         settings={"keep_negatives": 0.2},
     ),
 )  # fmt: skip
 
 RULES: Final = (
-    Rule(name="days_since_top_up", what="days since the last top-up", feature="top_up_silence"),
-    Rule(name="days_since_activity", what="days since the last activity", feature="usage_silence"),
-    Rule(name="top_up_overdue", what="days since the last top-up over the own usual gap", feature="top_up_overdue"),
+    FeatureContender(name="days_since_top_up", what="days since the last top-up", feature="top_up_silence"),
+    FeatureContender(name="days_since_activity", what="days since the last activity", feature="usage_silence"),
+    FeatureContender(
+        name="top_up_overdue", what="days since the last top-up over the own usual gap", feature="top_up_overdue"
+    ),
 )

@@ -24,10 +24,10 @@ from streams.evaluation.contest.contenders import (
     LINEAR,
     RULES,
     Contender,
+    ContenderGroup,
     Forecasts,
-    Group,
-    MissingError,
-    Served,
+    MissingContenderError,
+    RecordedContender,
 )
 from streams.evaluation.contest.course import Course, course_of
 from streams.evaluation.contest.metrics import average_precision, recall_at
@@ -40,14 +40,14 @@ WARMING_DAYS: Final = 56
 """After the first version a model has learned from so few labels that it is judged apart for so long."""
 SEED: Final = 1
 """Of the bootstrap: any fixed number, so that every contest draws the same subscribers."""
-CONTENDERS: Final[tuple[Contender, ...]] = (CHAMPION, Served(), *LINEAR[1:], *RULES, *BOOSTED, *RIVER)
+CONTENDERS: Final[tuple[Contender, ...]] = (CHAMPION, RecordedContender(), *LINEAR[1:], *RULES, *BOOSTED, *RIVER)
 """All who can take part, the champion first."""
 NAMES: Final = tuple(contender.name for contender in CONTENDERS)
 
 SegmentName = Literal["warming", "steady", "shock", "recovery"]
 
 
-class Segment(Struct, frozen=True):
+class ContestSegment(Struct, frozen=True):
     """A stretch of time by whose snapshots all are judged: from (included), until (excluded), ms since 1970 UTC."""
 
     name: SegmentName
@@ -64,7 +64,7 @@ class Difference(Struct, frozen=True):
     recall_at_5: Interval
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class ContestEntry(Struct, frozen=True, kw_only=True):
     """How one contender did.
 
     `overall` covers all judged rows, `segments` those of each segment that has any.  `differences` are against the
@@ -75,7 +75,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     name: str
     what: str
-    group: Group
+    group: ContenderGroup
     ranks_only: bool
     versions: int = 0
     overall: Scores | None = None
@@ -101,11 +101,11 @@ class Contest(Struct, frozen=True, kw_only=True):
     warm_ms: int | None
     shock_ms: int | None
     resamples: int
-    segments: tuple[Segment, ...]
-    entries: tuple[Entry, ...]
+    segments: tuple[ContestSegment, ...]
+    entries: tuple[ContestEntry, ...]
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
+class ContestResult(Struct, frozen=True, kw_only=True):
     """A contest with what every contender forecast, by its name, in the order of the course's judged snapshots."""
 
     course: Course
@@ -137,10 +137,10 @@ def contest_of(
     Raises:
         ValueError: a name is no contender's; the text says which there are.
     """
-    chosen = named(contenders)
+    chosen = select_contenders(contenders)
     given = list(examples)
     course = course_of(given, policy, scorecard, settings, end_ms=end_ms, settled_at=settled_at)
-    run = hold(
+    run = run_contest(
         course,
         chosen,
         shock_ms=shock_ms,
@@ -154,13 +154,13 @@ def contest_of(
     return structs.replace(run.contest, open=len(finals) - run.contest.judged, foreign=foreign)
 
 
-def named(names: Collection[str]) -> tuple[Contender, ...]:
+def select_contenders(names: Collection[str]) -> tuple[Contender, ...]:
     """Return the contenders of these names in the list's order, the champion always with them; all, if none is given.
 
     Raises:
         ValueError: a name is no contender's; the text says which there are.
 
-    >>> [contender.name for contender in named(["hazard"])]
+    >>> [contender.name for contender in select_contenders(["hazard"])]
     ['champion', 'hazard']
     """
     unknown = sorted(set(names) - set(NAMES))
@@ -169,7 +169,7 @@ def named(names: Collection[str]) -> tuple[Contender, ...]:
     return tuple(c for c in CONTENDERS if not names or c.name in names or c is CHAMPION)
 
 
-def hold(
+def run_contest(
     course: Course,
     contenders: Sequence[Contender],
     *,
@@ -178,7 +178,7 @@ def hold(
     warming_days: int = WARMING_DAYS,
     resamples: int = 0,
     tell: Callable[[str], None] | None = None,
-) -> Outcome:
+) -> ContestResult:
     """Let contenders, the champion first, run the course, and judge them; `contest_of` says what is what."""
     forecasts: dict[str, Forecasts] = {}
     missing: dict[str, str] = {}
@@ -187,7 +187,7 @@ def hold(
             tell(contender.name)
         try:
             forecasts[contender.name] = contender.forecast(course)
-        except MissingError as error:
+        except MissingContenderError as error:
             missing[contender.name] = str(error)
     champion = forecasts[contenders[0].name]
     warm_ms = champion.first_ms
@@ -197,7 +197,7 @@ def hold(
     entries = []
     for contender in contenders:
         made = forecasts.get(contender.name)
-        entry = Entry(
+        entry = ContestEntry(
             name=contender.name, what=contender.what, group=contender.group, ranks_only=contender.ranks_only,
             missing=missing.get(contender.name),
         )  # fmt: skip
@@ -217,12 +217,14 @@ def hold(
         segments=segments,
         entries=tuple(entries),
     )
-    return Outcome(course=course, contest=contest, forecasts={name: made.values for name, made in forecasts.items()})
+    return ContestResult(
+        course=course, contest=contest, forecasts={name: made.values for name, made in forecasts.items()}
+    )
 
 
 def _segments(
     course: Course, begins: tuple[int | None, int | None], shock_ms: int | None, shock_days: int
-) -> tuple[Segment, ...]:
+) -> tuple[ContestSegment, ...]:
     """Return the segments that time has room for; what was served before the first version is in none of them."""
     last_ms, (warm_ms, steady_ms) = course.end_ms + 1, begins
     bounds: tuple[tuple[SegmentName, int, int], ...] = ()
@@ -236,24 +238,24 @@ def _segments(
     for name, from_ms, until_ms in bounds:
         labels = [e.label for e in course.judged if from_ms <= e.snapshot_at_ms < until_ms]
         if labels:
-            found.append(Segment(name, from_ms, until_ms, len(labels), sum(labels)))
+            found.append(ContestSegment(name, from_ms, until_ms, len(labels), sum(labels)))
     return tuple(found)
 
 
-def _span(course: Course, segment: Segment) -> range:
+def _span(course: Course, segment: ContestSegment) -> range:
     places = [e.snapshot_at_ms for e in course.judged]
     return range(bisect_left(places, segment.from_ms), bisect_left(places, segment.until_ms))
 
 
 def _judged(
-    entry: Entry,
+    entry: ContestEntry,
     course: Course,
     made: Forecasts,
     champion: Forecasts,
     *,
     spans: Mapping[SegmentName, range],
     resamples: int,
-) -> Entry:
+) -> ContestEntry:
     whole = range(len(course.judged))
     own, other = _predictions(course, made), _predictions(course, champion)
     differences = {}

@@ -53,7 +53,7 @@ class Course(Struct, frozen=True, kw_only=True):
     end_ms: int
 
 
-def settled_ms(example: LabelledExample, policy: Policy) -> int:
+def earliest_settled_ms(example: LabelledExample, policy: Policy) -> int:
     """Return the earliest time (ms) at which a run under the policy settles an example.
 
     Explicit leaving is settled by its event; all else by the first turn at scoring after the horizon has closed.  Quiet
@@ -85,7 +85,7 @@ def course_of(
         if example.feature_table == FEATURE_TABLE:
             known.setdefault(example.example_id, example)
     settled = sorted(
-        ((recorded.get(e.example_id) or settled_ms(e, policy), e) for e in known.values()),
+        ((recorded.get(e.example_id) or earliest_settled_ms(e, policy), e) for e in known.values()),
         key=lambda pair: (pair[0], pair[1].kind in EXPLICIT, pair[1].subscriber_id, pair[1].snapshot_at_ms),
     )
     end = end_ms if end_ms is not None else max((at_ms for at_ms, _ in settled), default=0)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.evaluation.metrics import Metric, Weights
+from streams.evaluation.metrics import Metric, ResampleWeights
 
 Order = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
-class Ranking:
+class RankCache:
     """Orders of the probabilities that were met, by the list that held them, and the labels' array."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Ranking:
         self._orders: list[tuple[Sequence[float], Order]] = []
 
     def ties(
-        self, probabilities: Sequence[float], labels: Sequence[bool], weights: Weights
+        self, probabilities: Sequence[float], labels: Sequence[bool], weights: ResampleWeights
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return rows and positives down to the end of each tie, the highest probability first."""
         order, ends, marks = self._order(probabilities, labels)
@@ -49,9 +49,9 @@ def average_precision() -> Metric:
     >>> average_precision()([0.9, 0.8, 0.1], [True, False, True], [1, 1, 1])
     0.8333333333333333
     """
-    ranking = Ranking()
+    ranking = RankCache()
 
-    def metric(probabilities: Sequence[float], labels: Sequence[bool], weights: Weights) -> float | None:
+    def metric(probabilities: Sequence[float], labels: Sequence[bool], weights: ResampleWeights) -> float | None:
         seen, found = ranking.ties(probabilities, labels, weights)
         if not len(seen) or not found[-1]:
             return None
@@ -67,9 +67,9 @@ def recall_at(share: float) -> Metric:
     >>> recall_at(0.5)([0.9, 0.1], [True, False], [1, 1])
     1.0
     """
-    ranking = Ranking()
+    ranking = RankCache()
 
-    def metric(probabilities: Sequence[float], labels: Sequence[bool], weights: Weights) -> float | None:
+    def metric(probabilities: Sequence[float], labels: Sequence[bool], weights: ResampleWeights) -> float | None:
         seen, found = ranking.ties(probabilities, labels, weights)
         if not len(seen) or not found[-1]:
             return None

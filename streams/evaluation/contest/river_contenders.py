@@ -11,7 +11,7 @@ from msgspec import Struct
 from river import forest, linear_model, preprocessing
 
 from streams.core.scoring.features import NAMES
-from streams.evaluation.contest.contenders import Features, Forecasts, Group, by_scorecard
+from streams.evaluation.contest.contenders import ContenderGroup, Features, Forecasts, by_scorecard
 from streams.evaluation.contest.course import Course, periods
 
 TREES: Final = 10
@@ -26,13 +26,13 @@ def _forest() -> Any:  # noqa: ANN401 - as above
     return forest.ARFClassifier(n_models=TREES, seed=SEED)
 
 
-class FromRiver(Struct, frozen=True, kw_only=True):
+class RiverContender(Struct, frozen=True, kw_only=True):
     """A model of River, made anew for each contest."""
 
     name: str
     what: str
     make: Callable[[], Any]
-    group: Group = "baseline"
+    group: ContenderGroup = "baseline"
     ranks_only: bool = False
 
     def forecast(self, course: Course) -> Forecasts:
@@ -62,6 +62,8 @@ def _leaving(model: Any, features: Features) -> float:  # noqa: ANN401 - as abov
 
 
 RIVER: Final = (
-    FromRiver(name="river_logistic", what="River's scaler and logistic regression with their defaults", make=_defaults),
-    FromRiver(name="river_forest", what="River's adaptive random forest, 10 trees", make=_forest),
+    RiverContender(
+        name="river_logistic", what="River's scaler and logistic regression with their defaults", make=_defaults
+    ),
+    RiverContender(name="river_forest", what="River's adaptive random forest, 10 trees", make=_forest),
 )

@@ -18,7 +18,7 @@ from aiokafka.admin.config_resource import (  # type: ignore[import-untyped]  # 
 )
 from msgspec import Struct
 
-from streams.kafka.client.connection import Wire, check_connection, client_options
+from streams.kafka.client.connection import ConnectionSettings, check_connection, client_options
 from streams.shared.errors import InputError, SettingsError
 
 SETTINGS: Final = (
@@ -50,7 +50,7 @@ class TopicState(Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def connected(wire: Wire) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(wire: ConnectionSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     """Give an admin client of a cluster that was found to answer; closed at the end.
 
     Raises:
@@ -63,12 +63,12 @@ async def connected(wire: Wire) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.start()
         yield admin
     except (kafka_errors.KafkaError, TimeoutError) as error:
-        raise InputError(f"Kafka at {wire.brokers} answers no more: {plain(error)}", hint="try again") from error
+        raise InputError(f"Kafka at {wire.brokers} answers no more: {error_text(error)}", hint="try again") from error
     finally:
         await admin.close()
 
 
-def plain(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return a failure of Kafka in one line, without the names of classes where there are words."""
     words = " ".join(str(error).split()).removeprefix(f"{type(error).__name__}: ")
     return words or type(error).__name__
@@ -99,7 +99,9 @@ async def settings_of(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict
     return settings
 
 
-async def states_of(admin: AIOKafkaAdminClient, wire: Wire, topics: Sequence[str]) -> dict[str, TopicState]:
+async def states_of(
+    admin: AIOKafkaAdminClient, wire: ConnectionSettings, topics: Sequence[str]
+) -> dict[str, TopicState]:
     """Return those of the topics that exist, as they are."""
     found = {topic: parts for topic, parts in (await partitions_of(admin)).items() if topic in topics}
     settings = await settings_of(admin, found)
@@ -117,7 +119,7 @@ async def states_of(admin: AIOKafkaAdminClient, wire: Wire, topics: Sequence[str
     }
 
 
-async def record_counts(wire: Wire, partitions: Mapping[str, int]) -> dict[str, int]:
+async def record_counts(wire: ConnectionSettings, partitions: Mapping[str, int]) -> dict[str, int]:
     """Return for each topic how far its last offsets are from its first, over so many partitions."""
     places = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
     counts = dict.fromkeys(partitions, 0)
@@ -130,7 +132,7 @@ async def record_counts(wire: Wire, partitions: Mapping[str, int]) -> dict[str, 
 
 
 @asynccontextmanager
-async def reader(wire: Wire, *, committed: bool = False) -> AsyncIterator[AIOKafkaConsumer]:
+async def reader(wire: ConnectionSettings, *, committed: bool = False) -> AsyncIterator[AIOKafkaConsumer]:
     """Give a consumer that belongs to no group and commits nothing, and may see `committed` records only."""
     consumer = AIOKafkaConsumer(
         **client_options(wire),

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaTimeoutError  # type: ignore[import-untyped]  #
 PATIENCE_S: Final = 60.0
 """How long Kafka may take to confirm: an idempotent producer of aiokafka never gives up by itself."""
 
-Place = tuple[str, int]
+RecordPlace = tuple[str, int]
 """A topic and the number of a partition."""
 
 BATCH_BYTES: Final = 128 << 10
@@ -26,11 +26,11 @@ class Batches:
     def __init__(self, producer: AIOKafkaProducer, patience_s: float = PATIENCE_S) -> None:
         self._producer = producer
         self._patience_s = patience_s
-        self._open: dict[Place, Any] = {}
+        self._open: dict[RecordPlace, Any] = {}
         self._under_way: list[tuple[asyncio.Future[object], int]] = []
         self.confirmed = 0
 
-    async def add(self, place: Place, key: bytes | None, value: bytes, at_ms: int) -> None:
+    async def add(self, place: RecordPlace, key: bytes | None, value: bytes, at_ms: int) -> None:
         """Put a record into the batch of its place; one that is full is sent before."""
         batch = self._open.get(place)
         if batch is None:
@@ -51,7 +51,7 @@ class Batches:
             if late:
                 raise self._silence()
 
-    async def _send(self, place: Place) -> None:
+    async def _send(self, place: RecordPlace) -> None:
         batch = self._open.pop(place)
         count = batch.record_count()
         batch.close()

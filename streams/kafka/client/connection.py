@@ -29,7 +29,7 @@ _CLOSES_S: Final = 0.2
 _NAME_MISMATCH: Final = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL.
 
 
-class Wire(Struct, frozen=True, kw_only=True):
+class ConnectionSettings(Struct, frozen=True, kw_only=True):
     """How to reach Kafka: where it is, how the connection is encrypted, and who we are."""
 
     brokers: str = "127.0.0.1:9092"
@@ -42,7 +42,7 @@ class Wire(Struct, frozen=True, kw_only=True):
     key_file: Path | None = None
 
 
-def wire_from(settings: Settings) -> Wire:
+def connection_settings(settings: Settings) -> ConnectionSettings:
     """Return the wire that the settings describe.
 
     Raises:
@@ -62,7 +62,7 @@ def wire_from(settings: Settings) -> Wire:
         raise SettingsError(
             "kafka_key_file is given without kafka_cert_file", hint="name the certificate that the key belongs to"
         )
-    return Wire(
+    return ConnectionSettings(
         brokers=settings.kafka,
         protocol=protocol,
         mechanism=settings.kafka_mechanism,
@@ -74,7 +74,7 @@ def wire_from(settings: Settings) -> Wire:
     )
 
 
-def client_options(wire: Wire) -> dict[str, Any]:
+def client_options(wire: ConnectionSettings) -> dict[str, Any]:
     """Return the keyword arguments that every aiokafka client takes: the addresses and how to speak to them.
 
     Raises:
@@ -83,7 +83,7 @@ def client_options(wire: Wire) -> dict[str, Any]:
     return {"bootstrap_servers": wire.brokers.split(","), **_connection_options(wire)}
 
 
-def faust_credentials(wire: Wire) -> "Credentials | None":
+def faust_credentials(wire: ConnectionSettings) -> "Credentials | None":
     """Return what Faust calls credentials, None where the connection is neither encrypted nor proves who we are.
 
     Raises:
@@ -99,7 +99,7 @@ def faust_credentials(wire: Wire) -> "Credentials | None":
     return None if context is None else SSLCredentials(context)
 
 
-async def check_connection(wire: Wire, timeout_s: float = CHECK_S) -> None:
+async def check_connection(wire: ConnectionSettings, timeout_s: float = CHECK_S) -> None:
     """Connect to a broker, say who we are, and reach the brokers that it names; takes `timeout_s` seconds at most.
 
     Raises:
@@ -130,7 +130,7 @@ async def check_connection(wire: Wire, timeout_s: float = CHECK_S) -> None:
 
 
 async def _any_connected(
-    addresses: Iterable[tuple[str, int]], wire: Wire, options: dict[str, Any], timeout_s: float
+    addresses: Iterable[tuple[str, int]], wire: ConnectionSettings, options: dict[str, Any], timeout_s: float
 ) -> AIOKafkaConnection:
     """Return a connection to the first address that takes one; where none does, raise for the most telling failure."""
     tried = list(addresses)
@@ -172,7 +172,7 @@ async def _closed(connection: AIOKafkaConnection) -> None:
         await asyncio.wait([closed], timeout=_CLOSES_S)
 
 
-def _connection_options(wire: Wire) -> dict[str, Any]:
+def _connection_options(wire: ConnectionSettings) -> dict[str, Any]:
     options: dict[str, Any] = {"security_protocol": wire.protocol.upper()}
     if wire.protocol in _ENCRYPTED:
         options["ssl_context"] = _ssl_context(wire)
@@ -185,11 +185,11 @@ def _connection_options(wire: Wire) -> dict[str, Any]:
     return options
 
 
-def _revealed(wire: Wire) -> str | None:
+def _revealed(wire: ConnectionSettings) -> str | None:
     return None if wire.password is None else wire.password.reveal.decode("utf-8")
 
 
-def _ssl_context(wire: Wire) -> ssl.SSLContext:
+def _ssl_context(wire: ConnectionSettings) -> ssl.SSLContext:
     ca = None if wire.ca_file is None else _pem(wire.ca_file, "kafka_ca_file", "CERTIFICATE-----")
     try:
         context = ssl.create_default_context(cadata=ca)
@@ -246,7 +246,9 @@ def _host_and_port(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _diagnosis(failure: BaseException, address: str, wire: Wire, timeout_s: float) -> tuple[str, str | None]:
+def _diagnosis(
+    failure: BaseException, address: str, wire: ConnectionSettings, timeout_s: float
+) -> tuple[str, str | None]:
     """Return what is wrong, with the setting's name, and what to do about it."""
     if isinstance(failure, socket.gaierror):
         return f"kafka: the name in {address} is known to no name server", "check its spelling"
@@ -282,7 +284,7 @@ def _mistrust(failure: ssl.SSLCertVerificationError, address: str) -> tuple[str,
     )
 
 
-def _broken_off(failure: BaseException, address: str, wire: Wire) -> tuple[str, str | None]:
+def _broken_off(failure: BaseException, address: str, wire: ConnectionSettings) -> tuple[str, str | None]:
     """Return why an encrypted connection was ended: a broker tells, if at all, with an alert in the middle of it."""
     agreed = isinstance(failure, kafka_errors.KafkaConnectionError)  # Only what follows the handshake is aiokafka's.
     alert = str(failure).upper()

@@ -8,14 +8,14 @@ from streams.core.contracts.decode import VALUE_BYTES_MAX, why_undecodable
 from streams.core.contracts.decode_alert import alert_changed
 from streams.core.contracts.effects import AlertChanged, DeadLetter, DeadLetterReason
 from streams.core.contracts.outputs import AlertMessage, redrives_of
-from streams.kafka.worker.flood import Flood
-from streams.kafka.worker.partition_task import RECENT_RECORDS
-from streams.kafka.worker.source_queues import Logged
+from streams.kafka.worker.flood import FloodLimit
+from streams.kafka.worker.source_queues import LogRecord
+from streams.kafka.worker.subscriber_task import RECENT_RECORDS
 
 ALERTS: Final = "alerts"
 
 
-def read_alert(record: Logged, partition: int) -> AlertChanged | DeadLetter:
+def read_alert(record: LogRecord, partition: int) -> AlertChanged | DeadLetter:
     """Return the transition that a record tells of, or the dead letter that says why it tells of none."""
     value = record.value or b""
     if len(value) > VALUE_BYTES_MAX:
@@ -26,10 +26,10 @@ def read_alert(record: Logged, partition: int) -> AlertChanged | DeadLetter:
         return _refused(record, partition, *why_undecodable(value, error))
 
 
-class Tally:
+class BadRecordCounter:
     """The bad records of one partition, against a flood of them."""
 
-    def __init__(self, partition: int, flood: Flood) -> None:
+    def __init__(self, partition: int, flood: FloodLimit) -> None:
         """Begin with none."""
         self._partition = partition
         self._flood = flood
@@ -51,7 +51,7 @@ class Tally:
             self._bad //= 2
 
 
-def _refused(record: Logged, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:
+def _refused(record: LogRecord, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:
     redrives = redrives_of(record.headers)
     return DeadLetter(ALERTS, partition, record.offset, reason, detail, record.value or b"", record.key, redrives)
 

@@ -21,18 +21,18 @@ from msgspec import Struct
 
 from streams.core.contracts.effects import AlertChanged, DeadLetter
 from streams.core.contracts.encode import outgoing
-from streams.core.contracts.outputs import Outgoing
+from streams.core.contracts.outputs import OutputRecord
 from streams.core.notify.contact import ContactRules
-from streams.kafka.client.admin import KafkaError, plain, stop
-from streams.kafka.client.connection import Wire, client_options
-from streams.kafka.notifier.alert_records import ALERTS, Tally, read_alert
+from streams.kafka.client.admin import KafkaError, error_text, stop
+from streams.kafka.client.connection import ConnectionSettings, client_options
+from streams.kafka.notifier.alert_records import ALERTS, BadRecordCounter, read_alert
 from streams.kafka.topics.specs import APPLICATION
-from streams.kafka.worker.flood import Flood
-from streams.kafka.worker.source_queues import Logged
+from streams.kafka.worker.flood import FloodLimit
+from streams.kafka.worker.source_queues import LogRecord
 from streams.shared.errors import StoreError
 from streams.shared.exits import EXIT_INVARIANT, EXIT_IO, EXIT_STALLED, StoppedError
 from streams.store.sink import Sink
-from streams.telemetry.health import Standing
+from streams.telemetry.health import HealthStatus
 
 OUTCOMES: Final = "outcomes"
 RUN_RECORDS: Final = 1_000
@@ -65,7 +65,7 @@ class NotifierSettings(Struct, frozen=True, kw_only=True):
     application: str = APPLICATION
     prefix: str = ""
     session_s: float = 30.0
-    flood: Flood = Flood()
+    flood: FloodLimit = FloodLimit()
     accepts_expired: bool = False
 
     @property
@@ -83,7 +83,12 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
     """One of the notifiers of a group.  A lock keeps a rebalance out of the middle of a run."""
 
     def __init__(
-        self, settings: NotifierSettings, wire: Wire, sink: Sink, rules: ContactRules, say: Callable[[str], None]
+        self,
+        settings: NotifierSettings,
+        wire: ConnectionSettings,
+        sink: Sink,
+        rules: ContactRules,
+        say: Callable[[str], None],
     ) -> None:
         """Keep all of it; nothing is connected yet."""
         self._settings = settings
@@ -96,17 +101,17 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
         self._consumer: Any = None
         self._producer: Any = None
         self._next: dict[TopicPartition, int] = {}
-        self._tallies: dict[TopicPartition, Tally] = {}
+        self._tallies: dict[TopicPartition, BadRecordCounter] = {}
         self._moved: set[TopicPartition] = set()
         self._assigned: tuple[int, ...] | None = None
         self._edition = self._begun = 0
         self._written_s: float | None = None
         self._moved_s = self._reached_s = monotonic()
 
-    def standing(self) -> Standing:
+    def standing(self) -> HealthStatus:
         """Return how this notifier stands."""
         now_s = monotonic()
-        return Standing(
+        return HealthStatus(
             partitions=self._assigned,
             restored=tuple(sorted(place.partition for place in self._next)),
             moved=tuple(sorted(place.partition for place in self._moved)),
@@ -139,7 +144,7 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
             await self._consumer.start()
             await self._until_told(stopping)
         except (KafkaError, OSError) as error:
-            raise StoppedError(EXIT_IO, f"Kafka cannot be read or written: {plain(error)}") from error
+            raise StoppedError(EXIT_IO, f"Kafka cannot be read or written: {error_text(error)}") from error
         finally:
             with suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(UNWRITTEN_S):
@@ -200,7 +205,7 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
             StoppedError: records have expired unread, or the topic or the database is another one.
         """
         places = sorted(self._consumer.assignment())
-        stored = await within(self._asked(lambda: self._sink.positions(ALERTS)), "positions were not answered")
+        stored = await with_deadline(self._asked(lambda: self._sink.positions(ALERTS)), "positions were not answered")
         first = await self._consumer.beginning_offsets(places) if places else {}
         ends = await self._consumer.end_offsets(places) if places else {}
         async with self._lock:
@@ -209,7 +214,7 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
             for place in places:
                 self._next[place] = self._place(place, stored.get(place.partition, 0), first[place], ends[place])
                 self._consumer.seek(place, self._next[place])
-                self._tallies[place] = Tally(place.partition, self._settings.flood)
+                self._tallies[place] = BadRecordCounter(place.partition, self._settings.flood)
             self._begun, self._moved_s = edition, monotonic()
             self._assigned = tuple(place.partition for place in places)
         words = ", ".join(f"{place.partition} from {self._next[place]}" for place in places) or "none"
@@ -232,7 +237,7 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
             self._say(f"{gone}: accepted")
         return max(stands, first)
 
-    async def _take(self, runs: Mapping[TopicPartition, Sequence[Logged]]) -> dict[TopicPartition, int]:
+    async def _take(self, runs: Mapping[TopicPartition, Sequence[LogRecord]]) -> dict[TopicPartition, int]:
         """Write what the runs hold, dead letters first, and return the next offset of each partition."""
         await self._refuse_gaps(runs)
         transitions: list[AlertChanged] = []
@@ -252,10 +257,10 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
         if not ends:
             return {}
         if letters:
-            await within(self._bury(letters), "a dead letter was not confirmed")
+            await with_deadline(self._bury(letters), "a dead letter was not confirmed")
         positions = {(ALERTS, place.partition): offset for place, offset in ends.items()}
         now_ms = _now_ms()
-        await within(
+        await with_deadline(
             self._asked(lambda: self._sink.record(transitions, self._rules, now_ms, positions)),
             "the database did not end a transaction",
         )
@@ -264,7 +269,7 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
         self._written_s = self._moved_s = monotonic()
         return ends
 
-    async def _refuse_gaps(self, runs: Mapping[TopicPartition, Sequence[Logged]]) -> None:
+    async def _refuse_gaps(self, runs: Mapping[TopicPartition, Sequence[LogRecord]]) -> None:
         """See whether records that are missing before a run expired; most often they are a transaction's markers."""
         starts = {place: records[0].offset for place, records in runs.items() if records[0].offset > self._next[place]}
         first = await self._consumer.beginning_offsets(list(starts)) if starts else {}
@@ -286,7 +291,7 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
     async def _bury(self, letters: Sequence[DeadLetter]) -> None:
         await self._publish([outgoing(letter) for letter in letters])
 
-    async def _publish(self, messages: Sequence[Outgoing]) -> None:
+    async def _publish(self, messages: Sequence[OutputRecord]) -> None:
         """Send messages, and wait until all replicas have them."""
         sent = [
             await self._producer.send(
@@ -302,17 +307,19 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
     async def _reporting(self) -> None:
         """Publish what people reported: at least once, and known by its id to whoever reads it."""
         while True:
-            rows = await within(self._asked(lambda: self._sink.reported(REPORT_ROWS)), "outcomes were not read")
+            rows = await with_deadline(self._asked(lambda: self._sink.reported(REPORT_ROWS)), "outcomes were not read")
             if rows:
-                messages = [Outgoing(OUTCOMES, subscriber_id.encode(), body) for _, subscriber_id, body in rows]
-                await within(self._publish(messages), "an outcome was not confirmed")
+                messages = [OutputRecord(OUTCOMES, subscriber_id.encode(), body) for _, subscriber_id, body in rows]
+                await with_deadline(self._publish(messages), "an outcome was not confirmed")
                 await self._note_sent([event_id for event_id, _, _ in rows])
             if len(rows) < REPORT_ROWS:
                 await asyncio.sleep(REPORT_S)
 
     async def _note_sent(self, event_ids: Sequence[str]) -> None:
         now_ms = _now_ms()
-        await within(self._asked(lambda: self._sink.sent(event_ids, now_ms)), "the database did not end a transaction")
+        await with_deadline(
+            self._asked(lambda: self._sink.sent(event_ids, now_ms)), "the database did not end a transaction"
+        )
 
     async def _watching(self) -> None:
         """End where nothing moves although it should: a supervisor does better than waiting."""
@@ -344,7 +351,7 @@ class Notifier(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka com
             raise StoppedError(EXIT_IO, str(error)) from error
 
 
-async def within(work: Awaitable[T], otherwise: str) -> T:
+async def with_deadline(work: Awaitable[T], otherwise: str) -> T:
     """Return what the work returns.
 
     Raises:

@@ -12,9 +12,9 @@ from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without
 )
 
 from streams.core.contracts.events import MARKET
-from streams.engine.in_force import MODELS, POLICIES, Serving
-from streams.kafka.client.admin import KafkaError, connected, partitions_of, plain, reader, stop
-from streams.kafka.client.connection import Wire, client_options
+from streams.engine.in_force import MODELS, POLICIES, ContextTimeline
+from streams.kafka.client.admin import KafkaError, admin_client, error_text, partitions_of, reader, stop
+from streams.kafka.client.connection import ConnectionSettings, client_options
 from streams.shared.errors import InputError, SettingsError
 
 TOPICS: Final = (MODELS, POLICIES, MARKET)
@@ -23,10 +23,12 @@ STALLED_S: Final = 30.0
 _WAIT_MS: Final = 500
 
 
-class Broadcast:
+class BroadcastReader:
     """Reads the broadcast topics of one cluster into what serves, and says what it took and what it refused."""
 
-    def __init__(self, wire: Wire, prefix: str, serving: Serving, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, wire: ConnectionSettings, prefix: str, serving: ContextTimeline, say: Callable[[str], None]
+    ) -> None:
         """Keep whom to tell; nothing is read yet."""
         self.serving = serving
         self._wire = wire
@@ -51,7 +53,7 @@ class Broadcast:
                     if monotonic() - moved_s > STALLED_S:
                         raise InputError(f"the topics {NAMED} cannot be read to their ends")
         except (KafkaError, TimeoutError) as error:
-            raise InputError(f"the topics {NAMED} cannot be read: {plain(error)}") from error
+            raise InputError(f"the topics {NAMED} cannot be read: {error_text(error)}") from error
         if self.serving.foreign:
             self._say(f"{MODELS} refused, what serves stays: {self.serving.foreign_ones()}")
 
@@ -96,14 +98,14 @@ class Broadcast:
             yield consumer
 
 
-async def publish(wire: Wire, topic: str, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+async def publish(wire: ConnectionSettings, topic: str, records: Sequence[tuple[bytes, bytes | None]]) -> None:
     """Write records to a broadcast topic, and wait until all replicas have confirmed them.
 
     Raises:
         SettingsError: the cluster cannot be reached, or the topic is not there.
         InputError: it does not take them.
     """
-    async with connected(wire) as admin:
+    async with admin_client(wire) as admin:
         if topic not in await partitions_of(admin):
             raise SettingsError(f"topic {topic} is missing", hint="forewarn topics create")
     producer = AIOKafkaProducer(**client_options(wire), acks="all", enable_idempotence=True)
@@ -111,6 +113,6 @@ async def publish(wire: Wire, topic: str, records: Sequence[tuple[bytes, bytes |
         await producer.start()
         await asyncio.gather(*[await producer.send(topic, value, key=key) for key, value in records])
     except (KafkaError, TimeoutError) as error:
-        raise InputError(f"topic {topic} takes nothing: {plain(error)}") from error
+        raise InputError(f"topic {topic} takes nothing: {error_text(error)}") from error
     finally:
         await stop(producer)

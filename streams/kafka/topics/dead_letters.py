@@ -25,8 +25,17 @@ from msgspec import Struct
 from streams.core.contracts.decode import VALUE_BYTES_MAX
 from streams.core.contracts.effects import DeadLetterReason
 from streams.core.contracts.outputs import KEY, REDRIVEN, REDRIVES, DeadLetterMessage, redrives_of, rfc3339
-from streams.kafka.client.admin import STOPS_S, KafkaError, connected, missing_topic, partitions_of, plain, reader, stop
-from streams.kafka.client.connection import Wire, client_options
+from streams.kafka.client.admin import (
+    STOPS_S,
+    KafkaError,
+    admin_client,
+    error_text,
+    missing_topic,
+    partitions_of,
+    reader,
+    stop,
+)
+from streams.kafka.client.connection import ConnectionSettings, client_options
 from streams.shared.errors import InputError
 
 TOPIC: Final = "dead-letters"
@@ -42,10 +51,10 @@ _REQUEST_BYTES: Final = 2 << 20
 _WHOLE_BYTES: Final = VALUE_BYTES_MAX - 1024
 """What fits into a topic again with one more header."""
 
-Refusal = Literal["too_often", "too_large", "no_such_partition"]
+RedriveRefusal = Literal["too_often", "too_large", "no_such_partition"]
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class DeadLetterFilter(Struct, frozen=True, kw_only=True):
     """Which letters are meant; what is None is not asked about, `since_ms` is when the letter was written.
 
     Letters that were sent again are not, unless `with_sent`.
@@ -57,7 +66,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     with_sent: bool = False
 
 
-class Letter(Struct, frozen=True, kw_only=True):
+class DeadLetterSummary(Struct, frozen=True, kw_only=True):
     """One dead letter, without its bytes: they may hold anything; `is_sent_again` once it was redriven."""
 
     topic: str
@@ -71,25 +80,25 @@ class Letter(Struct, frozen=True, kw_only=True):
     is_sent_again: bool
 
 
-class Redriven(Struct, frozen=True, kw_only=True):
+class RedriveResult(Struct, frozen=True, kw_only=True):
     """What was sent again, by topic, or would be; and why the others were not."""
 
     sent: Mapping[str, int]
-    refused: Mapping[Refusal, int]
+    refused: Mapping[RedriveRefusal, int]
     dry_run: bool
 
 
-class _Item(Struct, frozen=True):
+class _StoredLetter(Struct, frozen=True):
     """A letter as it lies in the log, with what it takes to send it again."""
 
-    letter: Letter
+    letter: DeadLetterSummary
     place: TopicPartition
     name: bytes
     key: bytes | None
     value: bytes
 
 
-async def letters(wire: Wire, prefix: str, wanted: Wanted) -> list[Letter]:
+async def letters(wire: ConnectionSettings, prefix: str, wanted: DeadLetterFilter) -> list[DeadLetterSummary]:
     """Return the letters that are there now, by when they were written.
 
     Raises:
@@ -103,8 +112,14 @@ async def letters(wire: Wire, prefix: str, wanted: Wanted) -> list[Letter]:
 
 
 async def redrive(
-    wire: Wire, prefix: str, wanted: Wanted, *, redrives_max: int, limit: int | None = None, dry_run: bool = False
-) -> Redriven:
+    wire: ConnectionSettings,
+    prefix: str,
+    wanted: DeadLetterFilter,
+    *,
+    redrives_max: int,
+    limit: int | None = None,
+    dry_run: bool = False,
+) -> RedriveResult:
     """Send letters' records again, with their own bytes and keys to their own partitions, `limit` of them at most.
 
     Raises:
@@ -112,7 +127,7 @@ async def redrive(
         InputError: it takes no more; what was sent until then is said.
     """
     places, partitions = await _places(wire, prefix)
-    desk = _Desk(prefix, partitions, redrives_max)
+    desk = _Redriver(prefix, partitions, redrives_max)
     producer = None if dry_run else _producer(wire, prefix)
     asyncio.get_running_loop().set_exception_handler(_heard)
     try:
@@ -129,31 +144,31 @@ async def redrive(
     except KafkaError as error:
         raise InputError(
             f"Kafka at {wire.brokers} takes no more records after {desk.sent.total():,} that were sent again: "
-            f"{plain(error)}",
+            f"{error_text(error)}",
             hint="give the same command again: none is sent twice",
         ) from error
     finally:
         if producer is not None:
             await _stopped(producer)
-    return Redriven(sent=dict(desk.sent), refused=dict(desk.refused), dry_run=dry_run)
+    return RedriveResult(sent=dict(desk.sent), refused=dict(desk.refused), dry_run=dry_run)
 
 
-class _Desk:
+class _Redriver:
     """Gathers letters to transactions, refuses what cannot be sent again, and counts."""
 
     def __init__(self, prefix: str, partitions: Mapping[str, int], redrives_max: int) -> None:
         self._prefix = prefix
         self._partitions = partitions
         self._redrives_max = redrives_max
-        self._waiting: list[_Item] = []
+        self._waiting: list[_StoredLetter] = []
         self._bytes = 0
         self.taken = 0
         self.sent: Counter[str] = Counter()
-        self.refused: Counter[Refusal] = Counter()
+        self.refused: Counter[RedriveRefusal] = Counter()
 
-    def takes(self, one: _Item) -> bool:
+    def takes(self, one: _StoredLetter) -> bool:
         letter = one.letter
-        refusal: Refusal | None = None
+        refusal: RedriveRefusal | None = None
         if letter.redrives >= self._redrives_max:
             refusal = "too_often"
         elif letter.reason == "too_large" or letter.size_bytes > _WHOLE_BYTES:
@@ -164,7 +179,7 @@ class _Desk:
             self.refused[refusal] += 1
         return refusal is None
 
-    async def put(self, producer: AIOKafkaProducer | None, one: _Item) -> None:
+    async def put(self, producer: AIOKafkaProducer | None, one: _StoredLetter) -> None:
         self.taken += 1
         self._waiting.append(one)
         self._bytes += one.letter.size_bytes
@@ -188,7 +203,7 @@ class _Desk:
         self._waiting.clear()
         self._bytes = 0
 
-    async def _send(self, producer: AIOKafkaProducer, one: _Item, sent: list["asyncio.Future[object]"]) -> None:
+    async def _send(self, producer: AIOKafkaProducer, one: _StoredLetter, sent: list["asyncio.Future[object]"]) -> None:
         letter = one.letter
         again = {
             "key": one.key,
@@ -201,7 +216,7 @@ class _Desk:
             sent.append(await producer.send(topic, **record))
 
 
-def _producer(wire: Wire, prefix: str) -> AIOKafkaProducer:
+def _producer(wire: ConnectionSettings, prefix: str) -> AIOKafkaProducer:
     return AIOKafkaProducer(
         **client_options(wire),
         transactional_id=f"{prefix}{TOPIC}-redrive",
@@ -226,9 +241,9 @@ def _heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)
 
 
-async def _places(wire: Wire, prefix: str) -> tuple[list[TopicPartition], dict[str, int]]:
+async def _places(wire: ConnectionSettings, prefix: str) -> tuple[list[TopicPartition], dict[str, int]]:
     """Return the partitions of the dead letters, and how many each topic has that they are of."""
-    async with connected(wire) as admin:
+    async with admin_client(wire) as admin:
         there = await partitions_of(admin)
     topic = prefix + TOPIC
     if topic not in there:
@@ -237,7 +252,9 @@ async def _places(wire: Wire, prefix: str) -> tuple[list[TopicPartition], dict[s
     return [TopicPartition(topic, number) for number in range(len(there[topic]))], counts
 
 
-async def _found(wire: Wire, places: list[TopicPartition], wanted: Wanted) -> AsyncGenerator[_Item, None]:
+async def _found(
+    wire: ConnectionSettings, places: list[TopicPartition], wanted: DeadLetterFilter
+) -> AsyncGenerator[_StoredLetter, None]:
     """Yield the letters that are wanted, up to where the log ends now; it is read twice, so that memory stays small."""
     async with reader(wire, committed=True) as consumer:
         ends = await consumer.end_offsets(places)
@@ -277,7 +294,7 @@ async def _records(
             raise InputError(f"the dead letters cannot be read to their end: nothing came for {STALLED_S:.0f} s")
 
 
-def _read(record: ConsumerRecord, noted: set[bytes]) -> _Item | None:
+def _read(record: ConsumerRecord, noted: set[bytes]) -> _StoredLetter | None:
     """Return a letter that is one of ours, None for a note and for what somebody else wrote here."""
     if record.key is None or record.value is None:
         return None
@@ -286,7 +303,7 @@ def _read(record: ConsumerRecord, noted: set[bytes]) -> _Item | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     headers = dict(record.headers)
-    letter = Letter(
+    letter = DeadLetterSummary(
         topic=message.topic,
         partition=message.partition,
         offset=message.offset,
@@ -298,10 +315,10 @@ def _read(record: ConsumerRecord, noted: set[bytes]) -> _Item | None:
         is_sent_again=record.key in noted,
     )
     place = TopicPartition(record.topic, record.partition)
-    return _Item(letter, place, record.key, headers.get(KEY), message.value)
+    return _StoredLetter(letter, place, record.key, headers.get(KEY), message.value)
 
 
-def _is_wanted(letter: Letter, written_ms: int, wanted: Wanted) -> bool:
+def _is_wanted(letter: DeadLetterSummary, written_ms: int, wanted: DeadLetterFilter) -> bool:
     return (
         (wanted.with_sent or not letter.is_sent_again)
         and (wanted.reasons is None or letter.reason in wanted.reasons)

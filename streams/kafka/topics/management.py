@@ -9,9 +9,9 @@ from aiokafka import errors as kafka_errors  # type: ignore[import-untyped]  # a
 from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]  # as above
 from msgspec import Struct
 
-from streams.kafka.client.admin import TopicState, connected, create_topics, partitions_of, plain, states_of
-from streams.kafka.client.connection import Wire
-from streams.kafka.topics.sampling import SAMPLE_RECORDS, Sample, sampled
+from streams.kafka.client.admin import TopicState, admin_client, create_topics, error_text, partitions_of, states_of
+from streams.kafka.client.connection import ConnectionSettings
+from streams.kafka.topics.sampling import SAMPLE_RECORDS, TopicSample, sample_topics
 from streams.kafka.topics.specs import APPLICATION, TopicSpec, changelog_of, insync_of, topic_specs
 from streams.shared.errors import SettingsError
 
@@ -20,7 +20,7 @@ APPEARS_S: Final = 15.0
 _POLL_S: Final = 0.05
 
 
-class Created(Struct, frozen=True):
+class TopicCreation(Struct, frozen=True):
     """What became of one topic that was asked for."""
 
     topic: str
@@ -28,7 +28,7 @@ class Created(Struct, frozen=True):
     partitions: int
 
 
-class Problem(Struct, frozen=True):
+class TopicProblem(Struct, frozen=True):
     """One thing about one topic that is not as it should be."""
 
     topic: str
@@ -39,15 +39,15 @@ class Problem(Struct, frozen=True):
     def words(self) -> str:
         """Return it in one line.
 
-        >>> Problem("usage", "cleanup.policy", "compact", "delete").words()
+        >>> TopicProblem("usage", "cleanup.policy", "compact", "delete").words()
         'usage: cleanup.policy is compact and should be delete'
         """
         return f"{self.topic}: {self.what} is {self.found} and should be {self.expected}"
 
 
 async def create(
-    wire: Wire, prefix: str, partitions: int, replication: int, *, application: str = APPLICATION
-) -> list[Created]:
+    wire: ConnectionSettings, prefix: str, partitions: int, replication: int, *, application: str = APPLICATION
+) -> list[TopicCreation]:
     """Make every topic that is missing, and leave those that exist as they are; may be repeated.
 
     Raises:
@@ -55,7 +55,7 @@ async def create(
     """
     specs = {prefix + spec.name: spec for spec in topic_specs(application)}
     counts = {topic: spec.partitions or partitions for topic, spec in specs.items()}
-    async with connected(wire) as admin:
+    async with admin_client(wire) as admin:
         there = await partitions_of(admin)
         missing = [topic for topic in specs if topic not in there]
         asked = [(topic, counts[topic], replication, specs[topic].configs(replication)) for topic in missing]
@@ -63,30 +63,30 @@ async def create(
         exist = {topic for topic, failure in failures.items() if isinstance(failure, _EXISTS)}
         for topic, failure in failures.items():
             if failure is not None and topic not in exist:
-                raise SettingsError(f"Kafka does not make topic {topic}: {plain(failure)}", hint=_advice(failure))
+                raise SettingsError(f"Kafka does not make topic {topic}: {error_text(failure)}", hint=_advice(failure))
         await _wait_for(admin, missing)
         there = await partitions_of(admin)
     return [
-        Created(topic, "created" if topic in failures and topic not in exist else "exists", len(there[topic]))
+        TopicCreation(topic, "created" if topic in failures and topic not in exist else "exists", len(there[topic]))
         for topic in specs
     ]
 
 
-async def describe(wire: Wire, prefix: str, *, application: str = APPLICATION) -> list[TopicState]:
+async def describe(wire: ConnectionSettings, prefix: str, *, application: str = APPLICATION) -> list[TopicState]:
     """Return the topics of Forewarn that exist, as they are, in the order of the contracts.
 
     Raises:
         SettingsError: the cluster cannot be reached.
     """
     topics = [prefix + spec.name for spec in topic_specs(application)]
-    async with connected(wire) as admin:
+    async with admin_client(wire) as admin:
         states = await states_of(admin, wire, topics)
     return [states[topic] for topic in topics if topic in states]
 
 
 async def check(
-    wire: Wire, prefix: str, *, application: str = APPLICATION, sample: int = SAMPLE_RECORDS
-) -> list[Problem]:
+    wire: ConnectionSettings, prefix: str, *, application: str = APPLICATION, sample: int = SAMPLE_RECORDS
+) -> list[TopicProblem]:
     """Return all that is wrong with the topics, none if they are as the contracts say.
 
     Of each partition of the inputs the last `sample` records are read, to see whether their keys are right and lie
@@ -96,20 +96,20 @@ async def check(
         SettingsError: the cluster cannot be reached.
     """
     specs = {prefix + spec.name: spec for spec in topic_specs(application)}
-    async with connected(wire) as admin:
+    async with admin_client(wire) as admin:
         states = await states_of(admin, wire, list(specs))
         inputs = {topic: states[topic].partitions for topic, spec in specs.items() if spec.keyed and topic in states}
         changelog = prefix + changelog_of(application)
-        samples = await sampled(wire, {topic: n for topic, n in inputs.items() if topic != changelog}, sample)
+        samples = await sample_topics(wire, {topic: n for topic, n in inputs.items() if topic != changelog}, sample)
     return [
-        *(Problem(topic, "it", "missing", "there") for topic in specs if topic not in states),
+        *(TopicProblem(topic, "it", "missing", "there") for topic in specs if topic not in states),
         *uneven(inputs),
         *(problem for topic, state in states.items() for problem in _unlike(state, specs[topic])),
         *(problem for topic, found in samples.items() for problem in _misplaced(topic, found)),
     ]
 
 
-def uneven(partitions: Mapping[str, int]) -> list[Problem]:
+def uneven(partitions: Mapping[str, int]) -> list[TopicProblem]:
     """Return a problem for each topic whose number of partitions is not that of most; the larger number at a tie.
 
     >>> [problem.topic for problem in uneven({"usage": 4, "top-ups": 8, "outcomes": 4})]
@@ -120,47 +120,47 @@ def uneven(partitions: Mapping[str, int]) -> list[Problem]:
     wanted, _ = max(Counter(partitions.values()).items(), key=lambda pair: (pair[1], pair[0]))
     others = f"{wanted}, as of the other topics with its key"
     return [
-        Problem(topic, "number of partitions", str(count), others)
+        TopicProblem(topic, "number of partitions", str(count), others)
         for topic, count in partitions.items()
         if count != wanted
     ]
 
 
-def _unlike(state: TopicState, spec: TopicSpec) -> list[Problem]:
+def _unlike(state: TopicState, spec: TopicSpec) -> list[TopicProblem]:
     """Return in what a topic's own settings differ from what is declared."""
     problems = []
     if spec.partitions is not None and state.partitions != spec.partitions:
-        problems.append(Problem(state.topic, "number of partitions", str(state.partitions), str(spec.partitions)))
+        problems.append(TopicProblem(state.topic, "number of partitions", str(state.partitions), str(spec.partitions)))
     if state.leaderless:
         found = f"{state.leaderless} of {state.partitions}"
-        problems.append(Problem(state.topic, "number of partitions without a leader", found, "0"))
+        problems.append(TopicProblem(state.topic, "number of partitions without a leader", found, "0"))
     for name in ("cleanup.policy", "retention.ms", *spec.lags()):
         found, expected = state.settings.get(name, "unknown"), spec.configs(1)[name]
         if found != expected:
-            problems.append(Problem(state.topic, name, found, expected))
+            problems.append(TopicProblem(state.topic, name, found, expected))
     found = state.settings.get("max.message.bytes", "0")
     if int(found) < spec.max_message_bytes:
-        problems.append(Problem(state.topic, "max.message.bytes", found, f"{spec.max_message_bytes} or more"))
+        problems.append(TopicProblem(state.topic, "max.message.bytes", found, f"{spec.max_message_bytes} or more"))
     found, insync = state.settings.get("min.insync.replicas", "1"), insync_of(state.replication)
     if int(found) < insync:
         words = f"{insync}, so that what was confirmed outlives a broker"
-        problems.append(Problem(state.topic, "min.insync.replicas", found, words))
+        problems.append(TopicProblem(state.topic, "min.insync.replicas", found, words))
     if int(found) > state.replication:
         words = f"{insync}, since with {state.replication} replicas nothing can be written"
-        problems.append(Problem(state.topic, "min.insync.replicas", found, words))
+        problems.append(TopicProblem(state.topic, "min.insync.replicas", found, words))
     return problems
 
 
-def _misplaced(topic: str, sample: Sample) -> list[Problem]:
+def _misplaced(topic: str, sample: TopicSample) -> list[TopicProblem]:
     problems = []
     if sample.elsewhere:
         found = f"{sample.elsewhere} of {sample.records} records looked at"
         what = "number of records in another partition than murmur2 says"
         cause = "0: a producer uses another partitioner (with librdkafka set partitioner=murmur2_random)"
-        problems.append(Problem(topic, what, found, cause))
+        problems.append(TopicProblem(topic, what, found, cause))
     if sample.other_key:
         found = f"{sample.other_key} of {sample.records} records looked at"
-        problems.append(Problem(topic, "number of records whose key is not their subscriber_id", found, "0"))
+        problems.append(TopicProblem(topic, "number of records whose key is not their subscriber_id", found, "0"))
     return problems
 
 

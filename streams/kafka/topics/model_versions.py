@@ -5,20 +5,20 @@ from typing import Final
 
 from aiokafka import TopicPartition  # type: ignore[import-untyped]  # aiokafka comes without types
 
-from streams.core.scoring.models import ModelError, ModelVersion, read_version
+from streams.core.scoring.models import ModelVersion, UnusableModelError, read_version
 from streams.core.scoring.promotions import KEY_BEGINS, Promotion, read_promotion
 from streams.engine.in_force import MODELS
-from streams.kafka.client.admin import KafkaError, connected, partitions_of, plain, reader
-from streams.kafka.client.connection import Wire
+from streams.kafka.client.admin import KafkaError, admin_client, error_text, partitions_of, reader
+from streams.kafka.client.connection import ConnectionSettings
 from streams.shared.errors import InputError, SettingsError
 
 STALLED_S: Final = 30.0
 _WAIT_MS: Final = 500
 
-Record = tuple[bytes, bytes | None]
+VersionRecord = tuple[bytes, bytes | None]
 
 
-async def read_versions(wire: Wire, prefix: str) -> tuple[list[ModelVersion], list[Promotion]]:
+async def read_versions(wire: ConnectionSettings, prefix: str) -> tuple[list[ModelVersion], list[Promotion]]:
     """Return the versions by line and number, and the promotions in the order in which they were published.
 
     Raises:
@@ -26,10 +26,10 @@ async def read_versions(wire: Wire, prefix: str) -> tuple[list[ModelVersion], li
         InputError: the topic cannot be read to its end.
     """
     topic = prefix + MODELS
-    async with connected(wire) as admin:
+    async with admin_client(wire) as admin:
         if topic not in await partitions_of(admin):
             raise SettingsError(f"topic {topic} is missing", hint="forewarn topics create")
-    records: list[Record] = []
+    records: list[VersionRecord] = []
     tp = TopicPartition(topic, 0)
     try:
         async with reader(wire, committed=True) as consumer:
@@ -43,11 +43,11 @@ async def read_versions(wire: Wire, prefix: str) -> tuple[list[ModelVersion], li
                 if monotonic() - moved_s > STALLED_S:
                     raise InputError(f"topic {topic} cannot be read to its end")
     except (KafkaError, TimeoutError) as error:
-        raise InputError(f"topic {topic} cannot be read: {plain(error)}") from error
-    return sorted_out(records)
+        raise InputError(f"topic {topic} cannot be read: {error_text(error)}") from error
+    return parse_versions(records)
 
 
-def sorted_out(records: list[Record]) -> tuple[list[ModelVersion], list[Promotion]]:
+def parse_versions(records: list[VersionRecord]) -> tuple[list[ModelVersion], list[Promotion]]:
     """Return what is left of records of the topic; what cannot be read serves nobody, and is left out."""
     versions: dict[bytes, ModelVersion] = {}
     promotions: dict[bytes, Promotion] = {}
@@ -61,6 +61,6 @@ def sorted_out(records: list[Record]) -> tuple[list[ModelVersion], list[Promotio
                 promotions[key] = read_promotion(value)
             else:
                 versions[key] = read_version(value)
-        except ModelError:
+        except UnusableModelError:
             continue
     return sorted(versions.values(), key=lambda one: (one.name, one.version)), list(promotions.values())

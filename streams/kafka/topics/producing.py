@@ -15,19 +15,27 @@ from msgspec import Struct
 
 from streams.core.contracts.decode import decode_any
 from streams.core.contracts.effects import DeadLetter
-from streams.core.contracts.events import BROADCASTS, INPUTS, MARKET, PARTITIONS_MAX, Event, Notice, Record
+from streams.core.contracts.events import BROADCASTS, INPUTS, MARKET, PARTITIONS_MAX, BroadcastEvent, Event, Record
 from streams.core.times import DAY_MS
-from streams.files.sources import SOURCES_MAX, Item, Merged, Source, discover, merged
-from streams.kafka.client.admin import KafkaError, connected, missing_topic, partitions_of, plain, settings_of, stop
-from streams.kafka.client.batcher import BATCH_BYTES, PATIENCE_S, Batches, Place
-from streams.kafka.client.connection import Wire, client_options
+from streams.files.sources import SOURCES_MAX, Item, MergedSources, Source, discover, merge_sources
+from streams.kafka.client.admin import (
+    KafkaError,
+    admin_client,
+    error_text,
+    missing_topic,
+    partitions_of,
+    settings_of,
+    stop,
+)
+from streams.kafka.client.batcher import BATCH_BYTES, PATIENCE_S, Batches, RecordPlace
+from streams.kafka.client.connection import ConnectionSettings, client_options
 from streams.kafka.client.partitioning import partition_of
 from streams.kafka.topics.management import uneven
 from streams.kafka.topics.sampling import entry_of, subscriber_of
 from streams.shared.errors import InputError, SettingsError
 
 Stamp = Literal["event", "sending"]
-Tell = Callable[[int, int, int], None]
+TellSent = Callable[[int, int, int], None]
 """Called with records sent, bytes read and the event time reached (ms since 1970 UTC)."""
 
 TELL_RECORDS: Final = 5_000
@@ -42,7 +50,7 @@ SENT: Final = (*INPUTS, *BROADCASTS)
 _TOPICS: Final = tuple(INPUTS)
 
 
-class Produced(Struct, frozen=True, kw_only=True):
+class ProduceResult(Struct, frozen=True, kw_only=True):
     """What was sent and confirmed; `unusable` are lines that the worker will refuse, some of them without a key."""
 
     records: dict[str, int]
@@ -59,7 +67,7 @@ class _Line(Event, frozen=True, gc=False):
     value: bytes
 
 
-class _NoticeLine(Notice, frozen=True, gc=False):
+class _BroadcastLine(BroadcastEvent, frozen=True, gc=False):
     """A market event with the line that it was read from."""
 
     value: bytes
@@ -78,15 +86,15 @@ def sources_of(places: Sequence[str], topic: str | None = None) -> tuple[Source,
 
 
 async def produce(
-    wire: Wire,
+    wire: ConnectionSettings,
     prefix: str,
     sources: Sequence[Source],
     *,
     rate: float | None = None,
     keep_bad: bool = False,
     stamp: Stamp = "event",
-    tell: Tell | None = None,
-) -> Produced:
+    tell: TellSent | None = None,
+) -> ProduceResult:
     """Send all records and wait until every one is confirmed by all replicas; `rate` is in records a second.
 
     Raises:
@@ -95,8 +103,8 @@ async def produce(
     """
     begun_s = monotonic()
     topics = await _topics(wire, prefix, {source.topic for source in sources if source.topic is not None})
-    desk = _Desk(sources, topics, keep_bad=keep_bad, stamp=stamp, prefix=prefix)
-    reading = merged(sources, {}, desk.now_ms, _with_line)
+    desk = _RecordBuilder(sources, topics, keep_bad=keep_bad, stamp=stamp, prefix=prefix)
+    reading = merge_sources(sources, {}, desk.now_ms, _with_line)
     producer = AIOKafkaProducer(
         **client_options(wire), enable_idempotence=True, acks="all", compression_type="zstd", max_batch_size=BATCH_BYTES
     )
@@ -106,14 +114,14 @@ async def produce(
         await _send_all(reading, desk, batches, rate, tell)
     except KafkaError as error:
         raise InputError(
-            f"Kafka at {wire.brokers} takes no more records after {batches.confirmed:,}: {plain(error)}",
+            f"Kafka at {wire.brokers} takes no more records after {batches.confirmed:,}: {error_text(error)}",
             hint="once it works, send all again: what has arrived already is known by its id and changes nothing",
         ) from error
     finally:
         reading.close()
         await stop(producer)
     elapsed_s = monotonic() - begun_s
-    return Produced(
+    return ProduceResult(
         records=desk.records,
         unusable=desk.unusable,
         without_key=desk.without_key,
@@ -131,7 +139,7 @@ class _Topic(Struct, frozen=True):
     retention_ms: int
 
 
-class _Desk:
+class _RecordBuilder:
     """Makes of each item what is to be sent, refuses what cannot be, and counts."""
 
     def __init__(
@@ -147,7 +155,7 @@ class _Desk:
         self.unusable = 0
         self.without_key = 0
 
-    def outgoing(self, item: Item) -> tuple[Place, bytes | None, bytes, int]:
+    def outgoing(self, item: Item) -> tuple[RecordPlace, bytes | None, bytes, int]:
         """Return where an item goes, its key, value and timestamp; raises `InputError` for a line to be refused."""
         if isinstance(item, DeadLetter):
             name, at_ms = item.topic, self.now_ms
@@ -157,7 +165,7 @@ class _Desk:
             name = _TOPICS[item.source // PARTITIONS_MAX]
             topic, key = self._topic(name), item.body.subscriber_id.encode()
             at_ms = self._dated(item, topic)
-        elif isinstance(item, _NoticeLine):
+        elif isinstance(item, _BroadcastLine):
             name = MARKET
             topic, key = self._topic(name), item.body.entry_id.encode("utf-8", "replace")
             at_ms = int(time() * 1000) if self._stamp == "sending" else min(item.at_ms, self.now_ms)
@@ -218,9 +226,9 @@ class _Desk:
         return f"{path or 'standard input'}:{offset + 1}"
 
 
-async def _topics(wire: Wire, prefix: str, named: set[str]) -> dict[str, _Topic]:
+async def _topics(wire: ConnectionSettings, prefix: str, named: set[str]) -> dict[str, _Topic]:
     """Return the topics that there are; all that are named must be, and those with one key have the same partitions."""
-    async with connected(wire) as admin:
+    async with admin_client(wire) as admin:
         there = await partitions_of(admin)
         counts = {name: len(there[prefix + name]) for name in SENT if prefix + name in there}
         for name in SENT:
@@ -238,7 +246,9 @@ async def _topics(wire: Wire, prefix: str, named: set[str]) -> dict[str, _Topic]
     }
 
 
-async def _send_all(reading: Merged, desk: _Desk, batches: Batches, rate: float | None, tell: Tell | None) -> None:
+async def _send_all(
+    reading: MergedSources, desk: _RecordBuilder, batches: Batches, rate: float | None, tell: TellSent | None
+) -> None:
     try:
         await _send_each(reading, desk, batches, rate, tell)
     except InputError as error:
@@ -247,7 +257,9 @@ async def _send_all(reading: Merged, desk: _Desk, batches: Batches, rate: float 
     await batches.flush()
 
 
-async def _send_each(reading: Merged, desk: _Desk, batches: Batches, rate: float | None, tell: Tell | None) -> None:
+async def _send_each(
+    reading: MergedSources, desk: _RecordBuilder, batches: Batches, rate: float | None, tell: TellSent | None
+) -> None:
     begun_s = monotonic()
     pace = max(1, int(rate * PACE_S)) if rate else 0
     sent, reached_ms, flushed_ms = 0, 0, 0
@@ -272,6 +284,6 @@ def _with_line(record: Record) -> Item:
     item = decode_any(record)
     if isinstance(item, DeadLetter):
         return item
-    if isinstance(item, Notice):
-        return _NoticeLine(item.partition, item.offset, item.at_ms, item.body, record.value)
+    if isinstance(item, BroadcastEvent):
+        return _BroadcastLine(item.partition, item.offset, item.at_ms, item.body, record.value)
     return _Line(item.source, item.offset, item.at_ms, item.body, record.value)

@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord, TopicPartition  # type: ignore[import-untyp
 from msgspec import Struct
 
 from streams.kafka.client.admin import reader
-from streams.kafka.client.connection import Wire
+from streams.kafka.client.connection import ConnectionSettings
 from streams.kafka.client.partitioning import partition_of
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ SAMPLE_S: Final = 20.0
 _WAIT_MS: Final = 500
 
 
-class Sample(Struct):
+class TopicSample(Struct):
     """What was found among the newest records of one topic; records without a key lie anywhere, and rightly so."""
 
     records: int = 0
@@ -27,11 +27,11 @@ class Sample(Struct):
     other_key: int = 0
 
 
-class _Keyed(Struct, frozen=True, gc=False):
+class _SubscriberField(Struct, frozen=True, gc=False):
     subscriber_id: str
 
 
-_KEYED: Final = msgspec.json.Decoder(_Keyed)
+_KEYED: Final = msgspec.json.Decoder(_SubscriberField)
 
 
 def subscriber_of(value: bytes) -> str | None:
@@ -44,11 +44,11 @@ def subscriber_of(value: bytes) -> str | None:
     return None if keyed is None else keyed.subscriber_id or None
 
 
-class _Entered(Struct, frozen=True, gc=False):
+class _EntryField(Struct, frozen=True, gc=False):
     entry_id: str
 
 
-_ENTERED: Final = msgspec.json.Decoder(_Entered)
+_ENTERED: Final = msgspec.json.Decoder(_EntryField)
 
 
 def entry_of(value: bytes) -> str | None:
@@ -68,9 +68,11 @@ def _told(reader: msgspec.json.Decoder[T], value: bytes) -> T | None:
         return None
 
 
-async def sampled(wire: Wire, partitions: Mapping[str, int], newest: int = SAMPLE_RECORDS) -> dict[str, Sample]:
+async def sample_topics(
+    wire: ConnectionSettings, partitions: Mapping[str, int], newest: int = SAMPLE_RECORDS
+) -> dict[str, TopicSample]:
     """Look at the newest records of each partition of these topics; gives up after 20 s with what it has seen."""
-    samples = {topic: Sample() for topic in partitions}
+    samples = {topic: TopicSample() for topic in partitions}
     places = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
     if not places or newest < 1:
         return samples
@@ -96,7 +98,7 @@ async def sampled(wire: Wire, partitions: Mapping[str, int], newest: int = SAMPL
     return samples
 
 
-def _look(sample: Sample, record: ConsumerRecord, partitions: int) -> None:
+def _look(sample: TopicSample, record: ConsumerRecord, partitions: int) -> None:
     sample.records += 1
     if record.key is None:
         return

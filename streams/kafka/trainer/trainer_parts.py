@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.learning.models.boosting import BoostingState, Fit, Row
+from streams.learning.models.boosting import BoostingState, Fit, TrainingRow
 from streams.learning.models.linear import TrainerError
-from streams.learning.queue import Waiting
+from streams.learning.queue import WaitingExample
 from streams.learning.trainer import TrainerState
 
 BLOCK_IDS: Final = 256
@@ -24,17 +24,17 @@ ROWS: Final = b"rows/"
 FITS: Final = b"fits/"
 
 
-class Parts(Struct):
+class TrainerParts(Struct):
     """What has a state of its own: examples by their id, blocks of ids and their ends by number, rows, fits by time.
 
     A row and a fit never change; an example that waits changes only when it came again after it was forgotten, and a
     block of ids only by what is added to it.
     """
 
-    waiting: dict[str, list[Waiting]] = {}
+    waiting: dict[str, list[WaitingExample]] = {}
     blocks: dict[int, list[int]] = {}
     ends: dict[int, int] = {}
-    rows: dict[int, Row] = {}
+    rows: dict[int, TrainingRow] = {}
     fits: dict[int, Fit] = {}
 
     def __bool__(self) -> bool:
@@ -75,7 +75,7 @@ class Parts(Struct):
             lineup = replace(lineup, boosting=boosting)
         return replace(state, queue=queue, lineup=lineup)
 
-    def states_since(self, saved: "Parts") -> list[tuple[bytes, bytes | None]]:
+    def states_since(self, saved: "TrainerParts") -> list[tuple[bytes, bytes | None]]:
         """Return the states that differ from those that were saved, by key; None for what is gone."""
         states: list[tuple[bytes, bytes | None]] = []
         for name in sorted(self.waiting.keys() | saved.waiting.keys()):
@@ -90,9 +90,9 @@ class Parts(Struct):
         return states + _unlike(FITS, self.fits, saved.fits)
 
 
-def parts_of(state: TrainerState) -> Parts:
+def parts_of(state: TrainerState) -> TrainerParts:
     """Return what of a whole state is written apart."""
-    waiting: dict[str, list[Waiting]] = defaultdict(list)
+    waiting: dict[str, list[WaitingExample]] = defaultdict(list)
     for entry in state.queue.waiting:
         waiting[entry[3]].append(entry)
     ids, ever = state.queue.ids, _ids_ever(state)
@@ -102,7 +102,7 @@ def parts_of(state: TrainerState) -> Parts:
     boosting = _boosting(state)
     rows = {} if boosting is None else {row[0]: row for row in boosting.rows}
     fits = {} if boosting is None else {fit.from_ms: fit for fit in boosting.fits}
-    return Parts(dict(waiting), blocks, ends, rows, fits)
+    return TrainerParts(dict(waiting), blocks, ends, rows, fits)
 
 
 def without_parts(state: TrainerState) -> TrainerState:
@@ -118,7 +118,7 @@ def _boosting(state: TrainerState) -> BoostingState | None:
 
 
 def _unlike(
-    prefix: bytes, now: Mapping[int, Row | Fit], saved: Mapping[int, Row | Fit]
+    prefix: bytes, now: Mapping[int, TrainingRow | Fit], saved: Mapping[int, TrainingRow | Fit]
 ) -> list[tuple[bytes, bytes | None]]:
     numbers = sorted(now.keys() ^ saved.keys())
     return [(prefix + b"%d" % number, _encode(now[number]) if number in now else None) for number in numbers]
@@ -141,7 +141,7 @@ def _ends(ever: int, count: int) -> dict[int, int]:
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_read_waiting: Final = msgspec.json.Decoder(list[Waiting]).decode
+_read_waiting: Final = msgspec.json.Decoder(list[WaitingExample]).decode
 _read_ids: Final = msgspec.json.Decoder(list[int]).decode
-_read_row: Final = msgspec.json.Decoder(Row).decode
+_read_row: Final = msgspec.json.Decoder(TrainingRow).decode
 _read_fit: Final = msgspec.json.Decoder(Fit).decode

@@ -19,18 +19,18 @@ from msgspec import Struct
 from streams.core.contracts.decode import AHEAD_MS_MAX, VALUE_BYTES_MAX, epoch_ms, why_undecodable
 from streams.core.contracts.effects import DeadLetter, DeadLetterReason, LabelledExample
 from streams.core.contracts.encode import outgoing
-from streams.core.contracts.outputs import ExampleMessage, Outgoing, redrives_of
+from streams.core.contracts.outputs import ExampleMessage, OutputRecord, redrives_of
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
 from streams.core.times import DAY_MS
-from streams.engine.subscribers import Packed
-from streams.kafka.trainer.trainer_parts import Parts, parts_of, without_parts
-from streams.kafka.worker.commit_marks import MARK_KEY, BrokenMarkError, read_as
-from streams.kafka.worker.partition_task import Changes, Counts
-from streams.kafka.worker.source_queues import Logged
+from streams.engine.subscribers import PackedStates
+from streams.kafka.trainer.trainer_parts import TrainerParts, parts_of, without_parts
+from streams.kafka.worker.checkpoint import CHECKPOINT_KEY, BrokenCheckpointError, decode_checkpoint
+from streams.kafka.worker.source_queues import LogRecord
+from streams.kafka.worker.subscriber_task import RecordCounts, TaskChanges
 from streams.learning.models.linear import TrainerError
-from streams.learning.queue import FEATURE_MAX, Refusal
+from streams.learning.queue import FEATURE_MAX, ExampleRefusal
 from streams.learning.trainer import Trainer, TrainerState
 
 EXAMPLES: Final = "examples"
@@ -39,10 +39,10 @@ PATIENCE_MS: Final = DAY_MS
 MARK_VERSION: Final = 1
 _SETTLED_AT_ONCE: Final = frozenset({"port_out", "termination"})
 
-_NOBODYS_FAULT: Final[frozenset[Refusal]] = frozenset({"feature_table", "queue_full"})
+_NOBODYS_FAULT: Final[frozenset[ExampleRefusal]] = frozenset({"feature_table", "queue_full"})
 """What a new feature table leaves behind it in the log, and what a small trainer does, is no flood of bad records."""
 
-_DETAILS: Final[dict[Refusal, tuple[DeadLetterReason, str]]] = {
+_DETAILS: Final[dict[ExampleRefusal, tuple[DeadLetterReason, str]]] = {
     "feature_table": ("out_of_range", f"feature_table: this trainer learns {FEATURE_TABLE} only"),
     "feature_count": ("out_of_range", "features: not as many as the feature table has"),
     "not_finite": ("out_of_range", f"features: a number is not finite, or beyond {FEATURE_MAX:g}"),
@@ -52,7 +52,7 @@ _DETAILS: Final[dict[Refusal, tuple[DeadLetterReason, str]]] = {
 }
 
 
-class TrainingMark(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class TrainingCheckpoint(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the learning stands: the next offset, the newest time that examples tell of, and the trainer.
 
     What is in states of its own is not in here.
@@ -66,15 +66,15 @@ class TrainingMark(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     trainer: TrainerState
 
 
-class Log(Struct):
+class ExampleQueue(Struct):
     """The one source: the records that wait, and up to where it was queued and applied."""
 
-    waiting: deque[Logged]
+    waiting: deque[LogRecord]
     queued: int = 0
     applied: int = 0
 
 
-class Training(Counts):
+class TrainingTask(RecordCounts):
     """The work on one partition of examples, in the shape of `Work`."""
 
     def __init__(self, partition: int, application: str, new_trainer: Callable[[], Trainer]) -> None:
@@ -82,14 +82,14 @@ class Training(Counts):
         super().__init__()
         self.partition = partition
         self.newest_ms = 0
-        self.lanes = {partition: Log(deque())}
-        self._log = self.lanes[partition]
+        self.queues = {partition: ExampleQueue(deque())}
+        self._log = self.queues[partition]
         self._application = application
         self._new_trainer = new_trainer
         self._trainer: Trainer | None = None
-        self._outputs: list[Outgoing] = []
-        self._saved = Parts()
-        self._saving = Parts()
+        self._outputs: list[OutputRecord] = []
+        self._saved = TrainerParts()
+        self._saving = TrainerParts()
         self._moved = False
 
     @property
@@ -110,31 +110,31 @@ class Training(Counts):
         """How many states a write has to look at: the trainer, and each example that waits."""
         return 1 + self.trainer.counts.waiting
 
-    def restore(self, states: Packed) -> None:
+    def restore(self, states: PackedStates) -> None:
         """Take in what was written: the mark and the parts.
 
         Raises:
             BrokenMarkError: they are not all there, unreadable, another application's, or of another feature table.
         """
         mark: bytes | None = None
-        parts = Parts()
+        parts = TrainerParts()
         try:
             for key, value in states.items():
-                if key == MARK_KEY:
+                if key == CHECKPOINT_KEY:
                     mark = value
                 else:
                     parts.read(key, value)
         except (msgspec.DecodeError, ValueError) as error:
-            raise BrokenMarkError(f"a state of the trainer cannot be read: {error}") from error
+            raise BrokenCheckpointError(f"a state of the trainer cannot be read: {error}") from error
         if mark is not None:
-            self._restore(read_training_mark(mark, self._application), parts)
+            self._restore(read_training_checkpoint(mark, self._application), parts)
         elif parts:
-            raise BrokenMarkError("the trainer has states but no mark: they are not all there")
+            raise BrokenCheckpointError("the trainer has states but no mark: they are not all there")
 
-    def _restore(self, mark: TrainingMark, parts: Parts) -> None:
+    def _restore(self, mark: TrainingCheckpoint, parts: TrainerParts) -> None:
         state = mark.trainer
         if state.feature_table != FEATURE_TABLE:
-            raise BrokenMarkError(
+            raise BrokenCheckpointError(
                 f"the trainer has learned {state.feature_table}, and this program computes {FEATURE_TABLE}: "
                 "give the trainer another --application, and it begins anew"
             )
@@ -142,7 +142,7 @@ class Training(Counts):
             whole = parts.joined(state)
             self._trainer = Trainer.from_state(whole)
         except TrainerError as error:
-            raise BrokenMarkError(f"the trainer cannot be restored: {error}") from error
+            raise BrokenCheckpointError(f"the trainer cannot be restored: {error}") from error
         self._saved = parts_of(whole)
         self.newest_ms, self.counters = mark.newest_ms, dict(mark.counters)
         self._log.queued = self._log.applied = mark.position
@@ -153,9 +153,9 @@ class Training(Counts):
         self._log.waiting.clear()
         self._log.queued = self._log.applied
 
-    def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
+    def queue(self, source: int, start: int, records: Sequence[LogRecord]) -> bool:
         """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""
-        log = self.lanes[source]
+        log = self.queues[source]
         if start > log.queued:
             return False
         log.waiting.extend(record for record in records if record.offset >= log.queued)
@@ -164,7 +164,7 @@ class Training(Counts):
 
     def waiting(self, source: int) -> int:
         """Return how many records wait to be applied."""
-        return len(self.lanes[source].waiting)
+        return len(self.queues[source].waiting)
 
     def advance(self, ended: Collection[int], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
         """Learn what is due and apply the records in the order of the log; return how many examples and records.
@@ -184,7 +184,7 @@ class Training(Counts):
         self._moved = self._moved or done > 0
         return done
 
-    def _apply(self, record: Logged) -> bool:
+    def _apply(self, record: LogRecord) -> bool:
         """Give one example to the trainer, or bury it; return whether it speaks for a broken producer."""
         example = read_example(record, self.partition)
         if isinstance(example, DeadLetter):
@@ -195,7 +195,7 @@ class Training(Counts):
             self._bury(_refused(record, self.partition, *_DETAILS[why]))
             return why not in _NOBODYS_FAULT
         self._count("examples")
-        self.newest_ms = max(self.newest_ms, settled_ms(example))
+        self.newest_ms = max(self.newest_ms, example_time_ms(example))
         return False
 
     def _learn(self, most: int) -> int:
@@ -203,10 +203,10 @@ class Training(Counts):
         trainer = self.trainer
         before = trainer.learned
         for version in trainer.advance(self.newest_ms - PATIENCE_MS, most):
-            self._outputs.append(published(version))
+            self._outputs.append(version_record(version))
             self._count("versions")
         for promotion in trainer.take_promotions():
-            self._outputs.append(promoted(promotion))
+            self._outputs.append(promotion_record(promotion))
             self._count("promotions")
         return trainer.learned - before
 
@@ -214,18 +214,18 @@ class Training(Counts):
         self._outputs.append(outgoing(letter))
         self._count(f"dead:{letter.reason}")
 
-    async def gathering(self) -> Changes | None:
+    async def gather(self) -> TaskChanges | None:
         """Return what `changes` does, without a pause: the states are those of one trainer."""
         return self.changes()
 
-    def changes(self) -> Changes | None:
+    def changes(self) -> TaskChanges | None:
         """Return what has changed since `written` was last called, or None if nothing has."""
         if not self._moved:
             return None
         state = self.trainer.state()
         self._saving = parts_of(state)
         states = self._saving.states_since(self._saved)
-        mark = TrainingMark(
+        mark = TrainingCheckpoint(
             version=MARK_VERSION,
             application=self._application,
             position=self._log.applied,
@@ -234,7 +234,7 @@ class Training(Counts):
             trainer=without_parts(state),
         )
         positions = {self.partition: self._log.applied}
-        return Changes(states, (MARK_KEY, _encode(mark)), list(self._outputs), positions)
+        return TaskChanges(states, (CHECKPOINT_KEY, _encode(mark)), list(self._outputs), positions)
 
     def written(self) -> None:
         """Note that the last `changes` are on their way; if they do not arrive, this must not be used again."""
@@ -242,20 +242,20 @@ class Training(Counts):
         self._outputs.clear()
         self._moved = False
 
-    async def resting(self) -> None:
+    async def trim_memory(self) -> None:
         """Do nothing: all that is learned stays in memory."""
 
 
-def read_training_mark(raw: bytes, application: str) -> TrainingMark:
+def read_training_checkpoint(raw: bytes, application: str) -> TrainingCheckpoint:
     """Return the mark that was written.
 
     Raises:
         BrokenMarkError: it cannot be read, or belongs to another application or version.
     """
-    return read_as("the trainer's mark", _decode_mark, raw, MARK_VERSION, application)
+    return decode_checkpoint("the trainer's mark", _decode_mark, raw, MARK_VERSION, application)
 
 
-def read_example(record: Logged, partition: int) -> LabelledExample | DeadLetter:
+def read_example(record: LogRecord, partition: int) -> LabelledExample | DeadLetter:
     """Return the example that a record holds, or the dead letter that says why it holds none.
 
     An example from the future would move the trainer's time for good, so it is refused as an event from there is.
@@ -283,27 +283,27 @@ def read_example(record: Logged, partition: int) -> LabelledExample | DeadLetter
         provisional=message.provisional,
         corrects=message.corrects,
     )
-    if settled_ms(example) > record.timestamp + AHEAD_MS_MAX:
+    if example_time_ms(example) > record.timestamp + AHEAD_MS_MAX:
         return _refused(record, partition, "future_time", "it was settled more than a day after it was written")
     return example
 
 
-def settled_ms(example: LabelledExample) -> int:
+def example_time_ms(example: LabelledExample) -> int:
     """Return an event time that had come when the example was made: of the leaving, or of the end of the horizon."""
     return example.knowable_at_ms if example.kind in _SETTLED_AT_ONCE else example.closed_at_ms
 
 
-def published(version: ModelVersion) -> Outgoing:
+def version_record(version: ModelVersion) -> OutputRecord:
     """Return the record of a model version: whole and plain, under a key that no other version has."""
-    return Outgoing(MODELS, version.served_as.encode(), _encode(version))
+    return OutputRecord(MODELS, version.served_as.encode(), _encode(version))
 
 
-def promoted(promotion: Promotion) -> Outgoing:
+def promotion_record(promotion: Promotion) -> OutputRecord:
     """Return the record of a promotion, which stands among the versions."""
-    return Outgoing(MODELS, promotion.key, _encode(promotion))
+    return OutputRecord(MODELS, promotion.key, _encode(promotion))
 
 
-def _refused(record: Logged, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:
+def _refused(record: LogRecord, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:
     redrives = redrives_of(record.headers)
     value = record.value or b""
     return DeadLetter(EXAMPLES, partition, record.offset, reason, detail, value, record.key, redrives)
@@ -314,5 +314,5 @@ def _ms(text: str) -> int:
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode_mark: Final = msgspec.json.Decoder(TrainingMark).decode
+_decode_mark: Final = msgspec.json.Decoder(TrainingCheckpoint).decode
 _read_message: Final = msgspec.json.Decoder(ExampleMessage).decode

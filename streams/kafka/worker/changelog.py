@@ -19,13 +19,13 @@ from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped]  # as above
 from msgspec import Struct
 
-from streams.core.contracts.outputs import Outgoing
-from streams.engine.subscribers import Packed
-from streams.kafka.client.batcher import Place
+from streams.core.contracts.outputs import OutputRecord
+from streams.engine.subscribers import PackedStates
+from streams.kafka.client.batcher import RecordPlace
 from streams.kafka.client.partitioning import partition_of
 from streams.kafka.client.record_parser import as_parsed
-from streams.kafka.worker.commit_marks import MARK_KEY
-from streams.kafka.worker.partition_task import Changes
+from streams.kafka.worker.checkpoint import CHECKPOINT_KEY
+from streams.kafka.worker.subscriber_task import TaskChanges
 
 BATCH_BYTES: Final = 4 << 20
 """Half of what the changelog takes: of each partition one batch is under way, so that large ones are fast ones."""
@@ -47,7 +47,7 @@ class WriteFailedError(RuntimeError):
     """A transaction was not committed, or it is not known that it was; the process must not go on with its memory."""
 
 
-class Restored(Struct, frozen=True):
+class RestoreResult(Struct, frozen=True):
     """How many records the changelog of one partition had, and how long it took to read and to take them over."""
 
     records: int
@@ -56,7 +56,7 @@ class Restored(Struct, frozen=True):
     def words(self) -> str:
         """Return it in words.
 
-        >>> Restored(6_000, 0.02).words()
+        >>> RestoreResult(6_000, 0.02).words()
         '6,000 records in 0.02 s (300,000/s)'
         """
         rate = self.records / self.seconds if self.seconds else 0.0
@@ -94,7 +94,7 @@ class Changelog:
         await producer.start()
         self._producers[partition] = producer
 
-    async def read(self, partition: int, states: Packed) -> int:
+    async def read(self, partition: int, states: PackedStates) -> int:
         """Read a partition's states into `states`, to the present end; return how many records that took.
 
         Raises:
@@ -111,7 +111,7 @@ class Changelog:
                         states.pop(record.key, None)
                     else:
                         states[record.key] = value
-                if run[-1].key == MARK_KEY:  # It ends every transaction.
+                if run[-1].key == CHECKPOINT_KEY:  # It ends every transaction.
                     self._marks[partition] = run[-1].offset
         return records
 
@@ -129,7 +129,7 @@ class Changelog:
             found = [record.offset async for run in runs for record in run]
         return found == [mark]
 
-    async def write(self, partition: int, changes: Changes) -> None:
+    async def write(self, partition: int, changes: TaskChanges) -> None:
         """Write all changes of a partition, or nothing of them.
 
         Raises:
@@ -169,11 +169,11 @@ class Changelog:
             except (KafkaError, OSError, TimeoutError):
                 return  # It is closed as well as it can be; the next owner fences it.
 
-    async def _placed(self, producer: Any, outputs: Sequence[Outgoing]) -> dict[Place, list[Outgoing]]:  # noqa: ANN401
+    async def _placed(self, producer: Any, outputs: Sequence[OutputRecord]) -> dict[RecordPlace, list[OutputRecord]]:  # noqa: ANN401
         """Return what is published by the place that its key has."""
         topics = {output.topic for output in outputs}
         counts = {topic: len(await producer.partitions_for(self._prefix + topic)) for topic in topics}
-        placed: dict[Place, list[Outgoing]] = {}
+        placed: dict[RecordPlace, list[OutputRecord]] = {}
         for output in outputs:
             count = counts[output.topic]
             number = 0 if count == 1 else partition_of(output.key, count)
@@ -183,7 +183,7 @@ class Changelog:
     async def _send(
         self,
         producer: Any,  # noqa: ANN401 - as above
-        place: Place,
+        place: RecordPlace,
         records: Iterable[_Record],
         most_bytes: int = BATCH_BYTES,
     ) -> list[Any]:

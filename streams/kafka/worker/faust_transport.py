@@ -41,7 +41,7 @@ from faust.types import Message as FaustMessage
 from msgspec import Struct
 
 from streams.kafka.client.record_parser import as_parsed
-from streams.telemetry.health import Standing
+from streams.telemetry.health import HealthStatus
 
 RUN_RECORDS: Final = 20_000
 FETCH_WAIT_MS: Final = 250
@@ -50,14 +50,14 @@ PARTITION_FETCH_BYTES: Final = 1 << 20
 IDLE_S: Final = 0.1
 
 
-class Run(Struct, frozen=True):
+class RecordBatch(Struct, frozen=True):
     """The records of one fetch of one partition; `start` is where the reader stood before them."""
 
     start: int
     records: Sequence[Any]
 
 
-class Reach(Struct, frozen=True):
+class PartitionOffsets(Struct, frozen=True):
     """What there is of a partition: the group's committed offset (None: none), the log's first offset and its end."""
 
     committed: int | None
@@ -65,7 +65,7 @@ class Reach(Struct, frozen=True):
     end: int
 
 
-class Keeper(Protocol):
+class PartitionOwner(Protocol):
     """What the transport needs of whoever owns the partitions' states."""
 
     keyed: frozenset[str]
@@ -76,7 +76,7 @@ class Keeper(Protocol):
     async def drop(self, revoked: Sequence[tuple[str, int]]) -> None:
         """Give up what was revoked."""
 
-    def begin(self, topic: str, partition: int, reach: Reach) -> int | None:
+    def begin(self, topic: str, partition: int, reach: PartitionOffsets) -> int | None:
         """Return from which offset the reader has to start, None if the partition is not ours."""
 
     def applied(self, topic: str, partition: int) -> int | None:
@@ -98,9 +98,9 @@ class Keeper(Protocol):
 class KeyedApp(faust.App):
     """A Faust app that knows who keeps its keyed partitions, how it stands, and how aiokafka's clients connect."""
 
-    keeper: Keeper
+    keeper: PartitionOwner
     options: dict[str, Any]
-    standing: Callable[[], Standing]
+    standing: Callable[[], HealthStatus]
     watch: Callable[[], Coroutine[Any, Any, None]]
 
     async def on_start(self) -> None:
@@ -119,7 +119,7 @@ class KeyedApp(faust.App):
         await super().on_stop()
 
 
-class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka comes without types
+class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka comes without types
     """Tells Faust what the group's coordinator has decided."""
 
     def __init__(self, consumer: "Consumer") -> None:
@@ -152,7 +152,7 @@ class Consumer(base.Consumer):
         self._stands: dict[TP, int] = {}
 
     @property
-    def keeper(self) -> Keeper:
+    def keeper(self) -> PartitionOwner:
         """Who keeps the keyed partitions."""
         return cast("KeyedApp", self.app).keeper
 
@@ -196,7 +196,7 @@ class Consumer(base.Consumer):
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Join the group with these topics."""
-        self._reader.subscribe(topics=sorted(topics), listener=Listener(self))
+        self._reader.subscribe(topics=sorted(topics), listener=RebalanceListener(self))
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, FaustMessage]]:  # noqa: ASYNC109 - Faust's own
         """Yield one message for each run that has come."""
@@ -222,7 +222,7 @@ class Consumer(base.Consumer):
                 await self._refuse_expired(tp, run)
             yield tp, self._to_message(tp, run)
 
-    def _runs(self, key: TopicPartition, records: Sequence[ConsumerRecord]) -> Iterator[tuple[TP, Run]]:
+    def _runs(self, key: TopicPartition, records: Sequence[ConsumerRecord]) -> Iterator[tuple[TP, RecordBatch]]:
         """Cut a fetch into runs; nothing else may run between the fetch and this."""
         tp = TP(key.topic, key.partition)
         if tp not in self._stands:
@@ -230,9 +230,9 @@ class Consumer(base.Consumer):
         for i in range(0, len(records), RUN_RECORDS):
             part = records[i : i + RUN_RECORDS]
             start, self._stands[tp] = self._stands[tp], part[-1].offset + 1
-            yield tp, Run(start, part)
+            yield tp, RecordBatch(start, part)
 
-    async def _refuse_expired(self, tp: TP, run: Run) -> None:
+    async def _refuse_expired(self, tp: TP, run: RecordBatch) -> None:
         """Tell the markers of transactions, which take offsets too, from records that have expired unread."""
         key = _kafka_tp(tp)
         first = (await self._reader.beginning_offsets([key]))[key]
@@ -247,7 +247,7 @@ class Consumer(base.Consumer):
         )
         committed = dict(zip(keys, positions, strict=True))
         for key in keys:
-            reach = Reach(committed[key], first[key], end[key])
+            reach = PartitionOffsets(committed[key], first[key], end[key])
             position = self.keeper.begin(key.topic, key.partition, reach)
             if position is not None:
                 self._committed_offset[TP(key.topic, key.partition)] = committed[key] or None

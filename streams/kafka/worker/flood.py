@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from streams.kafka.worker.partition_task import RECENT_RECORDS
+from streams.kafka.worker.subscriber_task import RECENT_RECORDS
 from streams.shared.exits import EXIT_FLOOD, StoppedError
 
 
-class Flood(Struct, frozen=True):
+class FloodLimit(Struct, frozen=True):
     """When bad records are so many that their source is broken: then stop, instead of draining the topic.
 
     `ratio` of the last thousand or two, or `run` of them one after the other.

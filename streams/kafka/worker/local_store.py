@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 import lmdb
 
-from streams.engine.subscribers import SNAPSHOT_BYTE, Packed
+from streams.engine.subscribers import SNAPSHOT_BYTE, PackedStates
 from streams.shared.errors import SettingsError
 from streams.shared.exits import EXIT_IO, StoppedError
 
@@ -22,14 +22,14 @@ BYTES_MAX: Final = 1 << 40
 """To what the file could grow: addresses only, no disk is taken for it."""
 
 
-class Store(Packed, Protocol):
+class StateStore(PackedStates, Protocol):
     """Packed states by their keys, for as long as their partition number is ours."""
 
     def close(self) -> None:
         """Let go of everything."""
 
 
-class InMemory(dict[bytes, bytes]):
+class InMemoryStore(dict[bytes, bytes]):
     """Packed states in memory."""
 
     def close(self) -> None:
@@ -37,7 +37,7 @@ class InMemory(dict[bytes, bytes]):
         self.clear()
 
 
-class OnDisk:
+class LmdbStore:
     """Packed states in a file without a name (LMDB), which ends with this process however it ends."""
 
     def __init__(self, folder: Path, *, fresh_max: int = FRESH_MAX) -> None:
@@ -113,14 +113,14 @@ class OnDisk:
         raise StoppedError(EXIT_IO, f"the local store in {self._folder} cannot be used: {error}") from error
 
 
-def checked(folder: Path) -> Path:
+def check_folder(folder: Path) -> Path:
     """Return the folder, once a store could be made in it.
 
     Raises:
         SettingsError: it cannot.
     """
     try:
-        OnDisk(folder).close()
+        LmdbStore(folder).close()
     except StoppedError as error:
         raise SettingsError(f"store: {error}", hint="name a folder that exists and may be written") from error
     return folder

@@ -12,16 +12,16 @@ from typing import Final, Protocol
 from streams.core.contracts.events import PARTITIONS_MAX
 from streams.core.subscriber.packing import UnreadableStateError
 from streams.kafka.client.admin import KafkaError
-from streams.kafka.worker.changelog import Changelog, Restored, WriteFailedError
-from streams.kafka.worker.commit_marks import BrokenMarkError
-from streams.kafka.worker.faust_transport import Reach, Run
-from streams.kafka.worker.flood import Flood
-from streams.kafka.worker.local_store import InMemory, Store
-from streams.kafka.worker.partition_records import Kept, Parking, Sought, Writing
-from streams.kafka.worker.partition_work import Work
-from streams.kafka.worker.source_queues import Logged
+from streams.kafka.worker.changelog import Changelog, RestoreResult, WriteFailedError
+from streams.kafka.worker.checkpoint import BrokenCheckpointError
+from streams.kafka.worker.faust_transport import PartitionOffsets, RecordBatch
+from streams.kafka.worker.flood import FloodLimit
+from streams.kafka.worker.local_store import InMemoryStore, StateStore
+from streams.kafka.worker.owned_partitions import InFlightWrite, OwnedPartition, SeekPosition, SuspendedTasks
+from streams.kafka.worker.partition_task import PartitionTask
+from streams.kafka.worker.source_queues import LogRecord
 from streams.shared.exits import EXIT_INVARIANT, EXIT_IO, StoppedError
-from streams.telemetry.health import Standing
+from streams.telemetry.health import HealthStatus
 
 TURN_RECORDS: Final = 1_000
 """Records applied before others may have the loop: some 20 ms."""
@@ -40,7 +40,7 @@ WAITING_MAX: Final = 20_000
 """Records of one source that may wait for the other sources before its partition is paused."""
 
 
-class Reader(Protocol):
+class ConsumerControl(Protocol):
     """What the keeper needs of the consumer."""
 
     def read_again(self, topic: str, partition: int, position: int) -> None:
@@ -50,22 +50,22 @@ class Reader(Protocol):
         """Stop or go on fetching a source."""
 
 
-class Keeping:
+class PartitionManager:
     """The partitions of one worker; every method is called in the loop that the worker runs in."""
 
     def __init__(
         self,
         application: str,
         topics: Sequence[str],
-        new_slot: Callable[[int], Work],
+        new_slot: Callable[[int], PartitionTask],
         changelog: Changelog,
         *,
         write_s: float = WRITE_S,
         write_behind_s: float = WRITE_BEHIND_S,
         write_records: int = WRITE_RECORDS,
-        flood: Flood = Flood(),  # noqa: B008 - frozen
+        flood: FloodLimit = FloodLimit(),  # noqa: B008 - frozen
         accepts_expired: bool = False,
-        new_store: Callable[[], Store] = InMemory,
+        new_store: Callable[[], StateStore] = InMemoryStore,
         say: Callable[[str], None] = print,
     ) -> None:
         """Keep nothing yet; `topics` are the keyed ones as Kafka names them, in the order of their numbers."""
@@ -88,9 +88,9 @@ class Keeping:
         self._accepted_s = monotonic()
         self._assigned: tuple[int, ...] | None = None
         self._write_ended_s: float | None = None
-        self._kept: dict[int, Kept] = {}
-        self._parking = Parking()
-        self._sought: dict[int, Sought] = {}
+        self._kept: dict[int, OwnedPartition] = {}
+        self._parking = SuspendedTasks()
+        self._sought: dict[int, SeekPosition] = {}
         self._paused: set[int] = set()
 
     def source(self, topic: str, partition: int) -> int:
@@ -101,9 +101,9 @@ class Keeping:
         """Say whether any partition is ours."""
         return bool(self._kept)
 
-    def standing(self, unreached_s: float = 0.0) -> Standing:
+    def standing(self, unreached_s: float = 0.0) -> HealthStatus:
         """Return how this worker stands, of which brokers were last heard `unreached_s` seconds ago."""
-        return Standing(
+        return HealthStatus(
             partitions=self._assigned,
             restored=tuple(sorted(self._kept)),
             moved=tuple(sorted(number for number, kept in self._kept.items() if kept.has_moved)),
@@ -154,12 +154,12 @@ class Keeping:
             raise StoppedError(
                 EXIT_IO, f"partition {partition} cannot be taken: {type(error).__name__}: {error}"
             ) from error
-        except (UnreadableStateError, BrokenMarkError) as error:
+        except (UnreadableStateError, BrokenCheckpointError) as error:
             raise StoppedError(EXIT_INVARIANT, f"partition {partition} cannot be restored: {error}") from error
-        safe = {source: lane.applied for source, lane in slot.lanes.items()}
-        self._kept[partition] = Kept(slot, store, safe, written_s=monotonic(), moved_s=monotonic())
+        safe = {source: lane.applied for source, lane in slot.queues.items()}
+        self._kept[partition] = OwnedPartition(slot, store, safe, written_s=monotonic(), moved_s=monotonic())
 
-    async def _as_it_was(self, partition: int) -> tuple[Work, Store] | None:
+    async def _as_it_was(self, partition: int) -> tuple[PartitionTask, StateStore] | None:
         """Return what was ours until a moment ago, if nobody has written to it since; None if it has to be restored."""
         parked = self._parking.take(partition)
         if parked is None:
@@ -171,12 +171,12 @@ class Keeping:
         self._say(f"partition {partition} restored: {parked.slot.held} as they were, since nobody has changed them")
         return parked.slot, parked.store
 
-    async def _restored(self, partition: int) -> tuple[Work, Store]:
+    async def _restored(self, partition: int) -> tuple[PartitionTask, StateStore]:
         """Return what the changelog holds."""
         slot, store, begun_s = self._new_slot(partition), self._new_store(), monotonic()
         records = await self._changelog.read(partition, store)
         slot.restore(store)
-        restored = Restored(records, monotonic() - begun_s)
+        restored = RestoreResult(records, monotonic() - begun_s)
         self._say(f"partition {partition} restored: {slot.held} from {restored.words()}")
         return slot, store
 
@@ -215,7 +215,7 @@ class Keeping:
         await self.drop([(topic, partition) for partition in self._kept for topic in self.keyed])
         self._parking.clear()
 
-    def begin(self, topic: str, partition: int, reach: Reach) -> int | None:
+    def begin(self, topic: str, partition: int, reach: PartitionOffsets) -> int | None:
         """Return from where a source has to be read: from where its states stand; None if it is not ours.
 
         Raises:
@@ -226,7 +226,7 @@ class Keeping:
         if kept is None:
             return None
         source = self.source(topic, partition)
-        lane = kept.slot.lanes[source]
+        lane = kept.slot.queues[source]
         if (reach.committed or 0) > lane.applied:
             raise StoppedError(
                 EXIT_INVARIANT,
@@ -262,7 +262,7 @@ class Keeping:
         kept = self._kept.get(partition)
         return None if kept is None else kept.safe[self.source(topic, partition)]
 
-    async def accept(self, topic: str, partition: int, run: Run, reader: Reader) -> None:
+    async def accept(self, topic: str, partition: int, run: RecordBatch, reader: ConsumerControl) -> None:
         """Queue one run, then apply and write what can be.
 
         Raises:
@@ -275,9 +275,9 @@ class Keeping:
             slot, source = kept.slot, self.source(topic, partition)
             self._accepted_s = monotonic()
             kept.ended.discard(source)
-            records: Sequence[Logged] = run.records
+            records: Sequence[LogRecord] = run.records
             if not slot.queue(source, run.start, records):
-                self._read_again(source, slot.lanes[source].queued, reader)
+                self._read_again(source, slot.queues[source].queued, reader)
                 return
             self._sought.pop(source, None)
             if slot.waiting(source) > WAITING_MAX and source not in self._paused:
@@ -285,7 +285,9 @@ class Keeping:
                 reader.pause(topic, partition, paused=True)
             await self._turn(kept)
 
-    async def tick(self, ended: Mapping[tuple[str, int], int], lags: Mapping[int, int], reader: Reader) -> None:
+    async def tick(
+        self, ended: Mapping[tuple[str, int], int], lags: Mapping[int, int], reader: ConsumerControl
+    ) -> None:
         """Go on with every partition.
 
         `ended` are the sources read to their end, with where they stand then; `lags` how many records of each partition
@@ -298,12 +300,12 @@ class Keeping:
             is_quiet = monotonic() - self._accepted_s > LOST_S
             for partition, kept in self._kept.items():
                 kept.ended.clear()
-                kept.is_behind = lags.get(partition, 0) + sum(map(kept.slot.waiting, kept.slot.lanes)) > BEHIND_RECORDS
+                kept.is_behind = lags.get(partition, 0) + sum(map(kept.slot.waiting, kept.slot.queues)) > BEHIND_RECORDS
             for (topic, partition), position in ended.items():
                 found, source = self._kept.get(partition), self.source(topic, partition)
                 if found is None:
                     continue
-                queued = found.slot.lanes[source].queued
+                queued = found.slot.queues[source].queued
                 if queued >= position:
                     found.ended.add(source)
                 elif is_quiet:  # All was handed over and nobody brings it: the last run was dropped on the way.
@@ -312,7 +314,7 @@ class Keeping:
                 await self._turn(kept)
             self._go_on(reader)
 
-    def _go_on(self, reader: Reader) -> None:
+    def _go_on(self, reader: ConsumerControl) -> None:
         """Fetch again from the sources whose records have been worked off."""
         for source in list(self._paused):
             number, partition = divmod(source, PARTITIONS_MAX)
@@ -321,16 +323,16 @@ class Keeping:
                 self._paused.discard(source)
                 reader.pause(self._topics[number], partition, paused=False)
 
-    def _read_again(self, source: int, stands: int, reader: Reader) -> None:
+    def _read_again(self, source: int, stands: int, reader: ConsumerControl) -> None:
         """Go back to where a source stands, unless we have just done so and the answer is on its way."""
         sought, now_s = self._sought.get(source), monotonic()
         if sought is not None and sought.position == stands and now_s - sought.at_s < SEEK_AGAIN_S:
             return
-        self._sought[source] = Sought(stands, now_s)
+        self._sought[source] = SeekPosition(stands, now_s)
         number, partition = divmod(source, PARTITIONS_MAX)
         reader.read_again(self._topics[number], partition, stands)
 
-    async def _turn(self, kept: Kept) -> None:
+    async def _turn(self, kept: OwnedPartition) -> None:
         """Apply all that can be applied; write when enough has gathered or waited for long enough."""
         slot = kept.slot
         while done := slot.advance(kept.ended, TURN_RECORDS):
@@ -342,7 +344,7 @@ class Keeping:
                 kept.unwritten_since_s = kept.moved_s
             is_worth_it = kept.is_worth_a_write(self._write_records)
             await (self._write(kept) if is_worth_it else asyncio.sleep(0))
-        if len(kept.ended) == len(slot.lanes):
+        if len(kept.ended) == len(slot.queues):
             kept.moved_s = monotonic()  # Nothing is left to apply.
             kept.has_moved = kept.has_moved or not (kept.unwritten or kept.writing)
         if kept.writing is not None and kept.writing.task.done():
@@ -351,22 +353,22 @@ class Keeping:
         if kept.writing is None and kept.unwritten and monotonic() - kept.written_s >= write_s:
             await self._write(kept)
 
-    async def _write(self, kept: Kept) -> None:
+    async def _write(self, kept: OwnedPartition) -> None:
         """Begin to write what has changed, once what was begun before is in the log.
 
         What goes on meanwhile changes nothing of it; if it fails the process ends, and its memory with it.
         """
         await self._arrive(kept)
-        changes = await kept.slot.gathering()
+        changes = await kept.slot.gather()
         if changes is None:
             return
         kept.slot.written()
         writing = asyncio.ensure_future(self._changelog.write(kept.slot.partition, changes))
-        kept.writing = Writing(writing, changes.positions, kept.unwritten, kept.unwritten_since_s or monotonic())
+        kept.writing = InFlightWrite(writing, changes.positions, kept.unwritten, kept.unwritten_since_s or monotonic())
         kept.unwritten, kept.unwritten_since_s, kept.written_s = 0, None, monotonic()
-        await kept.slot.resting()  # Last, since whoever stops it has to find the write begun and noted.
+        await kept.slot.trim_memory()  # Last, since whoever stops it has to find the write begun and noted.
 
-    async def _arrive(self, kept: Kept) -> None:
+    async def _arrive(self, kept: OwnedPartition) -> None:
         """Wait until what was begun to be written is in the log, and take note of it."""
         if kept.writing is None:
             return

@@ -1,301 +1,72 @@
-"""The work on one partition number of all keyed topics: runs of records in, in event time through `step`, changes out.
+"""What a keeper needs of the work on one partition number, whatever is done with its records."""
 
-A slot does no I/O and reads no clock, so a test can drive it to any point and kill it there.  Runs are queued by source
-(a topic's partition) and taken out merged by event time: a source that has records in the log, but none here, holds the
-others back, and one that has been read to its end does not.  So a backlog is worked off in the order in which it
-happened, and a wake comes after the events before it and before those after it.
-"""
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
-import asyncio
-from collections import deque
-from collections.abc import Collection, Iterable, Sequence
-from heapq import heappop, heappush, heapreplace
-from typing import Final
-
-from msgspec import Struct
-
-from streams.core.contracts.effects import AlertChanged, DeadLetter, Effect, LabelledExample, LateEvent, Unmatched
-from streams.core.contracts.encode import outgoing
-from streams.core.contracts.events import INPUTS, PARTITIONS_MAX, Event, source_number
-from streams.core.contracts.outputs import Outgoing
-from streams.core.step import Context
-from streams.engine.in_force import Serving
-from streams.engine.subscribers import Packed, Subscribers
-from streams.kafka.worker.commit_marks import MARK_KEY, MARK_VERSION, BrokenMarkError, Mark, read_mark, write_mark
-from streams.kafka.worker.source_queues import Erasure, Lane, Logged
-
-RECENT_RECORDS: Final = 1_000
-PART_STATES: Final = 1_000
-"""States that are packed without a pause: some 20 ms."""
-
-_TOPICS: Final = tuple(INPUTS)
-_LANES: Final = len(_TOPICS)
-_EVENT: Final = Event
-"""At hand where this is compiled; an imported name is looked up each time."""
+from streams.engine.subscribers import PackedStates
+from streams.kafka.worker.source_queues import LogRecord
+from streams.kafka.worker.subscriber_task import TaskChanges
 
 
-class Changes(Struct, frozen=True):
-    """What one transaction writes: states by key (None erases), the mark, and what is published."""
+class SourceProgress(Protocol):
+    """One source of a partition number: up to which offset it was queued, and up to which applied."""
 
-    states: list[tuple[bytes, bytes | None]]
-    mark: tuple[bytes, bytes]
-    outputs: list[Outgoing]
-    positions: dict[int, int]
+    queued: int
+    applied: int
 
 
-class Counts:
-    """What is counted of the records of one partition number: by name for the mark, and bad ones against a flood."""
+class PartitionTask(Protocol):
+    """Runs of records in, changes out, without any I/O: a partition task keeps subscribers, a training task learns.
 
-    def __init__(self) -> None:
-        """Begin with nothing counted."""
-        self.counters: dict[str, int] = {}
-        self.bad_run = self.bad_recent = self.recent = 0
+    `bad_run` counts the bad records one after the other, `bad_recent` those among the last `recent`.
+    """
 
-    def rewind(self) -> None:
-        """Forget what was found bad: it was judged by records that come again."""
-        self.bad_run = self.bad_recent = self.recent = 0
+    partition: int
+    counters: dict[str, int]
+    bad_run: int
+    bad_recent: int
+    recent: int
 
-    def _judge(self, records: int, bad: int) -> None:
-        """Count the bad ones among the last records, which are the last `RECENT_RECORDS` or more."""
-        self.bad_recent += bad
-        self.recent += records
-        if self.recent >= 2 * RECENT_RECORDS:
-            self.recent //= 2
-            self.bad_recent //= 2
-
-    def _count(self, name: str, by: int = 1) -> None:
-        self.counters[name] = self.counters.get(name, 0) + by
-
-
-class Slot(Counts):
-    """One partition number's subscribers and where its sources stand."""
-
-    def __init__(
-        self, partition: int, application: str, serving: Serving | Context, *, open_max: int | None = None
-    ) -> None:
-        """Begin with nobody, at the beginning of every source; a context that is given serves for ever.
-
-        Beyond `open_max` states the others are packed as soon as they are written.
-        """
-        super().__init__()
-        self.partition = partition
-        self.stream_ms = 0
-        self._serving = serving if isinstance(serving, Serving) else Serving(serving)
-        self._served_edition = -1
-        self._serves_until_ms = 0
-        self.subscribers = Subscribers(self._serving.at(0)[0], open_max)
-        self.lanes = {
-            source: Lane(source, topic, partition, deque())
-            for topic in _TOPICS
-            for source in (source_number(topic, partition),)
-        }
-        self._application = application
-        self._heads: list[int] = []
-        self._outputs: list[Outgoing] = []
-        self._moved = False
+    @property
+    def queues(self) -> Mapping[int, SourceProgress]:
+        """Its sources by their numbers."""
 
     @property
     def held(self) -> str:
-        """Whom it keeps, in words."""
-        return f"{len(self.subscribers):,} subscribers"
+        """What it holds, in words for people."""
 
     @property
     def changed(self) -> int:
         """How many states a write has to look at."""
-        return self.subscribers.changed
 
-    def restore(self, states: Packed) -> None:
-        """Take over what was written: states by key, and the mark.
+    def restore(self, states: PackedStates) -> None:
+        """Take over what was written, by its keys.
 
         Raises:
             UnreadableStateError: a state is none, or of another version.
             BrokenMarkError: the mark is missing among states, unreadable, or another application's.
         """
-        mark = states.pop(MARK_KEY, None)
-        self.subscribers.restore(states)
-        if mark is None:
-            if len(self.subscribers):
-                raise BrokenMarkError(f"partition {self.partition} has states but no mark: they are not all there")
-            return
-        stands = read_mark(mark, self._application)
-        self.stream_ms, self.counters = stands.stream_ms, dict(stands.counters)
-        for source, position in stands.positions.items():
-            lane = self.lanes[source]
-            lane.queued = lane.applied = position
-            lane.newest_ms = stands.newest_ms.get(source, 0)
 
     def rewind(self) -> None:
         """Forget what was queued and not applied; what was applied has to be written."""
-        super().rewind()
-        self._heads.clear()
-        for source, lane in self.lanes.items():
-            self.lanes[source] = Lane(
-                source, lane.topic, lane.partition, deque(), lane.applied, lane.applied, newest_ms=lane.newest_ms
-            )
 
-    def queue(self, source: int, start: int, records: Sequence[Logged]) -> bool:
-        """Queue a run that begins where the reader stood at `start`.
-
-        Returns False, and queues nothing, if records between the last run and this one went missing on the way: the
-        caller has to read again from `lanes[source].queued`.  Records that were queued before are left out.
-        """
-        lane = self.lanes[source]
-        if start > lane.queued:
-            return False
-        queued = lane.queued
-        lane.waiting.extend(records if records[0].offset >= queued else [r for r in records if r.offset >= queued])
-        lane.queued = max(queued, records[-1].offset + 1)
-        lane.is_ended = False
-        if lane.head is None:
-            self._draw(lane)
-        return True
+    def queue(self, source: int, start: int, records: Sequence[LogRecord]) -> bool:
+        """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""
 
     def waiting(self, source: int) -> int:
         """Return how many records of a source wait."""
-        lane = self.lanes[source]
-        return len(lane.waiting) + (lane.head is not None)
 
     def advance(self, ended: Collection[int], limit: int) -> int:
-        """Apply up to `limit` records and wakes in event time, return how many; `ended` have no more."""
-        if self._served_edition != self._serving.edition:
-            self._serve(self.stream_ms)
-        heads, lanes, subscribers = self._heads, [*self.lanes.values()], self.subscribers
-        wakes, done, records, bad = subscribers.wakes, 0, 0, 0
-        for lane in lanes:
-            lane.is_ended = lane.source in ended
-            if lane.head is None and (not lane.is_ended or (lane.waiting and not self._draw(lane))):
-                return 0
-        while heads and done < limit:
-            lane = lanes[heads[0] % _LANES]
-            item = lane.head
-            if type(item) is _EVENT:
-                at_ms = lane.clock_ms
-                if at_ms > self.stream_ms:
-                    if at_ms < wakes.next_ms and at_ms < self._serves_until_ms:
-                        self.stream_ms = at_ms  # Nothing happens on the way.
-                    else:
-                        done += self._pass(at_ms, limit - done)
-                        if self.stream_ms < at_ms:
-                            break  # More have to wake first.
-                lane.events += 1
-                lane.newest_ms = max(lane.newest_ms, at_ms)
-                self.bad_run = 0
-                effects = subscribers.give(item.body.subscriber_id, item)
-                if effects:
-                    self._take(effects)
-            elif type(item) is Erasure:
-                subscribers.forget(item.subscriber_id)
-                self.bad_run = 0
-                self._count("erased")
-            elif type(item) is DeadLetter:
-                self.bad_run += 1
-                bad += 1
-                self._outputs.append(outgoing(item))
-                self._count(f"dead:{item.reason}")
-            lane.applied = lane.head_offset + 1
-            lane.head = None
-            records += 1
-            done += 1
-            if not self._draw(lane, replace=True) and not lane.is_ended:
-                break  # What comes next of it may be older than what the others have.
-        self._judge(records, bad)
-        self._moved = self._moved or done > 0
-        return done
+        """Apply up to `limit` records and wakes, return how many; `ended` are the sources without more."""
 
-    def changes(self) -> Changes | None:
-        """Return what has changed since `written` was last called, or None if nothing has."""
-        gathering = self.gathering()
-        while True:
-            try:
-                gathering.send(None)
-            except StopIteration as end:
-                found: Changes | None = end.value
-                return found
+    async def gather(self) -> TaskChanges | None:
+        """Return what has changed since `written` was last called, or None if nothing has.
 
-    async def gathering(self) -> Changes | None:
-        """Return what `changes` does; after every `PART_STATES` states others have the loop, but not this slot."""
-        if not self._moved:
-            return None
-        states: list[tuple[bytes, bytes | None]] = []
-        for state in self.subscribers.packed_apart():
-            states.append(state)
-            if not len(states) % PART_STATES:
-                await asyncio.sleep(0)
-        positions = {source: lane.applied for source, lane in self.lanes.items() if lane.applied}
-        self._count("scored", self.subscribers.scored)
-        self.subscribers.scored = 0
-        for lane in self.lanes.values():
-            if lane.events:
-                self._count(f"events:{lane.topic}", lane.events)
-                lane.events = 0
-        newest_ms = {source: lane.newest_ms for source, lane in self.lanes.items() if lane.newest_ms}
-        counters = dict(sorted(self.counters.items()))
-        mark = Mark(MARK_VERSION, self._application, positions, self.stream_ms, counters, newest_ms)
-        return Changes(states, write_mark(mark), list(self._outputs), positions)
+        Others may have the loop meanwhile, and leave this work alone.
+        """
 
     def written(self) -> None:
-        """Note that the last `changes` are on their way; if they do not arrive, this slot must not be used again."""
-        self.subscribers.written()
-        self._outputs.clear()
-        self._moved = False
+        """Note that what was gathered last is on its way; if it does not arrive, this work must not be used again."""
 
-    async def resting(self) -> None:
-        """Pack states that are more than may be open, once all is written; others have the loop as in `gathering`."""
-        for count, _ in enumerate(self.subscribers.resting(), 1):
-            if not count % PART_STATES:
-                await asyncio.sleep(0)
-
-    def _draw(self, lane: Lane, *, replace: bool = False) -> bool:
-        """Decode the next record of a lane to its head, if there is one; without a time it has the last one's."""
-        heads = self._heads
-        if not lane.draw():
-            if replace:
-                heappop(heads)
-            return False
-        head = lane.clock_ms * _LANES + lane.source // PARTITIONS_MAX
-        if not replace:
-            heappush(heads, head)
-        elif (len(heads) > 1 and heads[1] < head) or (len(heads) > 2 and heads[2] < head):
-            heapreplace(heads, head)
-        else:
-            heads[0] = head  # It is the first one still, as most are.
-        return True
-
-    def _pass(self, stream_ms: int, limit: int) -> int:
-        """Move the stream's time once every wake on the way has had its turn; return how many had one, `limit` at most.
-
-        If there are more, the time stays where it is: whoever has been woken does not ask again.
-        """
-        subscribers, woken = self.subscribers, 0
-        while (due := subscribers.wakes.take(stream_ms, limit - woken)) is not None:
-            at_ms, asking = due
-            woken += len(asking)
-            if at_ms > self._serves_until_ms:
-                self._serve(at_ms - 1)  # Whoever wakes at the very moment of a change wakes before it.
-            self._take(subscribers.wake(at_ms, asking))
-            if woken >= limit:
-                return woken
-        if stream_ms >= self._serves_until_ms:
-            self._serve(stream_ms)
-        self.stream_ms = stream_ms
-        return woken
-
-    def _serve(self, stream_ms: int) -> None:
-        """Take the context that is in force at a time, until the next one is."""
-        self._served_edition = self._serving.edition
-        self.subscribers.context, self._serves_until_ms = self._serving.at(stream_ms)
-
-    def _take(self, effects: Iterable[Effect]) -> None:
-        for effect in effects:
-            if type(effect) is LabelledExample:
-                self._outputs.append(outgoing(effect))
-                self._count("examples")
-            elif type(effect) is AlertChanged:
-                self._outputs.append(outgoing(effect))
-                self._count("alerts", effect.change == "fired")
-            elif type(effect) is Unmatched:
-                self._count("unmatched")
-            elif type(effect) is LateEvent:
-                self._count("late")
-            else:
-                self._count("repeated")
+    async def trim_memory(self) -> None:
+        """Make room in memory, right after `written`; others may have the loop meanwhile, and leave this work alone."""

@@ -21,18 +21,18 @@ from faust.types import TP
 from msgspec import Struct
 
 from streams.core.contracts.events import INPUTS
-from streams.kafka.client.admin import KafkaError, plain
-from streams.kafka.client.connection import Wire, client_options, faust_credentials
-from streams.kafka.topics.broadcast import Broadcast
+from streams.kafka.client.admin import KafkaError, error_text
+from streams.kafka.client.connection import ConnectionSettings, client_options, faust_credentials
+from streams.kafka.topics.broadcast import BroadcastReader
 from streams.kafka.topics.specs import APPLICATION, changelog_of
 from streams.kafka.worker.allocator import settle
 from streams.kafka.worker.changelog import Changelog
-from streams.kafka.worker.faust_transport import Consumer, KeyedApp, Reach, Run
-from streams.kafka.worker.flood import Flood
-from streams.kafka.worker.local_store import InMemory, OnDisk
-from streams.kafka.worker.partition_manager import WRITE_BEHIND_S, WRITE_RECORDS, Keeping
-from streams.kafka.worker.partition_task import Slot
-from streams.kafka.worker.partition_work import Work
+from streams.kafka.worker.faust_transport import Consumer, KeyedApp, PartitionOffsets, RecordBatch
+from streams.kafka.worker.flood import FloodLimit
+from streams.kafka.worker.local_store import InMemoryStore, LmdbStore
+from streams.kafka.worker.partition_manager import WRITE_BEHIND_S, WRITE_RECORDS, PartitionManager
+from streams.kafka.worker.partition_task import PartitionTask
+from streams.kafka.worker.subscriber_task import SubscriberTask
 from streams.shared.exits import EXIT_INVARIANT, EXIT_IO, EXIT_STALLED, StoppedError
 from streams.telemetry.health import HealthServer
 
@@ -60,7 +60,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     rebalance_s: float = 300.0
     shutdown_s: float = 30.0
     write_behind_s: float = WRITE_BEHIND_S
-    flood: Flood = Flood()
+    flood: FloodLimit = FloodLimit()
     accepts_expired: bool = False
     store: Path | None = None
     open_max: int | None = None
@@ -75,7 +75,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
         return self.prefix + self.application
 
 
-class FaustReader:
+class FaustConsumerControl:
     """What the keeper may ask of Faust's consumer."""
 
     def __init__(self, app: KeyedApp) -> None:
@@ -97,10 +97,10 @@ class FaustReader:
         change([TP(topic, partition)])
 
 
-class Guarded:
+class FailStopManager:
     """The keeper as the transport sees it: a stop ends the process, there and then."""
 
-    def __init__(self, keeping: Keeping, shutdown_s: float) -> None:
+    def __init__(self, keeping: PartitionManager, shutdown_s: float) -> None:
         """Keep the keeper; `shutdown_s` is how long the end may take."""
         self._keeping = keeping
         self._shutdown_s = shutdown_s
@@ -108,13 +108,13 @@ class Guarded:
 
     async def take(self, assigned: Sequence[tuple[str, int]]) -> None:
         """Fence and restore what was assigned."""
-        await guarded(self._keeping.take(assigned))
+        await exit_on_failure(self._keeping.take(assigned))
 
     async def drop(self, revoked: Sequence[tuple[str, int]]) -> None:
         """Give up what was revoked."""
-        await guarded(self._keeping.drop(revoked))
+        await exit_on_failure(self._keeping.drop(revoked))
 
-    def begin(self, topic: str, partition: int, reach: Reach) -> int | None:
+    def begin(self, topic: str, partition: int, reach: PartitionOffsets) -> int | None:
         """Return from which offset the reader has to start."""
         try:
             return self._keeping.begin(topic, partition, reach)
@@ -141,11 +141,11 @@ class Guarded:
         deadline = threading.Timer(self._shutdown_s, end, (EXIT_STALLED, f"not shut down in {self._shutdown_s:.0f} s"))
         deadline.daemon = True
         deadline.start()
-        await guarded(self._keeping.write())
+        await exit_on_failure(self._keeping.write())
 
     async def close(self) -> None:
         """Give everything up."""
-        await guarded(self._keeping.close())
+        await exit_on_failure(self._keeping.close())
 
 
 def say(line: str) -> None:
@@ -159,7 +159,7 @@ def end(exit_code: int, line: str) -> NoReturn:
     os._exit(exit_code)
 
 
-async def guarded(work: Awaitable[None]) -> None:
+async def exit_on_failure(work: Awaitable[None]) -> None:
     """Do the work; whatever goes wrong in it ends the process."""
     try:
         await work
@@ -172,12 +172,12 @@ async def guarded(work: Awaitable[None]) -> None:
 
 
 def make_app(
-    settings: WorkerSettings, wire: Wire, topics: Sequence[str], new_slot: Callable[[int], Work]
-) -> tuple[KeyedApp, Keeping]:
+    settings: WorkerSettings, wire: ConnectionSettings, topics: Sequence[str], new_slot: Callable[[int], PartitionTask]
+) -> tuple[KeyedApp, PartitionManager]:
     """Return the Faust app of one worker over the keyed topics, and its keeper."""
     options = client_options(wire)
     changelog = Changelog(settings.group, changelog_of(settings.group), settings.prefix, options)
-    keeping = Keeping(
+    keeping = PartitionManager(
         settings.group,
         topics,
         new_slot,
@@ -187,25 +187,27 @@ def make_app(
         write_records=min(WRITE_RECORDS, settings.open_max or WRITE_RECORDS),
         flood=settings.flood,
         accepts_expired=settings.accepts_expired,
-        new_store=InMemory if settings.store is None else partial(OnDisk, settings.store),
+        new_store=InMemoryStore if settings.store is None else partial(LmdbStore, settings.store),
         say=say,
     )
     app = _faust_app(settings, wire)
-    app.keeper, app.options = Guarded(keeping, settings.shutdown_s), options
+    app.keeper, app.options = FailStopManager(keeping, settings.shutdown_s), options
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
     topic = app.topic(*sorted(keeping.keyed), **raw)
-    reader, watchdog = FaustReader(app), Watchdog(settings, keeping, changelog)
+    reader, watchdog = FaustConsumerControl(app), Watchdog(settings, keeping, changelog)
 
     async def apply(stream: Any) -> None:  # noqa: ANN401 - Faust's streams are untyped
         async for event in cast("AsyncIterator[Any]", stream.events()):
             tp = event.message.tp
-            await guarded(keeping.accept(tp.topic, tp.partition, cast("Run", event.message.value), reader))
+            await exit_on_failure(
+                keeping.accept(tp.topic, tp.partition, cast("RecordBatch", event.message.value), reader)
+            )
 
     async def tick() -> None:
         while not app.should_stop:
             await asyncio.sleep(TICK_S)
             if keeping.has_partitions() and not app.rebalancing:
-                await guarded(_tick(keeping, reader))
+                await exit_on_failure(_tick(keeping, reader))
 
     async def watch() -> None:
         while not app.should_stop:
@@ -213,7 +215,7 @@ def make_app(
             is_moving = app.rebalancing or not reader.consumer.flow_active
             # A large restore takes minutes, and the changelog itself says when it gets no further.
             is_held = keeping.joined and not keeping.is_taking and is_moving
-            await guarded(watchdog.look(is_held=is_held))
+            await exit_on_failure(watchdog.look(is_held=is_held))
 
     app.standing = lambda: keeping.standing(watchdog.unreached_s())
     app.agent(topic, name="apply", concurrency=1)(apply)
@@ -222,7 +224,7 @@ def make_app(
     return app, keeping
 
 
-def _faust_app(settings: WorkerSettings, wire: Wire) -> KeyedApp:
+def _faust_app(settings: WorkerSettings, wire: ConnectionSettings) -> KeyedApp:
     return KeyedApp(
         settings.group,
         broker=";".join(f"forewarn://{address}" for address in wire.brokers.split(",")),
@@ -247,7 +249,7 @@ def _faust_app(settings: WorkerSettings, wire: Wire) -> KeyedApp:
 
 
 def run_worker(
-    settings: WorkerSettings, wire: Wire, broadcast: Broadcast, health: socket.socket | None = None
+    settings: WorkerSettings, wire: ConnectionSettings, broadcast: BroadcastReader, health: socket.socket | None = None
 ) -> NoReturn:
     """Run one worker until it is told to stop, or something stops it; at `health` it says how it stands.
 
@@ -255,19 +257,19 @@ def run_worker(
     """
 
     async def follow() -> None:
-        await guarded(_followed(broadcast))
+        await exit_on_failure(_followed(broadcast))
 
-    def new_slot(partition: int) -> Slot:
-        return Slot(partition, settings.group, broadcast.serving, open_max=settings.open_max)
+    def new_slot(partition: int) -> SubscriberTask:
+        return SubscriberTask(partition, settings.group, broadcast.serving, open_max=settings.open_max)
 
     run_work(settings, wire, tuple(INPUTS), new_slot, health, follow)
 
 
 def run_work(
     settings: WorkerSettings,
-    wire: Wire,
+    wire: ConnectionSettings,
     topics: Sequence[str],
-    new_slot: Callable[[int], Work],
+    new_slot: Callable[[int], PartitionTask],
     health: socket.socket | None,
     *tasks: Callable[[], Awaitable[None]],
 ) -> NoReturn:
@@ -286,14 +288,14 @@ def run_app(app: KeyedApp, *services: faust.Service) -> NoReturn:
     worker.execute_from_commandline()
 
 
-async def _followed(broadcast: Broadcast) -> None:
+async def _followed(broadcast: BroadcastReader) -> None:
     try:
         await broadcast.follow()
     except KafkaError as error:
-        raise StoppedError(EXIT_IO, f"models and policies cannot be read: {plain(error)}") from error
+        raise StoppedError(EXIT_IO, f"models and policies cannot be read: {error_text(error)}") from error
 
 
-async def _tick(keeping: Keeping, reader: FaustReader) -> None:
+async def _tick(keeping: PartitionManager, reader: FaustConsumerControl) -> None:
     ended, lags = await reader.consumer.progress()
     await keeping.tick({(tp.topic, tp.partition): position for tp, position in ended.items()}, lags, reader)
 
@@ -301,7 +303,7 @@ async def _tick(keeping: Keeping, reader: FaustReader) -> None:
 class Watchdog:
     """Ends the process where nothing moves although it should: a supervisor does better than waiting."""
 
-    def __init__(self, settings: WorkerSettings, keeping: Keeping, changelog: Changelog) -> None:
+    def __init__(self, settings: WorkerSettings, keeping: PartitionManager, changelog: Changelog) -> None:
         """Begin now."""
         self._settings = settings
         self._keeping = keeping

@@ -28,7 +28,7 @@ _EVENT: Final = Event
 """At hand where this is compiled; an imported name is looked up each time."""
 
 
-class Logged(Protocol):
+class LogRecord(Protocol):
     """A record as the log has it; `timestamp` is ms since 1970 UTC, `value` None where a key was erased."""
 
     @property
@@ -59,7 +59,7 @@ class Erasure(Struct, frozen=True, gc=False):
 
 
 @dataclass(slots=True)
-class Lane:
+class SourceQueue:
     """One source's queue: the records that wait, the decoded one at its head, and how far it was queued and applied.
 
     `clock_ms` is the time of the last event that came to the head, `newest_ms` the latest that was applied (0: none).
@@ -69,7 +69,7 @@ class Lane:
     source: int
     topic: str
     partition: int
-    waiting: deque[Logged]
+    waiting: deque[LogRecord]
     queued: int = 0
     applied: int = 0
     newest_ms: int = 0

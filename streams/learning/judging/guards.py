@@ -31,7 +31,7 @@ POSITIVES_MIN: Final = 30
 """Of fewer leavers than these the ratio to what was expected is mostly chance."""
 
 
-class Rise(Struct, forbid_unknown_fields=True):
+class RiseTest(Struct, forbid_unknown_fields=True):
     """Page's cumulative sum for a rise: how many values there were, their mean and squares, and the sum."""
 
     count: int = 0
@@ -42,7 +42,7 @@ class Rise(Struct, forbid_unknown_fields=True):
     def add(self, value: float) -> bool:
         """Take in a value, and say whether the values have risen; then it begins anew.
 
-        >>> rise = Rise()
+        >>> rise = RiseTest()
         >>> [rise.add(one) for one in [1.0, 1.1] * 10 + [1.6] * 3][-1]
         True
         >>> rise.count
@@ -83,7 +83,7 @@ class GuardsState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     closed_day: int
     days: dict[int, ClosedDay]
-    rise: Rise
+    rise: RiseTest
     window: DriftWindow
 
 
@@ -93,7 +93,7 @@ class Guards:
     def __init__(self) -> None:
         self._closed_day = 0
         self._days: dict[int, ClosedDay] = {}
-        self._rise = Rise()
+        self._rise = RiseTest()
         self._window = DriftWindow()
 
     def take(self, example: LabelledExample) -> None:

@@ -15,8 +15,8 @@ from typing import Final
 
 import msgspec
 
-from streams.core.scoring.promotions import Promotion, sealed
-from streams.learning.judging.verdicts import Decision, Interval
+from streams.core.scoring.promotions import Promotion, with_promotion_hash
+from streams.learning.judging.verdicts import Decision, ImprovementInterval
 from streams.learning.judging.weeks import BLOCKS, Blocks
 from streams.learning.queue import MICRO
 
@@ -64,13 +64,13 @@ def decide(weeks: Sequence[Blocks], at_ms: int, challenger: str, leader: str, in
     )
 
 
-def resampled(differences: Sequence[float], sizes: Sequence[float]) -> Interval | None:
+def resampled(differences: Sequence[float], sizes: Sequence[float]) -> ImprovementInterval | None:
     """Return the sum of the differences over that of the sizes, both by block, and its percentile interval.
 
     None if there is nothing to divide by; a resample without anything is left out.
 
     >>> resampled([1.0] * 64, [2.0] * 64)
-    Interval(estimate=0.5, low=0.5, high=0.5)
+    ImprovementInterval(estimate=0.5, low=0.5, high=0.5)
     """
     total = sum(sizes)
     if not total:
@@ -84,10 +84,10 @@ def resampled(differences: Sequence[float], sizes: Sequence[float]) -> Interval 
             means.append(sum([differences[block] for block in drawn]) / size)
     means.sort()
     cut = int(TAIL * len(means))
-    return Interval(estimate=sum(differences) / total, low=means[cut], high=means[-1 - cut])
+    return ImprovementInterval(estimate=sum(differences) / total, low=means[cut], high=means[-1 - cut])
 
 
-def gains(decision: Decision) -> dict[str, tuple[str, Interval]]:
+def gains(decision: Decision) -> dict[str, tuple[str, ImprovementInterval]]:
     """Return by how much a challenger is better in what there was to compare, each with what to call it."""
     compared = (("log_loss", "log_loss_saved", decision.log_loss), ("recall", "recall_gained", decision.recall))
     return {name: (what, interval) for name, what, interval in compared if interval is not None}
@@ -103,13 +103,17 @@ def promotion_of(decision: Decision) -> Promotion:
     }
     for name, (what, interval) in gains(decision).items():
         evidence |= {what: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return sealed(
+    return with_promotion_hash(
         Promotion(at_ms=decision.at_ms, before=decision.leader, to=decision.challenger, by="trainer", evidence=evidence)
     )
 
 
 def _why_not(
-    weeks: int, log_loss: Interval | None, recall: Interval | None, ours: float | None, theirs: float | None
+    weeks: int,
+    log_loss: ImprovementInterval | None,
+    recall: ImprovementInterval | None,
+    ours: float | None,
+    theirs: float | None,
 ) -> str | None:
     if weeks < WEEKS:
         return f"{weeks} of {WEEKS} weeks are mature"

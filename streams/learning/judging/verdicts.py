@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 NoticeKind = Literal["drift", "calibration", "yardstick"]
-Verdict = Literal["promote", "wait", "keep"]
+PromotionVerdict = Literal["promote", "wait", "keep"]
 SERVED: Final = "served"
 """What was in fact served at each snapshot, judged as if it were a line of its own."""
 
@@ -35,7 +35,7 @@ class MatureWeek(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     figures: dict[str, Figures]
 
 
-class Interval(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ImprovementInterval(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """By how much a challenger is better than the line that serves, and where 95 % of all resamples lie."""
 
     estimate: float
@@ -53,13 +53,13 @@ class Decision(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     at_ms: int
     challenger: str
     leader: str
-    verdict: Verdict
+    verdict: PromotionVerdict
     why: str
     weeks: int
     examples: int
     positives: int
-    log_loss: Interval | None
-    recall: Interval | None
+    log_loss: ImprovementInterval | None
+    recall: ImprovementInterval | None
     calibration: float | None
     leader_calibration: float | None
     in_a_row: int
@@ -74,7 +74,7 @@ class OperatorNotice(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     figures: dict[str, float]
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class LineupStatus(Struct, frozen=True, kw_only=True):
     """What a trainer knows of its lines: mature weeks, the last decisions and notices, the oldest first."""
 
     history: list[MatureWeek] = []
@@ -84,11 +84,11 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 class _Snapshot(Struct, frozen=True):
     format: Annotated[int, Meta(ge=1)]
-    lineup: Standing | None = None
+    lineup: LineupStatus | None = None
 
 
-def read_standing(snapshot: bytes | None) -> Standing:
+def read_lineup_status(snapshot: bytes | None) -> LineupStatus:
     """Return what a trainer's snapshot says of its lines: nothing, if it has none or they are not judged."""
     if snapshot is None:
-        return Standing()
-    return msgspec.json.decode(snapshot, type=_Snapshot).lineup or Standing()
+        return LineupStatus()
+    return msgspec.json.decode(snapshot, type=_Snapshot).lineup or LineupStatus()

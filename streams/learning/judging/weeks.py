@@ -26,7 +26,7 @@ from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.scorer import LOSS_FLOOR, probability
 from streams.core.times import DAY_MS, WEEK_MS
 from streams.learning.judging.verdicts import SERVED, Figures, MatureWeek
-from streams.learning.models.boosting import Boosting
+from streams.learning.models.boosting import BoostingTrainer
 from streams.learning.models.linear import RANKERS
 from streams.learning.queue import MICRO, loss_of
 
@@ -43,7 +43,7 @@ LATE_MS: Final = 35 * DAY_MS
 """Versions are remembered for the horizon and this long: what is settled later still is not judged."""
 
 
-class Line(Struct, frozen=True, forbid_unknown_fields=True):
+class LinearPredictor(Struct, frozen=True, forbid_unknown_fields=True):
     """A version as far as predicting goes, and the event time (ms) from which it serves."""
 
     from_ms: int
@@ -52,7 +52,7 @@ class Line(Struct, frozen=True, forbid_unknown_fields=True):
     periods: float
 
 
-class Tallied(Struct, forbid_unknown_fields=True):
+class LineSums(Struct, forbid_unknown_fields=True):
     """One line's sums over a week: loss by block, examples and leavers by bin, leavers by coarse bin and block."""
 
     loss_micro: list[int]
@@ -61,12 +61,12 @@ class Tallied(Struct, forbid_unknown_fields=True):
     found: dict[int, int]
 
 
-class Week(Struct, forbid_unknown_fields=True):
+class OpenWeek(Struct, forbid_unknown_fields=True):
     """A week's sums while it fills, the examples and the leavers by block."""
 
     examples: list[int]
     positives: list[int]
-    lines: dict[str, Tallied]
+    lines: dict[str, LineSums]
 
 
 class Blocks(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +80,7 @@ class Blocks(Struct, frozen=True, forbid_unknown_fields=True):
     expected_micro: dict[str, int]
 
 
-class Held(Struct, frozen=True, forbid_unknown_fields=True):
+class DeferredExample(Struct, frozen=True, forbid_unknown_fields=True):
     """An example that was settled before all versions of its snapshot's time were there."""
 
     snapshot_at_ms: int
@@ -94,9 +94,9 @@ class WeeksState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of `Weeks` as plain values."""
 
     closed_ms: int
-    lines: dict[str, list[Line]]
-    open: dict[int, Week]
-    held: list[Held]
+    lines: dict[str, list[LinearPredictor]]
+    open: dict[int, OpenWeek]
+    held: list[DeferredExample]
     unjudged: dict[str, int]
 
 
@@ -109,16 +109,20 @@ class Weeks:
     """
 
     def __init__(
-        self, names: tuple[str, ...], features: tuple[str, ...], horizon_ms: int, boosting: Boosting | None = None
+        self,
+        names: tuple[str, ...],
+        features: tuple[str, ...],
+        horizon_ms: int,
+        boosting: BoostingTrainer | None = None,
     ) -> None:
         self._names = names
         self._boosting = boosting
         self._rankers = {name: features.index(by) for name, by in RANKERS.items() if by in features}
         self._horizon_ms = horizon_ms
         self._closed_ms = 0
-        self._lines: dict[str, list[Line]] = {name: [] for name in names}
-        self._open: dict[int, Week] = {}
-        self._held: list[Held] = []
+        self._lines: dict[str, list[LinearPredictor]] = {name: [] for name in names}
+        self._open: dict[int, OpenWeek] = {}
+        self._held: list[DeferredExample] = []
         self.unjudged: dict[str, int] = {"no_version": 0, "too_late": 0, "too_many_held": 0}
 
     def publish(self, version: ModelVersion) -> None:
@@ -127,7 +131,7 @@ class Weeks:
         periods = 1.0 if isinstance(version.periods, UnsetType) else version.periods
         bias = version.intercept - sum(map(mul, slopes, version.means))
         lines = self._lines[version.name]
-        lines.append(Line(version.published_at_ms, bias, slopes, periods))
+        lines.append(LinearPredictor(version.published_at_ms, bias, slopes, periods))
         oldest_ms = version.published_at_ms - self._horizon_ms - LATE_MS
         while len(lines) > 1 and lines[1].from_ms < oldest_ms:
             del lines[0]
@@ -139,7 +143,9 @@ class Weeks:
         """
         if example.provisional:
             return
-        held = Held(example.snapshot_at_ms, example.subscriber_id, example.label, example.probability, example.features)
+        held = DeferredExample(
+            example.snapshot_at_ms, example.subscriber_id, example.label, example.probability, example.features
+        )
         if example.snapshot_at_ms <= clock_ms:
             self._judge(held)
         elif len(self._held) < HELD_MAX:
@@ -159,12 +165,12 @@ class Weeks:
         due = sorted(week_ms for week_ms in self._open if week_ms < until_ms)
         return [_closed(week_ms, self._open.pop(week_ms)) for week_ms in due]
 
-    def _judge(self, held: Held) -> None:
+    def _judge(self, held: DeferredExample) -> None:
         week_ms = held.snapshot_at_ms // WEEK_MS * WEEK_MS
         if week_ms < self._closed_ms:
             self.unjudged["too_late"] += 1
             return
-        in_force: list[tuple[str, Line]] = []
+        in_force: list[tuple[str, LinearPredictor]] = []
         for name in self._names:
             lines = self._lines[name]
             number = bisect_left(lines, held.snapshot_at_ms, key=_from_ms)
@@ -175,7 +181,7 @@ class Weeks:
         block = blake2b(held.subscriber_id.encode(), digest_size=1).digest()[0] % BLOCKS
         week = self._open.get(week_ms)
         if week is None:
-            week = self._open[week_ms] = Week([0] * BLOCKS, [0] * BLOCKS, {})
+            week = self._open[week_ms] = OpenWeek([0] * BLOCKS, [0] * BLOCKS, {})
         week.examples[block] += 1
         week.positives[block] += held.label
         for name, line in in_force:
@@ -188,7 +194,7 @@ class Weeks:
         for name, place in self._rankers.items():
             _rank(_tallied(week, name), held.features[place], held.label, block)
 
-    def _count(self, week: Week, name: str, chance: float, label: bool, block: int) -> None:
+    def _count(self, week: OpenWeek, name: str, chance: float, label: bool, block: int) -> None:
         tallied = _tallied(week, name)
         tallied.loss_micro[block] += round(loss_of(chance, label) * MICRO)
         tallied.expected_micro += round(chance * MICRO)
@@ -214,18 +220,18 @@ class Weeks:
         self.unjudged = dict(state.unjudged)
 
 
-def _from_ms(line: Line) -> int:
+def _from_ms(line: LinearPredictor) -> int:
     return line.from_ms
 
 
-def _tallied(week: Week, name: str) -> Tallied:
+def _tallied(week: OpenWeek, name: str) -> LineSums:
     tallied = week.lines.get(name)
     if tallied is None:
-        tallied = week.lines[name] = Tallied([0] * BLOCKS, 0, {}, {})
+        tallied = week.lines[name] = LineSums([0] * BLOCKS, 0, {}, {})
     return tallied
 
 
-def _rank(tallied: Tallied, value: float, label: bool, block: int) -> None:
+def _rank(tallied: LineSums, value: float, label: bool, block: int) -> None:
     number = min(max(round(value * BINS_PER_LOGIT), -BIN_MAX), BIN_MAX)
     count, positives = tallied.bins.get(number, (0, 0))
     tallied.bins[number] = count + 1, positives + label
@@ -234,15 +240,17 @@ def _rank(tallied: Tallied, value: float, label: bool, block: int) -> None:
         tallied.found[place] = tallied.found.get(place, 0) + 1
 
 
-def _sorted(week: Week) -> Week:
+def _sorted(week: OpenWeek) -> OpenWeek:
     lines = {
-        name: Tallied(list(t.loss_micro), t.expected_micro, dict(sorted(t.bins.items())), dict(sorted(t.found.items())))
+        name: LineSums(
+            list(t.loss_micro), t.expected_micro, dict(sorted(t.bins.items())), dict(sorted(t.found.items()))
+        )
         for name, t in sorted(week.lines.items())
     }
-    return Week(list(week.examples), list(week.positives), lines)
+    return OpenWeek(list(week.examples), list(week.positives), lines)
 
 
-def _closed(week_ms: int, week: Week) -> tuple[MatureWeek, Blocks]:
+def _closed(week_ms: int, week: OpenWeek) -> tuple[MatureWeek, Blocks]:
     examples, positives = sum(week.examples), sum(week.positives)
     judged = {name: one for name, one in sorted(week.lines.items()) if _is_of_all(one, examples)}
     figures: dict[str, Figures] = {}
@@ -270,11 +278,11 @@ def _closed(week_ms: int, week: Week) -> tuple[MatureWeek, Blocks]:
     )
 
 
-def _is_of_all(tallied: Tallied, examples: int) -> bool:
+def _is_of_all(tallied: LineSums, examples: int) -> bool:
     return sum([count for count, _ in tallied.bins.values()]) == examples
 
 
-def _ranking(tallied: Tallied, examples: int, positives: int) -> tuple[float | None, float, list[float]]:
+def _ranking(tallied: LineSums, examples: int, positives: int) -> tuple[float | None, float, list[float]]:
     """Return the average precision, how many leavers are in the riskiest 5 %, and how many of them in each block."""
     left = ceil(round(TOP_SHARE * examples, 9))
     seen = found = 0

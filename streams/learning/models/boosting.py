@@ -80,12 +80,12 @@ class Fit(Struct, frozen=True, forbid_unknown_fields=True):
         return probability(fsum([tree.value(features) for tree in self.trees]))
 
 
-Row = tuple[int, int, bool, bytes]
+TrainingRow = tuple[int, int, bool, bytes]
 """64-bit hash of the example's id, close of its horizon (ms), label, features as little-endian 32-bit floats."""
 
 
 class BoostingState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All of `Boosting` as plain values; `halvings` says how often every second stayer, every second leaver went.
+    """All of `BoostingTrainer` as plain values; `halvings`: how often every second stayer, every second leaver went.
 
     `kept` is how many rows and fits there are, so that a missing one shows.
     """
@@ -93,11 +93,11 @@ class BoostingState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     fitted_ms: int
     halvings: tuple[int, int]
     kept: tuple[int, int]
-    rows: list[Row]
+    rows: list[TrainingRow]
     fits: list[Fit]
 
 
-class Boosting:
+class BoostingTrainer:
     """The rows to fit by, and the fits that snapshots may still be judged with.
 
     Raises:
@@ -112,7 +112,7 @@ class Boosting:
         self._memory_ms = memory_ms
         self._fitted_ms = 0
         self._halvings = [0, 0]
-        self._rows: tuple[dict[int, Row], dict[int, Row]] = ({}, {})
+        self._rows: tuple[dict[int, TrainingRow], dict[int, TrainingRow]] = ({}, {})
         self.fits: list[Fit] = []
 
     def take(self, example: LabelledExample) -> None:
@@ -147,7 +147,7 @@ class Boosting:
         while self.fits[1:] and self.fits[1].from_ms < at_ms - self._memory_ms:
             del self.fits[0]
 
-    def _fit(self, at_ms: int, ripe: Sequence[Row]) -> Fit:
+    def _fit(self, at_ms: int, ripe: Sequence[TrainingRow]) -> Fit:
         features = np.frombuffer(b"".join([row[3] for row in ripe]), "<f4").reshape(len(ripe), -1)
         labels = np.array([row[2] for row in ripe], np.float64)
         weights = np.array([float(1 << self._halvings[row[2]]) for row in ripe])

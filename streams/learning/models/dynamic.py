@@ -32,7 +32,7 @@ NO_SCALE: Final = 1e-200
 """In the place of a scale that there is none of: no root of a variance is as small."""
 
 
-class _Room:
+class _Workspace:
     """Where one example is worked out, made once: its distances, what it reaches, and views of both as columns."""
 
     def __init__(self, size: int) -> None:
@@ -68,7 +68,7 @@ class DynamicModel:
         intercept = log(settings.base_rate / (1.0 - settings.base_rate)) - self.offset
         weights = [intercept, *[settings.warm_start.get(name, 0.0) for name in features]]
         self._table: Numbers = np.column_stack([np.diag(first), weights])
-        self._room = _Room(len(weights))
+        self._room = _Workspace(len(weights))
         self._means: Numbers = np.zeros(len(features))
         self._variances: Numbers = np.zeros(len(features))
         self._iterations = 0

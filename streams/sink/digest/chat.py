@@ -9,13 +9,13 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from streams.shared.errors import InputError, SettingsError
-from streams.sink.digest.words import Written
+from streams.sink.digest.words import DigestText
 
 _OURS: Final = {"redirect": "no", "retry": "0"}
 _HINT: Final = "pip install 'forewarn[chat]'"
 
 
-def send_chat(written: Written, address: str) -> None:
+def send_chat(written: DigestText, address: str) -> None:
     """Send a digest to a chat.
 
     Raises:

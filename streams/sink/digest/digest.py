@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from streams.core.contracts.effects import AlertChanged
 from streams.core.times import DAY_MS
-from streams.store.outbox.digest_rows import Matter
+from streams.store.outbox.digest_rows import DigestCandidate
 
 Section = Literal["new", "worse", "overdue", "due_today", "recovered", "closed", "beyond_capacity"]
 
@@ -23,7 +23,7 @@ CATCH_UP_MS: Final = 7 * DAY_MS
 """A manager who was sent nothing for long is told of a week, and not of a year."""
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class DigestEntry(Struct, frozen=True, kw_only=True):
     """One alert of a digest, with what came of it where people closed it."""
 
     alert: AlertChanged
@@ -31,11 +31,11 @@ class Entry(Struct, frozen=True, kw_only=True):
     assignee: str | None
 
 
-class Part(Struct, frozen=True, kw_only=True):
+class DigestPart(Struct, frozen=True, kw_only=True):
     """One section: its dearest alerts, and how many it has in all."""
 
     section: Section
-    entries: tuple[Entry, ...]
+    entries: tuple[DigestEntry, ...]
     count: int
 
 
@@ -46,7 +46,7 @@ class Digest(Struct, frozen=True, kw_only=True):
     day: int
     since_ms: int
     until_ms: int
-    parts: tuple[Part, ...]
+    parts: tuple[DigestPart, ...]
 
     @property
     def digest_id(self) -> str:
@@ -67,7 +67,7 @@ def local_day(at_ms: int, time_zone: str) -> int:
 
 def digest_of(
     account_manager_id: str,
-    matters: Sequence[Matter],
+    matters: Sequence[DigestCandidate],
     *,
     since_ms: int,
     until_ms: int,
@@ -75,7 +75,7 @@ def digest_of(
     top: int = TOP,
 ) -> Digest | None:
     """Return a manager's digest, None where there is nothing to say."""
-    sections: dict[Section, list[Matter]] = {section: [] for section in SECTIONS}
+    sections: dict[Section, list[DigestCandidate]] = {section: [] for section in SECTIONS}
     for matter in matters:
         section = section_of(matter, since_ms=since_ms, until_ms=until_ms, time_zone=time_zone)
         if section is not None:
@@ -92,7 +92,7 @@ def digest_of(
     )
 
 
-def section_of(matter: Matter, *, since_ms: int, until_ms: int, time_zone: str = "UTC") -> Section | None:
+def section_of(matter: DigestCandidate, *, since_ms: int, until_ms: int, time_zone: str = "UTC") -> Section | None:
     """Return where an alert stands in a digest, None where it has no place in it."""
     latest, work = matter.latest, matter.work
     if work.state == "closed":
@@ -113,13 +113,13 @@ def section_of(matter: Matter, *, since_ms: int, until_ms: int, time_zone: str =
     return "due_today" if is_today else None
 
 
-def _part(section: Section, matters: Sequence[Matter], top: int) -> Part:
+def _part(section: Section, matters: Sequence[DigestCandidate], top: int) -> DigestPart:
     ranked = sorted(matters, key=lambda matter: (-_worth(matter.latest), matter.latest.alert_id))
     entries = tuple(
-        Entry(alert=matter.latest, outcome=matter.work.outcome, assignee=matter.work.assignee)
+        DigestEntry(alert=matter.latest, outcome=matter.work.outcome, assignee=matter.work.assignee)
         for matter in ranked[:top]
     )
-    return Part(section=section, entries=entries, count=len(matters))
+    return DigestPart(section=section, entries=entries, count=len(matters))
 
 
 def _worth(alert: AlertChanged) -> float:

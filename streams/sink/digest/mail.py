@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from streams.shared.errors import InputError, SettingsError
 from streams.shared.settings import Secret
-from streams.sink.digest.words import Written
+from streams.sink.digest.words import DigestText
 
 SmtpTls = Literal["none", "starttls", "tls"]
 TIMEOUT_S: Final = 20.0
@@ -37,7 +37,7 @@ class MailRefusedError(InputError):
     """A server took this mail from us for nobody; another one may go."""
 
 
-def composed(written: Written, *, to: str, sender: str, digest_id: str, now_ms: int) -> EmailMessage:
+def compose_mail(written: DigestText, *, to: str, sender: str, digest_id: str, now_ms: int) -> EmailMessage:
     """Return a digest as a mail; its id and its day are the same whenever it is composed.
 
     Raises:

@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from streams.core.contracts.languages import Language
 from streams.core.contracts.outputs import rfc3339
-from streams.sink.digest.digest import Digest, Entry
+from streams.sink.digest.digest import Digest, DigestEntry
 from streams.sink.presets.delivery_facts import words_of
-from streams.words.phrasing import moment_text, money_text, reason_text, said
-from streams.words.wording import Wording
+from streams.words.phrasing import moment_text, money_text, reason_text, translate
+from streams.words.wording import LanguageCatalogue
 
 REASONS_TOLD: Final = 2
 _DUE: Final = frozenset({"due_today", "overdue"})
@@ -21,7 +21,7 @@ _EPOCH: Final = date(1970, 1, 1)
 _DEFAULTS: Final = files("streams") / "defaults"
 
 
-class Written(Struct, frozen=True, kw_only=True):
+class DigestText(Struct, frozen=True, kw_only=True):
     """A digest as it is sent."""
 
     subject: str
@@ -29,7 +29,7 @@ class Written(Struct, frozen=True, kw_only=True):
     html: str
 
 
-def written(digest: Digest, language: Language) -> Written:
+def write_digest(digest: Digest, language: Language) -> DigestText:
     """Return a digest in a language."""
     around, words = _around()[language], words_of(language)
     counts = {part.section: part.count for part in digest.parts}
@@ -52,7 +52,7 @@ def written(digest: Digest, language: Language) -> Written:
     }
     due = sum(count for section, count in counts.items() if section in _DUE)
     subject = around["subject"].format(count=sum(counts.values()), new=counts.get("new", 0), due=due)
-    return Written(
+    return DigestText(
         subject=f"Forewarn: {subject}",
         text=_template("digest.txt.j2").render(facts),
         html=_template("digest.html.j2").render(facts),
@@ -90,7 +90,7 @@ def as_json(digest: Digest) -> dict[str, Any]:
     }
 
 
-def _entry(entry: Entry, around: dict[str, Any], words: Wording) -> dict[str, Any]:
+def _entry(entry: DigestEntry, around: dict[str, Any], words: LanguageCatalogue) -> dict[str, Any]:
     alert = entry.alert
     return {
         "alert_id": alert.alert_id,
@@ -101,7 +101,7 @@ def _entry(entry: Entry, around: dict[str, Any], words: Wording) -> dict[str, An
         "assignee": entry.assignee,
         "outcome": around["outcomes"].get(entry.outcome, entry.outcome) if entry.outcome else None,
         "reasons": [reason_text(reason, alert.currency, words) for reason in alert.reasons[:REASONS_TOLD]],
-        "action": said(alert.action, words),
+        "action": translate(alert.action, words),
     }
 
 

@@ -17,14 +17,14 @@ from msgspec.structs import replace
 
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import DeliveryState
-from streams.core.notify.retry import Signal
+from streams.core.notify.retry import EndpointSignal
 from streams.shared.errors import InputError
-from streams.sink.dispatch.endpoint_queue import Held, Lane
-from streams.sink.dispatch.endpoint_registry import Roster
-from streams.sink.dispatch.endpoint_warnings import Trouble, Troubles
-from streams.sink.dispatch.sending import Sender, Sent, given_back
-from streams.store.outbox.values import Claimed, EndpointRow
-from streams.store.sink import Room, Sink
+from streams.sink.dispatch.endpoint_queue import EndpointQueue, LeasedDelivery
+from streams.sink.dispatch.endpoint_registry import EndpointRegistry
+from streams.sink.dispatch.endpoint_warnings import EndpointWarning, EndpointWarnings
+from streams.sink.dispatch.sending import AttemptResult, Sender, sort_unsent
+from streams.store.outbox.values import ClaimedDelivery, EndpointRow
+from streams.store.sink import ClaimLimit, Sink
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class DispatcherSettings(Struct, frozen=True, kw_only=True):
     poll_s: float = 0.2
 
 
-class Tally(Struct, frozen=True, kw_only=True):
+class DispatchCounts(Struct, frozen=True, kw_only=True):
     """What a dispatcher did: outcomes of attempts, what ran out of time, and what waits now."""
 
     delivered: int = 0
@@ -75,11 +75,11 @@ class Dispatcher:
         settings: DispatcherSettings,
         sink: Sink,
         sender: Sender,
-        roster: Roster,
+        roster: EndpointRegistry,
         rules: ContactRules,
         *,
         now_ms: Callable[[], int],
-        warn: Callable[[Trouble], None],
+        warn: Callable[[EndpointWarning], None],
         threads: int = 2,
     ) -> None:
         self._settings = settings
@@ -88,12 +88,12 @@ class Dispatcher:
         self._roster = roster
         self._rules = rules
         self._now_ms = now_ms
-        self._troubles = Troubles(warn)
+        self._troubles = EndpointWarnings(warn)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="database")
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, EndpointQueue] = {}
         self._calls: set[asyncio.Task[None]] = set()
-        self._done: list[Sent] = []
-        self._unsent: list[Held] = []
+        self._done: list[AttemptResult] = []
+        self._unsent: list[LeasedDelivery] = []
         self._tried: set[str] = set()
         self._counts: Counter[str] = Counter()
         self._wake = asyncio.Event()
@@ -121,7 +121,7 @@ class Dispatcher:
         """How many attempts ended how."""
         return dict(self._counts)
 
-    async def run(self, stopping: asyncio.Event, *, once: bool = False) -> Tally:
+    async def run(self, stopping: asyncio.Event, *, once: bool = False) -> DispatchCounts:
         """Send until told to stop, or `once`: until nothing more is due; what is under way then is waited for.
 
         Raises:
@@ -145,7 +145,7 @@ class Dispatcher:
                 one.cancel()
             await asyncio.gather(*left, return_exceptions=True)
             self._threads.shutdown()
-        return Tally(**self._counts, waiting=waiting)
+        return DispatchCounts(**self._counts, waiting=waiting)
 
     async def _ended(self, claiming: asyncio.Task[None], finishing: asyncio.Task[None]) -> None:
         """Claim no more, give back what was not sent, and wait for what is under way."""
@@ -191,18 +191,18 @@ class Dispatcher:
         waits = [wait for lane in self._lanes.values() if (wait := lane.wait_ms(now_ms)) is not None]
         return max(0.002, min(waits) / 1_000) if waits else None
 
-    def _rooms(self) -> dict[str, Room]:
+    def _rooms(self) -> dict[str, ClaimLimit]:
         now_ms = self._now_ms()
         return {name: room for name, lane in self._lanes.items() if (room := lane.room(now_ms)) is not None}
 
-    async def _claim(self, rooms: dict[str, Room]) -> None:
+    async def _claim(self, rooms: dict[str, ClaimLimit]) -> None:
         loop, now_ms = asyncio.get_running_loop(), self._now_ms()
         begun_s, lease_s = loop.time(), self._lease_s(rooms)
         claims = await self._in_thread(
             partial(self._sink.claim, self._settings.worker, now_ms, lease_ms=round(lease_s * 1_000), rooms=rooms)
         )
         self._counts["expired"] += claims.expired
-        by_lane: dict[str, list[Claimed]] = {name: [] for name in rooms}
+        by_lane: dict[str, list[ClaimedDelivery]] = {name: [] for name in rooms}
         for one in claims.handed:
             by_lane[one.endpoint].append(one)
         for name, asked in rooms.items():
@@ -211,7 +211,7 @@ class Dispatcher:
             if self._is_once and any(one.delivery_id in self._tried for one in ours):
                 # What is tried again after a wait is for another time.
                 lane.is_done = True
-                self._unsent += [Held(one, until_s) for one in ours if one.delivery_id in self._tried]
+                self._unsent += [LeasedDelivery(one, until_s) for one in ours if one.delivery_id in self._tried]
                 ours = [one for one in ours if one.delivery_id not in self._tried]
             lane.took(asked, ours, until_s, now_ms)
             if self._is_once:
@@ -225,7 +225,7 @@ class Dispatcher:
         longest_s = max(self._lanes[name].receiver.endpoint.timeout_s for name in names)
         return max(self._settings.lease_s, 2 * longest_s + self._settings.margin_s)
 
-    def _call(self, lane: Lane) -> None:
+    def _call(self, lane: EndpointQueue) -> None:
         """Have as many calls at work as the receiver takes at a time."""
         more = min(len(lane.queue), lane.receiver.endpoint.in_flight_max - lane.in_flight)
         for _ in range(more):
@@ -234,7 +234,7 @@ class Dispatcher:
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
 
-    async def _calling(self, lane: Lane) -> None:
+    async def _calling(self, lane: EndpointQueue) -> None:
         """Send one after the other, as long as something is claimed."""
         loop = asyncio.get_running_loop()
         try:
@@ -249,7 +249,7 @@ class Dispatcher:
             lane.in_flight -= 1
             self._wake.set()
 
-    def _ended_one(self, lane: Lane, sent: Sent) -> None:
+    def _ended_one(self, lane: EndpointQueue, sent: AttemptResult) -> None:
         if sent.signal == "succeeded":
             lane.succeeded()
         elif sent.signal != "neutral":
@@ -276,9 +276,9 @@ class Dispatcher:
             if self._is_last and not self._calls and not self._done and not self._unsent:
                 return
 
-    async def _write(self, done: list[Sent], unsent: list[Held]) -> None:
+    async def _write(self, done: list[AttemptResult], unsent: list[LeasedDelivery]) -> None:
         now_ms, worker = self._now_ms(), self._settings.worker
-        back = given_back(unsent, self._roster.receivers, now_ms)
+        back = sort_unsent(unsent, self._roster.receivers, now_ms)
         finished = [sent.finished for sent in done] + back.undecided
         if finished:
             await self._in_thread(self._sink.finish, worker, finished, now_ms)
@@ -289,9 +289,9 @@ class Dispatcher:
         if done or not self._is_once:
             self._look_again()
 
-    async def _note_health(self, done: list[Sent]) -> None:
+    async def _note_health(self, done: list[AttemptResult]) -> None:
         """Add what was learned of endpoints to what all dispatchers know of them, and warn."""
-        by_name: dict[str, list[Sent]] = {}
+        by_name: dict[str, list[AttemptResult]] = {}
         for sent in done:
             by_name.setdefault(sent.finished.endpoint, []).append(sent)
         for name, sents in by_name.items():
@@ -305,7 +305,7 @@ class Dispatcher:
             if row is not None or refused:
                 self._troubles.note(before, row, refused)
 
-    def _go_on(self, lane: Lane, row: EndpointRow | None, failed: int) -> None:
+    def _go_on(self, lane: EndpointQueue, row: EndpointRow | None, failed: int) -> None:
         """Go on, or not, with what is claimed, now that it is known how the endpoint does."""
         if row is not None:
             lane.update(replace(lane.receiver, row=row), self._now_ms())
@@ -316,7 +316,7 @@ class Dispatcher:
             self._call(lane)
 
     async def _noted(
-        self, name: str, before: EndpointRow | None, signals: Counter[Signal], sents: list[Sent]
+        self, name: str, before: EndpointRow | None, signals: Counter[EndpointSignal], sents: list[AttemptResult]
     ) -> EndpointRow | None:
         """Write down how an endpoint did, and return how it stands now, None where that is as it was."""
         was_well = before is not None and before.circuit == "closed" and not before.failures
@@ -350,7 +350,7 @@ class Dispatcher:
             if name in self._lanes:
                 self._lanes[name].update(receiver, now_ms)
             else:
-                self._lanes[name] = Lane(receiver, now_ms)
+                self._lanes[name] = EndpointQueue(receiver, now_ms)
         for name, lane in list(self._lanes.items()):
             is_gone = name not in self._roster.receivers
             if is_gone or not lane.is_open(now_ms):
@@ -358,7 +358,7 @@ class Dispatcher:
             if is_gone and not lane.in_flight:
                 del self._lanes[name]
 
-    def _give_back(self, lane: Lane) -> None:
+    def _give_back(self, lane: EndpointQueue) -> None:
         if lane.queue:
             self._unsent += lane.queue
             lane.queue.clear()

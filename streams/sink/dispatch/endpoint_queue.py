@@ -7,21 +7,21 @@ from msgspec import Struct
 
 from streams.core.notify import circuit, pacing
 from streams.sink.dispatch.endpoint_registry import Receiver
-from streams.store.outbox.values import Claimed
-from streams.store.sink import Room
+from streams.store.outbox.values import ClaimedDelivery
+from streams.store.sink import ClaimLimit
 
 AHEAD_MAX: Final = 256
 """How many deliveries are claimed before there is a connection for them, at a receiver that takes all it is sent."""
 
 
-class Held(Struct, frozen=True):
+class LeasedDelivery(Struct, frozen=True):
     """A claimed delivery; after `begin_by_s`, on the clock of the loop, the lease no longer covers an attempt."""
 
-    claimed: Claimed
+    claimed: ClaimedDelivery
     begin_by_s: float
 
 
-class Lane:
+class EndpointQueue:
     """One receiver's share of a dispatcher.
 
     It looks ahead by as many deliveries as arrived since the last failure.  A kind (first attempts, retries) of which
@@ -30,10 +30,10 @@ class Lane:
 
     def __init__(self, receiver: Receiver, now_ms: int) -> None:
         self.receiver = receiver
-        self.queue: deque[Held] = deque()
+        self.queue: deque[LeasedDelivery] = deque()
         self.in_flight = 0
         self.ahead = 0
-        self.bucket = pacing.full(receiver.endpoint.rate_per_s, now_ms)
+        self.bucket = pacing.full_bucket(receiver.endpoint.rate_per_s, now_ms)
         self.is_dry_of_fresh = False
         self.is_dry_of_retries = False
         self.is_done = False
@@ -43,7 +43,7 @@ class Lane:
     def update(self, receiver: Receiver, now_ms: int) -> None:
         """Take in what is said of the receiver now."""
         if receiver.endpoint.rate_per_s != self.bucket.rate_per_s:
-            self.bucket = pacing.full(receiver.endpoint.rate_per_s, now_ms)
+            self.bucket = pacing.full_bucket(receiver.endpoint.rate_per_s, now_ms)
         self.receiver = receiver
 
     @property
@@ -53,23 +53,23 @@ class Lane:
 
     def is_open(self, now_ms: int) -> bool:
         """Say whether it may be sent to now, as far as that is known here."""
-        return self.receiver.row.state == "active" and circuit.seen(self.receiver.health, now_ms) != "open"
+        return self.receiver.row.state == "active" and circuit.current_state(self.receiver.health, now_ms) != "open"
 
     @property
     def is_in_doubt(self) -> bool:
         """Whether failures that are not written down yet would open the circuit."""
         return self._unnoted > 0 and self.receiver.health.failures + self._unnoted >= circuit.FAILURES_TO_OPEN
 
-    def room(self, now_ms: int) -> Room | None:
+    def room(self, now_ms: int) -> ClaimLimit | None:
         """Return how many deliveries to claim now, None where that is not worth a question."""
         is_dry = self.is_dry_of_fresh and self.is_dry_of_retries
         if is_dry or self.is_done or self.is_in_doubt or not self.is_open(now_ms):
             return None
         most = self.receiver.endpoint.in_flight_max + self.ahead
-        limit = circuit.room(self.receiver.health, now_ms, in_flight=self.held, in_flight_max=most)
+        limit = circuit.allowed_deliveries(self.receiver.health, now_ms, in_flight=self.held, in_flight_max=most)
         if limit == 0 or (self.queue and limit * 4 < most):
             return None
-        given = pacing.take(
+        given = pacing.take_tokens(
             self.bucket,
             now_ms,
             fresh=0 if self.is_dry_of_fresh else limit,
@@ -77,17 +77,17 @@ class Lane:
         )
         retries = min(given.retries, max(limit - given.fresh, (limit + self._turn) // 2))
         fresh = min(given.fresh, limit - retries)
-        return Room(fresh, retries) if fresh or retries else None
+        return ClaimLimit(fresh, retries) if fresh or retries else None
 
-    def took(self, asked: Room, claimed: list[Claimed], begin_by_s: float, now_ms: int) -> None:
+    def took(self, asked: ClaimLimit, claimed: list[ClaimedDelivery], begin_by_s: float, now_ms: int) -> None:
         """Take in what a claim brought."""
         retries = sum(1 for one in claimed if one.attempt > 1)
         fresh = len(claimed) - retries
-        self.bucket = pacing.take(self.bucket, now_ms, fresh=fresh, retries=retries).bucket
+        self.bucket = pacing.take_tokens(self.bucket, now_ms, fresh=fresh, retries=retries).bucket
         self.is_dry_of_fresh = self.is_dry_of_fresh or fresh < asked.fresh
         self.is_dry_of_retries = self.is_dry_of_retries or retries < asked.retries
         self._turn ^= 1
-        self.queue.extend(Held(one, begin_by_s) for one in claimed)
+        self.queue.extend(LeasedDelivery(one, begin_by_s) for one in claimed)
 
     def look_again(self) -> None:
         """Forget that there was nothing due."""

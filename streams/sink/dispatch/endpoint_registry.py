@@ -5,11 +5,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from streams.core.notify.circuit import Health
+from streams.core.notify.circuit import CircuitBreaker
 from streams.core.notify.endpoints import Endpoint
 from streams.shared.errors import SettingsError
-from streams.sink.presets import Prepared, Request, prepare
-from streams.sink.secrets.signing import signed
+from streams.sink.presets import Request, RequestRenderer, prepare
+from streams.sink.secrets.signing import signature_headers
 from streams.sink.secrets.vault import Secrets, reference, signers, unseal
 from streams.store.outbox.values import EndpointRow
 
@@ -21,7 +21,7 @@ class Receiver(Struct, frozen=True):
     """An endpoint that can be sent to; `auth` is the secret that logs us in, None where there is none."""
 
     row: EndpointRow
-    prepared: Prepared
+    prepared: RequestRenderer
     secrets: Secrets
     auth: str | None
 
@@ -31,10 +31,10 @@ class Receiver(Struct, frozen=True):
         return self.row.endpoint
 
     @property
-    def health(self) -> Health:
+    def health(self) -> CircuitBreaker:
         """How it has done, as far as that was read."""
         row = self.row
-        return Health(
+        return CircuitBreaker(
             circuit=row.circuit,
             failures=row.failures,
             first_failure_ms=row.first_failure_ms,
@@ -45,7 +45,9 @@ class Receiver(Struct, frozen=True):
         return f"Receiver({self.endpoint.name})"
 
 
-def opened(row: EndpointRow, key: bytes, environ: Mapping[str, str], before: Receiver | None = None) -> Receiver:
+def build_receiver(
+    row: EndpointRow, key: bytes, environ: Mapping[str, str], before: Receiver | None = None
+) -> Receiver:
     """Return the receiver of a row; of the same settings as `before` nothing is compiled again.
 
     Raises:
@@ -69,11 +71,11 @@ def with_signature(receiver: Receiver, request: Request, message_id: str, now_ms
     """Return the request as it is sent at a moment: signed, where the receiver is told with signatures."""
     if not receiver.prepared.signed:
         return request
-    headers = signed(signers(receiver.secrets, now_ms), message_id, now_ms // 1_000, request.body)
+    headers = signature_headers(signers(receiver.secrets, now_ms), message_id, now_ms // 1_000, request.body)
     return Request(request.method, request.url, request.headers + headers, request.body, request.secret_paths)
 
 
-class Roster:
+class EndpointRegistry:
     """All receivers, read again and again: what did not change is kept, and what cannot be used is told once."""
 
     def __init__(self, key: Callable[[], bytes], environ: Mapping[str, str], names: Iterable[str] = ()) -> None:
@@ -91,7 +93,7 @@ class Roster:
             if self._names and name not in self._names:
                 continue
             try:
-                receivers[name] = opened(row, self._key(), self._environ, self.receivers.get(name))
+                receivers[name] = build_receiver(row, self._key(), self._environ, self.receivers.get(name))
             except SettingsError as error:
                 unusable[name] = str(error)
         news = {name: why for name, why in unusable.items() if self.unusable.get(name) != why}

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from streams.core.contracts.outputs import rfc3339
 from streams.sink.dispatch.endpoint_registry import Receiver, with_signature
-from streams.sink.dispatch.sending import Sent
+from streams.sink.dispatch.sending import AttemptResult
 from streams.sink.presets import Request
 from streams.store.outbox.values import EndpointRow
 
@@ -16,7 +16,7 @@ TroubleType = Literal["endpoint.failing", "endpoint.disabled", "endpoint.unusabl
 REPEATED_WHYS_MAX: Final = 1_000
 
 
-class Trouble(Struct, frozen=True):
+class EndpointWarning(Struct, frozen=True):
     """Something that somebody should know of an endpoint, without secrets."""
 
     type: TroubleType
@@ -27,18 +27,18 @@ class Trouble(Struct, frozen=True):
         return f"endpoint {self.endpoint} is {self.type.rpartition('.')[2]}: {self.why}"
 
 
-class Troubles:
+class EndpointWarnings:
     """Tells what is new about endpoints, and nothing twice while it lasts."""
 
-    def __init__(self, warn: Callable[[Trouble], None]) -> None:
+    def __init__(self, warn: Callable[[EndpointWarning], None]) -> None:
         self._warn = warn
         self._said: set[tuple[str, str]] = set()
 
     def unusable(self, name: str, why: str) -> None:
         """Tell that an endpoint cannot be sent to at all."""
-        self._warn(Trouble("endpoint.unusable", name, why))
+        self._warn(EndpointWarning("endpoint.unusable", name, why))
 
-    def note(self, before: EndpointRow | None, after: EndpointRow | None, refused: Sequence[Sent]) -> None:
+    def note(self, before: EndpointRow | None, after: EndpointRow | None, refused: Sequence[AttemptResult]) -> None:
         """Tell what a few deliveries have shown: `before` and `after` are how the endpoint stood and stands."""
         for sent in refused:
             kind: TroubleType = "endpoint.disabled" if sent.signal == "disable" else "endpoint.failing"
@@ -49,23 +49,23 @@ class Troubles:
         was_open = before is not None and before.circuit != "closed"
         if after.circuit != "closed" and not was_open:
             said = f"{after.failures} failures in a row, so it is left alone for a while"
-            self._warn(Trouble("endpoint.failing", name, said))
+            self._warn(EndpointWarning("endpoint.failing", name, said))
         if after.circuit == "closed" and was_open:
             self._said = {one for one in self._said if one[0] != name}
-            self._warn(Trouble("endpoint.recovered", name, "it takes messages again"))
+            self._warn(EndpointWarning("endpoint.recovered", name, "it takes messages again"))
         if before is not None and after.warned_percent > before.warned_percent:
             said = f"nothing but failures for {after.warned_percent} % of the 120 hours after which it is disabled"
-            self._warn(Trouble("endpoint.failing", name, said))
+            self._warn(EndpointWarning("endpoint.failing", name, said))
         if after.state == "disabled" and (before is None or before.state != "disabled"):
             self._once("endpoint.disabled", name, after.why)
 
     def _once(self, kind: TroubleType, name: str, why: str) -> None:
         if (name, why) not in self._said and len(self._said) < REPEATED_WHYS_MAX:
             self._said.add((name, why))
-            self._warn(Trouble(kind, name, why))
+            self._warn(EndpointWarning(kind, name, why))
 
 
-def trouble_request(receiver: Receiver, trouble: Trouble, number: int, now_ms: int) -> Request:
+def trouble_request(receiver: Receiver, trouble: EndpointWarning, number: int, now_ms: int) -> Request:
     """Return the message that tells another endpoint, of the preset `standard`, of a trouble."""
     body = {
         "type": trouble.type,

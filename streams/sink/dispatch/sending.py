@@ -7,13 +7,13 @@ from msgspec import Struct
 
 from streams.core.notify.endpoints import Action, DeliveryState
 from streams.core.notify.messages import action_of
-from streams.core.notify.retry import Answer, Outcome, Signal, Verdict, judge
-from streams.sink.dispatch.endpoint_queue import Held
+from streams.core.notify.retry import Answer, AttemptOutcome, EndpointSignal, RetryDecision, judge
+from streams.sink.dispatch.endpoint_queue import LeasedDelivery
 from streams.sink.dispatch.endpoint_registry import Receiver, with_signature
 from streams.sink.http.client import Client
 from streams.sink.http.request import REDACTED
-from streams.sink.presets import Request, Unrendered
-from streams.store.outbox.values import Claimed, Finished, Ticket
+from streams.sink.presets import RenderFailure, Request
+from streams.store.outbox.values import ClaimedDelivery, FinishedAttempt, Ticket
 
 ANSWER_CHARS_MAX: Final = 500
 _NEVER_TOLD: Final = "nothing was ever told"
@@ -21,11 +21,11 @@ _DEFECT: Final = "a defect of Forewarn"
 _LOOKED_UP: Final = "the receiver has it already"
 
 
-class Sent(Struct, frozen=True):
+class AttemptResult(Struct, frozen=True):
     """What came of an attempt, and what it says of the endpoint; `status` and `outcome` are in `finished`."""
 
-    finished: Finished
-    signal: Signal
+    finished: FinishedAttempt
+    signal: EndpointSignal
 
 
 class Sender:
@@ -36,7 +36,7 @@ class Sender:
         self._now_ms = now_ms
         self._jitter = jitter
 
-    async def sent(self, receiver: Receiver, claimed: Claimed) -> Sent:
+    async def sent(self, receiver: Receiver, claimed: ClaimedDelivery) -> AttemptResult:
         """Make one attempt; it ends with a value, whatever happens."""
         began_ms = self._now_ms()
         action = action_of(claimed.type, claimed.ticket)
@@ -53,9 +53,11 @@ class Sender:
             verdict = self._verdict(receiver, claimed, action, answer, began_ms)
             return self._noted(receiver, claimed, action, answer=answer, verdict=verdict, began_ms=began_ms)
 
-    async def _called(self, receiver: Receiver, claimed: Claimed, action: Action, began_ms: int) -> Sent:
+    async def _called(
+        self, receiver: Receiver, claimed: ClaimedDelivery, action: Action, began_ms: int
+    ) -> AttemptResult:
         request = receiver.prepared.render(claimed, action, now_ms=began_ms, secret=receiver.auth)
-        if isinstance(request, Unrendered):
+        if isinstance(request, RenderFailure):
             answer = Answer(failure="unsendable", why=request.why)
         else:
             request = with_signature(receiver, request, claimed.message_id, began_ms)
@@ -64,7 +66,9 @@ class Sender:
         told = self._told(receiver, claimed, action, answer) if verdict.state == "delivered" else None
         return self._noted(receiver, claimed, action, answer=answer, verdict=verdict, began_ms=began_ms, told=told)
 
-    async def _settled(self, receiver: Receiver, claimed: Claimed, action: Action, began_ms: int) -> Sent | None:
+    async def _settled(
+        self, receiver: Receiver, claimed: ClaimedDelivery, action: Action, began_ms: int
+    ) -> AttemptResult | None:
         """Return what is known of a create that may have arrived, None if it did not and is to be sent."""
         policy = receiver.prepared.ambiguous
         if policy == "retry":
@@ -92,12 +96,14 @@ class Sender:
             case several:
                 return _unsent(claimed, began_ms, "unknown", f"the receiver has {len(several)} tickets of the alert")
 
-    def _not_looked_up(self, receiver: Receiver, claimed: Claimed, answer: Answer, began_ms: int) -> Sent:
+    def _not_looked_up(
+        self, receiver: Receiver, claimed: ClaimedDelivery, answer: Answer, began_ms: int
+    ) -> AttemptResult:
         verdict = judge(
             answer, attempt=claimed.attempt, began_ms=began_ms, expires_ms=claimed.expires_ms,
             jitter=self._jitter(), creates=False, idempotent=True, ambiguous="retry",
         )  # fmt: skip
-        known = Verdict(
+        known = RetryDecision(
             state="unknown",
             why=f"looking it up: {verdict.why}",
             next_attempt_ms=verdict.next_attempt_ms,
@@ -106,14 +112,16 @@ class Sender:
         )
         return self._noted(receiver, claimed, None, answer=answer, verdict=known, began_ms=began_ms)
 
-    def _verdict(self, receiver: Receiver, claimed: Claimed, action: Action, answer: Answer, began_ms: int) -> Verdict:
+    def _verdict(
+        self, receiver: Receiver, claimed: ClaimedDelivery, action: Action, answer: Answer, began_ms: int
+    ) -> RetryDecision:
         return judge(
             answer, attempt=claimed.attempt, began_ms=began_ms, expires_ms=claimed.expires_ms,
             jitter=self._jitter(), creates=action == "create", idempotent=receiver.prepared.idempotent,
             ambiguous=receiver.prepared.ambiguous,
         )  # fmt: skip
 
-    def _told(self, receiver: Receiver, claimed: Claimed, action: Action, answer: Answer) -> Ticket:
+    def _told(self, receiver: Receiver, claimed: ClaimedDelivery, action: Action, answer: Answer) -> Ticket:
         external_id, reference = receiver.prepared.capture(
             action, answer.status or 0, dict(answer.headers), answer.body
         )
@@ -128,16 +136,16 @@ class Sender:
     def _noted(
         self,
         receiver: Receiver,
-        claimed: Claimed,
+        claimed: ClaimedDelivery,
         action: Action | None,
         *,
         answer: Answer,
-        verdict: Verdict,
+        verdict: RetryDecision,
         began_ms: int,
         told: Ticket | None = None,
-    ) -> Sent:
+    ) -> AttemptResult:
         is_done = verdict.state == "delivered"
-        finished = Finished(
+        finished = FinishedAttempt(
             delivery_id=claimed.delivery_id,
             endpoint=claimed.endpoint,
             attempt=claimed.attempt,
@@ -152,26 +160,26 @@ class Sender:
             answer="" if is_done else _shown(answer.body, receiver),
             told=told,
         )
-        return Sent(finished, verdict.endpoint)
+        return AttemptResult(finished, verdict.endpoint)
 
 
-def _is_in_doubt(receiver: Receiver, claimed: Claimed, action: Action) -> bool:
+def _is_in_doubt(receiver: Receiver, claimed: ClaimedDelivery, action: Action) -> bool:
     """Say whether a create may have arrived already: it was left open, or whoever sent it is gone."""
     if claimed.state_before == "unknown":
         return True
     return claimed.state_before == "in_flight" and action == "create" and not receiver.prepared.idempotent
 
 
-class GivenBack(Struct, frozen=True):
+class UnsentDeliveries(Struct, frozen=True):
     """What was claimed and not sent: ids to be released, and creates in doubt, which stay in doubt."""
 
     released: list[str]
-    undecided: list[Finished]
+    undecided: list[FinishedAttempt]
 
 
-def given_back(unsent: Sequence[Held], receivers: Mapping[str, Receiver], now_ms: int) -> GivenBack:
+def sort_unsent(unsent: Sequence[LeasedDelivery], receivers: Mapping[str, Receiver], now_ms: int) -> UnsentDeliveries:
     """Return how deliveries are given back that were claimed and not sent."""
-    released, undecided = list[str](), list[Finished]()
+    released, undecided = list[str](), list[FinishedAttempt]()
     for held in unsent:
         claimed, receiver = held.claimed, receivers.get(held.claimed.endpoint)
         action = action_of(claimed.type, claimed.ticket)
@@ -180,27 +188,27 @@ def given_back(unsent: Sequence[Held], receivers: Mapping[str, Receiver], now_ms
             undecided.append(_unsent(claimed, now_ms, "unknown", why, next_attempt_ms=now_ms).finished)
         else:
             released.append(claimed.delivery_id)
-    return GivenBack(released, undecided)
+    return UnsentDeliveries(released, undecided)
 
 
 def _unsent(
-    claimed: Claimed, began_ms: int, state: DeliveryState, why: str, next_attempt_ms: int | None = None
-) -> Sent:
-    finished = Finished(
+    claimed: ClaimedDelivery, began_ms: int, state: DeliveryState, why: str, next_attempt_ms: int | None = None
+) -> AttemptResult:
+    finished = FinishedAttempt(
         delivery_id=claimed.delivery_id, endpoint=claimed.endpoint, attempt=claimed.attempt, state=state, why=why,
         next_attempt_ms=_next_ms(claimed, state, next_attempt_ms), action=None, outcome=None, began_ms=began_ms,
         took_ms=0, status=None, answer="",
     )  # fmt: skip
-    return Sent(finished, "neutral")
+    return AttemptResult(finished, "neutral")
 
 
-def _next_ms(claimed: Claimed, state: DeliveryState, next_attempt_ms: int | None) -> int | None:
+def _next_ms(claimed: ClaimedDelivery, state: DeliveryState, next_attempt_ms: int | None) -> int | None:
     """Return when a delivery is looked at again: one that waits for a person, when it expires."""
     return claimed.expires_ms if state == "unknown" and next_attempt_ms is None else next_attempt_ms
 
 
-def _verdict_of(state: DeliveryState, why: str, outcome: Outcome, signal: Signal) -> Verdict:
-    return Verdict(state=state, why=why, next_attempt_ms=None, outcome=outcome, endpoint=signal)
+def _verdict_of(state: DeliveryState, why: str, outcome: AttemptOutcome, signal: EndpointSignal) -> RetryDecision:
+    return RetryDecision(state=state, why=why, next_attempt_ms=None, outcome=outcome, endpoint=signal)
 
 
 def _shown(body: bytes, receiver: Receiver) -> str:

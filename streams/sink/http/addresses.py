@@ -12,7 +12,7 @@ from typing import Final
 
 from streams.shared.errors import SettingsError
 
-Address = IPv4Address | IPv6Address
+IpAddress = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 RESERVED: Final[dict[str, str]] = {
@@ -103,7 +103,7 @@ def is_listed(address: str, allowed: tuple[Network, ...]) -> bool:
 
 
 @lru_cache(maxsize=1_024)
-def _parsed(address: str) -> Address | None:
+def _parsed(address: str) -> IpAddress | None:
     """Return an address without its zone, an IPv4 address in IPv6's clothes as what it is."""
     try:
         parsed = ip_address(address.partition("%")[0])
@@ -113,11 +113,11 @@ def _parsed(address: str) -> Address | None:
     return mapped or parsed
 
 
-def _holds(network: Network, address: Address) -> bool:
+def _holds(network: Network, address: IpAddress) -> bool:
     return network.version == address.version and address in network
 
 
-def _use(address: Address) -> str | None:
+def _use(address: IpAddress) -> str | None:
     """Return what an address is for, None where it is anybody's."""
     for network, use in _RESERVED:
         if _holds(network, address):
@@ -125,7 +125,7 @@ def _use(address: Address) -> str | None:
     return None if isinstance(address, IPv4Address) or address in _GIVEN_OUT else "that is given to nobody"
 
 
-def _inside(address: Address) -> IPv4Address | None:
+def _inside(address: IpAddress) -> IPv4Address | None:
     """Return the IPv4 address that a call to this one may end at, as far as the address itself says so."""
     if isinstance(address, IPv4Address):
         return None

@@ -17,7 +17,7 @@ from streams.core.notify.endpoints import Endpoint
 from streams.core.notify.retry import Answer, Failure
 from streams.shared.errors import SettingsError
 from streams.sink.http.addresses import networks
-from streams.sink.http.connection import ConnectTimeoutError, TlsError, UnconnectedError, Wire
+from streams.sink.http.connection import ConnectTimeoutError, HttpConnection, TlsError, UnconnectedError
 from streams.sink.http.egress import (
     CONNECT_S,
     POLICY,
@@ -30,7 +30,7 @@ from streams.sink.http.egress import (
     origin_of,
     tls_context,
 )
-from streams.sink.http.exchange import CutOffError, GarbledError, Reading, UnsendableError, head_of
+from streams.sink.http.exchange import CutOffError, GarbledError, ResponseParser, UnsendableError, head_of
 from streams.sink.http.request import Request
 
 ANSWER_BYTES_MAX: Final = 20_000
@@ -70,7 +70,7 @@ class Client:
         self._system = SystemResolver()
         self._resolve = self._system if resolve is None else resolve
         self._now_s = now_s
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, _ConnectionPool] = {}
 
     async def send(self, request: Request, endpoint: Endpoint, timeout_s: float | None = None) -> Answer:
         """Return the answer to a request, or what kept it from coming; at most 20 kB of the body are read.
@@ -99,14 +99,14 @@ class Client:
         if lane is not None:
             lane.close()
 
-    def _lane(self, endpoint: Endpoint) -> "_Lane":
+    def _lane(self, endpoint: Endpoint) -> "_ConnectionPool":
         lane = self._lanes.get(endpoint.name)
         if lane is None or not lane.is_for(endpoint):
             self.forget(endpoint.name)
-            lane = self._lanes[endpoint.name] = _Lane(endpoint, self._resolve, self._tls)
+            lane = self._lanes[endpoint.name] = _ConnectionPool(endpoint, self._resolve, self._tls)
         return lane
 
-    async def _exchanged(self, lane: "_Lane", request: Request, target: str, timeout_s: float) -> Answer:
+    async def _exchanged(self, lane: "_ConnectionPool", request: Request, target: str, timeout_s: float) -> Answer:
         call = _Call()
         try:
             async with asyncio.timeout(timeout_s):
@@ -126,8 +126,8 @@ class _Call:
     """How far a call has come."""
 
     def __init__(self) -> None:
-        self.wire: Wire | None = None
-        self.reading = Reading(ANSWER_BYTES_MAX)
+        self.wire: HttpConnection | None = None
+        self.reading = ResponseParser(ANSWER_BYTES_MAX)
 
     @property
     def is_sent(self) -> bool:
@@ -146,7 +146,7 @@ class _Call:
         )
 
 
-class _Lane:
+class _ConnectionPool:
     """The connections to one endpoint, the one used last on top."""
 
     def __init__(self, endpoint: Endpoint, resolve: Resolver, tls: ssl.SSLContext) -> None:
@@ -161,7 +161,7 @@ class _Lane:
             ("User-Agent", _AGENT),
             ("Accept-Encoding", "identity"),
         )
-        self._idle: list[tuple[Wire, float]] = []
+        self._idle: list[tuple[HttpConnection, float]] = []
         self.room = asyncio.Semaphore(endpoint.in_flight_max)
         self.is_closed = False
 
@@ -208,7 +208,7 @@ class _Lane:
         while self._idle:
             self._idle.pop()[0].close()
 
-    def _kept(self) -> Wire | None:
+    def _kept(self) -> HttpConnection | None:
         now_s = time.monotonic()
         while self._idle:
             wire, until_s = self._idle.pop()
@@ -217,7 +217,7 @@ class _Lane:
             wire.close()
         return None
 
-    async def _connected(self) -> Wire:
+    async def _connected(self) -> HttpConnection:
         wire = await self._gate.connect(self._origin.host, self._origin.port)
         return wire if self._tls is None else await wire.start_tls(self._tls, self._origin.host, CONNECT_S)
 

@@ -24,7 +24,7 @@ class TlsError(UnconnectedError):
     """No TLS: the server is not who it should be, or speaks something else."""
 
 
-class Wire:
+class HttpConnection:
     """A connection; `is_used` says whether anything was sent since `rest` was called."""
 
     def __init__(self, transport: asyncio.Transport, intake: "_Intake") -> None:
@@ -59,7 +59,7 @@ class Wire:
         """Close it at once: nothing that anybody waits for is under way."""
         self._transport.abort()
 
-    async def start_tls(self, context: ssl.SSLContext, name: str, limit_s: float) -> "Wire":
+    async def start_tls(self, context: ssl.SSLContext, name: str, limit_s: float) -> "HttpConnection":
         """Return this connection under TLS.
 
         Raises:
@@ -80,10 +80,10 @@ class Wire:
         if transport is None:
             raise TlsError("the connection was closed while TLS was agreed on")
         self._intake.transport = transport
-        return Wire(transport, self._intake)
+        return HttpConnection(transport, self._intake)
 
 
-async def opened(family: socket.AddressFamily, address: tuple[Any, ...]) -> Wire:
+async def open_connection(family: socket.AddressFamily, address: tuple[Any, ...]) -> HttpConnection:
     """Return a connection to exactly this address; raises OSError."""
     loop = asyncio.get_running_loop()
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -94,7 +94,7 @@ async def opened(family: socket.AddressFamily, address: tuple[Any, ...]) -> Wire
     except BaseException:
         sock.close()
         raise
-    return Wire(transport, intake)
+    return HttpConnection(transport, intake)
 
 
 class _Intake(asyncio.Protocol):

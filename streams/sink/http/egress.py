@@ -18,7 +18,7 @@ from msgspec import Struct
 from streams.core.notify.endpoints import Endpoint
 from streams.shared.errors import SettingsError
 from streams.sink.http.addresses import Network, is_listed, networks, refusal
-from streams.sink.http.connection import ConnectTimeoutError, UnconnectedError, Wire, opened
+from streams.sink.http.connection import ConnectTimeoutError, HttpConnection, UnconnectedError, open_connection
 
 POLICY: Final = "blocked by the egress policy"
 CONNECT_S: Final = 5.0
@@ -112,7 +112,7 @@ def check_url(endpoint: Endpoint, lookup: Callable[[str, int], Iterable[str]] | 
     return origin
 
 
-def looked_up(host: str, port: int) -> list[str]:
+def look_up(host: str, port: int) -> list[str]:
     """Return the addresses of a name as the system knows them, none where it knows none."""
     try:
         return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
@@ -131,7 +131,7 @@ class Gate:
         self._resolve = resolve
         self._is_plain = is_plain
 
-    async def connect(self, host: str, port: int, limit_s: float = CONNECT_S) -> Wire:
+    async def connect(self, host: str, port: int, limit_s: float = CONNECT_S) -> HttpConnection:
         """Return a connection to the first address of a host that takes it.
 
         Raises:
@@ -149,7 +149,7 @@ class Gate:
         for family, address in found:
             try:
                 async with asyncio.timeout(limit_s / len(found)):
-                    return await opened(family, address)
+                    return await open_connection(family, address)
             except TimeoutError:
                 failure = ConnectTimeoutError(f"no connection within {limit_s:g} s")
             except OSError as error:

@@ -56,7 +56,7 @@ def head_of(method: str, target: str, headers: Iterable[tuple[str, str]], body_b
         raise UnsendableError("a header has characters that HTTP does not take") from None
 
 
-class Reading:
+class ResponseParser:
     """An answer as far as it has come: `status` is None until its head is there, `body` at least its beginning.
 
     It is done when all of it has come, or as much of the body as is wanted.

@@ -27,7 +27,7 @@ class Request(Struct, frozen=True):
         return f"Request({self.method} {_hidden(self.url)}, {len(self.body)} bytes)"
 
 
-class Unrendered(Struct, frozen=True):
+class RenderFailure(Struct, frozen=True):
     """Why there is no request to send."""
 
     why: str

@@ -21,7 +21,7 @@ CustomerReason = Literal[
     "price", "competitor_offer", "coverage", "call_quality", "data_quality", "customer_service", "billing", "moved",
     "deceased", "end_of_contract", "non_payment", "fraud", "business_closure", "prepaid_inactivity", "unknown",
 ]  # fmt: skip
-Identity = Annotated[str, Meta(min_length=1, max_length=128)]
+ExternalId = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(min_length=1, max_length=4_000)]
 
 ACTS: Final[tuple[ActName, ...]] = get_args(ActName)
@@ -89,7 +89,7 @@ class UnreadableBodyError(ValueError):
     """A body says nothing that can be understood; the words say what it should have."""
 
 
-class Heard(Struct, frozen=True, kw_only=True):
+class TicketUpdate(Struct, frozen=True, kw_only=True):
     """What somebody's system told: of which alert, by its id or by ids of its ticket, and an act or a ticket's state.
 
     `event_id` is theirs, None where they gave none; `at_ms` is when it happened, None where they did not say.
@@ -110,19 +110,19 @@ class Heard(Struct, frozen=True, kw_only=True):
     version: int | None = None
 
 
-class Plain(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PlainBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The plain body: an act, or a status that the endpoint's own table knows."""
 
-    alert_id: Identity | None = None
-    external_id: Identity | None = None
-    event_id: Identity | None = None
+    alert_id: ExternalId | None = None
+    external_id: ExternalId | None = None
+    event_id: ExternalId | None = None
     at: datetime | None = None
     act: ActName | None = None
-    status: Identity | None = None
+    status: ExternalId | None = None
     outcome: OutcomeWord | None = None
     reason: CustomerReason | None = None
     note: Text | None = None
-    assignee: Identity | None = None
+    assignee: ExternalId | None = None
     until: datetime | None = None
     version: Annotated[int, Meta(ge=0)] | None = None
 
@@ -139,7 +139,7 @@ class Plain(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError("the act snooze needs until and, as its reason, note")
 
 
-def read_body(body: bytes, preset: PresetName, headers: Mapping[str, str]) -> Heard | None:
+def read_body(body: bytes, preset: PresetName, headers: Mapping[str, str]) -> TicketUpdate | None:
     """Return what a body says, None if it is well formed and about nothing that concerns us.
 
     Raises:
@@ -175,12 +175,12 @@ def meaning(statuses: Iterable[str], preset: PresetName, own: Mapping[str, str])
     return None
 
 
-def _plain(body: bytes) -> Heard:
+def _plain(body: bytes) -> TicketUpdate:
     try:
         said = _read_plain(body)
     except (msgspec.ValidationError, ValueError) as error:
         raise UnreadableBodyError(str(error)) from error
-    return Heard(
+    return TicketUpdate(
         alert_id=said.alert_id,
         external_ids=() if said.external_id is None else (said.external_id,),
         event_id=said.event_id,
@@ -196,7 +196,7 @@ def _plain(body: bytes) -> Heard:
     )
 
 
-def _tmf621(tree: Mapping[str, Any], _: Mapping[str, str]) -> Heard | None:
+def _tmf621(tree: Mapping[str, Any], _: Mapping[str, str]) -> TicketUpdate | None:
     """Read an event of a TMF621 hub: one about a state, or about an attribute, which may be the state."""
     event = tree.get("event")
     kind = _text(tree.get("eventType")) or ""
@@ -208,7 +208,7 @@ def _tmf621(tree: Mapping[str, Any], _: Mapping[str, str]) -> Heard | None:
     status = _text(ticket.get("status"))
     if status is None:
         return None
-    return Heard(
+    return TicketUpdate(
         external_ids=_ids(ticket.get("id")),
         event_id=_text(tree.get("eventId")),
         at_ms=_time(tree.get("eventTime")),
@@ -217,13 +217,13 @@ def _tmf621(tree: Mapping[str, Any], _: Mapping[str, str]) -> Heard | None:
     )
 
 
-def _servicenow(tree: Mapping[str, Any], _: Mapping[str, str]) -> Heard | None:
+def _servicenow(tree: Mapping[str, Any], _: Mapping[str, str]) -> TicketUpdate | None:
     """Read what a business rule sends: the record's `sys_id`, `state`, and what else it was told to send."""
     sys_id, changes = _text(tree.get("sys_id")), _text(tree.get("sys_mod_count"))
     status = _text(tree.get("state"))
     if sys_id is None or status is None:
         raise UnreadableBodyError("needs sys_id and state, as the business rule in the documentation sends them")
-    return Heard(
+    return TicketUpdate(
         external_ids=_ids(sys_id, tree.get("number")),
         event_id=_text(tree.get("event_id")) or (None if changes is None else f"{sys_id}:{changes}"),
         statuses=(status,),
@@ -231,7 +231,7 @@ def _servicenow(tree: Mapping[str, Any], _: Mapping[str, str]) -> Heard | None:
     )
 
 
-def _jira(tree: Mapping[str, Any], headers: Mapping[str, str]) -> Heard | None:
+def _jira(tree: Mapping[str, Any], headers: Mapping[str, str]) -> TicketUpdate | None:
     """Read a webhook of Jira; where it says what has changed, only a change of the state counts."""
     issue = tree.get("issue")
     if not isinstance(issue, dict):
@@ -244,7 +244,7 @@ def _jira(tree: Mapping[str, Any], headers: Mapping[str, str]) -> Heard | None:
     if tree.get("webhookEvent") not in {None, "jira:issue_updated"} or not is_about_state:
         return None
     stamp = tree.get("timestamp")
-    return Heard(
+    return TicketUpdate(
         external_ids=_ids(issue.get("id"), issue.get("key")),
         event_id=headers.get("x-atlassian-webhook-identifier"),
         at_ms=stamp if isinstance(stamp, int) else None,
@@ -255,7 +255,7 @@ def _jira(tree: Mapping[str, Any], headers: Mapping[str, str]) -> Heard | None:
     )
 
 
-def _zendesk(tree: Mapping[str, Any], headers: Mapping[str, str]) -> Heard | None:
+def _zendesk(tree: Mapping[str, Any], headers: Mapping[str, str]) -> TicketUpdate | None:
     """Read an event of Zendesk, or the body of a trigger that says `ticket_id` and `status`."""
     detail, event = tree.get("detail"), tree.get("event")
     if isinstance(detail, dict):
@@ -263,7 +263,7 @@ def _zendesk(tree: Mapping[str, Any], headers: Mapping[str, str]) -> Heard | Non
             return None
         current = event.get("current") if isinstance(event, dict) else None
         status = _text(current) or _text(detail.get("status"))
-        return Heard(
+        return TicketUpdate(
             external_ids=_ids(detail.get("id")),
             event_id=_text(tree.get("id")),
             at_ms=_time(tree.get("time")),
@@ -271,20 +271,20 @@ def _zendesk(tree: Mapping[str, Any], headers: Mapping[str, str]) -> Heard | Non
         )
     if _text(tree.get("ticket_id")) is None or _text(tree.get("status")) is None:
         raise UnreadableBodyError("needs detail, as Zendesk's events have it, or ticket_id and status")
-    return Heard(
+    return TicketUpdate(
         external_ids=_ids(tree.get("ticket_id")),
         event_id=_text(tree.get("event_id")) or headers.get("x-zendesk-webhook-invocation-id"),
         statuses=_ids(tree.get("status")),
     )
 
 
-def _zammad(tree: Mapping[str, Any], headers: Mapping[str, str]) -> Heard | None:
+def _zammad(tree: Mapping[str, Any], headers: Mapping[str, str]) -> TicketUpdate | None:
     """Read a webhook of Zammad."""
     ticket = tree.get("ticket")
     if not isinstance(ticket, dict):
         raise UnreadableBodyError("needs ticket, as Zammad's webhooks have it")
     state = ticket.get("state")
-    return Heard(
+    return TicketUpdate(
         external_ids=_ids(ticket.get("id"), ticket.get("number")),
         event_id=headers.get("x-zammad-delivery"),
         at_ms=_time(ticket.get("updated_at")),
@@ -292,7 +292,7 @@ def _zammad(tree: Mapping[str, Any], headers: Mapping[str, str]) -> Heard | None
     )
 
 
-def _pagerduty(tree: Mapping[str, Any], _: Mapping[str, str]) -> Heard | None:
+def _pagerduty(tree: Mapping[str, Any], _: Mapping[str, str]) -> TicketUpdate | None:
     """Read a v3 webhook of PagerDuty; the incident's key is the id of our alert."""
     event = tree.get("event")
     data = event.get("data") if isinstance(event, dict) else None
@@ -300,7 +300,7 @@ def _pagerduty(tree: Mapping[str, Any], _: Mapping[str, str]) -> Heard | None:
         raise UnreadableBodyError("needs event.data, as PagerDuty's webhooks have it")
     if not str(event.get("event_type")).startswith("incident."):
         return None
-    return Heard(
+    return TicketUpdate(
         alert_id=_text(data.get("incident_key")),
         external_ids=_ids(data.get("id")),
         event_id=_text(event.get("id")),
@@ -341,7 +341,7 @@ def _plainly(word: str) -> str:
     return word.strip().lower().replace(" ", "").replace("_", "").replace("-", "")
 
 
-_READERS: Final[dict[Family, Callable[[Mapping[str, Any], Mapping[str, str]], Heard | None]]] = {
+_READERS: Final[dict[Family, Callable[[Mapping[str, Any], Mapping[str, str]], TicketUpdate | None]]] = {
     "tmf621": _tmf621,
     "servicenow": _servicenow,
     "jira": _jira,
@@ -349,4 +349,4 @@ _READERS: Final[dict[Family, Callable[[Mapping[str, Any], Mapping[str, str]], He
     "zammad": _zammad,
     "pagerduty": _pagerduty,
 }
-_read_plain: Final = msgspec.json.Decoder(Plain).decode
+_read_plain: Final = msgspec.json.Decoder(PlainBody).decode

@@ -29,7 +29,7 @@ _SAID: Final[dict[OutcomeWord, tuple[tuple[str, str | None], ...]]] = {
 _TO_A_COMPETITOR: Final = "competitor_offer"
 
 
-class Report(Struct, frozen=True):
+class OutcomeReport(Struct, frozen=True):
     """One message for the topic `outcomes`: its id, whom it is about, and its bytes."""
 
     event_id: str
@@ -43,13 +43,13 @@ class RefusedReportError(ValueError):
 
 def reports(
     act_id: str, alert: AlertChanged, outcome: OutcomeWord, reason: str | None, *, at_ms: int
-) -> Sequence[Report]:
+) -> Sequence[OutcomeReport]:
     """Return what an outcome adds to the topic `outcomes`: the same act always gives the same ids and bytes.
 
     Raises:
         RefusedReportError: a message would not meet its contract.
     """
-    found: list[Report] = []
+    found: list[OutcomeReport] = []
     for number, (change, contact) in enumerate(_SAID[outcome]):
         keeps_number = change == "termination_requested" and reason == _TO_A_COMPETITOR
         name = blake2b(f"{act_id}|{number}".encode(), digest_size=16).hexdigest()
@@ -69,5 +69,5 @@ def reports(
         checked = decode(Record(TOPIC, 0, 0, body, at_ms))
         if isinstance(checked, DeadLetter):
             raise RefusedReportError(f"{checked.reason}: {checked.detail}")
-        found.append(Report(f"o_{name}", alert.subscriber_id, body))
+        found.append(OutcomeReport(f"o_{name}", alert.subscriber_id, body))
     return found

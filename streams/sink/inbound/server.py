@@ -20,11 +20,11 @@ from streams.core.notify.contact import ContactRules
 from streams.core.times import DAY_MS
 from streams.shared.errors import InputError, SettingsError, StoreError
 from streams.sink.inbound.auth import is_authentic
-from streams.sink.inbound.formats import Heard, UnreadableBodyError, read_body
+from streams.sink.inbound.formats import TicketUpdate, UnreadableBodyError, read_body
 from streams.sink.inbound.outcomes import RefusedReportError, reports
-from streams.sink.inbound.ticket_acts import Deed, UnknownStatusError, decided
+from streams.sink.inbound.ticket_acts import UnknownStatusError, WorkAction, choose_action
 from streams.sink.secrets.vault import Secrets, signers
-from streams.store.outbox.values import Act, Acted, EndpointRow
+from streams.store.outbox.values import Act, ActResult, EndpointRow
 from streams.store.sink import Sink
 
 BODY_BYTES_MAX: Final = 256 << 10
@@ -35,7 +35,7 @@ AHEAD_MS_MAX: Final = DAY_MS
 """An act that lies further ahead than this was dated by a clock that is wrong."""
 
 
-class Desk(Struct, frozen=True, kw_only=True):
+class InboundContext(Struct, frozen=True, kw_only=True):
     """What calls are worked on with: the database, an endpoint's secrets, an alert by its id, and the time (ms)."""
 
     sink: Sink
@@ -46,11 +46,11 @@ class Desk(Struct, frozen=True, kw_only=True):
     say: Callable[[str], None]
 
 
-class Call(Struct, frozen=True):
+class InboundCall(Struct, frozen=True):
     """One call that was understood: from which endpoint, what it says of which alert, and by which id it is known."""
 
     endpoint: str
-    heard: Heard
+    heard: TicketUpdate
     alert: AlertChanged
     identity: str
     now_ms: int
@@ -68,7 +68,7 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
 
 
-class Tokens:
+class RateLimiter:
     """So many calls a second, and so many at once."""
 
     def __init__(self, rate_per_s: float, burst: int) -> None:
@@ -90,11 +90,11 @@ class Tokens:
 
 
 def inbound_app(
-    desk: Desk, *, body_bytes_max: int = BODY_BYTES_MAX, rate_per_s: float = RATE_PER_S, burst: int = BURST
+    desk: InboundContext, *, body_bytes_max: int = BODY_BYTES_MAX, rate_per_s: float = RATE_PER_S, burst: int = BURST
 ) -> web.Application:
     """Return the application that takes calls; `rate_per_s` is for each endpoint, and for all strangers together."""
     app = web.Application(client_max_size=body_bytes_max, middlewares=[_problems_told(desk.say)])
-    strangers, tokens = Tokens(rate_per_s, burst), dict[str, Tokens]()
+    strangers, tokens = RateLimiter(rate_per_s, burst), dict[str, RateLimiter]()
 
     async def take(request: web.Request) -> web.Response:
         try:
@@ -106,9 +106,9 @@ def inbound_app(
         if not await asyncio.to_thread(_is_from, desk, row, headers, body):
             refusal = ProblemError(401, "not authorised", headers={"WWW-Authenticate": "Bearer"})
             raise refusal if strangers.take() else _too_many()
-        if not tokens.setdefault(row.endpoint.name, Tokens(rate_per_s, burst)).take():
+        if not tokens.setdefault(row.endpoint.name, RateLimiter(rate_per_s, burst)).take():
             raise _too_many()
-        return _answer(200, await asyncio.to_thread(handled, desk, row, headers, body))
+        return _answer(200, await asyncio.to_thread(handle_call, desk, row, headers, body))
 
     async def live(_: web.Request) -> web.Response:
         return _answer(200, {"live": True})
@@ -121,7 +121,7 @@ def inbound_app(
     return app
 
 
-def handled(desk: Desk, row: EndpointRow, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+def handle_call(desk: InboundContext, row: EndpointRow, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     """Return what came of one authentic call.
 
     Raises:
@@ -138,16 +138,16 @@ def handled(desk: Desk, row: EndpointRow, headers: Mapping[str, str], body: byte
     alert = _alert(desk, endpoint.name, heard)
     work = desk.sink.work(alert.alert_id)
     try:
-        deed = decided(heard, endpoint, alert, work)
+        deed = choose_action(heard, endpoint, alert, work)
     except UnknownStatusError as error:
         raise ProblemError(400, "the state of the ticket means nothing here", str(error)) from error
     if isinstance(deed, str):
         return {"alert_id": alert.alert_id, "changed": False, "why": deed}
     identity = heard.event_id or headers.get("webhook-id") or blake2b(body, digest_size=16).hexdigest()
-    return _done(desk, Call(endpoint.name, heard, alert, identity, now_ms), deed)
+    return _done(desk, InboundCall(endpoint.name, heard, alert, identity, now_ms), deed)
 
 
-def _done(desk: Desk, call: Call, deed: Deed) -> dict[str, Any]:
+def _done(desk: InboundContext, call: InboundCall, deed: WorkAction) -> dict[str, Any]:
     """Do what was decided, and report what came of it for the subscriber."""
     heard, alert, now_ms = call.heard, call.alert, call.now_ms
     act_id = "i_" + blake2b(f"{call.endpoint}|{call.identity}|{alert.alert_id}".encode(), digest_size=16).hexdigest()
@@ -186,11 +186,11 @@ def _done(desk: Desk, call: Call, deed: Deed) -> dict[str, Any]:
     }
 
 
-def _is_stale(heard: Heard, acted: Acted) -> bool:
+def _is_stale(heard: TicketUpdate, acted: ActResult) -> bool:
     return heard.version not in {None, acted.work.version} and not acted.changed and not acted.repeated
 
 
-def _alert(desk: Desk, endpoint: str, heard: Heard) -> AlertChanged:
+def _alert(desk: InboundContext, endpoint: str, heard: TicketUpdate) -> AlertChanged:
     """Return the newest transition of the alert that is meant."""
     found = heard.alert_id
     for external_id in heard.external_ids if found is None else ():
@@ -201,7 +201,7 @@ def _alert(desk: Desk, endpoint: str, heard: Heard) -> AlertChanged:
     return alert
 
 
-async def _known(desk: Desk, request: web.Request) -> EndpointRow:
+async def _known(desk: InboundContext, request: web.Request) -> EndpointRow:
     try:
         return await asyncio.to_thread(desk.sink.endpoint, request.match_info["endpoint"])
     except InputError:
@@ -219,7 +219,7 @@ async def _body(request: web.Request) -> bytes:
         raise ProblemError(408, "the body did not come in time") from None
 
 
-def _is_from(desk: Desk, row: EndpointRow, headers: Mapping[str, str], body: bytes) -> bool:
+def _is_from(desk: InboundContext, row: EndpointRow, headers: Mapping[str, str], body: bytes) -> bool:
     secrets, now_ms = desk.secrets_of(row), desk.now_ms()
     if secrets is None:
         return False

@@ -6,8 +6,17 @@ from msgspec import Struct
 
 from streams.core.contracts.effects import AlertChanged
 from streams.core.notify.endpoints import Endpoint
-from streams.sink.inbound.formats import ACTS, OUTCOMES, REASONS, ActName, CustomerReason, Heard, OutcomeWord, meaning
-from streams.store.outbox.values import Work
+from streams.sink.inbound.formats import (
+    ACTS,
+    OUTCOMES,
+    REASONS,
+    ActName,
+    CustomerReason,
+    OutcomeWord,
+    TicketUpdate,
+    meaning,
+)
+from streams.store.outbox.values import AlertWork
 
 STATUS_MAP: Final = "inbound_status"
 OUTCOME_MAP: Final = "inbound_outcome"
@@ -20,7 +29,7 @@ NOT_SAID: Final = "unknown"
 _OPENING: Final = frozenset({"acknowledge", "start", "open"})
 
 
-class Deed(Struct, frozen=True, kw_only=True):
+class WorkAction(Struct, frozen=True, kw_only=True):
     """One act, with the fields of the work that it sets, and the outcome that the learner is to hear of."""
 
     act: ActName
@@ -33,7 +42,7 @@ class UnknownStatusError(ValueError):
     """No table knows a ticket's state, or a table of the endpoint says what there is not; the words say what to do."""
 
 
-def decided(heard: Heard, endpoint: Endpoint, alert: AlertChanged, work: Work) -> Deed | str:
+def choose_action(heard: TicketUpdate, endpoint: Endpoint, alert: AlertChanged, work: AlertWork) -> WorkAction | str:
     """Return what is to be done about an alert, or why nothing is.
 
     Raises:
@@ -55,10 +64,10 @@ def decided(heard: Heard, endpoint: Endpoint, alert: AlertChanged, work: Work) -
     if heard.act is None and act == "close" and outcome is None and alert.state not in {"pending", "firing"}:
         return "the alert had resolved by itself, and its ticket with it"
     reason = _reason(heard, endpoint)
-    return Deed(act=act, fields=_fields(act, heard, outcome, reason), outcome=outcome, reason=reason)
+    return WorkAction(act=act, fields=_fields(act, heard, outcome, reason), outcome=outcome, reason=reason)
 
 
-def _meant(heard: Heard, endpoint: Endpoint) -> str:
+def _meant(heard: TicketUpdate, endpoint: Endpoint) -> str:
     found = meaning(heard.statuses, endpoint.preset, endpoint.map.get(STATUS_MAP, {}))
     if found is None:
         named = heard.statuses[0] if heard.statuses else ""
@@ -69,7 +78,7 @@ def _meant(heard: Heard, endpoint: Endpoint) -> str:
     return found
 
 
-def _outcome(heard: Heard, endpoint: Endpoint, word: str) -> OutcomeWord | None:
+def _outcome(heard: TicketUpdate, endpoint: Endpoint, word: str) -> OutcomeWord | None:
     """Return the outcome: in so many words, else by the endpoint's table, else by what the state means."""
     said = heard.outcome or ""
     table = {name.lower(): meant for name, meant in endpoint.map.get(OUTCOME_MAP, {}).items()}
@@ -81,7 +90,7 @@ def _outcome(heard: Heard, endpoint: Endpoint, word: str) -> OutcomeWord | None:
     return found
 
 
-def _reason(heard: Heard, endpoint: Endpoint) -> CustomerReason | None:
+def _reason(heard: TicketUpdate, endpoint: Endpoint) -> CustomerReason | None:
     said = heard.reason or heard.outcome or ""
     table = {name.lower(): meant for name, meant in endpoint.map.get(REASON_MAP, {}).items()}
     found = said if said in REASONS else table.get(said.lower())
@@ -92,7 +101,9 @@ def _reason(heard: Heard, endpoint: Endpoint) -> CustomerReason | None:
     return found
 
 
-def _fields(act: ActName, heard: Heard, outcome: OutcomeWord | None, reason: CustomerReason | None) -> dict[str, Any]:
+def _fields(
+    act: ActName, heard: TicketUpdate, outcome: OutcomeWord | None, reason: CustomerReason | None
+) -> dict[str, Any]:
     if act == "snooze":
         return {"snoozed_until_ms": heard.until_ms, "snooze_reason": heard.note}
     fields: dict[str, Any] = {}

@@ -6,9 +6,19 @@ prepared.capture(action, status, headers, body)                  the receiver's 
 prepared.lookup(claimed, secret=...), prepared.found(body, claimed)   after a create of unknown outcome
 """
 
-from streams.sink.http.request import Request, Unrendered, redacted
-from streams.sink.presets.delivery_facts import sample
-from streams.sink.presets.prepared import ACTIONS, Prepared, prepare
+from streams.sink.http.request import RenderFailure, Request, redacted
+from streams.sink.presets.delivery_facts import sample_delivery
+from streams.sink.presets.prepared import ACTIONS, RequestRenderer, prepare
 from streams.sink.presets.spec import Preset, load
 
-__all__ = ["ACTIONS", "Prepared", "Preset", "Request", "Unrendered", "load", "prepare", "redacted", "sample"]
+__all__ = [
+    "ACTIONS",
+    "Preset",
+    "RenderFailure",
+    "Request",
+    "RequestRenderer",
+    "load",
+    "prepare",
+    "redacted",
+    "sample_delivery",
+]

@@ -11,10 +11,10 @@ from streams.sink.presets.spec import Capture, Lookup
 ID_CHARS_MAX: Final = 512
 
 
-def captured(capture: Capture, headers: Mapping[str, str], body: bytes) -> tuple[str | None, str | None]:
+def read_ids(capture: Capture, headers: Mapping[str, str], body: bytes) -> tuple[str | None, str | None]:
     """Return the id and the reference that an answer gives; the id may stand at the end of its Location instead.
 
-    >>> captured(Capture(external_id="result.sys_id", external_ref="result.n"), {}, b'{"result":{"sys_id":7,"n":"A"}}')
+    >>> read_ids(Capture(external_id="result.sys_id", external_ref="result.n"), {}, b'{"result":{"sys_id":7,"n":"A"}}')
     ('7', 'A')
     """
     answer = _decoded(body)

@@ -12,7 +12,7 @@ from streams.core.contracts.languages import LANGUAGES
 from streams.core.notify.endpoints import Action, Endpoint
 from streams.shared.errors import SettingsError
 from streams.sink.presets.delivery_facts import MAPPED
-from streams.sink.presets.spec import URL, Asked, Preset
+from streams.sink.presets.spec import URL, Preset, RequestSpec
 
 LANGUAGE: Final = "language"
 """The value that every preset knows: the language of explanations."""
@@ -126,7 +126,7 @@ def merged_values(endpoint: Endpoint, preset: Preset, used: Iterable[str]) -> di
     return {LANGUAGE: language} | {name: value.default for name, value in preset.values.items()} | endpoint.values
 
 
-def overridden(endpoint: Endpoint, preset: Preset, action: Action) -> Asked:
+def override_request(endpoint: Endpoint, preset: Preset, action: Action) -> RequestSpec:
     """Return what an action asks for, with what the endpoint says of it laid over the preset's.
 
     Raises:
@@ -137,7 +137,7 @@ def overridden(endpoint: Endpoint, preset: Preset, action: Action) -> Asked:
         if name not in _OVERRIDES:
             raise SettingsError(f"on.{action} has no {name}{near(name, _OVERRIDES)}")
     try:
-        return msgspec.convert(_laid_over(msgspec.to_builtins(asked), over), Asked)
+        return msgspec.convert(_laid_over(msgspec.to_builtins(asked), over), RequestSpec)
     except msgspec.ValidationError as error:
         raise SettingsError(f"on.{action} cannot be used: {error}") from None
 
@@ -148,7 +148,7 @@ def _laid_over(below: Any, above: Any) -> Any:  # noqa: ANN401 - what JSON holds
     return {**below, **{key: _laid_over(below.get(key), value) for key, value in above.items()}}
 
 
-def address(endpoint: Endpoint, preset: Preset, asked: Iterable[Asked]) -> str:
+def address(endpoint: Endpoint, preset: Preset, asked: Iterable[RequestSpec]) -> str:
     """Return the address that templates build on, without what a preset strips.
 
     Raises:

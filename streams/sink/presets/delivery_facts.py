@@ -14,10 +14,10 @@ from streams.core.contracts.languages import LANGUAGES, Language
 from streams.core.contracts.outputs import rfc3339
 from streams.core.notify.endpoints import MESSAGE_TYPES, Action, Endpoint, MessageType
 from streams.core.times import DAY_MS
-from streams.store.outbox.values import Claimed, Ticket, Work
+from streams.store.outbox.values import AlertWork, ClaimedDelivery, Ticket
 from streams.words.numbers import MINOR_DIGITS
-from streams.words.phrasing import moment_text, money_text, percent_text, reason_text, said
-from streams.words.wording import Wording, read_wordings
+from streams.words.phrasing import moment_text, money_text, percent_text, reason_text, translate
+from streams.words.wording import LanguageCatalogue, read_wordings
 
 NOTE_CHARS_MAX: Final = 2_000
 TEXT_CHARS_MAX: Final = 500
@@ -37,13 +37,13 @@ MAPPED: Final = {"severity": ("alert", "band"), "type": ("alert", "kind"), "valu
 
 
 @cache
-def words_of(language: Language) -> Wording:
+def words_of(language: Language) -> LanguageCatalogue:
     """Return the words of a language, read once."""
     folder = files("streams") / "defaults"
     return read_wordings({name: (folder / f"wording.{name}.toml").read_text("utf-8") for name in LANGUAGES})[language]
 
 
-def facts_of(claimed: Claimed, words: Wording, now_ms: int) -> dict[str, Any]:
+def facts_of(claimed: ClaimedDelivery, words: LanguageCatalogue, now_ms: int) -> dict[str, Any]:
     """Return what a delivery is about; `data` is all of it that a receiver can use."""
     work, ticket = claimed.work, claimed.ticket
     told = {
@@ -88,9 +88,9 @@ def facts_of(claimed: Claimed, words: Wording, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _alert(change: AlertChanged, words: Wording) -> dict[str, Any]:
+def _alert(change: AlertChanged, words: LanguageCatalogue) -> dict[str, Any]:
     reasons = [_reason(reason, change.currency, words) for reason in change.reasons]
-    action = _clipped(said(change.action, words), TEXT_CHARS_MAX)
+    action = _clipped(translate(change.action, words), TEXT_CHARS_MAX)
     headline = f"{percent_text(change.probability, words)} {words.bands[change.band]}, {words.kinds[change.kind]}"
     lines = [headline, *_lines(change, words, reasons, action)]
     return {
@@ -100,7 +100,7 @@ def _alert(change: AlertChanged, words: Wording) -> dict[str, Any]:
         "episode": change.episode,
         "state": change.state,
         "change": change.change,
-        "why": _clipped(said(change.why, words), TEXT_CHARS_MAX),
+        "why": _clipped(translate(change.why, words), TEXT_CHARS_MAX),
         "band": change.band,
         "probability": change.probability,
         "probability_pct": round(change.probability * 100.0, 1),
@@ -123,7 +123,7 @@ def _alert(change: AlertChanged, words: Wording) -> dict[str, Any]:
     }
 
 
-def _lines(change: AlertChanged, words: Wording, told: list[dict[str, Any]], action: str | None) -> list[str]:
+def _lines(change: AlertChanged, words: LanguageCatalogue, told: list[dict[str, Any]], action: str | None) -> list[str]:
     """Return the explanation, line by line: what is at stake, the heaviest reasons, and what to do by when."""
     around = words.around
     money = money_text(change.value_at_risk_minor, change.currency, words)
@@ -140,7 +140,7 @@ def _lines(change: AlertChanged, words: Wording, told: list[dict[str, Any]], act
     ]
 
 
-def _reason(reason: Reason, currency: str, words: Wording) -> dict[str, Any]:
+def _reason(reason: Reason, currency: str, words: LanguageCatalogue) -> dict[str, Any]:
     """Return a reason; only one that raises the risk has a sentence."""
     return {
         "code": reason.code,
@@ -160,11 +160,11 @@ def _reason(reason: Reason, currency: str, words: Wording) -> dict[str, Any]:
     }
 
 
-def _summary(claimed: Claimed, words: Wording) -> str:
+def _summary(claimed: ClaimedDelivery, words: LanguageCatalogue) -> str:
     """Return in a sentence what has happened: what the machine found, or what people did."""
     change, what = claimed.transition, claimed.type.removeprefix("alert.")
     if what == change.change:
-        return f"{words.changes[change.change]}: {_clipped(said(change.why, words), TEXT_CHARS_MAX)}"
+        return f"{words.changes[change.change]}: {_clipped(translate(change.why, words), TEXT_CHARS_MAX)}"
     details = claimed.work.outcome if what == "closed" else claimed.work.snooze_reason if what == "snoozed" else None
     return what if details is None else f"{what}: {_clipped(details, TEXT_CHARS_MAX)}"
 
@@ -197,7 +197,7 @@ _TYPE_OF: Final[dict[Action, MessageType]] = {
 }
 
 
-def sample(action: Action, message_type: MessageType | None = None) -> Claimed:
+def sample_delivery(action: Action, message_type: MessageType | None = None) -> ClaimedDelivery:
     """Return a made-up delivery that asks for an action; updates and resolutions have a ticket."""
     kind = message_type or _TYPE_OF[action]
     worse, over = kind != "alert.fired", kind in {"alert.resolved", "alert.closed"}
@@ -226,10 +226,14 @@ def sample(action: Action, message_type: MessageType | None = None) -> Claimed:
         policy_version="policy-sample", schema_version="contracts-sample", offsets={0: 1},
         account_manager_id="m_17", group_id=None, area_id="north",
     )  # fmt: skip
-    work = Work(state="closed" if kind == "alert.closed" else "acknowledged" if worse else "open", version=int(worse),
-                assignee="m_17" if worse else None, outcome="saved" if kind == "alert.closed" else None)  # fmt: skip
+    work = AlertWork(
+        state="closed" if kind == "alert.closed" else "acknowledged" if worse else "open",
+        version=int(worse),
+        assignee="m_17" if worse else None,
+        outcome="saved" if kind == "alert.closed" else None,
+    )
     told = Ticket(external_id="1001", external_ref="T-1001", told_ms=SAMPLE_AT_MS, resolved=kind == "alert.reopened")
-    return Claimed(
+    return ClaimedDelivery(
         number=1, delivery_id="d_00000000000000000000000000000001", endpoint="sample",
         message_id=change.transition_id, type=kind, event_ms=at_ms, created_ms=at_ms, expires_ms=at_ms + DAY_MS,
         attempt=1, state_before="in_flight" if over else "pending", transition=change, work=work,
@@ -237,10 +241,10 @@ def sample(action: Action, message_type: MessageType | None = None) -> Claimed:
     )  # fmt: skip
 
 
-def barest(claimed: Claimed) -> Claimed:
+def minimal_delivery(claimed: ClaimedDelivery) -> ClaimedDelivery:
     """Return a delivery without all that can be missing, so that templates are tried on that as well."""
     change = msgspec.structs.replace(claimed.transition, reasons=(), account_manager_id=None, area_id=None)
-    return msgspec.structs.replace(claimed, transition=change, work=Work())
+    return msgspec.structs.replace(claimed, transition=change, work=AlertWork())
 
 
 def slim(facts: dict[str, Any]) -> dict[str, Any]:

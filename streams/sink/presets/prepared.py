@@ -9,21 +9,29 @@ from msgspec import Struct
 
 from streams.core.notify.endpoints import MESSAGE_TYPES, Action, Ambiguous, Endpoint, MessageType
 from streams.shared.errors import SettingsError
-from streams.sink.http.request import Request, Unrendered
+from streams.sink.http.request import RenderFailure, Request
 from streams.sink.presets import answers, checks
-from streams.sink.presets.delivery_facts import barest, endpoint_facts, facts_of, mapped, sample, slim, words_of
-from streams.sink.presets.spec import URL, Asked, Capture, Preset, load
+from streams.sink.presets.delivery_facts import (
+    endpoint_facts,
+    facts_of,
+    mapped,
+    minimal_delivery,
+    sample_delivery,
+    slim,
+    words_of,
+)
+from streams.sink.presets.spec import URL, Capture, Preset, RequestSpec, load
 from streams.sink.presets.templates import (
-    Address,
-    Compiled,
+    AddressText,
+    CompiledTemplate,
     Names,
     UnusableTemplateError,
     compile_address,
     compile_tree,
     unknown,
 )
-from streams.store.outbox.values import Claimed
-from streams.words.wording import Wording
+from streams.store.outbox.values import ClaimedDelivery
+from streams.words.wording import LanguageCatalogue
 
 ACTIONS: Final[tuple[Action, ...]] = ("create", "update", "resolve")
 _ACCEPT: Final = ("Accept", "application/json")
@@ -36,24 +44,24 @@ _ASKING: Final[dict[Action, tuple[MessageType, ...]]] = {
 }
 
 
-class _Ready(Struct, frozen=True):
+class _RequestTemplate(Struct, frozen=True):
     """One action's request, compiled; `url` None means the endpoint's own address."""
 
     method: str
-    url: Compiled | None
-    body: Compiled
+    url: CompiledTemplate | None
+    body: CompiledTemplate
     capture: Capture | None
     needs_ticket: bool
     headers: tuple[tuple[str, str], ...]
     secret_paths: tuple[str, ...]
 
 
-class _Looking(Struct, frozen=True):
-    url: Compiled
-    matches: Compiled
+class _LookupTemplate(Struct, frozen=True):
+    url: CompiledTemplate
+    matches: CompiledTemplate
 
 
-class Prepared(Struct, frozen=True):
+class RequestRenderer(Struct, frozen=True):
     """An endpoint from which requests can be made."""
 
     endpoint: Endpoint
@@ -63,9 +71,9 @@ class Prepared(Struct, frozen=True):
     _url: str
     _values: dict[str, Any]
     _map: dict[str, dict[str, str]]
-    _words: Wording
-    _ready: dict[Action, _Ready]
-    _looking: _Looking | None
+    _words: LanguageCatalogue
+    _ready: dict[Action, _RequestTemplate]
+    _looking: _LookupTemplate | None
 
     @property
     def idempotent(self) -> bool:
@@ -73,16 +81,16 @@ class Prepared(Struct, frozen=True):
         return self.preset.idempotent
 
     def render(
-        self, claimed: Claimed, action: Action, *, now_ms: int, secret: str | None = None
-    ) -> Request | Unrendered:
+        self, claimed: ClaimedDelivery, action: Action, *, now_ms: int, secret: str | None = None
+    ) -> Request | RenderFailure:
         """Return the request for a delivery, not signed yet, or why there is none."""
         ready = self._ready[action]
         if ready.needs_ticket and not (claimed.ticket and claimed.ticket.external_id):
-            return Unrendered(f"{self.endpoint.preset}: {action} needs the receiver's own id, and it never gave one")
+            return RenderFailure(f"{self.endpoint.preset}: {action} needs the receiver's own id, and it never gave one")
         if (self.endpoint.auth is not None or self.preset.auth.required) and secret is None:
-            return Unrendered("the secret of the endpoint is missing")
+            return RenderFailure("the secret of the endpoint is missing")
         headers = self._headers(secret)
-        if isinstance(headers, Unrendered):
+        if isinstance(headers, RenderFailure):
             return headers
         if ready.method == "POST":
             # A Structured Field string (RFC 8941), hence the quotation marks.
@@ -94,9 +102,9 @@ class Prepared(Struct, frozen=True):
             if len(body) > self.preset.bytes_max:
                 body = _encoded(ready.body, slim(names))
         except UnusableTemplateError as problem:
-            return Unrendered(str(problem))
+            return RenderFailure(str(problem))
         if len(body) > self.preset.bytes_max:
-            return Unrendered(f"the body has {len(body)} bytes, more than {self.preset.bytes_max}")
+            return RenderFailure(f"the body has {len(body)} bytes, more than {self.preset.bytes_max}")
         return Request(ready.method, url, ready.headers + headers, body, ready.secret_paths)
 
     def capture(
@@ -106,29 +114,29 @@ class Prepared(Struct, frozen=True):
         capture = self._ready[action].capture
         if capture is None or not 200 <= status < 300:
             return None, None
-        return answers.captured(capture, headers, body)
+        return answers.read_ids(capture, headers, body)
 
-    def lookup(self, claimed: Claimed, *, secret: str | None = None) -> Request | Unrendered | None:
+    def lookup(self, claimed: ClaimedDelivery, *, secret: str | None = None) -> Request | RenderFailure | None:
         """Return the request that looks for what a create may have left, None where there is no way to look."""
         if self._looking is None:
             return None
         headers = self._headers(secret)
-        if isinstance(headers, Unrendered):
+        if isinstance(headers, RenderFailure):
             return headers
         try:
             url = self._looking.url.give(self._addressed(self._names(claimed, claimed.event_ms, secret)))
         except UnusableTemplateError as problem:
-            return Unrendered(str(problem))
+            return RenderFailure(str(problem))
         return Request("GET", url, (_ACCEPT, *headers), b"")
 
-    def matches(self, body: bytes, claimed: Claimed) -> list[tuple[str, str | None]] | None:
+    def matches(self, body: bytes, claimed: ClaimedDelivery) -> list[tuple[str, str | None]] | None:
         """Return the id and reference of each ticket of an alert in what a lookup found, None if it cannot be read."""
         if self.preset.lookup is None or self._looking is None:
             return None
         wanted = self._looking.matches.give(self._names(claimed, claimed.event_ms, None))
         return answers.matching(self.preset.lookup, wanted, body)
 
-    def found(self, body: bytes, claimed: Claimed) -> str | None:
+    def found(self, body: bytes, claimed: ClaimedDelivery) -> str | None:
         """Return the id of the ticket that a lookup found, if it found exactly one."""
         match self.matches(body, claimed):
             case [(external_id, _)]:
@@ -136,7 +144,7 @@ class Prepared(Struct, frozen=True):
             case _:
                 return None
 
-    def _names(self, claimed: Claimed, now_ms: int, secret: str | None) -> dict[str, Any]:
+    def _names(self, claimed: ClaimedDelivery, now_ms: int, secret: str | None) -> dict[str, Any]:
         facts = facts_of(claimed, self._words, now_ms)
         facts |= endpoint_facts(self.endpoint, self._url, self._values)
         facts["map"] = mapped(facts, self._map)
@@ -146,11 +154,11 @@ class Prepared(Struct, frozen=True):
 
     def _addressed(self, names: Names) -> dict[str, Any]:
         endpoint = {
-            name: Address(text) if name in {"url", "parent"} else text for name, text in names["endpoint"].items()
+            name: AddressText(text) if name in {"url", "parent"} else text for name, text in names["endpoint"].items()
         }
         return {**names, "endpoint": endpoint}
 
-    def _headers(self, secret: str | None) -> tuple[tuple[str, str], ...] | Unrendered:
+    def _headers(self, secret: str | None) -> tuple[tuple[str, str], ...] | RenderFailure:
         given, auth = tuple(self.endpoint.headers.items()), self.endpoint.auth
         if auth is None or secret is None or self.preset.auth.place == "body":
             return given
@@ -162,11 +170,11 @@ class Prepared(Struct, frozen=True):
             case "header":
                 pair = (auth.header, secret)
         if not checks.is_header_text(pair[1]):
-            return Unrendered("the secret of the endpoint cannot stand in a header")
+            return RenderFailure("the secret of the endpoint cannot stand in a header")
         return (*given, pair)
 
 
-def prepare(endpoint: Endpoint) -> Prepared:
+def prepare(endpoint: Endpoint) -> RequestRenderer:
     """Return an endpoint from which requests can be made, each action tried on made-up alerts.
 
     Raises:
@@ -175,7 +183,7 @@ def prepare(endpoint: Endpoint) -> Prepared:
     preset = load(endpoint.preset)
     checks.check_auth(endpoint, preset)
     checks.check_headers(endpoint.headers)
-    asked = {action: checks.overridden(endpoint, preset, action) for action in ACTIONS}
+    asked = {action: checks.override_request(endpoint, preset, action) for action in ACTIONS}
     url = checks.address(endpoint, preset, asked.values())
     ambiguous = endpoint.ambiguous or preset.ambiguous
     if ambiguous == "reconcile" and preset.lookup is None:
@@ -184,7 +192,7 @@ def prepare(endpoint: Endpoint) -> Prepared:
         ready = {action: _ready(endpoint, preset, action, one) for action, one in asked.items()}
         looking = None
         if preset.lookup is not None:
-            looking = _Looking(
+            looking = _LookupTemplate(
                 compile_address(preset.lookup.url, "lookup.url"),
                 compile_tree({**preset.lookup.matches}, "lookup.matches"),
             )
@@ -194,18 +202,18 @@ def prepare(endpoint: Endpoint) -> Prepared:
     values = checks.merged_values(
         endpoint, preset, (use.chain[1] for use in uses if use.chain[0] == "values" and len(use.chain) > 1)
     )
-    prepared = Prepared(
+    prepared = RequestRenderer(
         endpoint=endpoint, preset=preset, signed=preset.signed if endpoint.sign is None else endpoint.sign,
         ambiguous=ambiguous, _url=url, _values=values, _map=checks.merged_map(endpoint, preset),
         _words=words_of(values[checks.LANGUAGE]), _ready=ready, _looking=looking,
     )  # fmt: skip
-    for line in unknown(uses, prepared._names(sample("update"), 0, _TRIED_SECRET)):  # noqa: SLF001 - it is made here
+    for line in unknown(uses, prepared._names(sample_delivery("update"), 0, _TRIED_SECRET)):  # noqa: SLF001 - it is made here
         raise SettingsError(f"endpoint {endpoint.name}: {line}")
     _try(prepared)
     return prepared
 
 
-def _ready(endpoint: Endpoint, preset: Preset, action: Action, asked: Asked) -> _Ready:
+def _ready(endpoint: Endpoint, preset: Preset, action: Action, asked: RequestSpec) -> _RequestTemplate:
     url = None if asked.url == URL else compile_address(asked.url, f"{action}.url")
     body = compile_tree(asked.body, f"{action}.body")
     places = [use.place for use in body.uses if use.chain[0] == "secret"]
@@ -213,7 +221,7 @@ def _ready(endpoint: Endpoint, preset: Preset, action: Action, asked: Asked) -> 
     if in_url or any("[" in place or place.endswith((".each", ".when", ".give")) for place in places):
         raise UnusableTemplateError(f"{action}: a secret stands only under a key of its own in the body")
     own, given = (("Content-Type", preset.content_type), _ACCEPT), {name.lower() for name in endpoint.headers}
-    return _Ready(
+    return _RequestTemplate(
         method=asked.method,
         url=url,
         body=body,
@@ -224,7 +232,7 @@ def _ready(endpoint: Endpoint, preset: Preset, action: Action, asked: Asked) -> 
     )
 
 
-def _try(prepared: Prepared) -> None:
+def _try(prepared: RequestRenderer) -> None:
     """Make every request once of a full and of a bare alert.
 
     Raises:
@@ -232,14 +240,14 @@ def _try(prepared: Prepared) -> None:
     """
     for action in ACTIONS:
         for kind in _ASKING[action]:
-            full = sample(action, kind)
-            for claimed in (full, barest(full)):
+            full = sample_delivery(action, kind)
+            for claimed in (full, minimal_delivery(full)):
                 tried = prepared.render(claimed, action, now_ms=0, secret=_TRIED_SECRET)
-                if isinstance(tried, Unrendered):
+                if isinstance(tried, RenderFailure):
                     raise SettingsError(f"endpoint {prepared.endpoint.name}: {tried.why}")
 
 
-def _encoded(body: Compiled, names: Names) -> bytes:
+def _encoded(body: CompiledTemplate, names: Names) -> bytes:
     tree = body.give(names)
     if not isinstance(tree, dict):
         raise UnusableTemplateError("the body is no JSON object")

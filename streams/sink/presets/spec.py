@@ -17,7 +17,7 @@ class _Part(Struct, frozen=True, forbid_unknown_fields=True):
     """What all parts of a file have in common: a name that is not known is an error."""
 
 
-class Value(_Part, frozen=True, kw_only=True):
+class PresetValue(_Part, frozen=True, kw_only=True):
     """A value that the operator gives, or may give."""
 
     about: str
@@ -42,7 +42,7 @@ class Capture(_Part, frozen=True, kw_only=True):
     location: bool = False
 
 
-class Asked(_Part, frozen=True, kw_only=True):
+class RequestSpec(_Part, frozen=True, kw_only=True):
     """One request: where the endpoint's own address is not enough, `url` and `body` are templates."""
 
     method: Literal["POST", "PUT", "PATCH"] = "POST"
@@ -76,14 +76,14 @@ class Preset(_Part, frozen=True, kw_only=True):
     idempotent: bool = False
     ambiguous: Ambiguous
     auth: Credentials = Credentials(about="As the receiver asks for it.")
-    values: dict[str, Value] = field(default_factory=dict)
+    values: dict[str, PresetValue] = field(default_factory=dict)
     map: dict[str, dict[str, str]] = field(default_factory=dict)
-    create: Asked
-    update: Asked
-    resolve: Asked
+    create: RequestSpec
+    update: RequestSpec
+    resolve: RequestSpec
     lookup: Lookup | None = None
 
-    def asked(self, action: Action) -> Asked:
+    def asked(self, action: Action) -> RequestSpec:
         """Return what is asked for by an action."""
         return {"create": self.create, "update": self.update, "resolve": self.resolve}[action]
 

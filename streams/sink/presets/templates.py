@@ -64,13 +64,13 @@ class Omit:
 OMIT: Final = Omit()
 
 
-class Address(str):
+class AddressText(str):
     """Text that goes into an address as it is; all other values are percent-encoded there."""
 
     __slots__ = ()
 
 
-class Use(Struct, frozen=True):
+class NameUse(Struct, frozen=True):
     """A name that a template uses, with its attributes, and where; `guarded` where it may be missing."""
 
     place: str
@@ -78,11 +78,11 @@ class Use(Struct, frozen=True):
     guarded: bool = False
 
 
-class Compiled(Struct, frozen=True):
+class CompiledTemplate(Struct, frozen=True):
     """A tree ready to be filled in; `give` raises UnusableTemplateError."""
 
     give: Give
-    uses: tuple[Use, ...]
+    uses: tuple[NameUse, ...]
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -154,7 +154,7 @@ def _stamp(moment: str) -> str:
 
 
 def _quoted(value: Any) -> str:  # noqa: ANN401 - a template's value
-    if isinstance(value, Address):
+    if isinstance(value, AddressText):
         return value
     text = "" if value is None else str(value)
     if text in {"", ".", ".."}:
@@ -166,7 +166,7 @@ _TEXTS: Final = _Sandbox()
 _ADDRESSES: Final = _Sandbox(_quoted)
 
 
-def compile_tree(tree: Any, place: str) -> Compiled:  # noqa: ANN401 - what JSON holds can be anything
+def compile_tree(tree: Any, place: str) -> CompiledTemplate:  # noqa: ANN401 - what JSON holds can be anything
     """Compile a tree; `place` says what it is in messages.
 
     >>> compile_tree({"n": "{{ a.n }}", "t": "n={{ a.n }}", "x": "{{ omit }}"}, "body").give({"a": {"n": 1}})
@@ -175,27 +175,27 @@ def compile_tree(tree: Any, place: str) -> Compiled:  # noqa: ANN401 - what JSON
     Raises:
         UnusableTemplateError: it is no JSON, too large, or a text in it is no template.
     """
-    uses: list[Use] = []
-    return Compiled(_Compiler(uses).tree(tree, place, 0), tuple(uses))
+    uses: list[NameUse] = []
+    return CompiledTemplate(_Compiler(uses).tree(tree, place, 0), tuple(uses))
 
 
-def compile_address(text: str, place: str) -> Compiled:
-    """Compile an address, in which every value but an `Address` is percent-encoded.
+def compile_address(text: str, place: str) -> CompiledTemplate:
+    """Compile an address, in which every value but an `AddressText` is percent-encoded.
 
-    >>> compile_address("{{ at }}/{{ id }}", "url").give({"at": Address("https://a.example/x"), "id": "1/2?"})
+    >>> compile_address("{{ at }}/{{ id }}", "url").give({"at": AddressText("https://a.example/x"), "id": "1/2?"})
     'https://a.example/x/1%2F2%3F'
 
     Raises:
         UnusableTemplateError: it is no template.
     """
-    uses: list[Use] = []
+    uses: list[NameUse] = []
     template = _parsed(_ADDRESSES, text, place)
     uses.extend(_uses(template, place))
     ready = _ADDRESSES.from_string(text)
-    return Compiled(lambda names: _rendered(ready, names, place), tuple(uses))
+    return CompiledTemplate(lambda names: _rendered(ready, names, place), tuple(uses))
 
 
-def unknown(uses: Iterable[Use], names: Names) -> Iterator[str]:
+def unknown(uses: Iterable[NameUse], names: Names) -> Iterator[str]:
     """Yield one line for each name that is used and not there, with those that are near; `item` is not looked at."""
     for use in uses:
         if use.guarded or use.chain[0] in {"item", "omit"}:
@@ -221,7 +221,7 @@ def _near(before: tuple[str, ...], name: str, known: Iterable[str]) -> str:
 class _Compiler:
     """Walks a tree once; `uses` is filled on the way."""
 
-    def __init__(self, uses: list[Use]) -> None:
+    def __init__(self, uses: list[NameUse]) -> None:
         self.uses = uses
         self.nodes = 0
 
@@ -302,10 +302,10 @@ def _all_of(body: nodes.Node) -> Iterator[nodes.Node]:
         yield from _all_of(child)
 
 
-def _uses(node: nodes.Node, place: str, *, guarded: bool = False) -> Iterator[Use]:
+def _uses(node: nodes.Node, place: str, *, guarded: bool = False) -> Iterator[NameUse]:
     chain = _chain(node)
     if chain is not None:
-        yield Use(place, chain, guarded)
+        yield NameUse(place, chain, guarded)
         return
     if isinstance(node, nodes.Filter | nodes.Test):
         may_be_missing = node.name in {"default", "defined", "undefined"}

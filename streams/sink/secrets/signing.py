@@ -83,7 +83,7 @@ def sign(secrets: Sequence[str], message_id: str, at_s: int, body: bytes) -> str
     return " ".join([_signature(secret, content) for secret in secrets])
 
 
-def signed(secrets: Sequence[str], message_id: str, at_s: int, body: bytes) -> tuple[tuple[str, str], ...]:
+def signature_headers(secrets: Sequence[str], message_id: str, at_s: int, body: bytes) -> tuple[tuple[str, str], ...]:
     """Return the three headers of a signed message; raises as `sign` does."""
     return (
         ("webhook-id", message_id),

@@ -100,7 +100,7 @@ def rotated(secrets: Secrets, secret: str, now_ms: int, overlap_ms: int = OVERLA
     until_ms = now_ms + overlap_ms
     old = tuple(
         replace(key, until_ms=until_ms if key.until_ms is None else min(key.until_ms, until_ms))
-        for key in good(secrets, now_ms)
+        for key in valid_keys(secrets, now_ms)
     )
     if overlap_ms == 0:
         old = ()
@@ -112,14 +112,14 @@ def rotated(secrets: Secrets, secret: str, now_ms: int, overlap_ms: int = OVERLA
     return replace(secrets, signing=(SigningKey(secret), *old))
 
 
-def good(secrets: Secrets, now_ms: int) -> tuple[SigningKey, ...]:
+def valid_keys(secrets: Secrets, now_ms: int) -> tuple[SigningKey, ...]:
     """Return the keys that sign now, the newest first."""
     return tuple(key for key in secrets.signing if key.until_ms is None or now_ms < key.until_ms)
 
 
 def signers(secrets: Secrets, now_ms: int) -> tuple[str, ...]:
     """Return the secrets that sign now, the newest first."""
-    return tuple(key.secret for key in good(secrets, now_ms))
+    return tuple(key.secret for key in valid_keys(secrets, now_ms))
 
 
 def reference(text: str, environ: Mapping[str, str], base: Path = Path()) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from streams.store.base.tables import forewarn
 
-Row = Mapping[str, Any]
+RowValues = Mapping[str, Any]
 Insert = sqlite.Insert | postgresql.Insert
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ PART: Final = 500
 _INSERTS: Final[dict[str, Callable[[Table], Insert]]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def hold(connection: Connection) -> None:
+def lock_outbox(connection: Connection) -> None:
     """Let nobody else decide who is told of what until this transaction ends: one row is locked for all that there is.
 
     SQLite has one writer at a time anyway.
@@ -27,7 +27,7 @@ def hold(connection: Connection) -> None:
     connection.execute(select(forewarn.c.id).with_for_update())
 
 
-def said(value: object) -> BindParameter[Any]:
+def inline_value(value: object) -> BindParameter[Any]:
     """Return a value that stands in the statement itself: an index of some rows alone is used only where it does."""
     return bindparam(None, value, unique=True, literal_execute=True, expanding=isinstance(value, tuple))
 
@@ -47,7 +47,7 @@ def insert_into(connection: Connection, table: Table) -> Insert:
     return _INSERTS[connection.dialect.name](table)
 
 
-def add(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
+def add(connection: Connection, table: Table, rows: Iterable[RowValues]) -> None:
     """Add rows; those whose key is there already change nothing."""
     if listed := list(rows):
         connection.execute(insert_into(connection, table).on_conflict_do_nothing(), listed)
@@ -60,7 +60,7 @@ def upsert(connection: Connection, table: Table, names: Iterable[str]) -> Insert
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
 
 
-def replace(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+def replace(connection: Connection, table: Table, rows: Sequence[RowValues]) -> None:
     """Add rows, or overwrite those that have the same key."""
     if rows:
         connection.execute(upsert(connection, table, (name for name in rows[0] if not table.c[name].primary_key)), rows)

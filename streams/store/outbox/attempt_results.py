@@ -12,13 +12,13 @@ from streams.store.base.statements import among, insert_into, parts
 from streams.store.outbox import tables
 from streams.store.outbox.claims import tickets_of
 from streams.store.outbox.enqueue import CAME_AND_WENT, LOCKED_PART, SUPERSEDED
-from streams.store.outbox.values import Finished
+from streams.store.outbox.values import FinishedAttempt
 
 ANSWER_CHARS_MAX: Final = 2_000
-Done = tuple[Finished, Row[Any]]
+Done = tuple[FinishedAttempt, Row[Any]]
 
 
-def finish(connection: Connection, worker: str, finished: Sequence[Finished], now_ms: int) -> int:
+def finish(connection: Connection, worker: str, finished: Sequence[FinishedAttempt], now_ms: int) -> int:
     """Write what came of attempts whose leases are still held by the worker; return how many those are."""
     column = tables.deliveries.c
     held: dict[str, Row[Any]] = {}
@@ -53,7 +53,7 @@ def finish(connection: Connection, worker: str, finished: Sequence[Finished], no
     return len(ours)
 
 
-def _outcome(one: Finished, number: int, now_ms: int) -> dict[str, object]:
+def _outcome(one: FinishedAttempt, number: int, now_ms: int) -> dict[str, object]:
     return {
         "the_number": number,
         "to_state": one.state,
@@ -63,7 +63,7 @@ def _outcome(one: Finished, number: int, now_ms: int) -> dict[str, object]:
     }
 
 
-def _note_attempts(connection: Connection, tried: Sequence[Finished]) -> None:
+def _note_attempts(connection: Connection, tried: Sequence[FinishedAttempt]) -> None:
     """Write attempts down; where a delivery was sent again by hand their numbers go on."""
     if not tried:
         return

@@ -22,9 +22,9 @@ from sqlalchemy.exc import IntegrityError
 
 from streams.core.contracts.effects import AlertChanged
 from streams.core.notify.endpoints import WAITING
-from streams.store.base.statements import among, parts, said
+from streams.store.base.statements import among, inline_value, parts
 from streams.store.outbox import tables
-from streams.store.outbox.values import Claimed, Claims, Ticket, Work
+from streams.store.outbox.values import AlertWork, ClaimedDelivery, ClaimResult, Ticket
 from streams.store.run.queries import transitions_by_id
 
 _EXPIRED: Final = "it could not be delivered in time"
@@ -32,14 +32,16 @@ EXPIRING_ROUNDS: Final = 20
 """How often one claim looks for others where it found what had expired; the next claim goes on."""
 
 
-class Room(Struct, frozen=True):
+class ClaimLimit(Struct, frozen=True):
     """How many deliveries an endpoint may be handed out now: first attempts, and those that were tried before."""
 
     fresh: int
     retries: int
 
 
-def claim(connection: Connection, worker: str, now_ms: int, *, lease_ms: int, rooms: Mapping[str, Room]) -> Claims:
+def claim(
+    connection: Connection, worker: str, now_ms: int, *, lease_ms: int, rooms: Mapping[str, ClaimLimit]
+) -> ClaimResult:
     """Hand out what is due to endpoints that are active and have room, the first of each alert alone.
 
     First attempts come by rank, what was tried before by when it is due.  What is past its time becomes `expired`.
@@ -57,7 +59,7 @@ def claim(connection: Connection, worker: str, now_ms: int, *, lease_ms: int, ro
             found, expired = found + tried, expired + late
         ours += found
     if not ours:
-        return Claims([], expired)
+        return ClaimResult([], expired)
     taken = (
         update(deliveries)
         .where(among(connection, deliveries.c.number, [row.number for row in ours]))
@@ -73,11 +75,11 @@ def claim(connection: Connection, worker: str, now_ms: int, *, lease_ms: int, ro
             connection.execute(taken)
     except IntegrityError:
         # Two at a time of one alert: another dispatcher was there first.  What is due comes again with the next claim.
-        return Claims([], expired)
-    return Claims(_told(connection, ours), expired)
+        return ClaimResult([], expired)
+    return ClaimResult(_told(connection, ours), expired)
 
 
-def _open(connection: Connection, now_ms: int, rooms: Mapping[str, Room]) -> list[tuple[str, bool]]:
+def _open(connection: Connection, now_ms: int, rooms: Mapping[str, ClaimLimit]) -> list[tuple[str, bool]]:
     """Return the endpoints that may be told now, by name, and whether with a single probe: the circuit is half open."""
     table = tables.endpoints
     query = select(table.c.name, table.c.circuit, table.c.open_until_ms).where(
@@ -97,7 +99,7 @@ def _may_probe(connection: Connection, endpoint: str, now_ms: int) -> bool:
     if connection.scalar(locked) is None:
         return False
     under_way = select(column.number).where(
-        column.endpoint == endpoint, column.state == said("in_flight"), column.lease_until_ms >= now_ms
+        column.endpoint == endpoint, column.state == inline_value("in_flight"), column.lease_until_ms >= now_ms
     )
     return connection.execute(under_way.limit(1)).first() is None
 
@@ -124,9 +126,9 @@ def _due(endpoint: str) -> Select[Any]:
         other.c.endpoint == here.c.endpoint,
         other.c.alert_id == here.c.alert_id,
         other.c.number != here.c.number,
-        other.c.state.in_(said(WAITING)),
+        other.c.state.in_(inline_value(WAITING)),
         # A later one is under way where this one is sent again by hand.
-        or_(other.c.number < here.c.number, other.c.state == said("in_flight")),
+        or_(other.c.number < here.c.number, other.c.state == inline_value("in_flight")),
     )
     # The offset keeps this a look at an index for each row: a join over all that waits takes minutes where nothing is
     # known yet of how much that is.
@@ -141,7 +143,11 @@ def _fresh(endpoint: str, now_ms: int, limit: int) -> Select[Any]:
     column = tables.deliveries.c
     return (
         _due(endpoint)
-        .where(column.state == said("pending"), column.attempts == said(0), column.next_attempt_ms <= now_ms)
+        .where(
+            column.state == inline_value("pending"),
+            column.attempts == inline_value(0),
+            column.next_attempt_ms <= now_ms,
+        )
         .order_by(column.rank.desc(), column.number)
         .limit(limit)
     )
@@ -151,11 +157,11 @@ def _retries(endpoint: str, now_ms: int, limit: int) -> Select[Any]:
     column = tables.deliveries.c
     return (
         _due(endpoint)
-        .where(column.state.in_(said(WAITING)), column.attempts > said(0))
+        .where(column.state.in_(inline_value(WAITING)), column.attempts > inline_value(0))
         .where(
             or_(
-                and_(column.state != said("in_flight"), column.next_attempt_ms <= now_ms),
-                and_(column.state == said("in_flight"), column.lease_until_ms < now_ms),
+                and_(column.state != inline_value("in_flight"), column.next_attempt_ms <= now_ms),
+                and_(column.state == inline_value("in_flight"), column.lease_until_ms < now_ms),
             )
         )
         .order_by(column.next_attempt_ms, column.number)
@@ -163,7 +169,7 @@ def _retries(endpoint: str, now_ms: int, limit: int) -> Select[Any]:
     )
 
 
-def _told(connection: Connection, rows: Sequence[Row[Any]]) -> list[Claimed]:
+def _told(connection: Connection, rows: Sequence[Row[Any]]) -> list[ClaimedDelivery]:
     """Return deliveries with all that a request is made of."""
     messages = {
         row.message_id: row
@@ -186,11 +192,11 @@ def claimed_from(
     row: Row[Any],
     message: Row[Any],
     changes: Mapping[str, AlertChanged],
-    works: Mapping[str, Work],
+    works: Mapping[str, AlertWork],
     tickets: Mapping[tuple[str, str], Ticket],
-) -> Claimed:
+) -> ClaimedDelivery:
     """Put a delivery together from its rows; its attempt is the one that begins now."""
-    return Claimed(
+    return ClaimedDelivery(
         number=row.number,
         delivery_id=row.delivery_id,
         endpoint=row.endpoint,
@@ -202,18 +208,18 @@ def claimed_from(
         attempt=row.attempts + 1,
         state_before=row.state,
         transition=changes[message.transition_id],
-        work=works.get(row.alert_id, Work()),
+        work=works.get(row.alert_id, AlertWork()),
         ticket=tickets.get((row.endpoint, row.alert_id)),
     )
 
 
-def works_of(connection: Connection, alert_ids: Iterable[str]) -> dict[str, Work]:
+def works_of(connection: Connection, alert_ids: Iterable[str]) -> dict[str, AlertWork]:
     """Return what people made of alerts; those that nobody has touched are left out."""
-    table, names = tables.work, Work.__struct_fields__
-    found: dict[str, Work] = {}
+    table, names = tables.work, AlertWork.__struct_fields__
+    found: dict[str, AlertWork] = {}
     for part in parts(sorted(alert_ids)):
         for row in connection.execute(select(table).where(among(connection, table.c.alert_id, part))).mappings():
-            found[row["alert_id"]] = Work(**{name: row[name] for name in names})
+            found[row["alert_id"]] = AlertWork(**{name: row[name] for name in names})
     return found
 
 

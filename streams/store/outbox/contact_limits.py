@@ -64,32 +64,32 @@ class CoolDowns:
         replace(connection, tables.cool_downs, rows)
 
 
-class Slot(Struct, frozen=True):
+class DaySlot(Struct, frozen=True):
     """A place in an account manager's day."""
 
     account_manager_id: str
     day: int
 
 
-class Days:
+class ManagerDays:
     """The account managers' days, each with the alerts that have taken a place in it and what they are worth."""
 
     def __init__(self, connection: Connection, rules: ContactRules) -> None:
         self._connection = connection
         self._rules = rules
-        self._taken: dict[Slot, dict[str, float]] = {}
-        self._added: set[tuple[Slot, str]] = set()
-        self._removed: set[tuple[Slot, str]] = set()
+        self._taken: dict[DaySlot, dict[str, float]] = {}
+        self._added: set[tuple[DaySlot, str]] = set()
+        self._removed: set[tuple[DaySlot, str]] = set()
 
-    def slot(self, changed: AlertChanged) -> tuple[Slot, int] | None:
+    def slot(self, changed: AlertChanged) -> tuple[DaySlot, int] | None:
         """Return the day that an alert would take a place in and how many it has; None where nothing limits it."""
         manager = changed.account_manager_id
         capacity = capacity_of(self._rules, manager)
         if capacity is None or manager is None:
             return None
-        return Slot(manager, day_of(self._rules, manager, changed.at_ms)), capacity
+        return DaySlot(manager, day_of(self._rules, manager, changed.at_ms)), capacity
 
-    def taken(self, slot: Slot) -> dict[str, float]:
+    def taken(self, slot: DaySlot) -> dict[str, float]:
         """Return the alerts of a day with their ranks."""
         found = self._taken.get(slot)
         if found is not None:
@@ -100,13 +100,13 @@ class Days:
         self._taken[slot] = found = {row.alert_id: row.rank for row in rows}
         return found
 
-    def take(self, slot: Slot, alert_id: str, rank: float) -> None:
+    def take(self, slot: DaySlot, alert_id: str, rank: float) -> None:
         """Give an alert a place."""
         self.taken(slot)[alert_id] = rank
         self._added.add((slot, alert_id))
         self._removed.discard((slot, alert_id))
 
-    def leave(self, slot: Slot, alert_id: str) -> None:
+    def leave(self, slot: DaySlot, alert_id: str) -> None:
         """Take an alert's place away."""
         self.taken(slot).pop(alert_id)
         self._added.discard((slot, alert_id))
@@ -129,5 +129,5 @@ class Days:
         )
 
 
-def _keys(places: Iterable[tuple[Slot, str]]) -> list[tuple[str, int, str]]:
+def _keys(places: Iterable[tuple[DaySlot, str]]) -> list[tuple[str, int, str]]:
     return [(slot.account_manager_id, slot.day, alert) for slot, alert in places]

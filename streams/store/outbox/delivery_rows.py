@@ -9,11 +9,11 @@ from sqlalchemy import Connection, Row, Select, func, select, update
 from streams.core.notify.endpoints import WAITING
 from streams.core.times import WEEK_MS
 from streams.shared.errors import InputError
-from streams.store.base.statements import hold, insert_into, said
+from streams.store.base.statements import inline_value, insert_into, lock_outbox
 from streams.store.outbox import tables
 from streams.store.outbox.claims import claimed_from, tickets_of, works_of
 from streams.store.outbox.endpoint_rows import endpoint_row
-from streams.store.outbox.values import AttemptRow, Claimed, DeliveryRow
+from streams.store.outbox.values import AttemptRow, ClaimedDelivery, DeliveryRow
 from streams.store.run.queries import transitions_by_id
 
 RECOVERED: Final = ("failed", "expired", "unknown")
@@ -61,7 +61,7 @@ def backlog(connection: Connection, now_ms: int) -> Backlog:
     """Return how much is to be sent to endpoints that are active."""
     one, endpoint = tables.deliveries.c, tables.endpoints
     active = select(endpoint.c.name).where(endpoint.c.state == "active")
-    waiting = (one.state.in_(said(WAITING)), one.endpoint.in_(active))
+    waiting = (one.state.in_(inline_value(WAITING)), one.endpoint.in_(active))
     due = connection.scalar(
         select(func.count()).where(*waiting, one.next_attempt_ms <= now_ms, one.state != "in_flight")
     )
@@ -105,7 +105,7 @@ def delivery(connection: Connection, delivery_id: str) -> tuple[DeliveryRow, lis
     return row, [AttemptRow(**{name: one[name] for name in names}) for one in connection.execute(query).mappings()]
 
 
-def facts(connection: Connection, delivery_id: str) -> Claimed:
+def facts(connection: Connection, delivery_id: str) -> ClaimedDelivery:
     """Return what the request of a delivery would be made of now."""
     row = _one(connection, select(tables.deliveries), delivery_id)
     message = connection.execute(select(tables.messages).where(tables.messages.c.message_id == row.message_id)).one()
@@ -116,7 +116,7 @@ def facts(connection: Connection, delivery_id: str) -> Claimed:
 
 def resend(connection: Connection, delivery_id: str, now_ms: int) -> DeliveryRow:
     """Let a delivery be sent again, whatever became of it; one that is on its way already is left alone."""
-    hold(connection)
+    lock_outbox(connection)
     row = _row(_one(connection, _rows(), delivery_id))
     if row.state not in _AGAIN:
         raise InputError(f"delivery {row.delivery_id} is {row.state}", hint="it is sent without this")
@@ -128,7 +128,7 @@ def resend(connection: Connection, delivery_id: str, now_ms: int) -> DeliveryRow
 
 def recover(connection: Connection, endpoint: str, from_ms: int, until_ms: int, now_ms: int) -> int:
     """Let what failed between two times be sent again; of each alert the newest alone, unless all are wanted."""
-    hold(connection)
+    lock_outbox(connection)
     row, one = endpoint_row(connection, endpoint), tables.deliveries.c
     query = select(one.delivery_id).where(
         one.endpoint == endpoint, one.state.in_(RECOVERED), one.created_ms >= from_ms, one.created_ms < until_ms

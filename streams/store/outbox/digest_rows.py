@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from streams.core.contracts.effects import AlertChange, AlertChanged
 from streams.store.base.connections import name_of, open_engine, reporting, url_of
 from streams.store.outbox import tables as sink_tables
-from streams.store.outbox.values import Work
+from streams.store.outbox.values import AlertWork
 from streams.store.run import tables
 
 _INSERTS: Final[dict[str, Callable[[Table], sqlite.Insert | postgresql.Insert]]] = {
@@ -22,23 +22,23 @@ _INSERTS: Final[dict[str, Callable[[Table], sqlite.Insert | postgresql.Insert]]]
     "postgresql": postgresql.insert,
 }
 Conditions = tuple[ColumnElement[bool], ...]
-_WORK: Final = Work.__struct_fields__
+_WORK: Final = AlertWork.__struct_fields__
 
 
-class Matter(Struct, frozen=True, kw_only=True):
+class DigestCandidate(Struct, frozen=True, kw_only=True):
     """One alert as a digest sees it: how it stands, what people made of it, what happened to it in the time asked for.
 
     `is_beyond_capacity` says that its manager's day was full, and that no receiver of the day's tickets was told.
     """
 
     latest: AlertChanged
-    work: Work
+    work: AlertWork
     changes: frozenset[AlertChange]
     closed_ms: int | None
     is_beyond_capacity: bool
 
 
-class Sent(Struct, frozen=True, kw_only=True):
+class SentDigest(Struct, frozen=True, kw_only=True):
     """A digest that was sent; `day` is that of its manager, in days since 1970."""
 
     account_manager_id: str
@@ -49,7 +49,7 @@ class Sent(Struct, frozen=True, kw_only=True):
     sent_ms: int
 
 
-class Digests:
+class DigestStore:
     """The database as digests use it; use it in a `with` statement.  Every method raises `StoreError`."""
 
     def __init__(self, engine: Engine, name: str) -> None:
@@ -69,7 +69,7 @@ class Digests:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._engine.dispose()
 
-    def matters(self, managers: Collection[str], since_ms: int, until_ms: int) -> dict[str, list[Matter]]:
+    def matters(self, managers: Collection[str], since_ms: int, until_ms: int) -> dict[str, list[DigestCandidate]]:
         """Return by manager the alerts that fire, and those to which something happened from `since_ms` to `until_ms`.
 
         Alerts of the held-out, and of those who may not be contacted, are none of a manager's business.
@@ -79,14 +79,16 @@ class Digests:
         with self._reading() as connection:
             changes = _changes(connection, managers, since_ms, until_ms)
             closed = _closed(connection, since_ms, until_ms)
-            found: dict[str, list[Matter]] = {manager: [] for manager in managers}
+            found: dict[str, list[DigestCandidate]] = {manager: [] for manager in managers}
             rows = _latest(connection, managers, since_ms, until_ms)
             crowded = _beyond_capacity(connection)
         for row in rows:
             latest = _changed(row)
-            work = Work(**{name: getattr(row, f"work_{name}") for name in _WORK}) if row.work_version else Work()
+            work = (
+                AlertWork(**{name: getattr(row, f"work_{name}") for name in _WORK}) if row.work_version else AlertWork()
+            )
             found[latest.account_manager_id or ""].append(
-                Matter(
+                DigestCandidate(
                     latest=latest,
                     work=work,
                     changes=frozenset(changes.get(latest.alert_id, ())),
@@ -96,7 +98,7 @@ class Digests:
             )
         return found
 
-    def last(self, account_manager_id: str, channel: str, before_day: int) -> Sent | None:
+    def last(self, account_manager_id: str, channel: str, before_day: int) -> SentDigest | None:
         """Return the newest digest that a manager was sent on an earlier day."""
         table = sink_tables.digests
         query = (
@@ -108,7 +110,7 @@ class Digests:
         )
         with self._reading() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else Sent(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name begins so
+        return None if row is None else SentDigest(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name begins so
 
     def is_sent(self, account_manager_id: str, channel: str, day: int) -> bool:
         """Say whether a manager was sent the digest of a day."""
@@ -117,7 +119,7 @@ class Digests:
         with self._reading() as connection:
             return connection.scalar(select(func.count()).select_from(table).where(*where)) == 1
 
-    def note_sent(self, sent: Sent) -> None:
+    def note_sent(self, sent: SentDigest) -> None:
         """Write down that a digest was sent."""
         with reporting(self.name), self._engine.begin() as connection:
             insert = _INSERTS[connection.dialect.name](sink_tables.digests)

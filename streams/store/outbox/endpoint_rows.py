@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from streams.core.notify.circuit import HEALTHY, Health, after, is_to_be_disabled
+from streams.core.notify.circuit import HEALTHY, CircuitBreaker, after_attempts, is_to_be_disabled
 from streams.core.notify.endpoints import WAITING, Endpoint, EndpointState
 from streams.shared.errors import InputError
-from streams.store.base.statements import hold
+from streams.store.base.statements import lock_outbox
 from streams.store.outbox import tables
 from streams.store.outbox.values import EndpointRow
 
-_HEALTH = Health.__struct_fields__
+_HEALTH = CircuitBreaker.__struct_fields__
 _DISABLED_BY_FAILURES = "120 hours of nothing but failures"
 
 
@@ -67,7 +67,7 @@ def set_state(connection: Connection, name: str, state: EndpointState, why: str,
 
 def remove_endpoint(connection: Connection, name: str, now_ms: int) -> None:
     """Remove an endpoint with what waited for it and what it knew; what was delivered stays."""
-    hold(connection)
+    lock_outbox(connection)
     endpoint_row(connection, name, lock=True)
     waiting, tickets = tables.deliveries.c, tables.tickets.c
     ended = {"state": "skipped", "why": "the endpoint was removed", "finished_ms": now_ms, "lease_owner": None}
@@ -81,8 +81,8 @@ def remove_endpoint(connection: Connection, name: str, now_ms: int) -> None:
 def note_health(connection: Connection, name: str, *, succeeded: int, failed: int, now_ms: int) -> EndpointRow:
     """Count successes and failures into an endpoint's circuit; after too long without a success it is disabled."""
     row = endpoint_row(connection, name, lock=True)
-    before = Health(**{field: getattr(row, field) for field in _HEALTH})
-    now = after(before, succeeded=succeeded, failed=failed, now_ms=now_ms)
+    before = CircuitBreaker(**{field: getattr(row, field) for field in _HEALTH})
+    now = after_attempts(before, succeeded=succeeded, failed=failed, now_ms=now_ms)
     if now == before:
         return row
     table = tables.endpoints

@@ -22,9 +22,9 @@ from streams.core.notify.contact import (
 )
 from streams.core.notify.endpoints import WAITING, DeliveryState, Endpoint, Filter, MessageType, SuppressedBy
 from streams.core.notify.messages import ENDINGS, RISINGS, delivery_id, type_of
-from streams.store.base.statements import Row, add, among, parts, said
+from streams.store.base.statements import RowValues, add, among, inline_value, parts
 from streams.store.outbox import tables
-from streams.store.outbox.contact_limits import CoolDowns, Days
+from streams.store.outbox.contact_limits import CoolDowns, ManagerDays
 from streams.store.run.tables import alerts as alert_table
 from streams.store.run.tables import transitions as transition_table
 
@@ -43,7 +43,7 @@ LOCKED_PART: Final = 20_000
 """Rows of so many alerts are locked at once, in their order, so that two who lock rows never wait for one another."""
 
 
-class Notice(Struct, frozen=True, kw_only=True):
+class OutboxMessage(Struct, frozen=True, kw_only=True):
     """A message before anybody is told: what it says, of which alert as it stands, and by whose act.
 
     `origin` is the endpoint whose act it was, which needs not be told of it.
@@ -57,14 +57,14 @@ class Notice(Struct, frozen=True, kw_only=True):
     origin: str | None = None
 
 
-class Enqueued(Struct, frozen=True):
+class EnqueueResult(Struct, frozen=True):
     """How many deliveries were written to be sent, and how many with a reason why they are not."""
 
     waiting: int = 0
     suppressed: int = 0
 
 
-class _Standing(Struct):
+class _AlertDeliveryState(Struct):
     """How one endpoint stands with one alert: was it told, what waits for it, is an attempt under way."""
 
     is_told: bool = False
@@ -78,10 +78,10 @@ class _Standing(Struct):
         return self.is_told or self.is_busy or bool(self.waiting)
 
 
-def notices_of(transitions: Iterable[AlertChanged]) -> list[Notice]:
+def messages_of(transitions: Iterable[AlertChanged]) -> list[OutboxMessage]:
     """Return the messages that transitions make, in their order; most make none."""
     return [
-        Notice(message_id=changed.transition_id, type=message, changed=changed, event_ms=changed.at_ms)
+        OutboxMessage(message_id=changed.transition_id, type=message, changed=changed, event_ms=changed.at_ms)
         for changed in transitions
         if (message := type_of(changed.change)) is not None
     ]
@@ -107,21 +107,23 @@ def endpoints_told(connection: Connection) -> list[Endpoint]:
     return [convert(config, Endpoint) for config in connection.scalars(query)]
 
 
-def enqueue(connection: Connection, notices: Sequence[Notice], rules: ContactRules, now_ms: int) -> Enqueued:
+def enqueue(
+    connection: Connection, notices: Sequence[OutboxMessage], rules: ContactRules, now_ms: int
+) -> EnqueueResult:
     """Write the deliveries of messages that are new; the caller has made sure of that, and that nobody else writes."""
     if not notices:
-        return Enqueued()
+        return EnqueueResult()
     endpoints = endpoints_told(connection)
     if not endpoints:
-        return Enqueued()
-    writing = _Writing(connection, rules, now_ms, endpoints, notices)
+        return EnqueueResult()
+    writing = _DeliveryWriter(connection, rules, now_ms, endpoints, notices)
     for notice in notices:
         for endpoint in endpoints:
             writing.tell(endpoint, notice)
     return writing.write(notices)
 
 
-class _Writing:
+class _DeliveryWriter:
     """The deliveries of one batch, while it is worked off."""
 
     def __init__(
@@ -130,7 +132,7 @@ class _Writing:
         rules: ContactRules,
         now_ms: int,
         endpoints: Sequence[Endpoint],
-        notices: Sequence[Notice],
+        notices: Sequence[OutboxMessage],
     ) -> None:
         self._connection = connection
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
@@ -138,12 +140,12 @@ class _Writing:
         self._now_ms = now_ms
         self._rows: dict[str, dict[str, object]] = {}
         self._changes: dict[str, tuple[DeliveryState, str]] = {}
-        self._standings: dict[str, dict[str, _Standing]] = {}
+        self._standings: dict[str, dict[str, _AlertDeliveryState]] = {}
         self._cool_downs = CoolDowns(connection, rules, {notice.changed.subscriber_id for notice in notices})
-        self._days = Days(connection, rules)
+        self._days = ManagerDays(connection, rules)
         self._load({notice.changed.alert_id for notice in notices})
 
-    def tell(self, endpoint: Endpoint, notice: Notice) -> None:
+    def tell(self, endpoint: Endpoint, notice: OutboxMessage) -> None:
         """Write down whether an endpoint is told of a message; nothing where the message does not concern it."""
         changed, asked = notice.changed, endpoint.filter
         standing = self._standing(endpoint.name, changed.alert_id)
@@ -166,7 +168,7 @@ class _Writing:
                 return
         standing.waiting.append(self._put(endpoint, notice, "pending", ""))
 
-    def write(self, notices: Sequence[Notice]) -> Enqueued:
+    def write(self, notices: Sequence[OutboxMessage]) -> EnqueueResult:
         """Write all of it."""
         connection, now_ms = self._connection, self._now_ms
         add(connection, tables.messages, [_message(notice, now_ms) for notice in notices])
@@ -183,9 +185,9 @@ class _Writing:
         self._cool_downs.write(connection)
         self._days.write(connection)
         states = [row["state"] for row in self._rows.values()]
-        return Enqueued(states.count("pending"), states.count("suppressed"))
+        return EnqueueResult(states.count("pending"), states.count("suppressed"))
 
-    def _why_not(self, endpoint: Endpoint, notice: Notice, standing: _Standing) -> SuppressedBy | None:
+    def _why_not(self, endpoint: Endpoint, notice: OutboxMessage, standing: _AlertDeliveryState) -> SuppressedBy | None:
         """Return why an endpoint is not told, None if it is; who is told first is written into the books."""
         changed = notice.changed
         if notice.origin == endpoint.name:
@@ -255,12 +257,12 @@ class _Writing:
         endpoint = self._endpoints.get(name)
         return endpoint is not None and endpoint.capacity
 
-    def _speaks(self, name: str, standing: _Standing) -> bool:
+    def _speaks(self, name: str, standing: _AlertDeliveryState) -> bool:
         """Say whether an endpoint that leads to contact is told of an alert."""
         endpoint = self._endpoints.get(name)
         return endpoint is not None and endpoint.contact and standing.has_begun
 
-    def _put(self, endpoint: Endpoint, notice: Notice, state: DeliveryState, why: str) -> str:
+    def _put(self, endpoint: Endpoint, notice: OutboxMessage, state: DeliveryState, why: str) -> str:
         now_ms, one = self._now_ms, delivery_id(endpoint.name, notice.message_id)
         self._rows[one] = {
             "delivery_id": one,
@@ -285,10 +287,10 @@ class _Writing:
         else:
             row.update(state=state, why=why, finished_ms=self._now_ms)
 
-    def _standing(self, endpoint: str, alert_id: str) -> _Standing:
-        return self._of(alert_id).setdefault(endpoint, _Standing())
+    def _standing(self, endpoint: str, alert_id: str) -> _AlertDeliveryState:
+        return self._of(alert_id).setdefault(endpoint, _AlertDeliveryState())
 
-    def _of(self, alert_id: str) -> dict[str, _Standing]:
+    def _of(self, alert_id: str) -> dict[str, _AlertDeliveryState]:
         if alert_id not in self._standings:
             self._load({alert_id})
         return self._standings[alert_id]
@@ -300,7 +302,9 @@ class _Writing:
         for start in range(0, len(listed), LOCKED_PART):
             # Locked before the tickets are read: what is being sent just now has then been told, or waits again.
             query = select(one.endpoint, one.alert_id, one.delivery_id, one.state, one.attempts)
-            query = query.where(one.alert_id.in_(listed[start : start + LOCKED_PART]), one.state.in_(said(WAITING)))
+            query = query.where(
+                one.alert_id.in_(listed[start : start + LOCKED_PART]), one.state.in_(inline_value(WAITING))
+            )
             for row in self._connection.execute(query.order_by(one.number).with_for_update()):
                 standing = self._standing(row.endpoint, row.alert_id)
                 if row.state == "pending":
@@ -318,12 +322,12 @@ class _Writing:
                 self._standing(endpoint, alert_id).is_held = True
 
 
-def _may_begin(asked: Filter, notice: Notice, standing: _Standing) -> bool:
+def _may_begin(asked: Filter, notice: OutboxMessage, standing: _AlertDeliveryState) -> bool:
     """Say whether a message is of interest to an endpoint that was not told of the alert."""
     return standing.is_held or (notice.type in RISINGS and concerns(asked, notice.changed))
 
 
-def _message(notice: Notice, now_ms: int) -> Row:
+def _message(notice: OutboxMessage, now_ms: int) -> RowValues:
     return {
         "message_id": notice.message_id,
         "alert_id": notice.changed.alert_id,

@@ -27,7 +27,7 @@ class EndpointRow(Struct, frozen=True, kw_only=True):
     warned_percent: int
 
 
-class Work(Struct, frozen=True, kw_only=True):
+class AlertWork(Struct, frozen=True, kw_only=True):
     """What people made of an alert; `version` 0 where nobody has touched it."""
 
     state: Literal["open", "acknowledged", "in_progress", "snoozed", "closed"] = "open"
@@ -50,7 +50,7 @@ class Ticket(Struct, frozen=True, kw_only=True):
     resolved: bool
 
 
-class Claimed(Struct, frozen=True, kw_only=True):
+class ClaimedDelivery(Struct, frozen=True, kw_only=True):
     """A delivery that is ours until its lease ends, with all that a request is made of.
 
     `attempt` counts from 1.  `transition` is the one that the message tells of; for an act of people, the newest one
@@ -68,11 +68,11 @@ class Claimed(Struct, frozen=True, kw_only=True):
     attempt: int
     state_before: DeliveryState
     transition: AlertChanged
-    work: Work
+    work: AlertWork
     ticket: Ticket | None
 
 
-class Finished(Struct, frozen=True, kw_only=True):
+class FinishedAttempt(Struct, frozen=True, kw_only=True):
     """What came of one attempt, and what becomes of its delivery.
 
     `told` is what the receiver knows from now on (None: as before); an attempt whose lease was lost changes nothing.
@@ -95,10 +95,10 @@ class Finished(Struct, frozen=True, kw_only=True):
     told: Ticket | None = None
 
 
-class Claims(Struct, frozen=True):
+class ClaimResult(Struct, frozen=True):
     """What a claim brought: deliveries to send, and how many others ended because they were past their time."""
 
-    handed: list[Claimed]
+    handed: list[ClaimedDelivery]
     expired: int
 
 
@@ -134,8 +134,8 @@ class AttemptRow(Struct, frozen=True, kw_only=True):
 class Act(Struct, frozen=True, kw_only=True):
     """What somebody does about an alert: `act_id` is theirs, so that the same call twice is one act.
 
-    `origin` is who: `endpoint:NAME` or `person:ID`.  `fields` are those of `Work` that the act sets; `version` is the
-    one that they saw, None where they did not say.
+    `origin` is who: `endpoint:NAME` or `person:ID`.  `fields` are those of `AlertWork` that the act sets; `version` is
+    the one that they saw, None where they did not say.
     """
 
     act_id: str
@@ -147,13 +147,13 @@ class Act(Struct, frozen=True, kw_only=True):
     version: int | None = None
 
 
-class Acted(Struct, frozen=True, kw_only=True):
+class ActResult(Struct, frozen=True, kw_only=True):
     """What came of an act: the work as it is now, and whether the act changed it; `why` says why it did not.
 
     `repeated` says that the same act was done before.
     """
 
-    work: Work
+    work: AlertWork
     changed: bool
     why: str
     repeated: bool = False

@@ -13,11 +13,11 @@ from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import MessageType
 from streams.core.notify.messages import ActName, act_message_id, type_of_act
 from streams.shared.errors import InputError
-from streams.store.base.statements import add, hold, parts
+from streams.store.base.statements import add, lock_outbox, parts
 from streams.store.outbox import tables
 from streams.store.outbox.claims import works_of
-from streams.store.outbox.enqueue import Notice, enqueue
-from streams.store.outbox.values import Act, Acted, Work
+from streams.store.outbox.enqueue import OutboxMessage, enqueue
+from streams.store.outbox.values import Act, ActResult, AlertWork
 from streams.store.run.queries import transitions_by_id
 from streams.store.run.tables import alerts
 
@@ -30,29 +30,29 @@ _SNOOZED_FIELDS: Final = ("snoozed_until_ms", "snooze_reason")
 _CLOSED_FIELDS: Final = ("outcome", "outcome_reason")
 
 
-def act(connection: Connection, one: Act, rules: ContactRules, now_ms: int) -> Acted:
+def act(connection: Connection, one: Act, rules: ContactRules, now_ms: int) -> ActResult:
     """Do what somebody does about an alert, once: the same act again, or one that means nothing now, changes nothing.
 
     Raises:
         InputError: there is no such alert, or the act sets what it may not.
     """
     _check(one)
-    hold(connection)
+    lock_outbox(connection)
     newest = connection.scalar(select(alerts.c.latest_transition_id).where(alerts.c.alert_id == one.alert_id))
     if newest is None:
         raise InputError(f"there is no alert {one.alert_id}")
-    add(connection, tables.work, [{"alert_id": one.alert_id, **asdict(Work())}])
+    add(connection, tables.work, [{"alert_id": one.alert_id, **asdict(AlertWork())}])
     table, event = tables.work, tables.work_events
     before = works_of(connection, [one.alert_id])[one.alert_id]
     if connection.scalar(select(event.c.alert_id).where(event.c.work_event_id == one.act_id)) is not None:
-        return Acted(work=before, changed=False, why="this act was done before", repeated=True)
+        return ActResult(work=before, changed=False, why="this act was done before", repeated=True)
     if one.version is not None and one.version != before.version:
-        return Acted(
+        return ActResult(
             work=before, changed=False, why=f"version {one.version} is not the newest: somebody has acted since"
         )
     now = _after(before, one, now_ms)
     if now is None:
-        return Acted(work=before, changed=False, why=f"{one.act} changes nothing where the work is {before.state}")
+        return ActResult(work=before, changed=False, why=f"{one.act} changes nothing where the work is {before.state}")
     connection.execute(update(table).where(table.c.alert_id == one.alert_id).values(**asdict(now)))
     body = {"act": one.act, "fields": one.fields, "from": before.state, "to": now.state}
     said = {"work_event_id": one.act_id, "alert_id": one.alert_id, "at_ms": one.at_ms, "origin": one.origin}
@@ -62,12 +62,12 @@ def act(connection: Connection, one: Act, rules: ContactRules, now_ms: int) -> A
     if message is not None:
         changed = transitions_by_id(connection, [newest])[newest]
         enqueue(connection, [_notice(one, message, changed)], rules, now_ms)
-    return Acted(work=now, changed=True, why="")
+    return ActResult(work=now, changed=True, why="")
 
 
-def work(connection: Connection, alert_id: str) -> Work:
+def work(connection: Connection, alert_id: str) -> AlertWork:
     """Return what people made of an alert."""
-    return works_of(connection, [alert_id]).get(alert_id, Work())
+    return works_of(connection, [alert_id]).get(alert_id, AlertWork())
 
 
 def wake_snoozed(connection: Connection, rules: ContactRules, now_ms: int) -> int:
@@ -116,7 +116,7 @@ def _check(one: Act) -> None:
         raise InputError("snooze needs snoozed_until_ms, the time at which the alert comes back")
 
 
-def _after(before: Work, one: Act, now_ms: int) -> Work | None:
+def _after(before: AlertWork, one: Act, now_ms: int) -> AlertWork | None:
     """Return the work after an act, None where the act changes nothing."""
     state: WorkState | None = next_state(before.state, one.act)
     if state is None:
@@ -131,7 +131,7 @@ def _after(before: Work, one: Act, now_ms: int) -> Work | None:
         # A ticket that is closed once more without a word on the outcome takes none away.
         fields = {name: value for name, value in fields.items() if value is not None}
     try:
-        now: Work = msgspec.convert(asdict(kept) | fields | {"state": state}, Work)
+        now: AlertWork = msgspec.convert(asdict(kept) | fields | {"state": state}, AlertWork)
     except msgspec.ValidationError as error:
         raise InputError(f"{one.act} cannot be done: {error}") from error
     return None if now == before else replace(now, updated_ms=now_ms, version=before.version + 1)
@@ -145,13 +145,13 @@ def _note_ticket(connection: Connection, one: Act) -> None:
         connection.execute(update(tables.tickets).where(*where).values(resolved=one.act == "close"))
 
 
-def _awake(work: Work) -> Work:
+def _awake(work: AlertWork) -> AlertWork:
     return replace(work, **dict.fromkeys(_SNOOZED_FIELDS))
 
 
-def _notice(one: Act, message: MessageType, changed: AlertChanged) -> Notice:
+def _notice(one: Act, message: MessageType, changed: AlertChanged) -> OutboxMessage:
     is_endpoints = one.origin.startswith(BY_ENDPOINT)
-    return Notice(
+    return OutboxMessage(
         message_id=act_message_id(one.act_id),
         type=message,
         changed=changed,
@@ -181,7 +181,7 @@ def report(connection: Connection, outcomes: Sequence[tuple[str, str, bytes]], n
     )
 
 
-def reported(connection: Connection, limit: int) -> list[tuple[str, str, bytes]]:
+def unsent_outcomes(connection: Connection, limit: int) -> list[tuple[str, str, bytes]]:
     """Return outcomes that were not sent yet, the oldest first."""
     column = tables.reported.c
     query = select(column.event_id, column.subscriber_id, column.body).where(column.sent_ms.is_(None))
@@ -189,7 +189,7 @@ def reported(connection: Connection, limit: int) -> list[tuple[str, str, bytes]]
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-def sent(connection: Connection, event_ids: Sequence[str], now_ms: int) -> None:
+def note_outcomes_sent(connection: Connection, event_ids: Sequence[str], now_ms: int) -> None:
     """Note that outcomes were sent."""
     column = tables.reported.c
     for part in parts(event_ids):

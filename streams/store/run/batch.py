@@ -42,7 +42,7 @@ class Run(Struct, frozen=True, kw_only=True):
     started_ms: int
 
 
-class Announced(Struct, frozen=True, gc=False):
+class MarketAnnouncement(Struct, frozen=True, gc=False):
     """A message about the market, and from when on the run knew it (ms since 1970 UTC)."""
 
     known_ms: int
@@ -66,7 +66,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     examples: Sequence[LabelledExample] = ()
     late: Sequence[LateEvent] = ()
     dead: Sequence[DeadLetter] = ()
-    announced: Sequence[Announced] = ()
+    announced: Sequence[MarketAnnouncement] = ()
     models: Sequence[ModelVersion] = ()
     promotions: Sequence[Promotion] = ()
     trainer: bytes | None = None
@@ -93,7 +93,7 @@ class AlertRow(Struct, frozen=True, kw_only=True):
     changes: int
 
 
-class Prediction(Struct, frozen=True, gc=False):
+class PredictionRow(Struct, frozen=True, gc=False):
     """What was said of a subscriber at a snapshot, and what came of it."""
 
     example_id: str

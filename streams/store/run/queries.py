@@ -14,7 +14,7 @@ from streams.core.scoring.promotions import Promotion
 from streams.store.base.statements import among, parts
 from streams.store.base.tables import THE_ROW
 from streams.store.run import tables
-from streams.store.run.batch import AlertRow, Announced, Checkpoint, Position, Prediction, Run
+from streams.store.run.batch import AlertRow, Checkpoint, MarketAnnouncement, Position, PredictionRow, Run
 
 AnyColumns = tuple[Any, ...]
 T = TypeVar("T", bound=msgspec.Struct)
@@ -120,19 +120,21 @@ def promotions(connection: Connection) -> list[Promotion]:
     return [msgspec.convert(body, Promotion) for body in bodies]
 
 
-def market_events(connection: Connection) -> list[Announced]:
+def market_events(connection: Connection) -> list[MarketAnnouncement]:
     """Return all messages about the market."""
     columns = tables.market_events.c
     query = _ordered(connection, select(columns.known_ms, columns.body), columns.known_ms, columns.digest)
-    return [Announced(known_ms, msgspec.convert(body, MarketEvent)) for known_ms, body in connection.execute(query)]
+    return [
+        MarketAnnouncement(known_ms, msgspec.convert(body, MarketEvent)) for known_ms, body in connection.execute(query)
+    ]
 
 
 def predictions(
     connection: Connection, *, model_version: str | None, from_ms: int | None, until_ms: int | None
-) -> Iterator[Prediction]:
+) -> Iterator[PredictionRow]:
     """Yield settled predictions by time of snapshot, then subscriber."""
     columns = tables.predictions.c
-    query = _of(tables.predictions, Prediction).where(~columns.provisional)
+    query = _of(tables.predictions, PredictionRow).where(~columns.provisional)
     query = _ordered(connection, query, columns.snapshot_at_ms, columns.subscriber_id, columns.example_id)
     if model_version is not None:
         query = query.where(columns.model_version == model_version)
@@ -140,7 +142,7 @@ def predictions(
         query = query.where(columns.snapshot_at_ms >= from_ms)
     if until_ms is not None:
         query = query.where(columns.snapshot_at_ms < until_ms)
-    return _values(connection, query, Prediction)
+    return _values(connection, query, PredictionRow)
 
 
 def examples(connection: Connection) -> Iterator[LabelledExample]:

@@ -11,24 +11,24 @@ from msgspec import Struct
 from streams.core.alerts.alerting import (
     BANDS,
     MOVES,
+    AlertSignal,
     Circumstances,
     Move,
-    Signal,
     alert_id,
-    moved,
+    apply_move,
+    note_lower_risk,
     signal,
-    stayed,
     transition_id,
 )
-from streams.core.alerts.policy import Rule
+from streams.core.alerts.policy import AlertRule
 from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand
 from streams.core.subscriber.state import INACTIVE, AlertState
 from streams.core.times import DAY_MS, HOUR_MS
 from tests.core.makers import SUBSCRIBER, at, changed
 from tests.core.strategies import modest
 
-RULE = Rule(open_at=0.2, close_at=0.1, hold_hours=24, clear_hours=72, cool_down_days=14)
-NO_HOLD = Rule(open_at=0.2, close_at=0.1, hold_hours=0, clear_hours=0, cool_down_days=0)
+RULE = AlertRule(open_at=0.2, close_at=0.1, hold_hours=24, clear_hours=72, cool_down_days=14)
+NO_HOLD = AlertRule(open_at=0.2, close_at=0.1, hold_hours=0, clear_hours=0, cool_down_days=0)
 PENDING = AlertState("pending", 1, "natural", "medium", at(0))
 FIRING = AlertState("firing", 1, "natural", "medium", at(0))
 EASING = AlertState("firing", 1, "natural", "medium", at(0), below_since_ms=at(5))
@@ -43,14 +43,14 @@ def now(
     return Circumstances(probability, band, at_ms, gone, barred)
 
 
-SIGNALS: list[tuple[str, AlertState, Circumstances, Rule, Signal]] = [
+SIGNALS: list[tuple[str, AlertState, Circumstances, AlertRule, AlertSignal]] = [
     ("a risk at the opening threshold opens", INACTIVE, now(0.2, at(0)), RULE, "above"),
     ("a risk just below it does not", INACTIVE, now(0.199, at(0)), RULE, "between"),
     ("a risk at the closing threshold is between", INACTIVE, now(0.1, at(0)), RULE, "between"),
     ("a risk below the closing threshold is below", INACTIVE, now(0.099, at(0)), RULE, "below"),
-    ("without a hold time it fires at once", INACTIVE, now(0.2, at(0)), NO_HOLD, "held"),
+    ("without a hold time it fires at once", INACTIVE, now(0.2, at(0)), NO_HOLD, "hold_elapsed"),
     ("a pending alert waits for the hold time", PENDING, now(0.3, at(0, 23)), RULE, "above"),
-    ("and is held when it has passed", PENDING, now(0.3, at(0, 24)), RULE, "held"),
+    ("and is held when it has passed", PENDING, now(0.3, at(0, 24)), RULE, "hold_elapsed"),
     ("a pending alert between the thresholds waits on", PENDING, now(0.15, at(3)), RULE, "between"),
     ("a pending alert below is not cleared but dropped", PENDING, now(0.0, at(9)), RULE, "below"),
     ("a firing alert in its own band is just above", FIRING, now(0.3, at(1)), RULE, "above"),
@@ -79,17 +79,19 @@ SIGNALS: list[tuple[str, AlertState, Circumstances, Rule, Signal]] = [
 @pytest.mark.parametrize(
     ("alert", "circumstances", "rule", "sign"), [row[1:] for row in SIGNALS], ids=[row[0] for row in SIGNALS]
 )
-def test_what_the_present_risk_means(alert: AlertState, circumstances: Circumstances, rule: Rule, sign: Signal) -> None:
+def test_what_the_present_risk_means(
+    alert: AlertState, circumstances: Circumstances, rule: AlertRule, sign: AlertSignal
+) -> None:
     assert signal(alert, circumstances, rule) == sign
 
 
-PAIRS = list(product(get_args(AlertStateName), get_args(Signal)))
+PAIRS = list(product(get_args(AlertStateName), get_args(AlertSignal)))
 
 
 @pytest.mark.parametrize(("state", "sign"), [pair for pair in PAIRS if pair not in MOVES], ids="-".join)
-def test_a_pair_that_is_not_in_the_table_leaves_the_alert_as_it_is(state: AlertStateName, sign: Signal) -> None:
+def test_a_pair_that_is_not_in_the_table_leaves_the_alert_as_it_is(state: AlertStateName, sign: AlertSignal) -> None:
     alert = AlertState(state, 3, "competitive", "high", at(0), 0, at(9))
-    after = stayed(alert, now(0.05, at(1), band="high"), sign)
+    after = note_lower_risk(alert, now(0.05, at(1), band="high"), sign)
     if (state, sign) == ("firing", "below"):
         assert after == AlertState(state, 3, "competitive", "high", at(0), at(1), at(9))
     else:
@@ -100,19 +102,19 @@ def test_a_pair_that_is_not_in_the_table_leaves_the_alert_as_it_is(state: AlertS
     ("pair", "move"), MOVES.items(), ids=lambda item: "-".join(item) if type(item) is tuple else ""
 )
 def test_every_move_is_to_another_state_or_to_another_band_and_says_why(
-    pair: tuple[AlertStateName, Signal], move: Move
+    pair: tuple[AlertStateName, AlertSignal], move: Move
 ) -> None:
     assert move.to != pair[0] or move.change in {"worsened", "eased"}
     assert len(move.why) > 15
     assert move.why.split()[0] in {"the", "profiling"}
 
 
-CHANGES: list[tuple[str, AlertState, tuple[AlertStateName, Signal], AlertState]] = [
+CHANGES: list[tuple[str, AlertState, tuple[AlertStateName, AlertSignal], AlertState]] = [
     ("the first episode is number one", INACTIVE, ("inactive", "above"),
      AlertState("pending", 1, "competitive", "high", at(40))),
-    ("the next one is the next number, and forgets the cool-down", RESOLVED, ("resolved", "held"),
+    ("the next one is the next number, and forgets the cool-down", RESOLVED, ("resolved", "hold_elapsed"),
      AlertState("firing", 2, "competitive", "high", at(40))),
-    ("firing keeps the kind and the opening", PENDING, ("pending", "held"),
+    ("firing keeps the kind and the opening", PENDING, ("pending", "hold_elapsed"),
      AlertState("firing", 1, "natural", "high", at(0))),
     ("an episode that never fired gives its number back", PENDING, ("pending", "below"),
      AlertState("inactive", 0, "natural", "medium", at(0))),
@@ -131,14 +133,14 @@ CHANGES: list[tuple[str, AlertState, tuple[AlertStateName, Signal], AlertState]]
 
 @pytest.mark.parametrize(("before", "pair", "after"), [row[1:] for row in CHANGES], ids=[row[0] for row in CHANGES])
 def test_what_a_move_makes_of_an_alert(
-    before: AlertState, pair: tuple[AlertStateName, Signal], after: AlertState
+    before: AlertState, pair: tuple[AlertStateName, AlertSignal], after: AlertState
 ) -> None:
-    assert moved(before, MOVES[pair], now(0.9, at(40), band="high"), RULE, "competitive") == after
+    assert apply_move(before, MOVES[pair], now(0.9, at(40), band="high"), RULE, "competitive") == after
 
 
 def test_a_risk_that_comes_back_stops_the_clearing() -> None:
-    assert stayed(EASING, now(0.15, at(6)), "between").below_since_ms == 0
-    assert stayed(EASING, now(0.05, at(6)), "below") is EASING
+    assert note_lower_risk(EASING, now(0.15, at(6)), "between").below_since_ms == 0
+    assert note_lower_risk(EASING, now(0.05, at(6)), "below") is EASING
 
 
 def test_a_risk_in_a_lower_band_remembers_since_when_and_the_highest_of_those_until_it_is_back() -> None:
@@ -148,16 +150,16 @@ def test_a_risk_in_a_lower_band_remembers_since_when_and_the_highest_of_those_un
     ]  # fmt: skip
     alert = CRITICAL
     for at_ms, band, since_ms, highest in days:
-        alert = stayed(alert, now(0.3, at_ms, band=band), "above")
+        alert = note_lower_risk(alert, now(0.3, at_ms, band=band), "above")
         assert (alert.lower_since_ms, alert.lower_band, alert.band) == (since_ms, highest, "critical")
-    assert stayed(LOWER, now(0.3, at(6)), "above") is LOWER
+    assert note_lower_risk(LOWER, now(0.3, at(6)), "above") is LOWER
 
 
 def test_an_alert_falls_no_further_than_the_highest_of_the_lower_bands_and_then_counts_anew() -> None:
     falling = changed(LOWER, lower_band="high")
-    after = moved(falling, MOVES["firing", "easier"], now(0.15, at(8), band="low"), RULE, "natural")
+    after = apply_move(falling, MOVES["firing", "easier"], now(0.15, at(8), band="low"), RULE, "natural")
     assert (after.band, after.lower_since_ms, after.lower_band) == ("high", at(8), "low")
-    again = moved(LOWER, MOVES["firing", "easier"], now(0.3, at(8)), RULE, "natural")
+    again = apply_move(LOWER, MOVES["firing", "easier"], now(0.3, at(8)), RULE, "natural")
     assert (again.band, again.lower_since_ms, again.lower_band) == ("medium", 0, "low")
 
 
@@ -170,7 +172,7 @@ class Moment(Struct, frozen=True):
     after: AlertState
 
 
-def driven(series: list[tuple[int, float, bool]], rule: Rule) -> list[Moment]:
+def driven(series: list[tuple[int, float, bool]], rule: AlertRule) -> list[Moment]:
     """Run hours since the last assessment, probability and consent through the machine."""
     alert, at_ms, moments = INACTIVE, at(0), []
     for hours, probability, barred in series:
@@ -180,14 +182,18 @@ def driven(series: list[tuple[int, float, bool]], rule: Rule) -> list[Moment]:
         sign = signal(alert, circumstances, rule)
         move = MOVES.get((alert.state, sign))
         kind: ChurnKind = "natural"
-        after = stayed(alert, circumstances, sign) if move is None else moved(alert, move, circumstances, rule, kind)
+        after = (
+            note_lower_risk(alert, circumstances, sign)
+            if move is None
+            else apply_move(alert, move, circumstances, rule, kind)
+        )
         moments.append(Moment(alert, circumstances, move, after))
         alert = after
     return moments
 
 
 rules = st.builds(
-    Rule, open_at=st.just(0.2), close_at=st.just(0.1), hold_hours=st.sampled_from([0, 1, 24, 48]),
+    AlertRule, open_at=st.just(0.2), close_at=st.just(0.1), hold_hours=st.sampled_from([0, 1, 24, 48]),
     clear_hours=st.sampled_from([0, 24, 72]), cool_down_days=st.sampled_from([0, 2, 14]),
 )  # fmt: skip
 series = st.lists(
@@ -202,7 +208,7 @@ series = st.lists(
 
 @modest(150)
 @given(series, rules)
-def test_between_the_thresholds_a_pending_alert_is_dropped_and_no_other_moves(risks: Any, rule: Rule) -> None:
+def test_between_the_thresholds_a_pending_alert_is_dropped_and_no_other_moves(risks: Any, rule: AlertRule) -> None:
     for m in driven(risks, rule):
         if 0.1 <= m.circumstances.probability < 0.2 and not m.circumstances.barred:
             if m.before.state == "pending":
@@ -214,7 +220,7 @@ def test_between_the_thresholds_a_pending_alert_is_dropped_and_no_other_moves(ri
 
 @modest(150)
 @given(series, rules)
-def test_an_alert_fires_only_after_the_hold_time_and_never_from_below(risks: Any, rule: Rule) -> None:
+def test_an_alert_fires_only_after_the_hold_time_and_never_from_below(risks: Any, rule: AlertRule) -> None:
     moments = driven(risks, rule)
     for i, m in enumerate(moments):
         if m.move is not None and m.move.change == "fired":
@@ -226,7 +232,7 @@ def test_an_alert_fires_only_after_the_hold_time_and_never_from_below(risks: Any
 
 @modest(150)
 @given(series, rules)
-def test_an_alert_resolves_only_after_the_clear_time_below_or_for_want_of_consent(risks: Any, rule: Rule) -> None:
+def test_an_alert_resolves_only_after_the_clear_time_below_or_for_want_of_consent(risks: Any, rule: AlertRule) -> None:
     moments = driven(risks, rule)
     for i, m in enumerate(moments):
         if m.move is not None and m.move.change == "resolved" and not m.circumstances.barred:
@@ -242,7 +248,7 @@ def test_an_alert_resolves_only_after_the_clear_time_below_or_for_want_of_consen
 @modest(150)
 @given(series, rules)
 def test_an_alert_eases_only_after_the_clear_time_in_lower_bands_and_to_the_highest_of_them(
-    risks: Any, rule: Rule
+    risks: Any, rule: AlertRule
 ) -> None:
     moments = driven(risks, rule)
     for i, m in enumerate(moments):
@@ -261,7 +267,7 @@ def test_an_alert_eases_only_after_the_clear_time_in_lower_bands_and_to_the_high
 
 @modest(150)
 @given(series, rules)
-def test_a_risk_that_swings_between_bands_says_so_once_in_a_clear_time(risks: Any, rule: Rule) -> None:
+def test_a_risk_that_swings_between_bands_says_so_once_in_a_clear_time(risks: Any, rule: AlertRule) -> None:
     said_ms = 0
     for m in driven(risks, rule):
         at_ms = m.circumstances.at_ms
@@ -273,7 +279,7 @@ def test_a_risk_that_swings_between_bands_says_so_once_in_a_clear_time(risks: An
 
 @modest(150)
 @given(series, rules)
-def test_no_episode_opens_in_the_cool_down_of_the_one_before(risks: Any, rule: Rule) -> None:
+def test_no_episode_opens_in_the_cool_down_of_the_one_before(risks: Any, rule: AlertRule) -> None:
     resolved_ms: int | None = None
     for m in driven(risks, rule):
         if m.after.opened_at_ms != m.before.opened_at_ms and resolved_ms is not None:
@@ -284,7 +290,7 @@ def test_no_episode_opens_in_the_cool_down_of_the_one_before(risks: Any, rule: R
 
 @modest(150)
 @given(series, rules)
-def test_episode_numbers_count_the_alerts_that_fired(risks: Any, rule: Rule) -> None:
+def test_episode_numbers_count_the_alerts_that_fired(risks: Any, rule: AlertRule) -> None:
     fired = 0
     for m in driven(risks, rule):
         fired += m.move is not None and m.move.change == "fired"
@@ -293,7 +299,7 @@ def test_episode_numbers_count_the_alerts_that_fired(risks: Any, rule: Rule) -> 
 
 @modest(100)
 @given(series, rules)
-def test_every_transition_of_a_series_has_its_own_id_and_every_episode_one(risks: Any, rule: Rule) -> None:
+def test_every_transition_of_a_series_has_its_own_id_and_every_episode_one(risks: Any, rule: AlertRule) -> None:
     first, again = (
         [
             transition_id(

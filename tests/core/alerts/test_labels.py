@@ -14,7 +14,7 @@ from streams.core.alerts.labels import (
     settle_closed,
     take_snapshot,
 )
-from streams.core.alerts.policy import Label
+from streams.core.alerts.policy import LabelPolicy
 from streams.core.contracts.effects import LabelKind, LabelledExample
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.subscriber.facts import Facts, Watch
@@ -24,9 +24,9 @@ from streams.core.times import DAY_MS
 from tests.core.makers import SUBSCRIBER, at, facts_of, outcome, top_up, usage
 from tests.core.strategies import modest
 
-BOTH = Label(horizon_days=30, explicit=True, inactivity=True, learn_at="close")
-EXPLICIT = Label(horizon_days=30, explicit=True, inactivity=False, learn_at="close")
-SILENCE = Label(horizon_days=30, explicit=False, inactivity=True, learn_at="close")
+BOTH = LabelPolicy(horizon_days=30, explicit=True, inactivity=True, learn_at="close")
+EXPLICIT = LabelPolicy(horizon_days=30, explicit=True, inactivity=False, learn_at="close")
+SILENCE = LabelPolicy(horizon_days=30, explicit=False, inactivity=True, learn_at="close")
 
 
 def watching(*days: float) -> Watch:
@@ -38,7 +38,7 @@ def watching(*days: float) -> Watch:
 
 
 def settled(
-    watch: Watch, label: Label, revenue: tuple[float, ...], leaving: tuple[float, Life] | None, until: float
+    watch: Watch, label: LabelPolicy, revenue: tuple[float, ...], leaving: tuple[float, Life] | None, until: float
 ) -> tuple[LabelledExample, ...]:
     """The examples of revenue events and one leaving, in order of time, with a wake at the end."""
     happenings: list[tuple[float, Life | None]] = [(day, None) for day in revenue]
@@ -52,7 +52,7 @@ def settled(
     return found + settle_closed(watch, SUBSCRIBER, at(until), label)
 
 
-Case = tuple[str, Label, tuple[float, ...], tuple[float, Life] | None, tuple[LabelKind, float] | None]
+Case = tuple[str, LabelPolicy, tuple[float, ...], tuple[float, Life] | None, tuple[LabelKind, float] | None]
 CASES: list[Case] = [
     ("a port-out within the horizon is leaving, known at once", BOTH, (1,), (10, Life.PORTED_OUT), ("port_out", 10)),
     ("so is a termination by the subscriber", BOTH, (1,), (10, Life.TERMINATED), ("termination", 10)),
@@ -82,7 +82,7 @@ CASES: list[Case] = [
     ("label", "revenue", "leaving", "expected"), [row[1:] for row in CASES], ids=[row[0] for row in CASES]
 )
 def test_what_becomes_of_a_snapshot(
-    label: Label,
+    label: LabelPolicy,
     revenue: tuple[float, ...],
     leaving: tuple[float, Life] | None,
     expected: tuple[LabelKind, float] | None,
@@ -156,7 +156,7 @@ def test_each_snapshot_knows_its_first_revenue_in_any_order_of_arrival(days: lis
     st.sampled_from([BOTH, EXPLICIT, SILENCE]),
 )
 def test_every_snapshot_is_settled_once_and_never_before_it_could_be_known(
-    revenue: list[int], left: int | None, label: Label
+    revenue: list[int], left: int | None, label: LabelPolicy
 ) -> None:
     watch = watching(0, 7, 14)
     leaving = None if left is None else (float(left), Life.PORTED_OUT)
@@ -172,7 +172,7 @@ def test_the_last_revenue_is_the_newest_of_money_and_use_or_else_the_beginning()
     assert last_revenue_ms(facts_of(outcome(at(2), "contacted"))) == at(2)
 
 
-GONE: list[tuple[str, Facts, float, Label, bool]] = [
+GONE: list[tuple[str, Facts, float, LabelPolicy, bool]] = [
     ("who paid lately is here", facts_of(top_up(at(0))), 29.9, BOTH, False),
     ("who paid nothing for the horizon is gone", facts_of(top_up(at(0))), 30, BOTH, True),
     ("unless silence is not leaving", facts_of(top_up(at(0))), 300, EXPLICIT, False),
@@ -182,7 +182,7 @@ GONE: list[tuple[str, Facts, float, Label, bool]] = [
 
 
 @pytest.mark.parametrize(("facts", "day", "label", "gone"), [row[1:] for row in GONE], ids=[row[0] for row in GONE])
-def test_who_is_gone(facts: Facts, day: float, label: Label, gone: bool) -> None:
+def test_who_is_gone(facts: Facts, day: float, label: LabelPolicy, gone: bool) -> None:
     assert is_gone(facts, at(day), label) is gone
 
 

@@ -18,8 +18,8 @@ from streams.core.alerts.labels import (
     take_snapshot,
     tell_early,
 )
-from streams.core.alerts.policy import Label
-from streams.core.contracts.effects import AlertChanged, LabelledExample, Unmatched
+from streams.core.alerts.policy import LabelPolicy
+from streams.core.contracts.effects import AlertChanged, LabelledExample, UnmatchedLeaving
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.subscriber.facts import Watch
 from streams.core.subscriber.fold import Life
@@ -27,8 +27,8 @@ from streams.core.subscriber.packing import pack, unpack
 from tests.core.makers import SUBSCRIBER, at, complaint, outcome, policy, profile, top_up, usage
 from tests.core.test_step import COMPLAINING, Tale
 
-EARLY = Label(horizon_days=30, explicit=True, inactivity=True, learn_at="close", surrogate_days=10)
-VALUE = Label(horizon_days=30, explicit=True, inactivity=True, value_loss=True, learn_at="close")
+EARLY = LabelPolicy(horizon_days=30, explicit=True, inactivity=True, learn_at="close", surrogate_days=10)
+VALUE = LabelPolicy(horizon_days=30, explicit=True, inactivity=True, value_loss=True, learn_at="close")
 NOBODY = {"holdout": {"share": 0.0}}
 HALF = {"holdout": {"share": 0.5}}
 
@@ -139,7 +139,7 @@ def test_revenue_in_the_first_days_is_told_as_staying_and_a_port_out_corrects_it
 
 
 def test_where_silence_is_no_leaving_the_first_days_never_say_that_somebody_left() -> None:
-    explicit = Label(horizon_days=30, explicit=True, inactivity=False, learn_at="close", surrogate_days=10)
+    explicit = LabelPolicy(horizon_days=30, explicit=True, inactivity=False, learn_at="close", surrogate_days=10)
     (told,) = tell_early(watching(0), SUBSCRIBER, at(12), explicit)
     assert told.kind == "stayed"
 
@@ -194,12 +194,12 @@ def test_a_subscriber_who_spends_much_and_then_little_is_a_loss_of_value_where_t
 
 
 def test_a_leaving_that_settles_nothing_is_counted_and_one_against_ones_will_is_not_expected_to() -> None:
-    assert Tale().give_one(outcome(at(1), "port_out_completed")) == (Unmatched(),)
+    assert Tale().give_one(outcome(at(1), "port_out_completed")) == (UnmatchedLeaving(),)
     assert Tale().give_one(outcome(at(1), "terminated", voluntary=False)) == ()
     known = lived(NOBODY)
-    assert Unmatched() not in known.effects
+    assert UnmatchedLeaving() not in known.effects
     known.tell(outcome(at(131), "port_out_completed"))
-    assert Unmatched() not in known.effects
+    assert UnmatchedLeaving() not in known.effects
 
 
 def test_what_was_done_and_told_is_kept_in_a_packed_state() -> None:

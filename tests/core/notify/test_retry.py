@@ -12,7 +12,7 @@ from streams.core.notify.retry import (
     SCHEDULE_S,
     Answer,
     Failure,
-    Verdict,
+    RetryDecision,
     judge,
 )
 
@@ -25,7 +25,7 @@ ANSWERS = st.one_of(
 )
 
 
-def judged(answer: Answer, **changes: Any) -> Verdict:
+def judged(answer: Answer, **changes: Any) -> RetryDecision:
     said: dict[str, Any] = {
         "attempt": 1, "began_ms": 0, "expires_ms": FOREVER_MS, "jitter": 0.5,
         "creates": False, "idempotent": True, "ambiguous": "retry",

@@ -16,7 +16,7 @@ from streams.core.scoring.scorer import Scorer
 from streams.core.scoring.windows import measure
 from streams.core.signals.signals import NO_SIGNALS, Signals
 from streams.core.subscriber.facts import Facts
-from streams.core.subscriber.state import Pending
+from streams.core.subscriber.state import PendingSnapshot
 from streams.core.times import DAY_MS
 from tests.core.makers import (
     BANDS,
@@ -105,8 +105,8 @@ def test_evidence_is_what_the_windows_hold(story: tuple[list[Body], Facts], wait
             assert baseline is None or baseline >= 0
 
 
-def snapshot(features: tuple[float, ...], at_ms: int = 7, table: str = FEATURE_TABLE) -> Pending:
-    return Pending(at_ms, pack(f"<{len(features)}d", *features), table, 0.5, "some model")
+def snapshot(features: tuple[float, ...], at_ms: int = 7, table: str = FEATURE_TABLE) -> PendingSnapshot:
+    return PendingSnapshot(at_ms, pack(f"<{len(features)}d", *features), table, 0.5, "some model")
 
 
 @modest(45)

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from streams.core.scoring.features import FEATURE_TABLE, NAMES
 from streams.core.scoring.models import (
-    ModelError,
     ModelVersion,
-    content_hash,
+    UnusableModelError,
     read_least_scales,
     read_scorecard,
     read_version,
     read_warm_start,
     scorer_from,
-    sealed,
+    version_hash,
+    with_version_hash,
 )
 from streams.core.scoring.scorer import probability
 from tests.core.makers import DEFAULTS, changed, scorecard
@@ -39,7 +39,7 @@ def version_of(**changes: Any) -> ModelVersion:
         "intercept": -3.0, "weights": (0.1,) * COUNT, "means": (0.5,) * COUNT, "scales": (2.0,) * COUNT,
         "published_at_ms": 1, "examples": 100, "positives": 10, "source_position": 100, "metrics": {"auc": 0.8},
     }  # fmt: skip
-    return sealed(ModelVersion(**fields | changes))
+    return with_version_hash(ModelVersion(**fields | changes))
 
 
 versions = st.builds(
@@ -104,30 +104,30 @@ def test_a_version_read_from_its_json_is_the_same_version(version: ModelVersion)
 def test_a_version_names_itself_by_number_and_content() -> None:
     version = version_of()
     assert version.served_as == f"champion-3-{version.hash[:8]}" == scorer_from(version).version
-    assert version.hash == content_hash(version)
+    assert version.hash == version_hash(version)
 
 
 def test_a_version_that_was_changed_after_publication_is_refused() -> None:
     version = changed(version_of(), intercept=-2.9)
-    with pytest.raises(ModelError, match="champion version 3 was changed"):
+    with pytest.raises(UnusableModelError, match="champion version 3 was changed"):
         read_version(msgspec.json.encode(version))
 
 
 @pytest.mark.parametrize("field", ["weights", "means", "scales"])
 def test_a_version_with_too_few_numbers_is_refused(field: str) -> None:
-    with pytest.raises(ModelError, match="other numbers of weights"):
+    with pytest.raises(UnusableModelError, match="other numbers of weights"):
         read_version(msgspec.json.encode(version_of(**{field: (1.0,)})))
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff", b'{"name": "champion"}', b'{"name": "\xff"}'])
 def test_what_is_no_version_is_refused_in_words(data: bytes) -> None:
-    with pytest.raises(ModelError, match="no model version"):
+    with pytest.raises(UnusableModelError, match="no model version"):
         read_version(data)
 
 
 def test_a_version_with_an_unknown_field_is_refused() -> None:
     tree = msgspec.to_builtins(version_of()) | {"secret": 1}
-    with pytest.raises(ModelError, match="secret"):
+    with pytest.raises(UnusableModelError, match="secret"):
         read_version(msgspec.json.encode(tree))
 
 
@@ -135,7 +135,7 @@ def test_a_version_with_an_unknown_field_is_refused() -> None:
     "changes", [{"feature_table": "features-other"}, {"features": NAMES[::-1]}], ids=["table", "order"]
 )
 def test_a_version_learned_on_another_table_is_not_served(changes: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match=f"this program computes {FEATURE_TABLE}"):
+    with pytest.raises(UnusableModelError, match=f"this program computes {FEATURE_TABLE}"):
         scorer_from(version_of(**changes))
 
 
@@ -146,7 +146,7 @@ def test_a_feature_without_spread_contributes_nothing() -> None:
 
 @pytest.mark.parametrize("changes", [{"weights": (inf,) * COUNT}, {"means": (inf,) * COUNT}, {"intercept": inf}])
 def test_a_version_that_holds_no_finite_number_is_not_served(changes: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match="not finite"):
+    with pytest.raises(UnusableModelError, match="not finite"):
         scorer_from(version_of(**changes))
 
 
@@ -186,13 +186,13 @@ CARDS = [
 
 @pytest.mark.parametrize(("text", "match"), [row[1:] for row in CARDS], ids=[row[0] for row in CARDS])
 def test_a_scorecard_that_is_wrong_says_where(text: str, match: str) -> None:
-    with pytest.raises(ModelError, match=match):
+    with pytest.raises(UnusableModelError, match=match):
         read_scorecard(text)
 
 
 def test_a_model_that_starts_from_a_scorecard_has_its_weights_per_standard_deviation() -> None:
     assert read_warm_start(card()) == {"complaint_open": 0.5 * 0.2}
-    with pytest.raises(ModelError, match="shoe_size"):
+    with pytest.raises(UnusableModelError, match="shoe_size"):
         read_warm_start(card(feature="shoe_size"))
 
 

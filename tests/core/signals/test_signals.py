@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from streams.core.contracts.decode import AHEAD_MS_MAX, VALUE_BYTES_MAX, decode_any
 from streams.core.contracts.effects import DeadLetter
-from streams.core.contracts.events import MARKET, Body, Event, MarketEvent, Notice, Record, Segment
+from streams.core.contracts.events import MARKET, Body, BroadcastEvent, Event, MarketEvent, Record, Segment
 from streams.core.scoring.features import NAMES, feature_vector
 from streams.core.signals import market as market_module
 from streams.core.signals import signals as signals_module
 from streams.core.signals.market import Market
-from streams.core.signals.signals import NO_SIGNALS, UNSEEN, Signals, signal_of
+from streams.core.signals.signals import NO_EXPOSURE, NO_SIGNALS, Signals, signal_of
 from streams.core.subscriber.facts import Facts
 from streams.core.subscriber.fold import SEGMENT_CODES
 from streams.core.subscriber.state import Profile
@@ -251,7 +251,7 @@ def test_what_has_lost_its_effect_is_forgotten() -> None:
     market = market_of(entry(at(0), "outage", valid_to=moment(at(1))), entry(at(40), entry_id="later", area_ids=("a",)))
     assert [signal.entry_id for signal in market.at(at(39))[0].everywhere] == ["entry-1"]
     assert market.at(at(40))[0].everywhere == ()
-    assert market.at(at(40))[0].seen(None, at(40)) is UNSEEN
+    assert market.at(at(40))[0].seen(None, at(40)) is NO_EXPOSURE
 
 
 def test_signals_and_messages_are_bounded_and_those_that_matter_longest_are_kept(
@@ -275,15 +275,15 @@ def test_a_profile_with_a_segment_that_is_not_named_sees_nothing() -> None:
     assert signals.seen(nobody, at(0)).offer == 0.0
 
 
-def notice(value: bytes | MarketEvent, received_ms: int = at(0)) -> Event | Notice | DeadLetter:
+def notice(value: bytes | MarketEvent, received_ms: int = at(0)) -> Event | BroadcastEvent | DeadLetter:
     raw = value if isinstance(value, bytes) else msgspec.json.encode(value)
     return decode_any(Record(MARKET, 0, 7, raw, received_ms))
 
 
 def test_a_market_event_is_decoded_to_a_notice() -> None:
-    assert notice(entry(at(0))) == Notice(0, 7, at(0), entry(at(0)))
+    assert notice(entry(at(0))) == BroadcastEvent(0, 7, at(0), entry(at(0)))
     future = entry(at(0), valid_from=moment(at(400)))
-    assert isinstance(notice(future), Notice)
+    assert isinstance(notice(future), BroadcastEvent)
 
 
 @pytest.mark.parametrize(

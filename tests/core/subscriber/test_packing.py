@@ -9,7 +9,7 @@ from streams.core.contracts.events import Body, Wake
 from streams.core.step import Context, step
 from streams.core.subscriber.facts import Facts, SubscriberState, Watch, new_state
 from streams.core.subscriber.packing import UnreadableStateError, next_wake_ms, pack, unpack
-from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, AlertState, PackedState, Pending
+from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, AlertState, PackedState, PendingSnapshot
 from streams.core.times import DAY_MS
 from tests.core.makers import (
     at,
@@ -38,8 +38,8 @@ alerts = st.just(INACTIVE) | st.builds(
     *[st.integers(0, at(400))] * 3,
 )
 waiting = st.builds(
-    Pending, st.integers(0, at(400)), st.binary(max_size=64), st.just("features-0"), st.floats(0, 1), st.just("m"),
-    st.integers(0, at(400)),
+    PendingSnapshot, st.integers(0, at(400)), st.binary(max_size=64), st.just("features-0"), st.floats(0, 1),
+    st.just("m"), st.integers(0, at(400)),
 )  # fmt: skip
 
 

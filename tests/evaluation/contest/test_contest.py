@@ -18,14 +18,30 @@ from streams.core.scoring.scorer import probability
 from streams.core.times import DAY_MS, HOUR_MS
 from streams.evaluation import metrics as evaluation
 from streams.evaluation.contest import contest
-from streams.evaluation.contest.boosted_contenders import Boosted
-from streams.evaluation.contest.contenders import COMPLAINTS, CROSSES, DROPS, LINEAR, RULES, Contender, Linear, Served
-from streams.evaluation.contest.contest import CONTENDERS, Contest, Entry, contest_of, hold, named
-from streams.evaluation.contest.course import Course, course_of, periods, settled_ms
+from streams.evaluation.contest.boosted_contenders import BoostingContender
+from streams.evaluation.contest.contenders import (
+    COMPLAINTS,
+    CROSSES,
+    DROPS,
+    LINEAR,
+    RULES,
+    Contender,
+    LinearContender,
+    RecordedContender,
+)
+from streams.evaluation.contest.contest import (
+    CONTENDERS,
+    Contest,
+    ContestEntry,
+    contest_of,
+    run_contest,
+    select_contenders,
+)
+from streams.evaluation.contest.course import Course, course_of, earliest_settled_ms, periods
 from streams.evaluation.contest.metrics import average_precision, recall_at
 from streams.evaluation.contest.river_contenders import RIVER
 from streams.learning.queue import TrainerSettings
-from streams.store.database import Store
+from streams.store.database import RunStore
 from tests.core.strategies import modest
 from tests.engine.operators import CLEAN, LIVELY, run, write_operator
 
@@ -75,15 +91,15 @@ def judged(examples: Sequence[LabelledExample] = EXAMPLES, **options: object) ->
     return contest_of(examples, POLICY, cold_scorer(), **given_options)  # type: ignore[arg-type]
 
 
-def entry(found: Contest, name: str) -> Entry:
+def entry(found: Contest, name: str) -> ContestEntry:
     return next(one for one in found.entries if one.name == name)
 
 
-def small_boosting() -> Boosted:
-    return Boosted(name="boosting", what="every four weeks", refits=True, positives_min=10)
+def small_boosting() -> BoostingContender:
+    return BoostingContender(name="boosting", what="every four weeks", refits=True, positives_min=10)
 
 
-HONEST: tuple[Contender, ...] = (Served(), *LINEAR, *RULES, RIVER[0], small_boosting())
+HONEST: tuple[Contender, ...] = (RecordedContender(), *LINEAR, *RULES, RIVER[0], small_boosting())
 
 
 @pytest.mark.slow
@@ -103,13 +119,13 @@ def test_no_forecast_depends_on_a_label_that_was_settled_after_its_snapshot(cut_
 def test_what_is_settled_later_shows_in_later_forecasts() -> None:
     cut_ms = 60 * DAY_MS
     other = [turned(one, cut_ms) for one in EXAMPLES]
-    for contender in named(["champion", "river_logistic"]):
+    for contender in select_contenders(["champion", "river_logistic"]):
         assert contender.forecast(course(other)).values != contender.forecast(course()).values
 
 
 def turned(one: LabelledExample, cut_ms: int) -> LabelledExample:
     """Return the example with the other label if neither could be known until the cut, else as it is."""
-    if min(settled_ms(one, POLICY), one.closed_at_ms) <= cut_ms:
+    if min(earliest_settled_ms(one, POLICY), one.closed_at_ms) <= cut_ms:
         return one
     if one.label:
         return msgspec.structs.replace(one, label=False, kind="stayed", knowable_at_ms=one.closed_at_ms)
@@ -125,7 +141,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Policy, list[Label
     write_operator(folder, subscribers=120, days=90, seed=3, faults=CLEAN, policy=daily)
     db = folder.parent / "run.db"
     run(folder, db)
-    with Store.open(str(db), create=False) as store:
+    with RunStore.open(str(db), create=False) as store:
         checkpoint = store.load()
         assert checkpoint is not None
         return read_policy_for(str(folder), None), list(store.examples()), checkpoint.stream_ms
@@ -137,10 +153,10 @@ def test_the_champion_forecasts_to_the_last_bit_what_the_run_served(
 ) -> None:
     policy, examples, end_ms = served
     ran = course_of(examples, policy, cold_scorer(), settings_of(policy), end_ms=end_ms)
-    found = named(["champion"])[0].forecast(ran)
+    found = select_contenders(["champion"])[0].forecast(ran)
     assert found.versions > 1
     assert len({one.model_version for one in ran.judged}) > 2
-    assert found.values == named(["served"])[1].forecast(ran).values
+    assert found.values == select_contenders(["served"])[1].forecast(ran).values
     assert list(found.values) == [one.probability for one in ran.judged]
 
 
@@ -179,7 +195,7 @@ def test_a_snapshot_counts_once_whatever_settles_it_must_have_come() -> None:
 
 def test_without_an_end_the_stream_ends_with_its_last_settling() -> None:
     found = judged(end_ms=None)
-    assert found.end_ms == max(settled_ms(one, POLICY) for one in EXAMPLES)
+    assert found.end_ms == max(earliest_settled_ms(one, POLICY) for one in EXAMPLES)
 
 
 def test_an_example_of_another_feature_table_is_counted_and_left_out() -> None:
@@ -221,13 +237,13 @@ def test_a_provisional_label_is_learned_where_the_settings_say_so_and_never_judg
     ]
     told = course([*corrected, *early])
     assert [one.example_id for one in told.judged] == [one.example_id for one in course().judged]
-    champion, at_close = named(["labels_at_close"])
+    champion, at_close = select_contenders(["labels_at_close"])
     assert champion.forecast(told).values != champion.forecast(course()).values
     assert at_close.forecast(told).values == at_close.forecast(course()).values
 
 
 @pytest.mark.parametrize("contender", [one for one in LINEAR if one.without], ids=lambda one: one.name)
-def test_what_an_ablation_leaves_out_has_no_say(contender: Linear) -> None:
+def test_what_an_ablation_leaves_out_has_no_say(contender: LinearContender) -> None:
     places = [NAMES.index(name) for name in contender.without]
     other = [
         msgspec.structs.replace(
@@ -236,7 +252,10 @@ def test_what_an_ablation_leaves_out_has_no_say(contender: Linear) -> None:
         for one in EXAMPLES
     ]
     assert contender.forecast(course(other)).values == contender.forecast(course()).values
-    assert named(["champion"])[0].forecast(course(other)).values != named(["champion"])[0].forecast(course()).values
+    assert (
+        select_contenders(["champion"])[0].forecast(course(other)).values
+        != select_contenders(["champion"])[0].forecast(course()).values
+    )
 
 
 def test_the_lists_of_ablations_follow_the_feature_table() -> None:
@@ -292,9 +311,12 @@ def test_a_contender_whose_library_is_missing_says_so_and_is_left_out(monkeypatc
 
 
 def test_differences_are_paired_and_a_champion_s_twin_differs_by_nothing() -> None:
-    twin = Linear(name="twin", what="the champion again", group="challenger")
-    outcome = hold(
-        course(), (named(["champion"])[0], twin, named(["without_complaints"])[1]), warming_days=0, resamples=20
+    twin = LinearContender(name="twin", what="the champion again", group="challenger")
+    outcome = run_contest(
+        course(),
+        (select_contenders(["champion"])[0], twin, select_contenders(["without_complaints"])[1]),
+        warming_days=0,
+        resamples=20,
     )
     champion, same, without = outcome.contest.entries
     assert champion.differences == {}
@@ -316,7 +338,7 @@ def test_an_unknown_contender_is_an_error_that_names_those_there_are() -> None:
 
 def test_every_contender_has_a_name_of_its_own_and_says_what_it_is() -> None:
     assert len(set(contest.NAMES)) == len(CONTENDERS)
-    assert named([]) == CONTENDERS
+    assert select_contenders([]) == CONTENDERS
     assert all(one.what and one.group for one in CONTENDERS)
 
 

@@ -15,7 +15,7 @@ from aiokafka.consumer import fetcher  # type: ignore[import-untyped]  # as abov
 
 from streams.kafka.client.record_parser import as_parsed
 from tests.kafka.broker import Broker
-from tests.kafka.workers import Fed, prepare, send
+from tests.kafka.workers import SentRecord, prepare, send
 
 
 async def read(address: str, topic: str, **options: Any) -> list[Any]:
@@ -33,7 +33,9 @@ def test_a_consumer_that_asks_for_it_is_given_the_parsers_records_and_any_other_
     broker: Broker, prefix: str
 ) -> None:
     asyncio.run(prepare(broker.address, prefix, 1))
-    asyncio.run(send(broker.address, prefix, [Fed("usage", b"s_1", b"one"), Fed("usage", b"s_2", b"two")]))
+    asyncio.run(
+        send(broker.address, prefix, [SentRecord("usage", b"s_1", b"one"), SentRecord("usage", b"s_2", b"two")])
+    )
     topic = f"{prefix}usage"
     plain = asyncio.run(read(broker.address, topic))
     parsed = asyncio.run(read(broker.address, topic, key_deserializer=as_parsed))
@@ -93,7 +95,7 @@ def test_from_any_offset_both_see_the_same_committed_records_and_end_at_the_same
 
 def test_what_was_fetched_is_let_go_of_once_it_was_read_and_waits_for_no_collector(broker: Broker, prefix: str) -> None:
     asyncio.run(prepare(broker.address, prefix, 1))
-    asyncio.run(send(broker.address, prefix, [Fed("usage", b"s_1", b"one")]))
+    asyncio.run(send(broker.address, prefix, [SentRecord("usage", b"s_1", b"one")]))
     made: list[weakref.ref[Any]] = []
 
     class Watched(fetcher.PartitionRecords):  # type: ignore[misc]  # as above

@@ -16,26 +16,32 @@ import pytest
 import trustme
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafka comes without types
 
-from streams.kafka.client.connection import Wire, check_connection, client_options, faust_credentials, wire_from
+from streams.kafka.client.connection import (
+    ConnectionSettings,
+    check_connection,
+    client_options,
+    connection_settings,
+    faust_credentials,
+)
 from streams.shared.errors import SettingsError
 from streams.shared.settings import Secret, load_settings
 from tests.cli.calling import call, lines
 from tests.kafka.broker import Broker
-from tests.kafka.secure import Credentials
+from tests.kafka.secure import ClientCredentials
 
 MECHANISMS: list[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
-def credentials_of(broker: Broker) -> Credentials:
+def credentials_of(broker: Broker) -> ClientCredentials:
     assert broker.credentials is not None
     return broker.credentials
 
 
-def wire_of(broker: Broker, **changed: Any) -> Wire:
+def wire_of(broker: Broker, **changed: Any) -> ConnectionSettings:
     """Return the wire that works, with what is changed."""
     known = credentials_of(broker)
     assert broker.secure_address is not None
-    right = Wire(
+    right = ConnectionSettings(
         brokers=broker.secure_address,
         protocol="sasl_ssl",
         mechanism="SCRAM-SHA-512",
@@ -48,7 +54,7 @@ def wire_of(broker: Broker, **changed: Any) -> Wire:
     return msgspec.structs.replace(right, **changed)
 
 
-def refused(wire: Wire, timeout_s: float = 10.0) -> str:
+def refused(wire: ConnectionSettings, timeout_s: float = 10.0) -> str:
     """Return the one line with which a connection is refused."""
     with pytest.raises(SettingsError) as caught:
         asyncio.run(check_connection(wire, timeout_s))
@@ -117,7 +123,7 @@ def test_records_go_and_come_over_a_secure_connection(secure_broker: Broker, pre
     assert asyncio.run(work()) == [b"over TLS"]
 
 
-def settings_environ(wire: Wire) -> dict[str, str]:
+def settings_environ(wire: ConnectionSettings) -> dict[str, str]:
     """Return the environment that describes a secure wire."""
     assert wire.password is not None
     return {
@@ -135,17 +141,17 @@ def settings_environ(wire: Wire) -> dict[str, str]:
 def test_the_settings_of_a_secure_wire_give_that_wire(secure_broker: Broker, tmp_path: Path) -> None:
     wire = wire_of(secure_broker)
     environ = settings_environ(wire)
-    assert wire_from(load_settings(environ)) == wire
+    assert connection_settings(load_settings(environ)) == wire
     (tmp_path / "password").write_text(environ.pop("FOREWARN_KAFKA_PASSWORD") + "\n")
     environ["FOREWARN_KAFKA_PASSWORD_FILE"] = str(tmp_path / "password")
-    assert wire_from(load_settings(environ)) == wire
+    assert connection_settings(load_settings(environ)) == wire
 
 
 def test_faust_is_given_the_same_identity_and_certificates(secure_broker: Broker) -> None:
     credentials: Any = faust_credentials(wire_of(secure_broker))
     assert (credentials.protocol.value, credentials.mechanism.value) == ("SASL_SSL", "SCRAM-SHA-512")
     assert isinstance(credentials.ssl_context, ssl.SSLContext)
-    assert faust_credentials(Wire()) is None
+    assert faust_credentials(ConnectionSettings()) is None
     encrypted: Any = faust_credentials(wire_of(secure_broker, protocol="ssl"))
     assert encrypted.protocol.value == "SSL"
 
@@ -174,7 +180,7 @@ def test_an_address_that_the_certificate_does_not_name_is_refused(tmp_path: Path
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("elsewhere.test").configure_cert(context)
     with listening(b"", context) as address:
-        said = refused(Wire(brokers=address, protocol="ssl", ca_file=tmp_path / "ca.pem"))
+        said = refused(ConnectionSettings(brokers=address, protocol="ssl", ca_file=tmp_path / "ca.pem"))
     assert said.startswith(f"kafka: the certificate of {address} is for another name")
 
 
@@ -189,7 +195,7 @@ def test_a_certificate_that_is_missing_or_of_a_stranger_is_named(secure_broker: 
 
 
 def test_a_protocol_that_the_listener_does_not_speak_is_named(secure_broker: Broker) -> None:
-    plain = Wire(brokers=str(secure_broker.secure_address))
+    plain = ConnectionSettings(brokers=str(secure_broker.secure_address))
     assert refused(plain).startswith("kafka_protocol: ")
     assert refused(wire_of(secure_broker, protocol="sasl_plaintext")).startswith("kafka_protocol: ")
     assert refused(wire_of(secure_broker, brokers=secure_broker.address)).startswith("kafka_protocol: ")
@@ -202,18 +208,24 @@ def test_a_protocol_that_the_listener_does_not_speak_is_named(secure_broker: Bro
 def test_an_address_where_nobody_is_or_nobody_answers_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-    assert refused(Wire(brokers=address)).startswith(f"kafka: nothing listens at {address}; start the broker")
+    assert refused(ConnectionSettings(brokers=address)).startswith(
+        f"kafka: nothing listens at {address}; start the broker"
+    )
     with listening(None) as silent:
-        assert refused(Wire(brokers=silent), 0.3).startswith(f"kafka: no answer from {silent} within 0.3 s")
-    assert refused(Wire(brokers="no-such-host.invalid:9092")).startswith("kafka: the name in no-such-host.invalid:9092")
+        assert refused(ConnectionSettings(brokers=silent), 0.3).startswith(
+            f"kafka: no answer from {silent} within 0.3 s"
+        )
+    assert refused(ConnectionSettings(brokers="no-such-host.invalid:9092")).startswith(
+        "kafka: the name in no-such-host.invalid:9092"
+    )
     with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as web:
-        assert refused(Wire(brokers=web), 5.0).startswith(("kafka_protocol: ", "kafka: "))
+        assert refused(ConnectionSettings(brokers=web), 5.0).startswith(("kafka_protocol: ", "kafka: "))
 
 
 def test_one_address_that_works_is_enough(secure_broker: Broker) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         dead = f"127.0.0.1:{server.getsockname()[1]}"
-    asyncio.run(check_connection(Wire(brokers=f"{dead},{secure_broker.address}")))
+    asyncio.run(check_connection(ConnectionSettings(brokers=f"{dead},{secure_broker.address}")))
 
 
 def test_a_file_that_cannot_be_read_or_used_is_named_with_its_setting(secure_broker: Broker, tmp_path: Path) -> None:
@@ -276,11 +288,11 @@ def test_a_file_without_the_right_to_read_it_is_named(secure_broker: Broker, tmp
 def test_settings_that_do_not_fit_together_are_named(environ: dict[str, str], says: str) -> None:
     settings = load_settings({f"FOREWARN_KAFKA_{name}": value for name, value in environ.items()})
     with pytest.raises(SettingsError, match=says):
-        wire_from(settings)
+        connection_settings(settings)
 
 
 def test_a_wire_shows_its_password_to_nobody() -> None:
-    wire = Wire(user="a", password=Secret(b"a real secret"))
+    wire = ConnectionSettings(user="a", password=Secret(b"a real secret"))
     assert "a real secret" not in f"{wire} {wire!r}"
 
 

@@ -19,9 +19,9 @@ from streams.core.contracts.encode import outgoing
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint
 from streams.core.times import HOUR_MS
-from streams.kafka.notifier.alert_records import Tally, read_alert
-from streams.kafka.notifier.notifier import within
-from streams.kafka.worker.flood import Flood
+from streams.kafka.notifier.alert_records import BadRecordCounter, read_alert
+from streams.kafka.notifier.notifier import with_deadline
+from streams.kafka.worker.flood import FloodLimit
 from streams.shared.exits import StoppedError
 from streams.sink.inbound.outcomes import reports
 from streams.store.base.connections import open_engine, url_of
@@ -29,7 +29,7 @@ from streams.store.outbox import tables as sink_tables
 from streams.store.run import tables
 from streams.store.sink import Sink
 from tests.kafka.broker import Broker
-from tests.kafka.workers import Raw, Supervised, Worker, prepare, read_topic, until
+from tests.kafka.workers import Raw, SupervisedWorker, Worker, prepare, read_topic, until
 from tests.postgres.databases import KINDS, fresh
 from tests.sink.alerts_told import BEGAN_MS, told
 
@@ -122,17 +122,17 @@ def test_a_record_that_is_no_alert_is_a_dead_letter_that_says_where_it_stood(val
 
 
 def test_a_flood_is_so_many_in_a_row_or_such_a_share() -> None:
-    tally = Tally(0, Flood(ratio=0.5, run=3))
+    tally = BadRecordCounter(0, FloodLimit(ratio=0.5, run=3))
     for is_bad in (True, True, False, True, True):
         tally.take(is_bad=is_bad)
     with pytest.raises(StoppedError, match="a flood of bad records in partition 0"):
         tally.take(is_bad=True)
-    tally = Tally(0, Flood(ratio=0.5, run=1_000))
+    tally = BadRecordCounter(0, FloodLimit(ratio=0.5, run=1_000))
     with pytest.raises(StoppedError, match="50%"):
         take_turns(tally)
 
 
-def take_turns(tally: Tally) -> None:
+def take_turns(tally: BadRecordCounter) -> None:
     for number in range(5_000):
         tally.take(is_bad=number % 2 == 0)
 
@@ -178,7 +178,7 @@ def kill_and_count(broker: Broker, prefix: str, tmp_path: Path, place: str) -> N
     log = in_order(600)
     share = len(log) // KILLS + 1
     pair = [
-        Supervised(broker.address, prefix, tmp_path, name=f"n{number}", script=NOTIFIER, options=["--db", place])
+        SupervisedWorker(broker.address, prefix, tmp_path, name=f"n{number}", script=NOTIFIER, options=["--db", place])
         for number in range(2)
     ]
     with pair[0], pair[1]:
@@ -202,7 +202,7 @@ def kill_and_count(broker: Broker, prefix: str, tmp_path: Path, place: str) -> N
     assert set(states.values()) == {"resolved"}
 
 
-def has_all(place: str, count: int, pair: Sequence[Supervised]) -> bool:
+def has_all(place: str, count: int, pair: Sequence[SupervisedWorker]) -> bool:
     for each in pair:
         each.look_after()
     return counted(place)["transitions"] >= count
@@ -254,7 +254,7 @@ def test_work_that_is_cancelled_just_as_it_ends_is_cancelled_all_the_same() -> N
 
     async def cancelled_as_it_ends() -> bool:
         answer = asyncio.get_running_loop().create_future()
-        asking = asyncio.ensure_future(within(answer, "nothing came"))
+        asking = asyncio.ensure_future(with_deadline(answer, "nothing came"))
         await asyncio.sleep(0)
         answer.set_result(1)
         asking.cancel()

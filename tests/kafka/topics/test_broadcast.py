@@ -7,23 +7,23 @@ import pytest
 
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.times import DAY_MS
-from streams.engine.in_force import MODELS, POLICIES, Serving, policy_message
-from streams.kafka.client.connection import Wire
-from streams.kafka.topics.broadcast import Broadcast, publish
+from streams.engine.in_force import MODELS, POLICIES, ContextTimeline, policy_message
+from streams.kafka.client.connection import ConnectionSettings
+from streams.kafka.topics.broadcast import BroadcastReader, publish
 from streams.shared.errors import InputError, SettingsError
 from tests.cli.calling import call
 from tests.kafka.broker import Broker, free_ports
 from tests.kafka.learners import TRAINER
 from tests.kafka.worker.test_in_force import COLD, another_policy, body, version
-from tests.kafka.workers import Fed, Worker, prepare, read_topic, send, wait_until_applied
+from tests.kafka.workers import SentRecord, Worker, prepare, read_topic, send, wait_until_applied
 
 
 def published(broker: Broker, prefix: str, topic: str, *records: tuple[bytes, bytes | None]) -> None:
-    asyncio.run(publish(Wire(brokers=broker.address), prefix + topic, records))
+    asyncio.run(publish(ConnectionSettings(brokers=broker.address), prefix + topic, records))
 
 
 def test_a_running_worker_takes_a_good_version_refuses_broken_ones_and_a_later_worker_does_the_same(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     good = version(1, 0, intercept=0.5)
     altered = body(version(2, 0)).replace(b"-1.0", b"-9.0", 1)
@@ -85,14 +85,16 @@ def test_what_was_published_by_the_command_is_read_back_and_followed(
     assert record.key == expected.version.encode()
     assert expected.version in answer.stdout
     said: list[str] = []
-    broadcast = Broadcast(Wire(brokers=broker.address), prefix, Serving(COLD), said.append)
+    broadcast = BroadcastReader(ConnectionSettings(brokers=broker.address), prefix, ContextTimeline(COLD), said.append)
     later = another_policy(0.02)
 
     async def read_and_follow() -> None:
         await broadcast.read()
         following = asyncio.create_task(broadcast.follow())
         topic = prefix + POLICIES
-        await publish(Wire(brokers=broker.address), topic, [(later.version.encode(), policy_message(later, None))])
+        await publish(
+            ConnectionSettings(brokers=broker.address), topic, [(later.version.encode(), policy_message(later, None))]
+        )
         async with asyncio.timeout(20.0):
             while broadcast.serving.newest().policy != later:  # noqa: ASYNC110 - a worker is told as little
                 await asyncio.sleep(0.05)
@@ -126,6 +128,8 @@ def test_a_topic_that_is_missing_is_named(broker: Broker, prefix: str) -> None:
 
 
 def test_brokers_that_cannot_be_reached_are_an_error_and_nothing_serves() -> None:
-    nowhere = Broadcast(Wire(brokers=f"127.0.0.1:{free_ports(1)[0]}"), "", Serving(COLD), print)
+    nowhere = BroadcastReader(
+        ConnectionSettings(brokers=f"127.0.0.1:{free_ports(1)[0]}"), "", ContextTimeline(COLD), print
+    )
     with pytest.raises(InputError, match="models, policies and market-events cannot be read"):
         asyncio.run(nowhere.read())

@@ -17,7 +17,7 @@ from tests.kafka.broker import Broker
 from tests.kafka.worker.test_protections import RUN
 from tests.kafka.workers import (
     PARTITIONS,
-    Fed,
+    SentRecord,
     Worker,
     facts_of,
     folded,
@@ -31,44 +31,44 @@ from tests.kafka.workers import (
 
 REFUSES_NEWER_TOP_UPS = """
 import re
-from streams.kafka.worker import source_queues as lanes
-decode, newer = lanes.decode_value, re.compile(b'"event_time":"2024-02-2[6-9]')
+from streams.kafka.worker import source_queues
+decode, newer = source_queues.decode_value, re.compile(b'"event_time":"2024-02-2[6-9]')
 def of_an_older_release(topic, partition, offset, value, received_ms):
     if topic == "top-ups" and newer.search(value):
-        return lanes.DeadLetter(topic, partition, offset, "unknown_field", "", value)
+        return source_queues.DeadLetter(topic, partition, offset, "unknown_field", "", value)
     return decode(topic, partition, offset, value, received_ms)
-lanes.decode_value = of_an_older_release
+source_queues.decode_value = of_an_older_release
 """
 DIES_IN_THE_THIRD_TRANSACTION = """
 import os
 from streams.kafka.topics import dead_letters
 dead_letters.BATCH_LETTERS = 2
-send, sent = dead_letters._Desk._send, []
+send, sent = dead_letters._Redriver._send, []
 async def until_it_dies(self, producer, one, futures):
     await send(self, producer, one, futures)
     sent.append(one)
     if len(sent) == 6:
         await dead_letters.asyncio.gather(*futures)
         os._exit(9)
-dead_letters._Desk._send = until_it_dies
+dead_letters._Redriver._send = until_it_dies
 """
 WAITS_IN_ITS_TRANSACTION = """
 import pathlib, sys
 from streams.kafka.topics import dead_letters
-send, go = dead_letters._Desk._send, pathlib.Path(sys.argv.pop())
+send, go = dead_letters._Redriver._send, pathlib.Path(sys.argv.pop())
 async def when_it_is_told_to(self, producer, one, futures):
     await send(self, producer, one, futures)
     go.with_suffix(".begun").touch()
     while not go.exists():
         await dead_letters.asyncio.sleep(0.05)
-dead_letters._Desk._send = when_it_is_told_to
+dead_letters._Redriver._send = when_it_is_told_to
 """
 KEY = b"s_" + b"0" * 32
 
 
-def bad(number: int) -> Fed:
+def bad(number: int) -> SentRecord:
     """Return a record that no release takes."""
-    return Fed("usage", KEY, b'{"subscriber_id":"%s","number":%d}' % (KEY, number))
+    return SentRecord("usage", KEY, b'{"subscriber_id":"%s","number":%d}' % (KEY, number))
 
 
 def ask(broker: Broker, prefix: str, *words: str) -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ def sent_again(broker: Broker, prefix: str, topic: str) -> list[Any]:
 
 
 def test_what_an_older_release_refused_is_in_the_states_once_it_was_sent_again(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     records = [record for record in fed if record.key != b"unreadable"]
     asyncio.run(prepare(broker.address, prefix))
@@ -186,7 +186,7 @@ def test_of_two_who_send_again_at_the_same_time_the_first_is_ended_and_has_sent_
 def test_letters_are_chosen_by_reason_topic_and_time_and_a_dry_run_sends_none(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
-    others = [Fed("top-ups", KEY, b"{"), Fed("complaints", b"x", b"")]
+    others = [SentRecord("top-ups", KEY, b"{"), SentRecord("complaints", b"x", b"")]
     asyncio.run(prepare(broker.address, prefix))
     asyncio.run(send(broker.address, prefix, [bad(1), bad(2), *others]))
     with Worker(broker.address, prefix, tmp_path) as worker:
@@ -224,7 +224,7 @@ def test_the_largest_bad_record_is_a_dead_letter_and_not_the_end_of_its_partitio
 ) -> None:
     value = b"!" + os.urandom(VALUE_BYTES_MAX - 2048)
     asyncio.run(prepare(broker.address, prefix))
-    asyncio.run(send(broker.address, prefix, [Fed("usage", KEY, value)]))
+    asyncio.run(send(broker.address, prefix, [SentRecord("usage", KEY, value)]))
     with Worker(broker.address, prefix, tmp_path) as worker:
         (letter,) = letters_of(broker, prefix, 1)
         assert (letter["reason"], letter["size_bytes"]) == ("not_json", len(value))

@@ -14,7 +14,7 @@ from streams.core.contracts.events import BROADCASTS, INPUTS
 from streams.core.contracts.outputs import OUTPUTS
 from streams.core.times import DAY_MS
 from streams.kafka.client.admin import settings_of
-from streams.kafka.client.connection import Wire
+from streams.kafka.client.connection import ConnectionSettings
 from streams.kafka.client.partitioning import partition_of
 from streams.kafka.topics import management as topics
 from streams.kafka.topics.specs import BROADCAST, topic_specs
@@ -32,8 +32,8 @@ def done(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def wire_of(broker: Broker) -> Wire:
-    return Wire(brokers=broker.address)
+def wire_of(broker: Broker) -> ConnectionSettings:
+    return ConnectionSettings(brokers=broker.address)
 
 
 async def changed(broker: Broker, topic: str, **settings: str) -> None:

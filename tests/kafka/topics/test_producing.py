@@ -13,9 +13,9 @@ import zstandard
 from aiokafka import ConsumerRecord, TopicPartition  # type: ignore[import-untyped]  # without types
 
 from streams.core.contracts.events import INPUTS, MARKET
-from streams.kafka.client.admin import connected, partitions_of, reader
-from streams.kafka.client.batcher import Batches, Place
-from streams.kafka.client.connection import Wire, check_connection
+from streams.kafka.client.admin import admin_client, partitions_of, reader
+from streams.kafka.client.batcher import Batches, RecordPlace
+from streams.kafka.client.connection import ConnectionSettings, check_connection
 from streams.kafka.client.partitioning import partition_of
 from streams.kafka.topics.producing import FLUSH_MS
 from tests.cli.calling import call, lines
@@ -34,8 +34,8 @@ def top_up(number: int, at_s: int, subscriber: int = 1) -> str:
 
 
 async def _read(address: str, topics: list[str]) -> list[ConsumerRecord]:
-    wire = Wire(brokers=address)
-    async with connected(wire) as admin:
+    wire = ConnectionSettings(brokers=address)
+    async with admin_client(wire) as admin:
         counts = {topic: len(parts) for topic, parts in (await partitions_of(admin)).items() if topic in topics}
     async with reader(wire) as consumer:
         places = [TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)]
@@ -198,7 +198,7 @@ def test_no_topic_falls_far_behind_another_however_few_records_it_has(
     spans: list[int] = []
 
     class Watched(Batches):
-        async def add(self, place: Place, key: bytes | None, value: bytes, at_ms: int) -> None:
+        async def add(self, place: RecordPlace, key: bytes | None, value: bytes, at_ms: int) -> None:
             waiting.append(at_ms)
             await super().add(place, key, value, at_ms)
 
@@ -292,4 +292,4 @@ def test_a_broker_that_stays_away_ends_the_command_with_what_it_had_taken(
 
 
 def test_a_wire_needs_nothing_but_an_address(broker: Broker) -> None:
-    asyncio.run(check_connection(Wire(brokers=broker.address)))
+    asyncio.run(check_connection(ConnectionSettings(brokers=broker.address)))

@@ -6,7 +6,7 @@ import pytest
 
 from streams.core.contracts.decode import VALUE_BYTES_MAX
 from streams.core.contracts.effects import DeadLetterReason
-from streams.kafka.topics.dead_letters import Letter, _Desk, _Item
+from streams.kafka.topics.dead_letters import DeadLetterSummary, _Redriver, _StoredLetter
 from tests.kafka.benches import PREFIX, TOPICS, Bench
 from tests.kafka.workers import Raw
 
@@ -15,9 +15,9 @@ KEY = b"s_" + b"0" * 32
 
 def item(
     *, topic: str = "usage", partition: int = 3, reason: DeadLetterReason = "not_json", size: int = 9, redrives: int = 0
-) -> _Item:
+) -> _StoredLetter:
     """Return a letter as it lies in the log."""
-    letter = Letter(
+    letter = DeadLetterSummary(
         topic=topic,
         partition=partition,
         offset=7,
@@ -28,7 +28,7 @@ def item(
         redrives=redrives,
         is_sent_again=False,
     )
-    return _Item(letter, None, b"usage/3/7", KEY, b"?" * 9)
+    return _StoredLetter(letter, None, b"usage/3/7", KEY, b"?" * 9)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def item(
         (item(topic="no-topic-of-ours"), "no_such_partition"),
     ],
 )
-def test_what_cannot_be_sent_again_is_counted_by_its_reason(one: _Item, refusal: str | None) -> None:
-    desk = _Desk(PREFIX, {"usage": 4}, 3)
+def test_what_cannot_be_sent_again_is_counted_by_its_reason(one: _StoredLetter, refusal: str | None) -> None:
+    desk = _Redriver(PREFIX, {"usage": 4}, 3)
     assert desk.takes(one) == (refusal is None)
     assert dict(desk.refused) == ({} if refusal is None else {refusal: 1})
 

@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from streams.engine.in_force import MODELS, Serving
-from streams.kafka.client.connection import Wire
-from streams.kafka.topics.broadcast import Broadcast, publish
+from streams.engine.in_force import MODELS, ContextTimeline
+from streams.kafka.client.connection import ConnectionSettings
+from streams.kafka.topics.broadcast import BroadcastReader, publish
 from tests.cli.calling import call, lines
 from tests.kafka.broker import Broker, free_ports
 from tests.kafka.worker.test_in_force import COLD, body, of_line, served_at, version
@@ -17,7 +17,7 @@ DATED_MS = 1_717_200_000_000
 def test_a_promotion_on_kafka_serves_from_its_time_and_a_rollback_undoes_it(broker: Broker, prefix: str) -> None:
     champion, challenger = version(1, 100), of_line("hazard", version(1, 100, intercept=-2.0))
     where = ("--kafka", broker.address, "--prefix", prefix)
-    wire = Wire(brokers=broker.address)
+    wire = ConnectionSettings(brokers=broker.address)
     asyncio.run(prepare(broker.address, prefix))
     assert "no model version was published yet" in call("model", "promote", "hazard", *where).stderr
     records = [(one.served_as.encode(), body(one)) for one in (champion, challenger)]
@@ -29,7 +29,7 @@ def test_a_promotion_on_kafka_serves_from_its_time_and_a_rollback_undoes_it(brok
         (champion.served_as, False), (challenger.served_as, True),
     ]  # fmt: skip
     said: list[str] = []
-    broadcast = Broadcast(wire, prefix, Serving(COLD), said.append)
+    broadcast = BroadcastReader(wire, prefix, ContextTimeline(COLD), said.append)
     asyncio.run(broadcast.read())
     assert [served_at(broadcast.serving, at_ms) for at_ms in (DATED_MS - 1, DATED_MS)] == [
         champion.served_as, challenger.served_as,

@@ -21,7 +21,7 @@ from tests.kafka.learners import (
     BAD,
     GROUP,
     TRAINER,
-    Forked,
+    ForkedTrainer,
     bodies,
     example,
     fast_policy,
@@ -31,7 +31,7 @@ from tests.kafka.learners import (
     values_of,
     wait_until_trained,
 )
-from tests.kafka.workers import Fed, Left, Worker, prepare, send, until, wait_until_applied
+from tests.kafka.workers import LogContents, SentRecord, Worker, prepare, send, until, wait_until_applied
 
 KILLS = 20
 EXAMPLES = 4_200
@@ -74,8 +74,8 @@ def test_twenty_kills_of_the_trainer_leave_the_versions_of_one_that_was_left_alo
     asyncio.run(prepare(broker.address, prefix))
     log = shuffled_log(EXAMPLES)
     share = len(log) // KILLS + 1
-    Forked.warm_up()
-    start = partial(Forked, broker.address, prefix, tmp_path, path)
+    ForkedTrainer.warm_up()
+    start = partial(ForkedTrainer, broker.address, prefix, tmp_path, path)
     ends: list[int | None] = []
     with ExitStack() as all_of_them:
         coming = all_of_them.enter_context(start(0))
@@ -173,7 +173,7 @@ def test_examples_that_found_no_room_are_learned_once_they_were_sent_again_and_t
 
 
 def test_workers_follow_what_the_trainer_learns_of_them_and_a_later_one_begins_with_it(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     """From the published policy over examples to versions, and back to alerts: the first worker changes as it runs."""
     path, policy = fast_policy(tmp_path)
@@ -203,7 +203,7 @@ def test_workers_follow_what_the_trainer_learns_of_them_and_a_later_one_begins_w
     assert {alert["policy_version"] for alert in left.alerts} == {policy.version}
 
 
-def assert_each_was_scored_with_a_version_of_its_time(left: Left, versions: list[ModelVersion]) -> None:
+def assert_each_was_scored_with_a_version_of_its_time(left: LogContents, versions: list[ModelVersion]) -> None:
     """Hold alerts and examples against the dates of the versions that they name."""
     dates = {version.served_as: version.published_at_ms for version in versions}
     named: set[str] = set()

@@ -16,15 +16,15 @@ from streams.core.contracts.effects import LabelledExample
 from streams.core.contracts.outputs import DeadLetterMessage
 from streams.core.times import DAY_MS
 from streams.kafka.trainer.trainer_parts import BLOCK_IDS
-from streams.kafka.trainer.training_task import PATIENCE_MS, Training, settled_ms
-from streams.kafka.worker.commit_marks import MARK_KEY, BrokenMarkError
-from streams.kafka.worker.partition_task import Changes
+from streams.kafka.trainer.training_task import PATIENCE_MS, TrainingTask, example_time_ms
+from streams.kafka.worker.checkpoint import CHECKPOINT_KEY, BrokenCheckpointError
+from streams.kafka.worker.subscriber_task import TaskChanges
 from streams.learning.models import boosting
 from streams.learning.queue import TrainerSettings
 from streams.learning.trainer import Trainer, TrainerState
 from tests.core.strategies import modest
 from tests.kafka.learners import BAD, bodies, example, fast_policy, oracle, published, raw, restored
-from tests.kafka.worker.test_partition_task import Written
+from tests.kafka.worker.test_subscriber_task import FakeLog
 from tests.kafka.workers import Raw
 
 APPLICATION = "forewarn-trainer"
@@ -50,7 +50,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
 def log() -> list[bytes]:
     """Return examples as one partition would settle them: leavers at once, stayers when their horizon has closed."""
     examples = [example(number) for number in range(COUNT)]
-    return bodies(sorted(examples, key=lambda one: (settled_ms(one), one.example_id)))
+    return bodies(sorted(examples, key=lambda one: (example_time_ms(one), one.example_id)))
 
 
 @pytest.fixture(scope="module")
@@ -63,31 +63,31 @@ def undisturbed(policy: Policy, log: list[bytes]) -> tuple[bytes, list[bytes]]:
     return trainer.snapshot(), [msgspec.json.encode(version) for version in versions]
 
 
-def training(policy: Policy, written: Written | None = None) -> Training:
-    made = Training(0, APPLICATION, lambda: new_trainer(policy))
+def training(policy: Policy, written: FakeLog | None = None) -> TrainingTask:
+    made = TrainingTask(0, APPLICATION, lambda: new_trainer(policy))
     if written is not None:
         made.restore(dict(written.states))
     return made
 
 
-def save(made: Training, written: Written) -> None:
+def save(made: TrainingTask, written: FakeLog) -> None:
     written.take(made.changes())
     made.written()
 
 
-class Kept(Written):
+class FakeTrainingLog(FakeLog):
     """What would be in the log, with the model versions apart."""
 
     def __init__(self) -> None:
         super().__init__()
         self.published: list[bytes] = []
 
-    def take(self, changes: Changes | None) -> None:
+    def take(self, changes: TaskChanges | None) -> None:
         super().take(changes)
         self.published += published(changes.outputs) if changes is not None else []
 
 
-def run(made: Training, records: Sequence[Raw], written: Written) -> None:
+def run(made: TrainingTask, records: Sequence[Raw], written: FakeLog) -> None:
     assert made.queue(0, records[0].offset, records)
     while made.advance(set(), 1_000):
         pass
@@ -97,7 +97,7 @@ def run(made: Training, records: Sequence[Raw], written: Written) -> None:
 def test_what_is_published_is_what_a_trainer_gives_that_is_fed_in_the_order_of_the_log(
     policy: Policy, log: list[bytes], undisturbed: tuple[bytes, list[bytes]]
 ) -> None:
-    written = Kept()
+    written = FakeTrainingLog()
     run(training(policy), raw(log), written)
     assert len(written.published) > 5
     assert (restored(written.states, APPLICATION).trainer.snapshot(), written.published) == undisturbed
@@ -108,9 +108,9 @@ def test_what_is_published_is_what_a_trainer_gives_that_is_fed_in_the_order_of_t
 def test_a_kill_at_any_point_leaves_the_same_versions_and_the_same_trainer(
     seed: int, policy: Policy, log: list[bytes], undisturbed: tuple[bytes, list[bytes]]
 ) -> None:
-    draw, records, written = random.Random(seed), raw(log), Kept()
-    while (made := training(policy, written)).lanes[0].applied < len(records):
-        stands = made.lanes[0].applied
+    draw, records, written = random.Random(seed), raw(log), FakeTrainingLog()
+    while (made := training(policy, written)).queues[0].applied < len(records):
+        stands = made.queues[0].applied
         assert made.queue(0, stands, records[stands:])
         for _ in range(draw.randint(1, 4)):
             made.advance(set(), draw.randint(1, SEVERAL))
@@ -119,7 +119,10 @@ def test_a_kill_at_any_point_leaves_the_same_versions_and_the_same_trainer(
         made.advance(set(), draw.randint(0, SEVERAL))  # Killed with this in memory.
     made = training(policy, written)
     assert (made.trainer.snapshot(), written.published) == undisturbed
-    assert (made.newest_ms, made.counters["examples"]) == (max(settled_ms(example(n)) for n in range(COUNT)), COUNT)
+    assert (made.newest_ms, made.counters["examples"]) == (
+        max(example_time_ms(example(n)) for n in range(COUNT)),
+        COUNT,
+    )
 
 
 def by_the_day(number: int) -> LabelledExample:
@@ -133,7 +136,7 @@ def by_the_day(number: int) -> LabelledExample:
 @pytest.fixture(scope="module")
 def heaped(policy: Policy) -> tuple[list[bytes], Trainer, list[bytes]]:
     """Return examples of which many fall due at once, and the trainer and the versions that come of them in one go."""
-    log = bodies(sorted(map(by_the_day, range(COUNT)), key=lambda one: (settled_ms(one), one.example_id)))
+    log = bodies(sorted(map(by_the_day, range(COUNT)), key=lambda one: (example_time_ms(one), one.example_id)))
     trainer, versions = oracle(log, policy)
     return log, trainer, [msgspec.json.encode(version) for version in versions]
 
@@ -145,7 +148,7 @@ def test_wherever_the_learning_of_one_hour_pauses_or_is_killed_the_versions_are_
     policy: Policy, heaped: tuple[list[bytes], Trainer, list[bytes]], plan: list[tuple[int, str]]
 ) -> None:
     log, undisturbed, versions = heaped
-    records, written, deaths = raw(log), Kept(), 0
+    records, written, deaths = raw(log), FakeTrainingLog(), 0
     made, turns = training(policy), cycle(plan)
     while True:
         limit, then = next(turns)
@@ -161,14 +164,14 @@ def test_wherever_the_learning_of_one_hour_pauses_or_is_killed_the_versions_are_
     assert written.published == versions
 
 
-def take_a_turn(made: Training, records: Sequence[Raw], limit: int) -> int:
+def take_a_turn(made: TrainingTask, records: Sequence[Raw], limit: int) -> int:
     """Hand over what is missing and let it work once; it may do no more than it was allowed to."""
-    queued, before = made.lanes[0].queued, made.trainer.learned
-    applied = made.lanes[0].applied
+    queued, before = made.queues[0].queued, made.trainer.learned
+    applied = made.queues[0].applied
     if queued < len(records):
         assert made.queue(0, queued, records[queued:])
     done = made.advance(set(), limit)
-    assert done == made.trainer.learned - before + made.lanes[0].applied - applied <= limit
+    assert done == made.trainer.learned - before + made.queues[0].applied - applied <= limit
     return done
 
 
@@ -176,7 +179,7 @@ def test_a_paused_trainer_that_is_restored_goes_on_without_another_record(
     policy: Policy, heaped: tuple[list[bytes], Trainer, list[bytes]]
 ) -> None:
     log, undisturbed, versions = heaped
-    made, written = training(policy), Kept()
+    made, written = training(policy), FakeTrainingLog()
     assert made.queue(0, 0, raw(log))
     while made.waiting(0):
         made.advance(set(), 1)
@@ -196,7 +199,8 @@ def test_partitions_less_than_a_day_apart_may_come_in_any_order(seed: int, polic
     draw = random.Random(seed)
     examples = [example(number) for number in range(COUNT)]
     one, other = (
-        bodies(sorted(examples, key=lambda e: settled_ms(e) + draw.randrange(ahead))) for ahead in (1, PATIENCE_MS // 2)
+        bodies(sorted(examples, key=lambda e: example_time_ms(e) + draw.randrange(ahead)))
+        for ahead in (1, PATIENCE_MS // 2)
     )
     assert one != other
     assert oracle(one, policy)[1] == oracle(other, policy)[1]
@@ -215,7 +219,7 @@ def test_a_bad_example_is_a_dead_letter_with_its_reason_and_changes_nothing(
     what: str, policy: Policy, log: list[bytes]
 ) -> None:
     value, reason = BAD[what]
-    made, written = training(policy), Kept()
+    made, written = training(policy), FakeTrainingLog()
     moment = 1_800_000_000_000
     records = [Raw(0, moment, b"k", log[0]), Raw(1, moment, b"k", value), Raw(2, moment, None, log[1])]
     run(made, records, written)
@@ -234,18 +238,18 @@ def known(trainer: Trainer) -> TrainerState:
 
 def test_bad_examples_one_after_the_other_are_counted_as_a_flood_is(policy: Policy, log: list[bytes]) -> None:
     made = training(policy)
-    run(made, raw([b"{"] * 40), Kept())
+    run(made, raw([b"{"] * 40), FakeTrainingLog())
     assert (made.bad_run, made.bad_recent, made.recent) == (40, 40, 40)
-    run(made, raw(log[:1], 40), Kept())
+    run(made, raw(log[:1], 40), FakeTrainingLog())
     assert (made.bad_run, made.bad_recent) == (0, 40)
     of_another_table, _ = BAD["another feature table"]
-    run(made, raw([of_another_table] * 40, 41), Kept())
+    run(made, raw([of_another_table] * 40, 41), FakeTrainingLog())
     assert (made.bad_run, made.bad_recent, made.counters["dead:out_of_range"]) == (0, 40, 40)
 
 
 def test_an_example_that_finds_the_queue_full_is_a_dead_letter_too(log: list[bytes]) -> None:
     small = TrainerSettings(waiting_max=5, keep_negatives=1.0)
-    made, written = Training(0, APPLICATION, lambda: fresh(small)), Kept()
+    made, written = TrainingTask(0, APPLICATION, lambda: fresh(small)), FakeTrainingLog()
     run(made, raw(log[:9]), written)
     assert made.counters["dead:out_of_range"] == 4
     assert b"send it again later" in written.outputs[0]
@@ -259,7 +263,7 @@ def fresh(trainer_settings: TrainerSettings) -> Trainer:
 
 def test_forgotten_ids_leave_the_changelog_and_what_is_restored_is_bounded(log: list[bytes]) -> None:
     small = TrainerSettings(remembered_ids=2 * BLOCK_IDS)
-    made, written = Training(0, APPLICATION, lambda: fresh(small)), Kept()
+    made, written = TrainingTask(0, APPLICATION, lambda: fresh(small)), FakeTrainingLog()
     for record in raw(log):
         assert made.queue(0, record.offset, [record])
         made.advance(set(), 1)
@@ -272,7 +276,7 @@ def test_forgotten_ids_leave_the_changelog_and_what_is_restored_is_bounded(log: 
 
 def test_an_example_that_comes_again_while_it_waits_and_is_forgotten_is_kept_twice(log: list[bytes]) -> None:
     small = TrainerSettings(remembered_ids=1, keep_negatives=1.0)
-    made, written = Training(0, APPLICATION, lambda: fresh(small)), Kept()
+    made, written = TrainingTask(0, APPLICATION, lambda: fresh(small)), FakeTrainingLog()
     run(made, raw([log[0], log[1], log[0]]), written)
     assert made.trainer.counts.waiting == 3
     assert made.changed == 1 + 3
@@ -281,7 +285,7 @@ def test_an_example_that_comes_again_while_it_waits_and_is_forgotten_is_kept_twi
 
 def test_a_transaction_holds_what_has_changed_and_not_all_that_is_remembered(policy: Policy, log: list[bytes]) -> None:
     made = training(policy)
-    run(made, raw(log), Kept())
+    run(made, raw(log), FakeTrainingLog())
     assert made.queue(0, len(log), raw(bodies([example(COUNT)]), len(log)))
     made.advance(set(), 1)
     changes = made.changes()
@@ -291,26 +295,26 @@ def test_a_transaction_holds_what_has_changed_and_not_all_that_is_remembered(pol
 
 
 def test_states_that_are_not_all_there_or_anothers_are_refused(policy: Policy, log: list[bytes]) -> None:
-    written = Kept()
+    written = FakeTrainingLog()
     run(training(policy), raw(log), written)
     states = dict(written.states)
-    with pytest.raises(BrokenMarkError, match="no mark"):
-        training(policy).restore({key: value for key, value in states.items() if key != MARK_KEY})
-    with pytest.raises(BrokenMarkError, match="cannot be read"):
-        training(policy).restore({MARK_KEY: b"{}"})
-    with pytest.raises(BrokenMarkError, match="not of 'another'"):
-        Training(0, "another", lambda: new_trainer(policy)).restore(dict(states))
-    with pytest.raises(BrokenMarkError, match="ids, and they are not all there"):
+    with pytest.raises(BrokenCheckpointError, match="no mark"):
+        training(policy).restore({key: value for key, value in states.items() if key != CHECKPOINT_KEY})
+    with pytest.raises(BrokenCheckpointError, match="cannot be read"):
+        training(policy).restore({CHECKPOINT_KEY: b"{}"})
+    with pytest.raises(BrokenCheckpointError, match="not of 'another'"):
+        TrainingTask(0, "another", lambda: new_trainer(policy)).restore(dict(states))
+    with pytest.raises(BrokenCheckpointError, match="ids, and they are not all there"):
         training(policy).restore({key: value for key, value in states.items() if key != b"ids/0"})
     for kind in (b"rows/", b"fits/"):
         one = next(key for key in states if key.startswith(kind))
-        with pytest.raises(BrokenMarkError, match="rows and fits of the yardstick are not all there"):
+        with pytest.raises(BrokenCheckpointError, match="rows and fits of the yardstick are not all there"):
             training(policy).restore({key: value for key, value in states.items() if key != one})
-    with pytest.raises(BrokenMarkError, match="cannot be read"):
+    with pytest.raises(BrokenCheckpointError, match="cannot be read"):
         training(policy).restore(states | {b"rows/1": b"[1]"})
-    mark = states[MARK_KEY].replace(made_of(policy), b"features-00000000")
-    with pytest.raises(BrokenMarkError, match="begins anew"):
-        training(policy).restore(states | {MARK_KEY: mark})
+    mark = states[CHECKPOINT_KEY].replace(made_of(policy), b"features-00000000")
+    with pytest.raises(BrokenCheckpointError, match="begins anew"):
+        training(policy).restore(states | {CHECKPOINT_KEY: mark})
 
 
 def made_of(policy: Policy) -> bytes:

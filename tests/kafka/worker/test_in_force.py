@@ -11,16 +11,16 @@ from streams.core.alerts.policy import Policy, policy_from
 from streams.core.contracts.decode import decode, epoch_ms
 from streams.core.contracts.events import Event, Record
 from streams.core.scoring.features import FEATURE_TABLE, NAMES
-from streams.core.scoring.models import ModelVersion, sealed
+from streams.core.scoring.models import ModelVersion, with_version_hash
 from streams.core.scoring.promotions import Promotion
-from streams.core.scoring.promotions import sealed as sealed_promotion
+from streams.core.scoring.promotions import with_promotion_hash as sealed_promotion
 from streams.core.step import Context
 from streams.core.times import DAY_MS, NEVER_MS
-from streams.engine.in_force import MODELS, POLICIES, Serving, policy_message
-from streams.kafka.topics.model_versions import sorted_out
-from streams.kafka.worker.partition_task import Slot
-from tests.kafka.worker.test_partition_task import Log, log_of
-from tests.kafka.workers import Fed
+from streams.engine.in_force import MODELS, POLICIES, ContextTimeline, policy_message
+from streams.kafka.topics.model_versions import parse_versions
+from streams.kafka.worker.subscriber_task import SubscriberTask
+from tests.kafka.worker.test_subscriber_task import Log, log_of
+from tests.kafka.workers import SentRecord
 
 DEFAULT = read_policy_for("-", None)
 COLD = Context(cold_scorer(), DEFAULT)
@@ -29,7 +29,7 @@ COLD = Context(cold_scorer(), DEFAULT)
 def version(number: int, at_ms: int, *, table: str = FEATURE_TABLE, intercept: float = -1.0) -> ModelVersion:
     """Return a model version that gives everybody the same probability."""
     none = (0.0,) * len(NAMES)
-    return sealed(
+    return with_version_hash(
         ModelVersion(
             name="champion",
             version=number,
@@ -51,7 +51,7 @@ def version(number: int, at_ms: int, *, table: str = FEATURE_TABLE, intercept: f
 
 def of_line(name: str, model: ModelVersion) -> ModelVersion:
     """Return the same version as another line's."""
-    return sealed(msgspec.structs.replace(model, name=name, hash=""))
+    return with_version_hash(msgspec.structs.replace(model, name=name, hash=""))
 
 
 def promotion(at_ms: int, to: str, before: str = "champion") -> Promotion:
@@ -67,30 +67,30 @@ def another_policy(quiet_below: float) -> Policy:
     return policy_from({**msgspec.to_builtins(DEFAULT), "scoring": msgspec.to_builtins(scoring)})
 
 
-def serving_of(*models: ModelVersion) -> Serving:
-    serving = Serving(COLD)
+def serving_of(*models: ModelVersion) -> ContextTimeline:
+    serving = ContextTimeline(COLD)
     for model in models:
         assert serving.take(MODELS, model.served_as.encode(), body(model)) is None
     return serving
 
 
-def worked_off(slot: Slot, log: Log) -> list[dict[str, Any]]:
+def worked_off(slot: SubscriberTask, log: Log) -> list[dict[str, Any]]:
     """Have a slot apply a log, and return its alerts."""
     for source, records in log.items():
         assert slot.queue(source, 0, records)
-    while slot.advance(set(slot.lanes), 1_000):
+    while slot.advance(set(slot.queues), 1_000):
         pass
     changes = slot.changes()
     assert changes is not None
     return [msgspec.json.decode(output.value) for output in changes.outputs if output.topic == "alerts"]
 
 
-def at_ms_of(record: Fed) -> int | None:
+def at_ms_of(record: SentRecord) -> int | None:
     read = decode(Record(record.topic, 3, 0, record.value or b"", 2**62))
     return read.at_ms if isinstance(read, Event) else None
 
 
-def served_at(serving: Serving, at_ms: int) -> str:
+def served_at(serving: ContextTimeline, at_ms: int) -> str:
     return serving.at(at_ms)[0].scorer.version
 
 
@@ -143,8 +143,8 @@ def test_what_is_left_of_the_topic_is_sorted_into_versions_and_promotions() -> N
     first, second, made = version(1, 100), version(2, 200), promotion(150, "hazard")
     records = [(one.served_as.encode(), body(one)) for one in (second, first)]
     left = [*records, (made.key, msgspec.json.encode(made)), (b"broken", b"{"), (records[0][0], None)]
-    assert sorted_out(left) == ([first], [made])
-    assert sorted_out([*left, (made.key, None), *records]) == ([first, second], [])
+    assert parse_versions(left) == ([first], [made])
+    assert parse_versions([*left, (made.key, None), *records]) == ([first, second], [])
 
 
 def test_of_two_versions_with_one_date_the_one_serves_that_was_published_last() -> None:
@@ -154,7 +154,7 @@ def test_of_two_versions_with_one_date_the_one_serves_that_was_published_last() 
 
 
 def test_versions_of_another_feature_table_are_told_in_one_line_however_many_they_are() -> None:
-    serving = Serving(COLD)
+    serving = ContextTimeline(COLD)
     old = [version(number, number * DAY_MS, table="features-00000000") for number in range(1, 60)]
     for one in old:
         assert serving.take(MODELS, one.served_as.encode(), body(one)) is not None
@@ -163,7 +163,7 @@ def test_versions_of_another_feature_table_are_told_in_one_line_however_many_the
         f"59 versions, {old[0].served_as} of 1970-01-02 to {old[-1].served_as} of 1970-03-01: "
         f"learned on features-00000000, this program computes {FEATURE_TABLE}"
     )
-    single = Serving(COLD)
+    single = ContextTimeline(COLD)
     single.take(MODELS, b"1", body(old[0]))
     assert single.foreign_ones().startswith(f"1 version, {old[0].served_as} of 1970-01-02: learned on features-0")
     older = version(1, 0, table="features-0000000f")
@@ -222,7 +222,7 @@ def test_the_policy_that_was_published_last_serves_from_its_time_or_at_once() ->
     ],
 )
 def test_a_policy_that_a_file_could_not_hold_is_refused_and_the_one_before_it_stays(value: bytes, words: str) -> None:
-    serving = Serving(COLD)
+    serving = ContextTimeline(COLD)
     why = serving.take(POLICIES, b"policy-0", value)
     assert why is not None
     assert words in why
@@ -230,7 +230,7 @@ def test_a_policy_that_a_file_could_not_hold_is_refused_and_the_one_before_it_st
 
 
 def test_a_policy_that_was_given_by_hand_stays() -> None:
-    serving, other = Serving(COLD, takes_policies=False), another_policy(0.01)
+    serving, other = ContextTimeline(COLD, takes_policies=False), another_policy(0.01)
     assert serving.take(POLICIES, other.version.encode(), policy_message(other, None)) is None
     assert serving.at(10**15)[0].policy == DEFAULT
 
@@ -239,22 +239,22 @@ def test_a_policy_that_was_given_by_hand_stays() -> None:
 @pytest.mark.parametrize("has_gap", [False, True], ids=["events all the time", "no events around the dates"])
 @pytest.mark.parametrize("is_live", [False, True], ids=["known before", "while it works"])
 def test_a_partition_changes_its_version_at_the_date_of_the_next_one(
-    fed: list[Fed], *, is_live: bool, has_gap: bool
+    fed: list[SentRecord], *, is_live: bool, has_gap: bool
 ) -> None:
     """Nobody is scored with what was learned later, however far behind the partition is when the version comes."""
     readable = [record for record in fed if at_ms_of(record) is not None]
-    probe = Slot(3, "forewarn", COLD)
+    probe = SubscriberTask(3, "forewarn", COLD)
     worked_off(probe, log_of(readable))
     first = version(1, probe.stream_ms - 20 * DAY_MS, intercept=0.5)
     second = version(2, probe.stream_ms - 10 * DAY_MS, intercept=1.5)
     gap = range(first.published_at_ms - DAY_MS, second.published_at_ms + 2 * DAY_MS) if has_gap else range(0)
     log = log_of([record for record in readable if at_ms_of(record) not in gap])
-    serving = Serving(COLD) if is_live else serving_of(first, second)
-    slot = Slot(3, "forewarn", serving)
+    serving = ContextTimeline(COLD) if is_live else serving_of(first, second)
+    slot = SubscriberTask(3, "forewarn", serving)
     if is_live:
         for source, records in log.items():
             assert slot.queue(source, 0, records)
-        slot.advance(set(slot.lanes), 3_000)
+        slot.advance(set(slot.queues), 3_000)
         assert 0 < slot.stream_ms < first.published_at_ms
         for one in (first, second):
             serving.take(MODELS, one.served_as.encode(), body(one))
@@ -265,16 +265,16 @@ def test_a_partition_changes_its_version_at_the_date_of_the_next_one(
     assert {alert["model_version"] for alert in alerts} >= {first.served_as, second.served_as}
 
 
-def test_an_event_at_the_very_date_of_a_version_is_the_first_that_it_serves(fed: list[Fed]) -> None:
+def test_an_event_at_the_very_date_of_a_version_is_the_first_that_it_serves(fed: list[SentRecord]) -> None:
     before, at = [record for record in fed if record.topic == "usage" and at_ms_of(record) is not None][:400:399]
     dated = version(1, at_ms_of(at) or 0)
     assert (at_ms_of(before) or 0) < dated.published_at_ms
-    slot = Slot(3, "forewarn", serving_of(dated))
+    slot = SubscriberTask(3, "forewarn", serving_of(dated))
     log = log_of([before, at])
     for source, records in log.items():
         assert slot.queue(source, 0, records)
-    assert slot.advance(set(slot.lanes), 1) == 1
+    assert slot.advance(set(slot.queues), 1) == 1
     assert slot.subscribers.context.scorer == COLD.scorer
-    while slot.advance(set(slot.lanes), 1):
+    while slot.advance(set(slot.queues), 1):
         pass
     assert slot.subscribers.context.scorer.version == dated.served_as

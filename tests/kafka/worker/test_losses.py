@@ -12,10 +12,10 @@ from aiokafka.admin.records_to_delete import (  # type: ignore[import-untyped]  
     RecordsToDelete,
 )
 
-from streams.kafka.client.connection import Wire
+from streams.kafka.client.connection import ConnectionSettings
 from streams.kafka.topics.management import create
 from tests.kafka.broker import Broker
-from tests.kafka.workers import Fed, Worker, in_parts, prepare, send, wait_until_applied
+from tests.kafka.workers import SentRecord, Worker, in_parts, prepare, send, wait_until_applied
 
 
 async def expire(address: str, topic: str, partition: int) -> int:
@@ -37,10 +37,10 @@ async def make_anew(address: str, prefix: str, topic: str) -> None:
         await admin.delete_topics([topic])
     finally:
         await admin.close()
-    await create(Wire(brokers=address), prefix, 4, 1)
+    await create(ConnectionSettings(brokers=address), prefix, 4, 1)
 
 
-def worked_off(broker: Broker, prefix: str, records: list[Fed], folder: Path) -> None:
+def worked_off(broker: Broker, prefix: str, records: list[SentRecord], folder: Path) -> None:
     """Have a worker apply some records, and end."""
     asyncio.run(prepare(broker.address, prefix))
     asyncio.run(send(broker.address, prefix, records))
@@ -51,7 +51,7 @@ def worked_off(broker: Broker, prefix: str, records: list[Fed], folder: Path) ->
 
 @pytest.mark.parametrize("is_accepted", [False, True], ids=["refused", "accepted"])
 def test_records_that_expired_before_they_were_read_stop_the_worker_unless_that_is_accepted(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path, *, is_accepted: bool
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path, *, is_accepted: bool
 ) -> None:
     first, second, third = in_parts(fed, 3)
     worked_off(broker, prefix, first, tmp_path)
@@ -73,7 +73,7 @@ def test_records_that_expired_before_they_were_read_stop_the_worker_unless_that_
 
 
 def test_a_topic_that_was_made_anew_stops_the_worker(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     worked_off(broker, prefix, fed[:2_000], tmp_path)
     asyncio.run(make_anew(broker.address, prefix, f"{prefix}usage"))

@@ -14,10 +14,10 @@ from streams.core.contracts.encode import outgoing
 from streams.core.contracts.events import MARKET, Body, Event, MarketEvent
 from streams.core.signals.signals import NO_SIGNALS
 from streams.core.times import NEVER_MS
-from streams.engine.in_force import MODELS, Serving
-from streams.kafka.client.connection import Wire
+from streams.engine.in_force import MODELS, ContextTimeline
+from streams.kafka.client.connection import ConnectionSettings
 from streams.kafka.topics.broadcast import publish
-from streams.kafka.worker.partition_task import Slot
+from streams.kafka.worker.subscriber_task import SubscriberTask
 from tests.cli.calling import call, lines
 from tests.core.makers import at, entry, moment, numbered, profile, usage
 from tests.engine.operators import CLEAN, LIVELY, contents, run
@@ -32,12 +32,12 @@ def written(event: MarketEvent) -> bytes:
     return msgspec.json.encode(event)
 
 
-def known(serving: Serving, at_ms: int) -> list[str]:
+def known(serving: ContextTimeline, at_ms: int) -> list[str]:
     return [signal.entry_id for signal in serving.at(at_ms)[0].signals.everywhere]
 
 
 def test_an_entry_is_in_force_from_its_event_time_on_beside_the_models_of_the_time() -> None:
-    serving, model = Serving(COLD), version(1, at(3))
+    serving, model = ContextTimeline(COLD), version(1, at(3))
     assert serving.take(MODELS, model.served_as.encode(), body(model)) is None
     assert serving.take(MARKET, KEY, written(entry(at(2)))) is None
     assert serving.take(MARKET, b"later", written(entry(at(9), entry_id="later"))) is None
@@ -54,7 +54,7 @@ def test_an_entry_is_in_force_from_its_event_time_on_beside_the_models_of_the_ti
 
 
 def test_what_is_said_twice_changes_nothing_and_a_key_without_a_value_forgets_the_entry() -> None:
-    serving = Serving(COLD)
+    serving = ContextTimeline(COLD)
     serving.take(MARKET, KEY, written(entry(at(2))))
     edition = serving.edition
     assert serving.take(MARKET, KEY, written(entry(at(2)))) is None
@@ -76,7 +76,7 @@ def test_what_is_said_twice_changes_nothing_and_a_key_without_a_value_forgets_th
     ],
 )
 def test_a_bad_entry_is_refused_in_words_and_changes_nothing(value: bytes, says: str) -> None:
-    serving = Serving(COLD)
+    serving = ContextTimeline(COLD)
     serving.take(MARKET, KEY, written(entry(at(0))))
     before = serving.edition, serving.at(at(20))
     assert says in (serving.take(MARKET, KEY, value, at(2)) or "")
@@ -88,17 +88,17 @@ def test_a_partition_knows_an_entry_from_its_time_on_whether_it_was_there_before
     offer = entry(at(20, 5))
     found = []
     for is_live in (False, True):
-        serving = Serving(COLD)
+        serving = ContextTimeline(COLD)
         if not is_live:
             serving.take(MARKET, KEY, written(offer))
-        slot = Slot(0, "forewarn", serving)
+        slot = SubscriberTask(0, "forewarn", serving)
         for event in numbered(bodies):
             assert isinstance(event, Event)
             if event.at_ms == at(20):
                 serving.take(MARKET, KEY, written(offer))
             value = msgspec.json.encode(event.body)
             assert slot.queue(event.source, event.offset, [Raw(event.offset, at(50), b"k", value)])
-            while slot.advance(set(slot.lanes), 100):
+            while slot.advance(set(slot.queues), 100):
                 pass
             is_known = slot.subscribers.context.signals is not NO_SIGNALS
             assert is_known == (event.at_ms >= at(20, 5)), event.at_ms
@@ -146,7 +146,7 @@ def test_a_running_worker_takes_an_entry_and_refuses_bad_ones_in_one_line(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
     asyncio.run(prepare(broker.address, prefix, 1))
-    wire = Wire(brokers=broker.address)
+    wire = ConnectionSettings(brokers=broker.address)
     good = written(entry(at(0), entry_id="p-1"))
     asyncio.run(publish(wire, prefix + MARKET, [(b"p-0", b"{"), (b"p-1", good)]))
     with Worker(broker.address, prefix, tmp_path) as worker:

@@ -7,21 +7,30 @@ from pathlib import Path
 import pytest
 
 from tests.kafka.broker import Broker
-from tests.kafka.workers import Fed, Supervised, assert_exact, feed, in_parts, prepare, send, wait_until_applied
+from tests.kafka.workers import (
+    SentRecord,
+    SupervisedWorker,
+    assert_exact,
+    feed,
+    in_parts,
+    prepare,
+    send,
+    wait_until_applied,
+)
 
 AWAY_S = 70.0
 
 
 @pytest.mark.slow
 def test_a_broker_that_is_away_for_seventy_seconds_costs_nothing(
-    own_broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    own_broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     """Workers go on, or end and are started again until the broker is back: either way the states are exact."""
     parts = in_parts(fed, 24)
     asyncio.run(prepare(own_broker.address, prefix))
     with (
-        Supervised(own_broker.address, prefix, tmp_path, name="one") as one,
-        Supervised(own_broker.address, prefix, tmp_path, name="two") as two,
+        SupervisedWorker(own_broker.address, prefix, tmp_path, name="one") as one,
+        SupervisedWorker(own_broker.address, prefix, tmp_path, name="two") as two,
     ):
         for each in (one, two):
             each.worker.wait_for("restored")

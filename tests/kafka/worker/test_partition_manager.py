@@ -8,19 +8,19 @@ from typing import cast
 import pytest
 from aiokafka.errors import KafkaConnectionError  # type: ignore[import-untyped]  # aiokafka comes without types
 
+from streams.kafka.worker import owned_partitions as kept
 from streams.kafka.worker import partition_manager as keeping
-from streams.kafka.worker import partition_records as kept
 from streams.kafka.worker.changelog import WriteFailedError
-from streams.kafka.worker.commit_marks import MARK_KEY
-from streams.kafka.worker.faust_transport import Reach
-from streams.kafka.worker.flood import Flood
-from streams.kafka.worker.local_store import InMemory
+from streams.kafka.worker.checkpoint import CHECKPOINT_KEY
+from streams.kafka.worker.faust_transport import PartitionOffsets
+from streams.kafka.worker.flood import FloodLimit
+from streams.kafka.worker.local_store import InMemoryStore
+from streams.kafka.worker.owned_partitions import RECORDS_A_STATE, WORTH_RECORDS, OwnedPartition
 from streams.kafka.worker.partition_manager import LOST_S, SEEK_AGAIN_S, WRITE_RECORDS
-from streams.kafka.worker.partition_records import RECORDS_A_STATE, WORTH_RECORDS, Kept
-from streams.kafka.worker.partition_work import Work
+from streams.kafka.worker.partition_task import PartitionTask
 from streams.shared.exits import StoppedError
 from tests.kafka.benches import PREFIX, TOPICS, Bench, Clock
-from tests.kafka.workers import Fed
+from tests.kafka.workers import SentRecord
 
 USAGE, TOP_UPS = PREFIX + "usage", PREFIX + "top-ups"
 
@@ -34,12 +34,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture(scope="module")
-def records(fed: list[Fed]) -> list[Fed]:
+def records(fed: list[SentRecord]) -> list[SentRecord]:
     """Return some good records of a small operator."""
     return [record for record in fed if record.key != b"unreadable"][:600]
 
 
-def test_what_was_applied_is_safe_only_once_it_was_written(records: list[Fed]) -> None:
+def test_what_was_applied_is_safe_only_once_it_was_written(records: list[SentRecord]) -> None:
     bench = Bench(records)
 
     async def run() -> tuple[int | None, int | None]:
@@ -56,7 +56,7 @@ def test_what_was_applied_is_safe_only_once_it_was_written(records: list[Fed]) -
     assert bench.keeping.applied(USAGE, 1) is None
 
 
-def test_a_write_that_fails_stops_the_worker_and_moves_nothing(records: list[Fed]) -> None:
+def test_a_write_that_fails_stops_the_worker_and_moves_nothing(records: list[SentRecord]) -> None:
     bench = Bench(records)
 
     async def run() -> StoppedError:
@@ -71,7 +71,7 @@ def test_a_write_that_fails_stops_the_worker_and_moves_nothing(records: list[Fed
     assert bench.keeping.standing().moved == ()
 
 
-def test_a_run_behind_a_gap_is_asked_for_again_and_not_twice_at_once(clock: Clock, records: list[Fed]) -> None:
+def test_a_run_behind_a_gap_is_asked_for_again_and_not_twice_at_once(clock: Clock, records: list[SentRecord]) -> None:
     bench = Bench(records)
 
     async def run() -> list[int]:
@@ -91,7 +91,7 @@ def test_a_run_behind_a_gap_is_asked_for_again_and_not_twice_at_once(clock: Cloc
 
 
 def test_what_was_read_and_never_arrived_is_read_again_once_nothing_comes_any_more(
-    clock: Clock, records: list[Fed]
+    clock: Clock, records: list[SentRecord]
 ) -> None:
     bench = Bench(records)
 
@@ -114,8 +114,8 @@ def test_what_was_read_and_never_arrived_is_read_again_once_nothing_comes_any_mo
     [(0, WORTH_RECORDS), (1_000, WORTH_RECORDS), (20_000, 20_000 * RECORDS_A_STATE), (1_000_000, WRITE_RECORDS)],
 )
 def test_few_states_are_written_sooner_than_many_and_none_later_than_the_limit(changed: int, worth: int) -> None:
-    slot = cast("Work", SimpleNamespace(changed=changed))
-    ours = Kept(slot, InMemory(), {}, written_s=0.0, moved_s=0.0, unwritten=worth - 1)
+    slot = cast("PartitionTask", SimpleNamespace(changed=changed))
+    ours = OwnedPartition(slot, InMemoryStore(), {}, written_s=0.0, moved_s=0.0, unwritten=worth - 1)
     assert not ours.is_worth_a_write(WRITE_RECORDS)
     ours.unwritten += 1
     assert ours.is_worth_a_write(WRITE_RECORDS)
@@ -126,7 +126,7 @@ def test_few_states_are_written_sooner_than_many_and_none_later_than_the_limit(c
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize(("worth", "is_written"), [(100, True), (1_000_000, False)])
 def test_a_backlog_is_written_once_that_is_worth_it_although_no_time_passes(
-    worth: int, is_written: bool, monkeypatch: pytest.MonkeyPatch, records: list[Fed]
+    worth: int, is_written: bool, monkeypatch: pytest.MonkeyPatch, records: list[SentRecord]
 ) -> None:
     monkeypatch.setattr(kept, "WORTH_RECORDS", worth)
     monkeypatch.setattr(kept, "RECORDS_A_STATE", 0)
@@ -143,7 +143,7 @@ def test_a_backlog_is_written_once_that_is_worth_it_although_no_time_passes(
 
 
 def test_a_source_that_is_far_ahead_of_the_others_is_paused_until_it_has_been_worked_off(
-    monkeypatch: pytest.MonkeyPatch, records: list[Fed]
+    monkeypatch: pytest.MonkeyPatch, records: list[SentRecord]
 ) -> None:
     monkeypatch.setattr(keeping, "WAITING_MAX", 50)
     bench = Bench(records)
@@ -164,7 +164,7 @@ def test_a_source_that_is_far_ahead_of_the_others_is_paused_until_it_has_been_wo
 
 
 def test_a_paused_source_that_was_given_up_is_not_left_paused(
-    monkeypatch: pytest.MonkeyPatch, records: list[Fed]
+    monkeypatch: pytest.MonkeyPatch, records: list[SentRecord]
 ) -> None:
     monkeypatch.setattr(keeping, "WAITING_MAX", 50)
     bench = Bench(records)
@@ -182,7 +182,7 @@ def test_a_paused_source_that_was_given_up_is_not_left_paused(
 
 @pytest.mark.parametrize(("count", "stops"), [(9, False), (10, True)])
 def test_bad_records_one_after_the_other_stop_the_worker_before_they_are_written(count: int, *, stops: bool) -> None:
-    bench = Bench([Fed("usage", b"s", b"{")] * count, flood=Flood(run=10))
+    bench = Bench([SentRecord("usage", b"s", b"{")] * count, flood=FloodLimit(run=10))
 
     async def run() -> None:
         await bench.take()
@@ -199,11 +199,11 @@ def test_bad_records_one_after_the_other_stop_the_worker_before_they_are_written
 
 @pytest.mark.parametrize(("every", "stops"), [(3, False), (2, True)])
 def test_a_share_of_bad_records_stops_the_worker_even_with_good_ones_between(
-    records: list[Fed], every: int, *, stops: bool
+    records: list[SentRecord], every: int, *, stops: bool
 ) -> None:
     good = [record for record in records if record.topic == "usage"][:1]
-    mixed = [Fed("usage", b"s", b"{") if not n % every else good[0] for n in range(2_000)]
-    bench = Bench(mixed, flood=Flood(ratio=0.5, run=1_000))
+    mixed = [SentRecord("usage", b"s", b"{") if not n % every else good[0] for n in range(2_000)]
+    bench = Bench(mixed, flood=FloodLimit(ratio=0.5, run=1_000))
 
     async def run() -> None:
         await bench.take()
@@ -217,7 +217,7 @@ def test_a_share_of_bad_records_stops_the_worker_even_with_good_ones_between(
         asyncio.run(run())
 
 
-def worked_off(records: Sequence[Fed], *, accepts_expired: bool = False) -> Bench:
+def worked_off(records: Sequence[SentRecord], *, accepts_expired: bool = False) -> Bench:
     """Return a keeper that has applied and written all these records."""
     bench = Bench(records, accepts_expired=accepts_expired)
 
@@ -229,7 +229,7 @@ def worked_off(records: Sequence[Fed], *, accepts_expired: bool = False) -> Benc
     return bench
 
 
-def test_a_source_is_read_from_where_its_states_stand_whatever_was_committed(records: list[Fed]) -> None:
+def test_a_source_is_read_from_where_its_states_stand_whatever_was_committed(records: list[SentRecord]) -> None:
     bench = worked_off(records)
     stands = len(bench.log[USAGE])
     assert bench.keeping.begin(USAGE, 0, bench.reach(committed=stands - 5)) == stands
@@ -248,17 +248,17 @@ def test_a_source_is_read_from_where_its_states_stand_whatever_was_committed(rec
     ids=["committed further", "ends before", "expired"],
 )
 def test_a_source_that_does_not_fit_its_states_is_refused(
-    records: list[Fed], committed: int, first: int, end: int, words: str
+    records: list[SentRecord], committed: int, first: int, end: int, words: str
 ) -> None:
     bench = worked_off(records)
     stands = len(bench.log[USAGE])
-    reach = Reach(stands + committed, stands + first, stands + end)
+    reach = PartitionOffsets(stands + committed, stands + first, stands + end)
     with pytest.raises(StoppedError, match=words.format(stands=stands, over=stands + 1, under=stands - 1)) as stop:
         bench.keeping.begin(USAGE, 0, reach)
     assert stop.value.exit_code == 70
 
 
-def test_records_that_expired_are_passed_over_where_that_is_accepted(records: list[Fed]) -> None:
+def test_records_that_expired_are_passed_over_where_that_is_accepted(records: list[SentRecord]) -> None:
     bench = worked_off(records, accepts_expired=True)
     stands = len(bench.log[USAGE])
     assert bench.keeping.begin(USAGE, 0, bench.reach(committed=stands, first=stands + 7)) == stands
@@ -282,7 +282,7 @@ def test_a_number_of_which_a_topic_is_missing_is_refused() -> None:
 
 def test_states_that_cannot_be_used_are_a_broken_invariant_and_a_log_that_cannot_be_read_is_not() -> None:
     bench = Bench()
-    bench.changelog.states[0] = {MARK_KEY: b"\xc1"}
+    bench.changelog.states[0] = {CHECKPOINT_KEY: b"\xc1"}
     with pytest.raises(StoppedError, match="partition 0 cannot be restored: the mark cannot be read") as stop:
         asyncio.run(bench.take())
     assert stop.value.exit_code == 70
@@ -292,14 +292,14 @@ def test_states_that_cannot_be_used_are_a_broken_invariant_and_a_log_that_cannot
     assert stop.value.exit_code == 74
 
 
-def test_a_run_of_a_partition_that_was_given_up_is_left_to_its_next_owner(records: list[Fed]) -> None:
+def test_a_run_of_a_partition_that_was_given_up_is_left_to_its_next_owner(records: list[SentRecord]) -> None:
     bench = Bench(records)
     asyncio.run(bench.accept(USAGE))
     assert not bench.keeping.has_partitions()
     assert bench.keeping.applied(USAGE, 0) is None
 
 
-def test_how_a_worker_stands_follows_what_it_is_given(clock: Clock, records: list[Fed]) -> None:
+def test_how_a_worker_stands_follows_what_it_is_given(clock: Clock, records: list[SentRecord]) -> None:
     bench = Bench(records)
 
     async def run() -> list[tuple[tuple[int, ...] | None, bool, float | None]]:
@@ -326,7 +326,7 @@ def test_how_a_worker_stands_follows_what_it_is_given(clock: Clock, records: lis
                                   ((), True, 9.0)]  # fmt: skip
 
 
-def test_only_a_partition_with_records_to_apply_stalls(clock: Clock, records: list[Fed]) -> None:
+def test_only_a_partition_with_records_to_apply_stalls(clock: Clock, records: list[SentRecord]) -> None:
     """Twice the sources that have more to come hold back the records that are there."""
     bench = Bench(records)
     nothing = dict.fromkeys(TOPICS, 0)
@@ -346,7 +346,7 @@ def test_only_a_partition_with_records_to_apply_stalls(clock: Clock, records: li
 
 @pytest.mark.parametrize("another", [False, True], ids=["nobody has written", "another has written"])
 def test_a_partition_that_comes_back_is_restored_only_if_another_has_written_to_it(
-    records: list[Fed], *, another: bool
+    records: list[SentRecord], *, another: bool
 ) -> None:
     bench, disturbed = Bench(records), Bench(records)
     asyncio.run(disturbed.given_up_and_given_back(another=another))
@@ -357,7 +357,7 @@ def test_a_partition_that_comes_back_is_restored_only_if_another_has_written_to_
     assert sorted(disturbed.changelog.outputs, key=repr) == sorted(bench.changelog.outputs, key=repr)
 
 
-def test_what_was_given_up_and_does_not_come_back_is_let_go(records: list[Fed]) -> None:
+def test_what_was_given_up_and_does_not_come_back_is_let_go(records: list[SentRecord]) -> None:
     bench = Bench(records)
 
     async def run() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.kafka.broker import Broker
 from tests.kafka.workers import (
     SESSION_S,
-    Fed,
+    SentRecord,
     Worker,
     assert_exact,
     feed,
@@ -52,8 +52,8 @@ def with_an_id_of_its_own(*, transactional_id, **options):
 changelog.AIOKafkaProducer = with_an_id_of_its_own
 """
 DROPS_A_RUN = """
-from streams.kafka.worker import faust_transport as batches
-handed = batches.Consumer.getmany
+from streams.kafka.worker import faust_transport
+handed = faust_transport.Consumer.getmany
 runs = 0
 async def with_one_run_dropped(self, timeout):
     global runs
@@ -61,38 +61,38 @@ async def with_one_run_dropped(self, timeout):
         runs += 1
         if runs != 9:
             yield tp, message
-batches.Consumer.getmany = with_one_run_dropped
+faust_transport.Consumer.getmany = with_one_run_dropped
 """
 WITHOUT_CHAIN = """
-from streams.kafka.worker import partition_task as slot
-queue = slot.Slot.queue
-slot.Slot.queue = lambda self, source, start, records: queue(self, source, 0, records)
+from streams.kafka.worker import subscriber_task
+queue = subscriber_task.SubscriberTask.queue
+subscriber_task.SubscriberTask.queue = lambda self, source, start, records: queue(self, source, 0, records)
 """
 FETCHES_TOO_EARLY = """
-from streams.kafka.worker import faust_transport as batches
-seek = batches.Consumer.perform_seek
+from streams.kafka.worker import faust_transport
+seek = faust_transport.Consumer.perform_seek
 async def after_records_have_come(self):
     while not await self._reader.getmany(timeout_ms=500):
         pass
     await seek(self)
-batches.Consumer.perform_seek = after_records_have_come
+faust_transport.Consumer.perform_seek = after_records_have_come
 """
 WITHOUT_GOING_BACK = """
-from streams.kafka.worker import faust_transport as batches
-batches.Consumer.read_again = lambda self, tp, position: self._stands.__setitem__(tp, position)
+from streams.kafka.worker import faust_transport
+faust_transport.Consumer.read_again = lambda self, tp, position: self._stands.__setitem__(tp, position)
 """
 NEVER_COMMITS = """
-from streams.kafka.worker import faust_transport as batches
-batches.Consumer._new_offset = lambda self, tp: None
+from streams.kafka.worker import faust_transport
+faust_transport.Consumer._new_offset = lambda self, tp: None
 """
 WITHOUT_APPLIED_OFFSETS = """
-from streams.kafka.worker import partition_task as slot
-restore = slot.Slot.restore
+from streams.kafka.worker import subscriber_task
+restore = subscriber_task.SubscriberTask.restore
 def from_the_committed_offsets(self, states):
     restore(self, states)
-    for lane in self.lanes.values():
-        lane.queued = lane.applied = 0
-slot.Slot.restore = from_the_committed_offsets
+    for queue in self.queues.values():
+        queue.queued = queue.applied = 0
+subscriber_task.SubscriberTask.restore = from_the_committed_offsets
 """
 
 
@@ -113,7 +113,7 @@ def check(address: str, prefix: str, records: int, *, holds: bool) -> None:
 
 @pytest.mark.parametrize("fenced", [True, False], ids=["fenced", "not fenced"])
 def test_a_frozen_worker_that_wakes_writes_nothing(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path, *, fenced: bool
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path, *, fenced: bool
 ) -> None:
     """Frozen past its session with states that it has not written: the other one takes over, and they stay out."""
     parts = in_parts(fed, 24)
@@ -142,7 +142,7 @@ def test_a_frozen_worker_that_wakes_writes_nothing(
 
 @pytest.mark.parametrize("chained", [True, False], ids=["chained", "not chained"])
 def test_a_run_that_was_dropped_on_the_way_is_read_again(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path, *, chained: bool
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path, *, chained: bool
 ) -> None:
     """Faust drops queued messages without a word while partitions move; here one is dropped for certain."""
     script = scripted(DROPS_A_RUN) if chained else scripted(DROPS_A_RUN, WITHOUT_CHAIN)
@@ -160,7 +160,7 @@ def test_a_run_that_was_dropped_on_the_way_is_read_again(
 
 @pytest.mark.parametrize("goes_back", [True, False], ids=["goes back", "does not go back"])
 def test_what_was_fetched_before_the_states_said_from_where_is_read_again(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path, *, goes_back: bool
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path, *, goes_back: bool
 ) -> None:
     """Faust may fetch between an assignment and its seek, and the group has committed nothing to go back to."""
     script = scripted(FETCHES_TOO_EARLY) if goes_back else scripted(FETCHES_TOO_EARLY, WITHOUT_GOING_BACK)
@@ -178,7 +178,7 @@ def test_what_was_fetched_before_the_states_said_from_where_is_read_again(
 
 @pytest.mark.parametrize("remembered", [True, False], ids=["remembered", "not remembered"])
 def test_what_was_applied_is_not_applied_again_after_a_kill(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path, *, remembered: bool
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path, *, remembered: bool
 ) -> None:
     """The group's offsets were never committed, so a worker that is started again is handed everything again."""
     parts = in_parts(fed, 20)

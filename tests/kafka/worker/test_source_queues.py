@@ -18,10 +18,10 @@ from streams.core.contracts.outputs import rfc3339
 from streams.core.subscriber.strays import LOOK_AHEAD
 from streams.core.times import DAY_MS
 from streams.files.cursors import Cursor
-from streams.kafka.worker.partition_task import Slot
-from streams.kafka.worker.source_queues import ASKED_MAX, Lane
+from streams.kafka.worker.source_queues import ASKED_MAX, SourceQueue
+from streams.kafka.worker.subscriber_task import SubscriberTask
 from streams.store import Position
-from tests.kafka.worker.test_partition_task import PARTITION, Written, new_slot
+from tests.kafka.worker.test_subscriber_task import PARTITION, FakeLog, new_slot
 from tests.kafka.workers import Raw
 
 RECEIVED_MS = 2**62
@@ -47,34 +47,34 @@ def raws(days: Sequence[Line]) -> list[Raw]:
     return [Raw(number, RECEIVED_MS, b"s_" + b"0" * 32, line(number, day)) for number, day in enumerate(days)]
 
 
-def slot_and_others(written: Written | None = None) -> tuple[Slot, set[int]]:
+def slot_and_others(written: FakeLog | None = None) -> tuple[SubscriberTask, set[int]]:
     """Return a slot that goes on from what was written, and all its sources but one, which have ended."""
     slot = new_slot(written)
-    return slot, slot.lanes.keys() - {TOP_UPS}
+    return slot, slot.queues.keys() - {TOP_UPS}
 
 
-def applied(slot: Slot, ended: Collection[int]) -> int:
+def applied(slot: SubscriberTask, ended: Collection[int]) -> int:
     """Apply what can be, wakes too; return how many records of the source are applied by then."""
     while slot.advance(ended, 100):
         pass
-    return slot.lanes[TOP_UPS].applied
+    return slot.queues[TOP_UPS].applied
 
 
-def save(slot: Slot, written: Written) -> None:
+def save(slot: SubscriberTask, written: FakeLog) -> None:
     """Write what has changed."""
     written.take(slot.changes())
     slot.written()
 
 
-def letters(written: Written) -> list[tuple[int, str]]:
+def letters(written: FakeLog) -> list[tuple[int, str]]:
     """Return where the dead letters were that were written, and why."""
     bodies = [msgspec.json.decode(output) for output in written.outputs]
     return [(body["offset"], body["reason"]) for body in bodies if "detail" in body]
 
 
-def letters_of(slot: Slot) -> list[tuple[int, str]]:
+def letters_of(slot: SubscriberTask) -> list[tuple[int, str]]:
     """Return the same of what the slot would write first."""
-    save(slot, written := Written())
+    save(slot, written := FakeLog())
     return letters(written)
 
 
@@ -95,9 +95,9 @@ def letters_of(slot: Slot) -> list[tuple[int, str]]:
 def test_a_leap_that_the_next_records_do_not_follow_is_a_dead_letter(days: list[Line], strays: list[int]) -> None:
     slot, _ = slot_and_others()
     assert slot.queue(TOP_UPS, 0, raws(days))
-    assert applied(slot, set(slot.lanes)) == len(days)
+    assert applied(slot, set(slot.queues)) == len(days)
     assert [offset for offset, reason in letters_of(slot) if reason == "future_time"] == strays
-    assert slot.lanes[TOP_UPS].newest_ms == max(
+    assert slot.queues[TOP_UPS].newest_ms == max(
         (BEGIN_DAY + day) * DAY_MS for n, day in enumerate(days) if isinstance(day, int) and n not in strays
     )
 
@@ -105,7 +105,7 @@ def test_a_leap_that_the_next_records_do_not_follow_is_a_dead_letter(days: list[
 def test_a_leap_does_not_move_the_time_of_the_others() -> None:
     slot, _ = slot_and_others()
     slot.queue(TOP_UPS, 0, raws([1, 9_000, 2, 3]))
-    applied(slot, set(slot.lanes))
+    applied(slot, set(slot.queues))
     assert slot.stream_ms == (BEGIN_DAY + 3) * DAY_MS
 
 
@@ -124,20 +124,20 @@ def test_a_leap_at_the_end_is_believed_once_nothing_more_comes() -> None:
     slot, others = slot_and_others()
     slot.queue(TOP_UPS, 0, raws([*range(1, 12), 9_000]))
     assert applied(slot, others) == 11
-    assert applied(slot, set(slot.lanes)) == 12
+    assert applied(slot, set(slot.queues)) == 12
     assert letters_of(slot) == []
 
 
 def test_after_a_restart_a_leap_is_still_measured_from_what_came_before_it() -> None:
     """Its neighbours alone would not tell: they are less than 60 days behind it."""
     days: list[Line] = [*range(1, 13), 80, *([30] * LOOK_AHEAD)]
-    log, written = raws(days), Written()
+    log, written = raws(days), FakeLog()
     slot, others = slot_and_others()
     slot.queue(TOP_UPS, 0, log[:12])
     assert applied(slot, others) == 12
     save(slot, written)
     slot, others = slot_and_others(written)
-    assert slot.lanes[TOP_UPS].newest_ms == (BEGIN_DAY + 12) * DAY_MS
+    assert slot.queues[TOP_UPS].newest_ms == (BEGIN_DAY + 12) * DAY_MS
     slot.queue(TOP_UPS, 12, log[12:])
     assert applied(slot, others) == len(log)
     assert letters_of(slot) == [(12, "future_time")]
@@ -158,7 +158,7 @@ LINES = st.lists(st.integers(0, 30) | st.integers(60, 200) | st.just(9_000) | st
 
 @given(LINES)
 def test_the_log_and_a_file_are_read_alike(days: list[Line]) -> None:
-    lane = Lane(TOP_UPS, "top-ups", PARTITION, deque(raws(days)))
+    lane = SourceQueue(TOP_UPS, "top-ups", PARTITION, deque(raws(days)))
     drawn = []
     lane.is_ended = True
     while lane.draw():
@@ -185,11 +185,11 @@ def test_the_log_and_a_file_are_read_alike(days: list[Line]) -> None:
 def test_whatever_runs_are_cut_and_whoever_is_killed_the_same_records_are_strays(
     days: list[Line], data: st.DataObject
 ) -> None:
-    log, undisturbed, written = raws(days), Written(), Written()
+    log, undisturbed, written = raws(days), FakeLog(), FakeLog()
 
-    def finish(into: Written) -> None:
+    def finish(into: FakeLog) -> None:
         slot, others = slot_and_others(into)
-        stands = slot.lanes[TOP_UPS].queued
+        stands = slot.queues[TOP_UPS].queued
         if log[stands:]:
             slot.queue(TOP_UPS, stands, log[stands:])
         applied(slot, others | {TOP_UPS})
@@ -198,7 +198,7 @@ def test_whatever_runs_are_cut_and_whoever_is_killed_the_same_records_are_strays
     finish(undisturbed)
     for _ in range(3):
         slot, others = slot_and_others(written)
-        stands = slot.lanes[TOP_UPS].queued
+        stands = slot.queues[TOP_UPS].queued
         while stands < len(log):
             count = data.draw(st.integers(1, 12))
             slot.queue(TOP_UPS, stands, log[stands : stands + count])
@@ -209,5 +209,5 @@ def test_whatever_runs_are_cut_and_whoever_is_killed_the_same_records_are_strays
         # Killed here: what was not written is done again.
     finish(written)
     assert letters(written) == letters(undisturbed)
-    again, whole = (new_slot(each).lanes[TOP_UPS] for each in (written, undisturbed))
+    again, whole = (new_slot(each).queues[TOP_UPS] for each in (written, undisturbed))
     assert (again.applied, again.newest_ms) == (whole.applied, whole.newest_ms)

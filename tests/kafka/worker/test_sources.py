@@ -15,7 +15,7 @@ from streams.kafka.client.partitioning import partition_of
 from tests.kafka.broker import Broker
 from tests.kafka.workers import (
     PARTITIONS,
-    Fed,
+    SentRecord,
     Worker,
     assert_exact,
     folded,
@@ -29,32 +29,32 @@ WEEK = "2024-01-07"
 """Before this time of a simulation's first week nothing can be late."""
 
 
-def readable(fed: list[Fed], before: str = "9999") -> list[Fed]:
+def readable(fed: list[SentRecord], before: str = "9999") -> list[SentRecord]:
     """Return the records with a time before another."""
     return [record for record in fed if record.key != b"unreadable" and time_of(record) < before]
 
 
-def time_of(record: Fed) -> str:
+def time_of(record: SentRecord) -> str:
     """Return a record's event time as it is written."""
     return str(body_of(record)["event_time"])
 
 
-def body_of(record: Fed) -> dict[str, Any]:
+def body_of(record: SentRecord) -> dict[str, Any]:
     """Return a record's fields."""
     body: dict[str, Any] = msgspec.json.decode(record.value or b"{}")
     return body
 
 
-def again(record: Fed, event_id: str, moved: timedelta) -> Fed:
+def again(record: SentRecord, event_id: str, moved: timedelta) -> SentRecord:
     """Return a record like another, with an id of its own and at another time."""
     body = body_of(record)
     moment = datetime.fromisoformat(body["event_time"]) + moved
     times = {name: moment.isoformat() for name in ("event_time", "requested_date", "confirmation_date") if name in body}
-    return Fed(record.topic, record.key, msgspec.json.encode({**body, **times, "event_id": event_id}))
+    return SentRecord(record.topic, record.key, msgspec.json.encode({**body, **times, "event_id": event_id}))
 
 
 @asynccontextmanager
-async def transaction(address: str, prefix: str, records: list[Fed]) -> AsyncIterator[None]:
+async def transaction(address: str, prefix: str, records: list[SentRecord]) -> AsyncIterator[None]:
     """Have records in the log in a transaction that is open until the end of the block."""
     producer = AIOKafkaProducer(bootstrap_servers=address, transactional_id=f"{prefix}slow-producer")
     await producer.start()
@@ -67,7 +67,7 @@ async def transaction(address: str, prefix: str, records: list[Fed]) -> AsyncIte
 
 
 def test_partitions_and_topics_without_any_record_hold_back_nobody(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     busy = [r for r in readable(fed) if partition_of(r.key, PARTITIONS) == 1 and r.topic in {"usage", "top-ups"}]
     asyncio.run(prepare(broker.address, prefix))
@@ -80,7 +80,7 @@ def test_partitions_and_topics_without_any_record_hold_back_nobody(
 
 
 def test_an_open_transaction_holds_back_its_own_records_and_nobody_elses(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     """The last stable offset of its partitions stands still; what is behind it counts once it is committed."""
     records = readable(fed, WEEK)
@@ -110,7 +110,7 @@ def test_an_open_transaction_holds_back_its_own_records_and_nobody_elses(
 
 
 def test_late_and_repeated_events_are_counted_and_impossible_times_are_dead_letters(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     records = readable(fed)
     top_ups = [record for record in records if record.topic == "top-ups"][-40:]
@@ -140,11 +140,11 @@ def test_late_and_repeated_events_are_counted_and_impossible_times_are_dead_lett
 
 
 def test_a_record_of_a_backlog_that_leaps_a_year_ahead_moves_nobodys_time(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     """It lies in the past when it is received, so only its neighbours tell that it is a slip."""
     records = readable(fed)
-    slips: list[Fed] = []
+    slips: list[SentRecord] = []
     for partition in range(PARTITIONS):
         own = [r for r in records if r.topic == "top-ups" and partition_of(r.key, PARTITIONS) == partition]
         middle = own[len(own) // 2]

@@ -12,9 +12,9 @@ from struct import Struct as Layout
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]  # aiokafka comes without types
 
-from streams.kafka.worker.commit_marks import MARK_KEY
+from streams.kafka.worker.checkpoint import CHECKPOINT_KEY
 from tests.kafka.broker import Broker
-from tests.kafka.workers import PARTITIONS, SESSION_S, Fed, read_topic, send, until
+from tests.kafka.workers import PARTITIONS, SESSION_S, SentRecord, read_topic, send, until
 
 PEERS = Path(__file__).parents[3] / "benchmarks/peers"
 PAIR = Layout(">qq")
@@ -43,7 +43,7 @@ forewarn_bare.count(forewarn_bare.from_command_line(None))
 ENGINES = {"stock": (STOCK, "counts-changelog"), "ours": (OURS, "state")}
 
 
-class Job:
+class CountingJob:
     """The counting of one topic's records by one engine, which can be killed and started again."""
 
     def __init__(self, broker: Broker, prefix: str, folder: Path, name: str) -> None:
@@ -74,7 +74,7 @@ class Job:
     def counted(self) -> int:
         """Return how many records the states in the log say were counted."""
         states = {record.key: record.value for record in asyncio.run(read_topic(self.address, self.changelog))}
-        return sum(PAIR.unpack(value)[0] for key, value in states.items() if key != MARK_KEY)
+        return sum(PAIR.unpack(value)[0] for key, value in states.items() if key != CHECKPOINT_KEY)
 
     async def committed(self) -> int:
         """Return how many records the group says are done."""
@@ -98,14 +98,14 @@ async def make_topic(address: str, topic: str) -> None:
     await admin.close()
 
 
-def counted_under_kills(job: Job) -> int:
+def counted_under_kills(job: CountingJob) -> int:
     """Return what is counted in the end, with a kill in the middle of each part but the last."""
     draw = random.Random(8)
     asyncio.run(make_topic(job.address, job.topic))
     try:
         job.start()
         for part in range(KILLS + 1):
-            records = [Fed("", b"key-%d" % draw.randrange(KEYS), b'{"n":%d}' % n) for n in range(PART)]
+            records = [SentRecord("", b"key-%d" % draw.randrange(KEYS), b'{"n":%d}' % n) for n in range(PART)]
             asyncio.run(send(job.address, job.topic, records))
             if part < KILLS:
                 job.wait_until(lambda part=part: job.counted() >= part * PART + PART // 2)  # type: ignore[misc]  # a default that binds
@@ -123,7 +123,7 @@ def test_under_the_same_kills_stock_faust_counts_wrongly_and_this_engine_exactly
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
     with ThreadPoolExecutor() as both:
-        stock, ours = both.map(counted_under_kills, [Job(broker, prefix, tmp_path, name) for name in ENGINES])
+        stock, ours = both.map(counted_under_kills, [CountingJob(broker, prefix, tmp_path, name) for name in ENGINES])
     assert ours == (KILLS + 1) * PART
     assert stock != (KILLS + 1) * PART
     print(f"stock Faust counted {stock}, this engine {ours}, of {(KILLS + 1) * PART}")

@@ -11,15 +11,15 @@ from streams.shared.exits import StoppedError
 from tests.kafka.benches import Clock, FakeChangelog
 from tests.kafka.broker import Broker
 from tests.kafka.worker.test_protections import scripted
-from tests.kafka.workers import Fed, Worker, prepare, send, wait_until_applied
+from tests.kafka.workers import SentRecord, Worker, prepare, send, wait_until_applied
 
 HEARS_NOTHING = """
 import msgspec
-from streams.kafka.worker import faust_transport as batches
+from streams.kafka.worker import faust_transport
 from streams.kafka.worker import process as worker
 async def unheard(self, topics):
     pass
-batches.Consumer.subscribe = unheard
+faust_transport.Consumer.subscribe = unheard
 told = worker.Watchdog.__init__
 def impatient(self, settings, *others):
     told(self, msgspec.structs.replace(settings, unassigned_s=3.0), *others)
@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return own
 
 
-class StubKeeping:
+class StubManager:
     """What the watchdog asks of a keeper."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ DEADLINES = {
 @pytest.mark.parametrize("case", DEADLINES)
 def test_the_watchdog_ends_a_worker_in_which_nothing_moves_and_not_before_its_deadline(clock: Clock, case: str) -> None:
     deadline_s, words = DEADLINES[case]
-    stub, changelog = StubKeeping(), FakeChangelog()
+    stub, changelog = StubManager(), FakeChangelog()
     watchdog = Watchdog(WorkerSettings(), stub, changelog)  # type: ignore[arg-type]  # all that it asks for
     stub.joined, changelog.answers = case != "unassigned", case != "lost"
 
@@ -98,7 +98,7 @@ def test_the_watchdog_ends_a_worker_in_which_nothing_moves_and_not_before_its_de
 
 
 def test_the_watchdog_leaves_a_worker_alone_that_moves(clock: Clock) -> None:
-    watchdog = Watchdog(WorkerSettings(), StubKeeping(), FakeChangelog())  # type: ignore[arg-type]  # as above
+    watchdog = Watchdog(WorkerSettings(), StubManager(), FakeChangelog())  # type: ignore[arg-type]  # as above
     for held in (False, True, False, True):
         clock.now_s += 299.0
         asyncio.run(watchdog.look(is_held=held))
@@ -113,7 +113,7 @@ def test_a_worker_that_the_group_never_answers_ends(broker: Broker, prefix: str,
 
 
 def test_a_restore_may_take_longer_than_a_session_and_than_partitions_may_move(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     asyncio.run(prepare(broker.address, prefix))
     asyncio.run(send(broker.address, prefix, fed[:500]))

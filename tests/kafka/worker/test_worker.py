@@ -16,9 +16,9 @@ from streams.core.contracts.outputs import rfc3339
 from streams.engine.subscribers import SNAPSHOT
 from tests.kafka.broker import Broker
 from tests.kafka.workers import (
-    Fed,
-    Left,
-    Supervised,
+    LogContents,
+    SentRecord,
+    SupervisedWorker,
     Worker,
     assert_exact,
     changed,
@@ -34,7 +34,7 @@ from tests.kafka.workers import (
 KILLS = 20
 
 
-def fed_and_worked(broker: Broker, prefix: str, records: list[Fed], folder: Path) -> Left:
+def fed_and_worked(broker: Broker, prefix: str, records: list[SentRecord], folder: Path) -> LogContents:
     """Send everything, and let one worker work it off."""
     asyncio.run(prepare(broker.address, prefix))
     asyncio.run(send(broker.address, prefix, records))
@@ -45,7 +45,7 @@ def fed_and_worked(broker: Broker, prefix: str, records: list[Fed], folder: Path
 
 
 def test_a_worker_leaves_exactly_what_an_offline_fold_of_the_log_gives(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     left = fed_and_worked(broker, prefix, fed, tmp_path)
     slots = asyncio.run(folded(broker.address, prefix))
@@ -58,7 +58,7 @@ def test_a_worker_leaves_exactly_what_an_offline_fold_of_the_log_gives(
 
 @pytest.mark.parametrize("store", ["memory", "disk"])
 def test_twenty_kills_of_two_workers_lose_nothing_and_double_nothing(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path, store: str
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path, store: str
 ) -> None:
     """Each worker in its turn is killed at a random moment while records keep coming; one seed decides when."""
     states = tmp_path / "states"
@@ -67,7 +67,7 @@ def test_twenty_kills_of_two_workers_lose_nothing_and_double_nothing(
     draw = random.Random(20)
     asyncio.run(prepare(broker.address, prefix))
     parts = in_parts(fed, KILLS + 1)
-    workers = [Supervised(broker.address, prefix, tmp_path, name=f"w{n}", options=options) for n in range(2)]
+    workers = [SupervisedWorker(broker.address, prefix, tmp_path, name=f"w{n}", options=options) for n in range(2)]
     try:
         for each in workers:
             each.worker.wait_for("restored")
@@ -85,9 +85,9 @@ def test_twenty_kills_of_two_workers_lose_nothing_and_double_nothing(
 
 
 def test_a_flood_of_bad_records_stops_the_worker_before_it_drains_the_topic(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
-    flood = [Fed("usage", b"s_0", b'{"no": "usage"}')] * 3_000
+    flood = [SentRecord("usage", b"s_0", b'{"no": "usage"}')] * 3_000
     asyncio.run(prepare(broker.address, prefix))
     asyncio.run(send(broker.address, prefix, [*fed[:2_000], *flood]))
     with Worker(broker.address, prefix, tmp_path) as worker:
@@ -100,14 +100,16 @@ def test_a_flood_of_bad_records_stops_the_worker_before_it_drains_the_topic(
     assert len(left.dead) < len(flood)
 
 
-def test_an_erased_subscriber_leaves_no_state(broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path) -> None:
+def test_an_erased_subscriber_leaves_no_state(
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
+) -> None:
     erased = next(record.key for record in fed if record.topic == "usage")
     first = [record for record in fed if record.key != b"unreadable"][:3_000]
     asyncio.run(prepare(broker.address, prefix))
     asyncio.run(send(broker.address, prefix, first))
     with Worker(broker.address, prefix, tmp_path) as worker:
         before = wait_until_applied(broker.address, prefix, len(first))
-        asyncio.run(send(broker.address, prefix, [Fed("subscribers", erased, None)]))
+        asyncio.run(send(broker.address, prefix, [SentRecord("subscribers", erased, None)]))
         after = wait_until_applied(broker.address, prefix, len(first) + 1)
         assert worker.stop() == 0
     assert erased in before.states
@@ -118,7 +120,7 @@ def test_an_erased_subscriber_leaves_no_state(broker: Broker, prefix: str, fed: 
         assert f"{len(subscribers(after))} subscribers" in total_restored(worker.words)
 
 
-def subscribers(left: Left) -> set[bytes]:
+def subscribers(left: LogContents) -> set[bytes]:
     """Return who has a state."""
     return {key for key in left.states if SNAPSHOT.encode() not in key}
 
@@ -130,7 +132,7 @@ def total_restored(words: str) -> str:
 
 
 def test_a_third_worker_joins_and_one_leaves_and_nothing_is_lost(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     """Records keep coming meanwhile; nobody has to be started again."""
     parts = in_parts(fed, 12)
@@ -155,12 +157,12 @@ def test_a_third_worker_joins_and_one_leaves_and_nothing_is_lost(
 
 
 def test_a_broker_that_is_killed_and_comes_back_costs_nothing(
-    own_broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    own_broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     """The worker goes on, or ends with a failed write and is started again: either way the states are exact."""
     parts = in_parts(fed, 24)
     asyncio.run(prepare(own_broker.address, prefix))
-    with Supervised(own_broker.address, prefix, tmp_path, name="w") as supervised:
+    with SupervisedWorker(own_broker.address, prefix, tmp_path, name="w") as supervised:
         supervised.worker.wait_for("partition 3 restored")
         feed(own_broker.address, prefix, parts[:12])
         own_broker.kill()
@@ -172,7 +174,7 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing(
 
 
 def test_a_worker_gives_the_alerts_that_the_embedded_engine_gives(
-    broker: Broker, prefix: str, fed: list[Fed], tmp_path: Path
+    broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     """As long as nothing was learned, and up to where the slowest partition's time has come."""
     left = fed_and_worked(broker, prefix, fed, tmp_path)

@@ -17,11 +17,11 @@ from streams.core.scoring.models import ModelVersion
 from streams.core.times import DAY_MS, WEEK_MS
 from streams.evaluation.metrics import average_precision, log_loss
 from streams.learning.judging.promoting import decide
-from streams.learning.judging.verdicts import Decision, Interval
+from streams.learning.judging.verdicts import Decision, ImprovementInterval
 from streams.learning.judging.weeks import BLOCKS, Blocks
 from streams.learning.lineup import Lineup, LineupSettings
 from streams.learning.models import boosting as module
-from streams.learning.models.boosting import POSITIVES_MIN, REFIT_MS, Boosting, Fit, Tree, fitted, trees_of
+from streams.learning.models.boosting import POSITIVES_MIN, REFIT_MS, BoostingTrainer, Fit, Tree, fitted, trees_of
 from streams.learning.models.linear import TrainerError
 from streams.learning.trainer import Trainer
 from tests.core.strategies import modest
@@ -36,11 +36,11 @@ END_MS = 130 * DAY_MS
 NUMBERS = st.floats(-50.0, 50.0, allow_nan=False)
 
 
-def yardstick(patience_ms: int = 0) -> Boosting:
-    return Boosting(len(NAMES), patience_ms=patience_ms, memory_ms=65 * DAY_MS)
+def yardstick(patience_ms: int = 0) -> BoostingTrainer:
+    return BoostingTrainer(len(NAMES), patience_ms=patience_ms, memory_ms=65 * DAY_MS)
 
 
-def boosting_of(trainer: Trainer) -> Boosting:
+def boosting_of(trainer: Trainer) -> BoostingTrainer:
     found = lineup_of(trainer).boosting
     assert found is not None
     return found
@@ -255,7 +255,7 @@ def test_weeks_in_which_it_was_not_judged_are_no_evidence() -> None:
     ]
     decision = decide(weeks, 0, YARDSTICK, "champion", 1)
     assert (decision.verdict, decision.weeks, decision.why) == ("keep", 3, "3 of 4 weeks are mature")
-    assert decision.log_loss == Interval(estimate=0.05, low=0.05, high=0.05)
+    assert decision.log_loss == ImprovementInterval(estimate=0.05, low=0.05, high=0.05)
 
 
 def test_a_snapshot_of_which_a_row_or_a_fit_is_missing_is_refused(finished: tuple[Trainer, list[ModelVersion]]) -> None:
@@ -267,7 +267,7 @@ def test_a_snapshot_of_which_a_row_or_a_fit_is_missing_is_refused(finished: tupl
         with pytest.raises(TrainerError, match="not all there"):
             yardstick().load(missing)
     with pytest.raises(TrainerError, match="another number of features"):
-        Boosting(len(NAMES) + 1, patience_ms=0, memory_ms=0).load(state)
+        BoostingTrainer(len(NAMES) + 1, patience_ms=0, memory_ms=0).load(state)
 
 
 def test_without_lightgbm_a_trainer_with_a_yardstick_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from streams.core.alerts.policy import Learner
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.features import NAMES as TABLE_NAMES
-from streams.core.scoring.models import ModelVersion, content_hash, read_version, scorer_from
+from streams.core.scoring.models import ModelVersion, read_version, scorer_from, version_hash
 from streams.core.scoring.scorer import probability
 from streams.core.times import DAY_MS
 from streams.learning.lineup import LineupSettings
@@ -79,7 +79,7 @@ def test_only_a_version_over_several_periods_says_so_and_old_hashes_hold() -> No
     plain = run(Trainer(SOON, NAMES, TABLE), [example(n) for n in range(200)], 60 * DAY_MS)[-1]
     raw = msgspec.json.encode(plain)
     assert b"periods" not in raw
-    assert plain.hash == content_hash(plain)
+    assert plain.hash == version_hash(plain)
     hazard = msgspec.structs.replace(SOON, learner="hazard")
     weekly = run(Trainer(hazard, NAMES, TABLE), [example(n) for n in range(200)], 60 * DAY_MS)[-1]
     assert weekly.periods == PERIODS

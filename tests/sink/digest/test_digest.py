@@ -11,35 +11,35 @@ from streams.core.contracts.effects import AlertChange
 from streams.core.contracts.languages import LANGUAGES
 from streams.core.times import DAY_MS, HOUR_MS
 from streams.sink.digest.digest import SECTIONS, Digest, digest_of, local_day, section_of
-from streams.sink.digest.words import as_json, written
-from streams.store.outbox.digest_rows import Matter
-from streams.store.outbox.values import Work
+from streams.sink.digest.words import as_json, write_digest
+from streams.store.outbox.digest_rows import DigestCandidate
+from streams.store.outbox.values import AlertWork
 from tests.sink.alerts_told import BEGAN_MS, told
 
 NOW_MS = BEGAN_MS + 8 * HOUR_MS
 SINCE_MS = NOW_MS - DAY_MS
 
 
-def matter(*changes: AlertChange, number: int = 1, work: Work | None = None, **more: Any) -> Matter:
+def matter(*changes: AlertChange, number: int = 1, work: AlertWork | None = None, **more: Any) -> DigestCandidate:
     closed_ms, crowded = more.pop("closed_ms", None), more.pop("crowded", False)
-    return Matter(
+    return DigestCandidate(
         latest=told(number, changes[-1] if changes else "fired", **more),
-        work=work or Work(),
+        work=work or AlertWork(),
         changes=frozenset(changes),
         closed_ms=closed_ms,
         is_beyond_capacity=crowded,
     )
 
 
-def digest(*matters: Matter, **more: Any) -> Digest:
+def digest(*matters: DigestCandidate, **more: Any) -> Digest:
     found = digest_of("am_1", matters, since_ms=SINCE_MS, until_ms=NOW_MS, **more)
     assert found is not None
     return found
 
 
-CLOSED = Work(state="closed", outcome="saved", version=1)
-SNOOZED = Work(state="snoozed", version=1)
-PLACES: list[tuple[Matter, str | None]] = [
+CLOSED = AlertWork(state="closed", outcome="saved", version=1)
+SNOOZED = AlertWork(state="snoozed", version=1)
+PLACES: list[tuple[DigestCandidate, str | None]] = [
     (matter("fired"), "new"),
     (matter("opened", "fired", "worsened"), "new"),
     (matter("worsened"), "worse"),
@@ -60,7 +60,7 @@ PLACES: list[tuple[Matter, str | None]] = [
 
 
 @pytest.mark.parametrize(("one", "section"), PLACES)
-def test_an_alert_stands_where_it_belongs(one: Matter, section: str | None) -> None:
+def test_an_alert_stands_where_it_belongs(one: DigestCandidate, section: str | None) -> None:
     assert section_of(one, since_ms=SINCE_MS, until_ms=NOW_MS) == section
 
 
@@ -81,11 +81,11 @@ def test_the_dearest_come_first_and_the_others_are_counted() -> None:
     (part,) = found.parts
     assert [entry.alert.alert_id for entry in part.entries] == ["a_00000007", "a_00000006", "a_00000005"]
     assert part.count == 7
-    assert "and 4 more" in written(found, "en").text
+    assert "and 4 more" in write_digest(found, "en").text
 
 
 @given(st.lists(st.sampled_from([one for one, _ in PLACES])), st.integers(1, 5))
-def test_every_alert_stands_at_most_once_and_none_is_lost(matters: list[Matter], top: int) -> None:
+def test_every_alert_stands_at_most_once_and_none_is_lost(matters: list[DigestCandidate], top: int) -> None:
     found = digest_of("am_1", matters, since_ms=SINCE_MS, until_ms=NOW_MS, top=top)
     placed = [section_of(one, since_ms=SINCE_MS, until_ms=NOW_MS) for one in matters]
     expected = {section: placed.count(section) for section in SECTIONS if section in placed}
@@ -95,10 +95,10 @@ def test_every_alert_stands_at_most_once_and_none_is_lost(matters: list[Matter],
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_digest_with_every_section_is_written_in_every_language(language: Any) -> None:
-    work = Work(state="acknowledged", assignee="<am&1>", version=1)
+    work = AlertWork(state="acknowledged", assignee="<am&1>", version=1)
     matters = [one for one, section in PLACES if section]
     found = digest(*matters, matter("worsened", number=2, work=work))
-    words = written(found, language)
+    words = write_digest(found, language)
     assert all(text.count("a_00000001") == len(matters) for text in (words.text, words.html))
     assert "<am&1>" in words.text
     assert "<am&1>" not in words.html

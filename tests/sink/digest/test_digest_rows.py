@@ -8,10 +8,10 @@ from sqlalchemy import insert
 
 from streams.core.contracts.effects import AlertChanged
 from streams.core.times import DAY_MS, HOUR_MS
-from streams.store import Batch, Run, Store
+from streams.store import Batch, Run, RunStore
 from streams.store.base.connections import open_engine, url_of
 from streams.store.outbox import tables as sink_tables
-from streams.store.outbox.digest_rows import Digests, Matter, Sent
+from streams.store.outbox.digest_rows import DigestCandidate, DigestStore, SentDigest
 from tests.postgres.databases import furnished
 from tests.sink.alerts_told import BEGAN_MS, told
 
@@ -44,7 +44,7 @@ def delivery(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def filled(place: str, history: tuple[AlertChanged, ...] = HISTORY) -> str:
-    with Store.open(furnished(place)) as store:
+    with RunStore.open(furnished(place)) as store:
         store.start(RUN)
         store.commit(Batch(positions={}, stream_ms=UNTIL_MS, counters={}, transitions=history))
     work = {"alert_id": told(9).alert_id, "state": "closed", "outcome": "saved", "updated_ms": SINCE_MS, "version": 1}
@@ -62,16 +62,16 @@ def filled(place: str, history: tuple[AlertChanged, ...] = HISTORY) -> str:
 
 
 @pytest.fixture
-def book(database_url: str) -> Iterator[Digests]:
-    with Digests.open(filled(database_url)) as digests:
+def book(database_url: str) -> Iterator[DigestStore]:
+    with DigestStore.open(filled(database_url)) as digests:
         yield digests
 
 
-def by_number(matters: list[Matter]) -> dict[int, Matter]:
+def by_number(matters: list[DigestCandidate]) -> dict[int, DigestCandidate]:
     return {NUMBERS[one.latest.alert_id]: one for one in matters}
 
 
-def test_a_manager_sees_what_fires_and_what_happened_in_the_time_asked_for(book: Digests) -> None:
+def test_a_manager_sees_what_fires_and_what_happened_in_the_time_asked_for(book: DigestStore) -> None:
     found = book.matters(["am_1", "am_2", "am_3"], SINCE_MS, UNTIL_MS)
     mine = by_number(found["am_1"])
     assert set(mine) == {1, 4, 7, 9, 10}
@@ -81,18 +81,18 @@ def test_a_manager_sees_what_fires_and_what_happened_in_the_time_asked_for(book:
     assert (mine[9].work.outcome, mine[9].closed_ms, mine[1].work.version) == ("saved", SINCE_MS, 0)
 
 
-def test_beyond_capacity_is_who_fires_and_has_no_ticket_anywhere(book: Digests) -> None:
+def test_beyond_capacity_is_who_fires_and_has_no_ticket_anywhere(book: DigestStore) -> None:
     mine = by_number(book.matters(["am_1"], SINCE_MS, UNTIL_MS)["am_1"])
     assert [number for number, one in mine.items() if one.is_beyond_capacity] == [7]
 
 
-def test_nobody_asked_for_is_nothing_read(book: Digests) -> None:
+def test_nobody_asked_for_is_nothing_read(book: DigestStore) -> None:
     assert book.matters([], SINCE_MS, UNTIL_MS) == {}
 
 
-def test_what_was_sent_is_known_by_manager_channel_and_day(book: Digests) -> None:
+def test_what_was_sent_is_known_by_manager_channel_and_day(book: DigestStore) -> None:
     sent = [
-        Sent(account_manager_id="am_1", channel="mail", day=day, until_ms=day * DAY_MS, message_id="m", sent_ms=1)
+        SentDigest(account_manager_id="am_1", channel="mail", day=day, until_ms=day * DAY_MS, message_id="m", sent_ms=1)
         for day in (3, 5)
     ]
     for one in (*sent, sent[0]):

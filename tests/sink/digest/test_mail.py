@@ -16,11 +16,11 @@ from streams.shared.errors import InputError, SettingsError
 from streams.shared.settings import Secret
 from streams.sink.digest import chat
 from streams.sink.digest.chat import send_chat
-from streams.sink.digest.mail import MailRefusedError, Smtp, SmtpTls, composed, mailer, send_mail
-from streams.sink.digest.words import Written
+from streams.sink.digest.mail import MailRefusedError, Smtp, SmtpTls, compose_mail, mailer, send_mail
+from streams.sink.digest.words import DigestText
 from tests.sink.digest.mail_server import MailServer
 
-WRITTEN = Written(subject="Forewarn: 3 alerts", text="Höher\n.\nthe end\n", html="<p>Höher</p>\n")
+WRITTEN = DigestText(subject="Forewarn: 3 alerts", text="Höher\n.\nthe end\n", html="<p>Höher</p>\n")
 TO = "manager@operator.example"
 
 
@@ -29,7 +29,7 @@ def smtp(server: MailServer, tls: SmtpTls = "none", **more: Any) -> Smtp:
 
 
 def deliver(to: Smtp, recipient: str = TO) -> None:
-    mail = composed(WRITTEN, to=recipient, sender=to.sender, digest_id="digest-1-ab", now_ms=1_728_036_000_000)
+    mail = compose_mail(WRITTEN, to=recipient, sender=to.sender, digest_id="digest-1-ab", now_ms=1_728_036_000_000)
     with mailer(to) as server:
         send_mail(server, mail)
 
@@ -120,10 +120,10 @@ def test_no_server_gives_one_clear_line() -> None:
 @pytest.mark.parametrize("address", ["", "nobody", "a@b\r\nBcc: x@y.example", "a b@c.example", "@", "ä@b.example"])
 def test_an_address_that_is_none_is_refused_before_anything_is_sent(address: str) -> None:
     with pytest.raises(SettingsError, match="should be an address"):
-        composed(WRITTEN, to=address, sender="forewarn@operator.example", digest_id="d", now_ms=0)
+        compose_mail(WRITTEN, to=address, sender="forewarn@operator.example", digest_id="d", now_ms=0)
 
 
-class Chatting(BaseHTTPRequestHandler):
+class ChatHandler(BaseHTTPRequestHandler):
     """A chat that takes posts, or sends them elsewhere."""
 
     server: Any
@@ -143,7 +143,7 @@ class Chatting(BaseHTTPRequestHandler):
 
 @contextmanager
 def chatting(status: int) -> Iterator[Any]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Chatting) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), ChatHandler) as server:
         server.posts, server.status = [], status  # type: ignore[attr-defined]  # for the handler above
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -182,7 +182,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.Monke
 
 
 def test_the_sender_may_have_a_name() -> None:
-    mail = composed(WRITTEN, to=TO, sender="Forewarn <robot@operator.example>", digest_id="d-1", now_ms=0)
+    mail = compose_mail(WRITTEN, to=TO, sender="Forewarn <robot@operator.example>", digest_id="d-1", now_ms=0)
     assert mail["From"] == "Forewarn <robot@operator.example>"
     assert mail["Message-ID"] == "<d-1@operator.example>"
     assert mail["List-Unsubscribe"].startswith("<mailto:robot@operator.example?")

@@ -12,8 +12,8 @@ import time
 
 from streams.core.notify import circuit, retry
 from streams.core.notify.contact import ContactRules
-from streams.sink.dispatch.dispatcher import Dispatcher, DispatcherSettings, Tally
-from streams.sink.dispatch.endpoint_registry import Roster
+from streams.sink.dispatch.dispatcher import DispatchCounts, Dispatcher, DispatcherSettings
+from streams.sink.dispatch.endpoint_registry import EndpointRegistry
 from streams.sink.dispatch.sending import Sender
 from streams.sink.http.client import Client
 from streams.store.sink import Sink
@@ -26,14 +26,14 @@ def now_ms() -> int:
     return int(time.time() * 1_000)
 
 
-async def dispatched(place: str, worker: str) -> Tally:
+async def dispatched(place: str, worker: str) -> DispatchCounts:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     client = Client()
     with Sink.open(place, create=False) as sink:
         dispatcher = Dispatcher(
             DispatcherSettings(worker=worker, lease_s=LEASE_S, margin_s=4.0),
-            sink, Sender(client, now_ms, random.random), Roster(lambda: KEY, os.environ), ContactRules(),
+            sink, Sender(client, now_ms, random.random), EndpointRegistry(lambda: KEY, os.environ), ContactRules(),
             now_ms=now_ms, warn=lambda _: None,
         )  # fmt: skip
         try:

@@ -13,15 +13,15 @@ from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint
 from streams.core.times import HOUR_MS
 from streams.shared.errors import InputError, StoreError
-from streams.store.outbox.values import Claimed, Ticket
-from streams.store.sink import Room, Sink
+from streams.store.outbox.values import ClaimedDelivery, Ticket
+from streams.store.sink import ClaimLimit, Sink
 from tests.sink.alerts_told import BEGAN_MS, told
 from tests.sink.telling import LEASE_MS, NOW_MS, RULES, add, claim, finished, rows, send, stands
 
 MINUTE_MS = 60_000
 
 
-def alerts(claimed: list[Claimed]) -> list[int]:
+def alerts(claimed: list[ClaimedDelivery]) -> list[int]:
     return [int(one.transition.alert_id.removeprefix("a_"), 16) for one in claimed]
 
 
@@ -37,9 +37,9 @@ def test_first_attempts_come_by_what_is_at_stake_and_retries_after_them_by_their
 def test_an_endpoint_gets_no_more_than_it_has_room_for(sink: Sink) -> None:
     add(sink, "crm", "log")
     sink.record([told(n) for n in range(1, 6)], RULES, NOW_MS)
-    first = sink.claim("w", NOW_MS, lease_ms=LEASE_MS, rooms={"crm": Room(2, 0)}).handed
+    first = sink.claim("w", NOW_MS, lease_ms=LEASE_MS, rooms={"crm": ClaimLimit(2, 0)}).handed
     assert [one.endpoint for one in first] == ["crm", "crm"]
-    rooms = {"crm": Room(9, 9), "log": Room(1, 0), "none": Room(9, 9)}
+    rooms = {"crm": ClaimLimit(9, 9), "log": ClaimLimit(1, 0), "none": ClaimLimit(9, 9)}
     rest = sink.claim("w", NOW_MS, lease_ms=LEASE_MS, rooms=rooms).handed
     assert Counter(one.endpoint for one in rest) == {"crm": 3, "log": 1}
 
@@ -123,7 +123,7 @@ def test_what_is_past_its_time_ends_and_what_comes_after_it_is_handed_out(sink: 
     add(sink, "crm", ttl_hours=1, coalesce=False)
     sink.record([told(n) for n in range(10)], RULES, NOW_MS)
     sink.record([told(3, "worsened", BEGAN_MS + 1), told(11, value_at_risk_minor=1)], RULES, NOW_MS + MINUTE_MS)
-    found = sink.claim("w", NOW_MS + HOUR_MS, lease_ms=LEASE_MS, rooms={"crm": Room(2, 0)})
+    found = sink.claim("w", NOW_MS + HOUR_MS, lease_ms=LEASE_MS, rooms={"crm": ClaimLimit(2, 0)})
     assert [(one.type, alerts([one])[0]) for one in found.handed] == [("alert.worsened", 3), ("alert.fired", 11)]
     assert found.expired == 10
     assert Counter(row.state for row in rows(sink)) == {"expired": 10, "in_flight": 2}
@@ -236,7 +236,7 @@ def test_after_an_outage_the_newest_that_failed_of_each_alert_is_recovered(sink:
     sink.record([told(1), told(2), told(3)], RULES, NOW_MS)
     send(sink, state="failed")
     sink.record([told(1, "worsened", BEGAN_MS + 1), told(3, "worsened", BEGAN_MS + 1)], RULES, NOW_MS + 5)
-    one, three = sorted(claim(sink, NOW_MS + 5, room=Room(10, 0)), key=lambda one: one.transition.alert_id)[::2]
+    one, three = sorted(claim(sink, NOW_MS + 5, room=ClaimLimit(10, 0)), key=lambda one: one.transition.alert_id)[::2]
     assert {one.endpoint, three.endpoint} == {"crm"}
     sink.finish("w", [finished(one, "failed"), finished(three)], NOW_MS + 5)
     assert sink.recover("crm", NOW_MS + 6, NOW_MS + 9, NOW_MS + 9) == 0
@@ -301,7 +301,7 @@ def test_a_database_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
         Sink.open(tmp_path / "none.db", create=False)
 
 
-class Receiver:
+class ArrivalLog:
     """What arrived, in the order in which it did; the oracle of the battle below."""
 
     def __init__(self) -> None:
@@ -310,14 +310,14 @@ class Receiver:
         self.log: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.faults: list[str] = []
 
-    def begin(self, one: Claimed) -> None:
+    def begin(self, one: ClaimedDelivery) -> None:
         key = (one.endpoint, one.transition.alert_id)
         with self.lock:
             if key in self.under_way:
                 self.faults.append(f"two at once of {key}")
             self.under_way.add(key)
 
-    def end(self, one: Claimed, *, arrived: bool) -> None:
+    def end(self, one: ClaimedDelivery, *, arrived: bool) -> None:
         key = (one.endpoint, one.transition.alert_id)
         with self.lock:
             self.under_way.discard(key)
@@ -325,7 +325,7 @@ class Receiver:
                 self.log[key].append(one.message_id)
 
 
-class Clock:
+class LeapingClock:
     """A time of its own: it leaps over a lease only while nobody is at work, so that only the dead lose theirs."""
 
     def __init__(self) -> None:
@@ -360,13 +360,13 @@ class Clock:
                 self.changed.notify_all()
 
 
-def work_off(sink: Sink, receiver: Receiver, worker: str, clock: Clock, left: Callable[[], bool]) -> None:
+def work_off(sink: Sink, receiver: ArrivalLog, worker: str, clock: LeapingClock, left: Callable[[], bool]) -> None:
     """Dispatch as one of several, dying now and then: what was claimed then is only free when its lease ends."""
     draws = random.Random(worker)
     life = 0
     while left():
         name = f"{worker}-{life}"
-        rooms = {f"e{n}": Room(draws.randint(1, 20), draws.randint(1, 20)) for n in range(4)}
+        rooms = {f"e{n}": ClaimLimit(draws.randint(1, 20), draws.randint(1, 20)) for n in range(4)}
         with clock.at_work_since() as now_ms:
             claimed = sink.claim(name, now_ms, lease_ms=LEASE_MS, rooms=rooms).handed
             done = []
@@ -390,7 +390,7 @@ def test_eight_at_once_that_die_now_and_then_send_everything_in_order_and_nothin
 ) -> None:
     rules = ContactRules(cool_down_days=0)
     count, steps, endpoints = 100, ("fired", "worsened", "eased", "worsened", "eased"), 4
-    receiver, clock = Receiver(), Clock()
+    receiver, clock = ArrivalLog(), LeapingClock()
     with Sink.open(database_url) as sink:
         add(sink, *(f"e{n}" for n in range(endpoints)), coalesce=False)
         for step, change in enumerate(steps):

@@ -14,15 +14,15 @@ from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Auth, Endpoint
 from streams.core.notify.retry import Answer
 from streams.core.times import HOUR_MS
-from streams.sink.dispatch.dispatcher import Dispatcher, DispatcherSettings, Tally
-from streams.sink.dispatch.endpoint_registry import Roster
-from streams.sink.dispatch.endpoint_warnings import Trouble
+from streams.sink.dispatch.dispatcher import DispatchCounts, Dispatcher, DispatcherSettings
+from streams.sink.dispatch.endpoint_registry import EndpointRegistry
+from streams.sink.dispatch.endpoint_warnings import EndpointWarning
 from streams.sink.dispatch.sending import Sender
 from streams.sink.http.client import Client
 from streams.sink.presets import Request, load
 from streams.sink.secrets.signing import new_secret
 from streams.sink.secrets.vault import Secrets, SigningKey, seal
-from streams.store.sink import Room, Sink
+from streams.store.sink import ClaimLimit, Sink
 from tests.sink.alerts_told import BEGAN_MS, told
 from tests.sink.http.scripted import authorities
 
@@ -38,7 +38,7 @@ class Scene:
         self.now_ms = BEGAN_MS
         self.calls: list[dict[str, Any]] = []
         self.answer: Callable[[dict[str, Any]], web.Response] = lambda _: web.Response(status=204)
-        self.troubles: list[Trouble] = []
+        self.troubles: list[EndpointWarning] = []
         self.called = asyncio.Event()
 
     def endpoint(self, url: str, name: str = "crm", **fields: Any) -> None:
@@ -64,12 +64,12 @@ class Scene:
         self.called.set()
         return self.answer(call)
 
-    async def ran(self, *, once: bool = True, around: Any = None) -> Tally:
+    async def ran(self, *, once: bool = True, around: Any = None) -> DispatchCounts:
         stopping = asyncio.Event()
         client = Client(tls=authorities())
         dispatcher = Dispatcher(
             DispatcherSettings(worker="w"), self.sink, Sender(client, lambda: self.now_ms, lambda: 0.5),
-            Roster(lambda: KEY, os.environ), RULES, now_ms=lambda: self.now_ms, warn=self.troubles.append,
+            EndpointRegistry(lambda: KEY, os.environ), RULES, now_ms=lambda: self.now_ms, warn=self.troubles.append,
         )  # fmt: skip
         try:
             running = asyncio.ensure_future(dispatcher.run(stopping, once=once))
@@ -104,7 +104,7 @@ def test_what_is_due_is_sent_in_order_and_a_second_run_sends_nothing(scene: Scen
             scene.record(told(1, change, BEGAN_MS + hour * HOUR_MS), told(2, change, BEGAN_MS + hour * HOUR_MS))  # type: ignore[arg-type]
         tally = await scene.ran()
         assert (tally.delivered, tally.waiting) == (6, 0)
-        assert await scene.ran() == Tally()
+        assert await scene.ran() == DispatchCounts()
 
     served(scene, work)
     by_alert: dict[str, list[str]] = {}
@@ -118,7 +118,7 @@ def test_what_is_past_its_time_is_not_sent_and_the_summary_counts_it(scene: Scen
         scene.endpoint(url, ttl_hours=1)
         scene.record(told(1), told(2))
         scene.now_ms += 3_600_000
-        assert await scene.ran() == Tally(expired=2)
+        assert await scene.ran() == DispatchCounts(expired=2)
 
     served(scene, work)
     assert not scene.calls
@@ -297,7 +297,7 @@ def test_a_claim_whose_holder_died_is_sent_again_with_the_same_id_when_its_lease
     async def work(url: str) -> None:
         scene.endpoint(url)
         scene.record(told(1))
-        room = {"crm": Room(8, 8)}
+        room = {"crm": ClaimLimit(8, 8)}
         (lost,) = scene.sink.claim("the dead", scene.now_ms, lease_ms=90_000, rooms=room).handed
         assert (await scene.ran()).delivered == 0
         scene.now_ms += 90_001

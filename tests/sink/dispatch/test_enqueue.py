@@ -13,7 +13,7 @@ from streams.core.contracts.effects import AlertChange, AlertChanged
 from streams.core.notify.contact import ContactRules, Manager
 from streams.core.notify.endpoints import Filter, QuietHours
 from streams.core.times import DAY_MS, HOUR_MS
-from streams.store import Batch, Position, Run, Store
+from streams.store import Batch, Position, Run, RunStore
 from streams.store.sink import Sink
 from tests.sink.alerts_told import BEGAN_MS, told
 from tests.sink.telling import NOW_MS, RULES, add, claim, finished, rows, send, stands, whys
@@ -333,7 +333,7 @@ def test_a_run_writes_deliveries_in_the_commit_of_its_alerts(database_url: str) 
     run = Run(
         input="x", settings={}, policy={}, policy_version="p", feature_table="f", received_ms=NOW_MS, started_ms=NOW_MS
     )
-    with Sink.open(database_url) as sink, Store.open(database_url, rules=ContactRules(cool_down_days=3)) as store:
+    with Sink.open(database_url) as sink, RunStore.open(database_url, rules=ContactRules(cool_down_days=3)) as store:
         add(sink, "crm")
         store.start(run)
         batch = Batch(

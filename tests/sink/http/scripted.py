@@ -17,7 +17,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BODY = '{"prix": "5 €"}'.encode()
 
 
-class Receiver:
+class ScriptedReceiver:
     """A server on loopback; `requests` are the heads and bodies that it was sent, `opened` counts connections."""
 
     def __init__(self, handler: Handler | None = None, *answers: bytes) -> None:
@@ -75,7 +75,7 @@ def authorities() -> ssl.SSLContext:
     return tls_context()
 
 
-def sent(receiver: Receiver, timeout_s: float | None = None, **changes: object) -> Answer:
+def sent(receiver: ScriptedReceiver, timeout_s: float | None = None, **changes: object) -> Answer:
     async def go() -> Answer:
         async with receiver:
             client = Client(tls=authorities())

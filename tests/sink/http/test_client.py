@@ -11,11 +11,11 @@ from streams.core.notify.retry import Answer
 from streams.sink.http import connection as wire
 from streams.sink.http.client import Client
 from streams.sink.http.egress import SocketAddress, tls_context
-from tests.sink.http.scripted import BODY, OK, Receiver, request, sent
+from tests.sink.http.scripted import BODY, OK, ScriptedReceiver, request, sent
 
 
 def test_what_is_sent_arrives_byte_for_byte_and_the_answer_comes_back() -> None:
-    receiver = Receiver(None, b'HTTP/1.1 201 Created\r\nLocation: /t/7\r\nContent-Length: 10\r\n\r\n{"id": 12}')
+    receiver = ScriptedReceiver(None, b'HTTP/1.1 201 Created\r\nLocation: /t/7\r\nContent-Length: 10\r\n\r\n{"id": 12}')
 
     async def go() -> Answer:
         async with receiver:
@@ -40,7 +40,7 @@ def test_what_is_sent_arrives_byte_for_byte_and_the_answer_comes_back() -> None:
 
 
 def test_connections_are_kept_and_there_are_no_more_than_allowed() -> None:
-    receiver = Receiver()
+    receiver = ScriptedReceiver()
 
     async def go() -> list[Answer]:
         async with receiver:
@@ -60,7 +60,7 @@ def test_a_connection_that_the_receiver_closed_is_not_used_again() -> None:
         await receiver.read(reader)
         writer.write(OK)
 
-    receiver = Receiver(once)
+    receiver = ScriptedReceiver(once)
 
     async def go() -> list[int | None]:
         async with receiver:
@@ -85,7 +85,7 @@ def test_an_answer_that_nobody_asked_for_is_given_to_nobody() -> None:
             await asyncio.sleep(0.02)
             writer.write(b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n")
 
-    receiver = Receiver(twice)
+    receiver = ScriptedReceiver(twice)
 
     async def go() -> list[int | None]:
         async with receiver:
@@ -103,7 +103,7 @@ def test_an_answer_that_nobody_asked_for_is_given_to_nobody() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_to_where_the_metadata_are_is_an_answer_and_nothing_more(status: int) -> None:
     location = b"Location: http://169.254.169.254/latest/meta-data\r\nContent-Length: 0\r\n\r\n"
-    receiver = Receiver(None, b"HTTP/1.1 %d Moved\r\n%s" % (status, location))
+    receiver = ScriptedReceiver(None, b"HTTP/1.1 %d Moved\r\n%s" % (status, location))
     answer = sent(receiver)
     assert answer.status == status
     assert (len(receiver.requests), receiver.opened) == (1, 1)
@@ -112,11 +112,11 @@ def test_a_redirect_to_where_the_metadata_are_is_an_answer_and_nothing_more(stat
 def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    assert sent(Receiver()).status == 200
+    assert sent(ScriptedReceiver()).status == 200
 
 
 def test_an_address_outside_the_list_and_another_host_are_blocked_before_anything_is_sent() -> None:
-    receiver = Receiver()
+    receiver = ScriptedReceiver()
     closed = sent(receiver, allow_cidrs=("10.0.0.0/8",))
     assert closed.failure == "blocked"
     assert closed.why.startswith("blocked by the egress policy: 127.0.0.1 is an address of this machine")
@@ -141,7 +141,7 @@ def test_an_address_outside_the_list_and_another_host_are_blocked_before_anythin
 
 
 def test_a_name_that_answers_differently_the_second_time_is_checked_the_second_time() -> None:
-    receiver, asked = Receiver(), []
+    receiver, asked = ScriptedReceiver(), []
 
     async def rebinding(host: str, port: int) -> list[SocketAddress]:
         asked.append(host)
@@ -162,7 +162,7 @@ def test_a_name_that_answers_differently_the_second_time_is_checked_the_second_t
 
 
 def test_when_the_allow_list_shrinks_kept_connections_are_kept_no_longer() -> None:
-    receiver = Receiver()
+    receiver = ScriptedReceiver()
 
     async def go() -> list[Answer]:
         async with receiver:
@@ -189,14 +189,14 @@ async def saying_at_once(_: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 def over_tls(
     names: tuple[str, ...], host: str, *, is_trusted: bool = True, plain: bool = False
-) -> tuple[Answer, Receiver]:
+) -> tuple[Answer, ScriptedReceiver]:
     authority = trustme.CA()
     theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(*names).configure_cert(theirs)
     ours = tls_context()
     if is_trusted:
         authority.configure_trust(ours)
-    receiver = Receiver(saying_at_once if plain else None)
+    receiver = ScriptedReceiver(saying_at_once if plain else None)
 
     async def here(_host: str, port: int) -> list[SocketAddress]:
         return [(socket.AF_INET, ("127.0.0.1", port))]
@@ -232,7 +232,7 @@ def test_without_a_certificate_of_that_name_from_somebody_known_nothing_is_sent(
 
 
 def test_a_header_that_http_does_not_take_is_our_mistake_and_is_not_quoted() -> None:
-    receiver = Receiver()
+    receiver = ScriptedReceiver()
 
     async def go() -> list[Answer]:
         async with receiver:
@@ -261,7 +261,7 @@ def test_a_call_that_is_given_up_frees_its_place_and_closes_its_connection() -> 
             arrived.set()
             ended.append(await reader.read())
 
-    receiver = Receiver(first_hangs)
+    receiver = ScriptedReceiver(first_hangs)
 
     async def go() -> Answer:
         async with receiver:
@@ -281,21 +281,21 @@ def test_a_call_that_is_given_up_frees_its_place_and_closes_its_connection() -> 
 
 def test_head_and_body_leave_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces: list[bytes] = []
-    send = wire.Wire.send
+    send = wire.HttpConnection.send
 
-    def kept(self: wire.Wire, data: bytes) -> None:
+    def kept(self: wire.HttpConnection, data: bytes) -> None:
         pieces.append(data)
         send(self, data)
 
-    monkeypatch.setattr(wire.Wire, "send", kept)
-    assert sent(Receiver()).status == 200
+    monkeypatch.setattr(wire.HttpConnection, "send", kept)
+    assert sent(ScriptedReceiver()).status == 200
     assert [piece.endswith(BODY) for piece in pieces] == [True]
 
 
 @pytest.mark.slow
 def test_how_many_requests_one_process_sends(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is asserted of the figure: it is for whoever changes the client, and says so on this machine alone."""
-    receiver, count = Receiver(), 2_000
+    receiver, count = ScriptedReceiver(), 2_000
 
     async def go() -> float:
         loop = asyncio.get_running_loop()

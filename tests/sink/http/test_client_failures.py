@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streams.core.notify.retry import Answer, Failure
 from streams.sink.http.client import ANSWER_BYTES_MAX, Client, retry_after_s
 from streams.sink.http.egress import SocketAddress
-from tests.sink.http.scripted import OK, Handler, Receiver, request, saying, sent
+from tests.sink.http.scripted import OK, Handler, ScriptedReceiver, request, saying, sent
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ from tests.sink.http.scripted import OK, Handler, Receiver, request, saying, sen
     ],
 )
 def test_what_is_no_answer_is_a_failure_in_words(handler: Handler, failure: Failure | None, says: str) -> None:
-    answer = sent(Receiver(handler))
+    answer = sent(ScriptedReceiver(handler))
     assert (answer.failure, answer.status) == (failure, None)
     assert says in answer.why
 
 
 def test_a_receiver_that_says_nothing_is_left_when_the_time_is_up() -> None:
-    answer = sent(Receiver(saying(linger_s=1.0)), 0.1)
+    answer = sent(ScriptedReceiver(saying(linger_s=1.0)), 0.1)
     assert (answer.status, answer.failure, answer.why) == (None, "timed_out", "no answer within 0.1 s")
 
 
@@ -47,13 +47,13 @@ def test_a_receiver_that_drips_is_left_when_the_time_for_all_is_up() -> None:
             await writer.drain()
             await asyncio.sleep(0.05)
 
-    assert sent(Receiver(drip), 0.2).failure == "timed_out"
+    assert sent(ScriptedReceiver(drip), 0.2).failure == "timed_out"
 
 
 def test_a_status_counts_even_if_its_body_never_ends() -> None:
-    answer = sent(Receiver(saying(b"HTTP/1.1 201 Created\r\nContent-Length: 99\r\n\r\nabc", linger_s=1.0)), 0.1)
+    answer = sent(ScriptedReceiver(saying(b"HTTP/1.1 201 Created\r\nContent-Length: 99\r\n\r\nabc", linger_s=1.0)), 0.1)
     assert (answer.status, answer.body, answer.failure) == (201, b"abc", None)
-    answer = sent(Receiver(saying(b"HTTP/1.1 503 No\r\nContent-Length: 99\r\nRetry-After: 7\r\n\r\nabc")))
+    answer = sent(ScriptedReceiver(saying(b"HTTP/1.1 503 No\r\nContent-Length: 99\r\nRetry-After: 7\r\n\r\nabc")))
     assert (answer.status, answer.body, answer.retry_after_s) == (503, b"abc", 7.0)
 
 
@@ -69,20 +69,20 @@ def test_of_an_endless_body_only_the_beginning_is_read() -> None:
             await writer.drain()
             taken += 65_536
 
-    answer = sent(Receiver(flood))
+    answer = sent(ScriptedReceiver(flood))
     assert (answer.status, len(answer.body)) == (200, ANSWER_BYTES_MAX)
     assert taken < 50 * 1_048_576
 
 
 def test_a_body_without_a_length_ends_with_the_connection_and_a_packed_one_stays_packed() -> None:
     packed = gzip.compress(b"x" * 1_000_000)
-    answer = sent(Receiver(saying(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed)))
+    answer = sent(ScriptedReceiver(saying(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed)))
     assert (answer.status, answer.body) == (200, packed)
 
 
 def test_a_port_where_nobody_listens_is_unreachable_and_nothing_was_sent() -> None:
     async def go() -> Answer:
-        async with Receiver() as receiver:
+        async with ScriptedReceiver() as receiver:
             endpoint = receiver.endpoint()
         client = Client()
         answer = await client.send(request(endpoint.url), endpoint)
@@ -104,7 +104,7 @@ def test_a_host_that_does_not_take_connections_runs_into_its_own_time_limit() ->
             other.connect_ex(("127.0.0.1", port))
 
         async def go() -> Answer:
-            client, receiver = Client(), Receiver()
+            client, receiver = Client(), ScriptedReceiver()
             receiver.port = port
             endpoint = receiver.endpoint()
             answer = await client.send(request(endpoint.url), endpoint, 0.2)
@@ -122,7 +122,7 @@ def test_a_name_that_nobody_knows_is_told_apart() -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     async def go() -> Answer:
-        client, receiver = Client(resolve=unknown), Receiver()
+        client, receiver = Client(resolve=unknown), ScriptedReceiver()
         receiver.port = 8080
         endpoint = receiver.endpoint("crm.example", allow_cidrs=("10.0.0.0/8",))
         answer = await client.send(request(endpoint.url), endpoint)
@@ -143,7 +143,7 @@ PIECES = st.sampled_from([
 @pytest.mark.slow
 @given(st.lists(PIECES | st.binary(max_size=20), max_size=8))
 def test_whatever_a_server_says_there_is_one_answer(pieces: list[bytes]) -> None:
-    answer = sent(Receiver(saying(*pieces)), 2.0)
+    answer = sent(ScriptedReceiver(saying(*pieces)), 2.0)
     assert (answer.status is None) != (answer.failure is None)
     assert answer.failure in {None, "cut_off", "garbled"}
     assert bool(answer.why) == (answer.failure is not None)

@@ -20,7 +20,7 @@ from streams.sink.http.egress import (
     SystemResolver,
     UnresolvedError,
     check_url,
-    looked_up,
+    look_up,
     origin_of,
 )
 
@@ -194,8 +194,8 @@ def test_a_name_that_resolves_to_a_private_address_is_found_when_it_is_looked_up
 
 
 def test_names_are_looked_up_where_there_are_any() -> None:
-    assert "127.0.0.1" in looked_up("localhost", 80)
-    assert looked_up("a" * 70 + ".example", 80) == []
+    assert "127.0.0.1" in look_up("localhost", 80)
+    assert look_up("a" * 70 + ".example", 80) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.sink.http.exchange import HEAD_BYTES_MAX, CutOffError, GarbledError, Reading, UnsendableError, head_of
+from streams.sink.http.exchange import (
+    HEAD_BYTES_MAX,
+    CutOffError,
+    GarbledError,
+    ResponseParser,
+    UnsendableError,
+    head_of,
+)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Id: 7\r\n\r\nok"
 CHUNKED = (
@@ -17,15 +24,15 @@ CHUNKED = (
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\nLink: </x>\r\n\r\n"
 
 
-def read(pieces: Sequence[bytes], body_bytes_max: int = 100) -> Reading:
-    reading = Reading(body_bytes_max)
+def read(pieces: Sequence[bytes], body_bytes_max: int = 100) -> ResponseParser:
+    reading = ResponseParser(body_bytes_max)
     for piece in pieces:
         if not reading.is_done:
             reading.take(piece)
     return reading
 
 
-def told(reading: Reading) -> tuple[int | None, bytes, bool, bool]:
+def told(reading: ResponseParser) -> tuple[int | None, bytes, bool, bool]:
     return reading.status, bytes(reading.body), reading.is_done, reading.is_reusable
 
 
@@ -75,7 +82,7 @@ def test_a_body_without_a_length_ends_with_the_connection() -> None:
 
 @pytest.mark.parametrize("said", [b"", OK[:9], OK[:40], OK[:-1], CHUNKED[:-2], INTERIM, INTERIM + OK[:20]])
 def test_an_answer_that_breaks_off_is_none_but_what_came_of_it_is_known(said: bytes) -> None:
-    reading = Reading(100)
+    reading = ResponseParser(100)
     if said:
         reading.take(said)
     with pytest.raises(CutOffError):

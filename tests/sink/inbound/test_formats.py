@@ -11,10 +11,18 @@ from hypothesis import strategies as st
 from streams.core.contracts.decode import decode
 from streams.core.contracts.events import Event, Record
 from streams.core.notify.endpoints import PRESETS, Endpoint, PresetName
-from streams.sink.inbound.formats import FAMILIES, OUTCOMES, REASONS, STATUSES, Heard, UnreadableBodyError, read_body
+from streams.sink.inbound.formats import (
+    FAMILIES,
+    OUTCOMES,
+    REASONS,
+    STATUSES,
+    TicketUpdate,
+    UnreadableBodyError,
+    read_body,
+)
 from streams.sink.inbound.outcomes import reports
-from streams.sink.inbound.ticket_acts import Deed, UnknownStatusError, decided
-from streams.store.outbox.values import Work
+from streams.sink.inbound.ticket_acts import UnknownStatusError, WorkAction, choose_action
+from streams.store.outbox.values import AlertWork
 from tests.sink.alerts_told import BEGAN_MS, told
 
 TMF621 = {
@@ -62,7 +70,7 @@ SYSTEMS: list[tuple[PresetName, dict[str, Any], tuple[str, ...], str]] = [
 ]
 
 
-def read(preset: PresetName, tree: object, **headers: str) -> Heard | None:
+def read(preset: PresetName, tree: object, **headers: str) -> TicketUpdate | None:
     return read_body(json.dumps(tree).encode(), preset, headers)
 
 
@@ -70,9 +78,11 @@ def endpoint(preset: PresetName = "standard", **maps: dict[str, str]) -> Endpoin
     return Endpoint(name="crm", preset=preset, url="https://crm.example", map=maps)
 
 
-def deed_of(heard: Heard | None, at: Endpoint, work: Work | None = None, state: str = "firing") -> Deed | str:
+def deed_of(
+    heard: TicketUpdate | None, at: Endpoint, work: AlertWork | None = None, state: str = "firing"
+) -> WorkAction | str:
     assert heard is not None
-    return decided(heard, at, told(state=state), work or Work())
+    return choose_action(heard, at, told(state=state), work or AlertWork())
 
 
 @pytest.mark.parametrize(("preset", "tree", "ids", "act"), SYSTEMS)
@@ -83,7 +93,7 @@ def test_each_systems_own_words_are_understood(
     assert heard is not None
     assert heard.external_ids == ids
     deed = deed_of(heard, endpoint(preset))
-    assert isinstance(deed, Deed)
+    assert isinstance(deed, WorkAction)
     assert (deed.act, deed.fields) == (act, {})
 
 
@@ -103,7 +113,7 @@ def test_what_concerns_no_state_is_passed_over(preset: PresetName, tree: dict[st
 
 
 def test_ids_and_times_of_events_are_the_senders_own() -> None:
-    assert read("tmf621-v4", TMF621) == Heard(
+    assert read("tmf621-v4", TMF621) == TicketUpdate(
         external_ids=("TT-7",), event_id="e-1", at_ms=1_728_036_000_000, statuses=("inProgress",)
     )
     found = read("jira", JIRA, **{"x-atlassian-webhook-identifier": "w-3"})
@@ -166,7 +176,7 @@ def test_a_plain_body_says_an_act_to_every_kind_of_endpoint() -> None:
     said = {"alert_id": "a_1", "act": "snooze", "until": "2024-10-05T00:00:00Z", "note": "on holiday"}
     for preset in PRESETS:
         deed = deed_of(read(preset, said), endpoint(preset))
-        assert isinstance(deed, Deed)
+        assert isinstance(deed, WorkAction)
         assert deed.fields == {"snoozed_until_ms": 1_728_086_400_000, "snooze_reason": "on holiday"}
 
 
@@ -177,52 +187,54 @@ def test_an_endpoints_own_table_goes_first_and_gives_outcomes_and_reasons() -> N
         inbound_outcome={"Won't Do": "false_alarm", "Gone to Other": "lost"},
         inbound_reason={"Gone to Other": "competitor_offer"},
     )
-    assert deed_of(Heard(statuses=("calling", "indeterminate")), mine) == Deed(act="acknowledge", fields={})
-    won = deed_of(Heard(statuses=("Won", "done")), mine)
-    assert isinstance(won, Deed)
+    assert deed_of(TicketUpdate(statuses=("calling", "indeterminate")), mine) == WorkAction(
+        act="acknowledge", fields={}
+    )
+    won = deed_of(TicketUpdate(statuses=("Won", "done")), mine)
+    assert isinstance(won, WorkAction)
     assert (won.outcome, won.fields["outcome"]) == ("saved", "saved")
-    lost = deed_of(Heard(statuses=("Whatever", "done"), outcome="gone to other"), mine)
-    assert isinstance(lost, Deed)
+    lost = deed_of(TicketUpdate(statuses=("Whatever", "done"), outcome="gone to other"), mine)
+    assert isinstance(lost, WorkAction)
     assert (lost.outcome, lost.reason) == ("lost", "competitor_offer")
-    assert isinstance(deed_of(Heard(statuses=("Parked", "done")), mine), str)
+    assert isinstance(deed_of(TicketUpdate(statuses=("Parked", "done")), mine), str)
 
 
 @pytest.mark.parametrize(
     ("maps", "heard"),
     [
-        ({}, Heard(statuses=("Unheard of",))),
-        ({}, Heard()),
-        ({"inbound_status": {"Won": "celebrate"}}, Heard(statuses=("Won",))),
-        ({"inbound_status": {"Won": "close:rich"}}, Heard(statuses=("Won",))),
-        ({"inbound_reason": {"x": "bored"}}, Heard(act="close", outcome="x")),
+        ({}, TicketUpdate(statuses=("Unheard of",))),
+        ({}, TicketUpdate()),
+        ({"inbound_status": {"Won": "celebrate"}}, TicketUpdate(statuses=("Won",))),
+        ({"inbound_status": {"Won": "close:rich"}}, TicketUpdate(statuses=("Won",))),
+        ({"inbound_reason": {"x": "bored"}}, TicketUpdate(act="close", outcome="x")),
     ],
 )
-def test_a_state_that_no_table_knows_is_refused_with_what_to_write(maps: dict[str, Any], heard: Heard) -> None:
+def test_a_state_that_no_table_knows_is_refused_with_what_to_write(maps: dict[str, Any], heard: TicketUpdate) -> None:
     with pytest.raises(UnknownStatusError, match=r"inbound_status|there are"):
         deed_of(heard, endpoint("jira", **maps))
 
 
 def test_a_ticket_that_goes_on_after_its_end_opens_the_alert_again_unless_the_news_is_old() -> None:
-    closed = Work(state="closed", updated_ms=BEGAN_MS, version=3)
-    again = deed_of(Heard(statuses=("2",)), endpoint("servicenow-incident"), closed)
-    assert again == Deed(act="reopen", fields={})
-    old = Heard(statuses=("2",), at_ms=BEGAN_MS - 1)
+    closed = AlertWork(state="closed", updated_ms=BEGAN_MS, version=3)
+    again = deed_of(TicketUpdate(statuses=("2",)), endpoint("servicenow-incident"), closed)
+    assert again == WorkAction(act="reopen", fields={})
+    old = TicketUpdate(statuses=("2",), at_ms=BEGAN_MS - 1)
     assert deed_of(old, endpoint("servicenow-incident"), closed) == "it is older than what was done since"
-    assert deed_of(Heard(statuses=("1",)), endpoint("servicenow-incident")) == "the alert is open"
+    assert deed_of(TicketUpdate(statuses=("1",)), endpoint("servicenow-incident")) == "the alert is open"
 
 
 def test_the_echo_of_our_own_resolving_closes_nothing() -> None:
-    done = Heard(statuses=("done",))
+    done = TicketUpdate(statuses=("done",))
     assert (
         deed_of(done, endpoint("jira"), state="resolved") == "the alert had resolved by itself, and its ticket with it"
     )
-    assert isinstance(deed_of(done, endpoint("jira")), Deed)
+    assert isinstance(deed_of(done, endpoint("jira")), WorkAction)
 
 
 def test_every_default_table_gives_what_can_be_done() -> None:
     for preset, family in FAMILIES.items():
         for status in STATUSES[family]:
-            assert deed_of(Heard(statuses=(status,)), endpoint(preset))
+            assert deed_of(TicketUpdate(statuses=(status,)), endpoint(preset))
 
 
 @given(st.sampled_from(OUTCOMES), st.none() | st.sampled_from(REASONS), st.text(min_size=1), st.integers(0, 2**41))

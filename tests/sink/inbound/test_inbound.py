@@ -19,12 +19,12 @@ from streams.core.contracts.events import Event, Record
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint, PresetName
 from streams.core.times import HOUR_MS
-from streams.sink.inbound.server import Desk, inbound_app
+from streams.sink.inbound.server import InboundContext, inbound_app
 from streams.sink.secrets.signing import new_secret
 from streams.sink.secrets.vault import Secrets, SigningKey, seal, unseal
-from streams.store.database import Store
-from streams.store.outbox.values import Finished, Ticket
-from streams.store.sink import Room, Sink
+from streams.store.database import RunStore
+from streams.store.outbox.values import FinishedAttempt, Ticket
+from streams.store.sink import ClaimLimit, Sink
 from tests.cli.calling import call, lines
 from tests.postgres.databases import furnished
 from tests.sink.alerts_told import BEGAN_MS, told
@@ -39,7 +39,7 @@ AUTH = {"Authorization": f"Bearer {BEARS}"}
 Talk = Callable[[TestClient[Any, Any]], Awaitable[None]]
 
 
-class World:
+class InboundBench:
     """One database with endpoints that were told of one alert, and a clock that a test moves."""
 
     def __init__(self, place: str) -> None:
@@ -48,11 +48,11 @@ class World:
         self.now_ms = NOW_MS
         self.said: list[str] = []
         self.sink = Sink.open(furnished(place))
-        self.store = Store.open(place)
+        self.store = RunStore.open(place)
         for name, preset in (("crm", "standard"), ("jira", "jira"), ("log", "standard")):
             self.add(name, preset)  # type: ignore[arg-type]  # they are presets
         self.sink.record([told(at_ms=NOW_MS - 1)], RULES, NOW_MS)
-        rooms = {name: Room(10, 10) for name in ("crm", "jira", "log")}
+        rooms = {name: ClaimLimit(10, 10) for name in ("crm", "jira", "log")}
         for claimed in self.sink.claim("w", NOW_MS, lease_ms=60_000, rooms=rooms).handed:
             self.finish(claimed.delivery_id, claimed.endpoint, Ticket(
                 external_id=f"{claimed.endpoint}-7", external_ref=None, told_ms=NOW_MS, resolved=False))  # fmt: skip
@@ -63,18 +63,18 @@ class World:
         self.sink.add_endpoint(made, sealed, NOW_MS)
 
     def finish(self, delivery_id: str, endpoint: str, ticket: Ticket) -> None:
-        done = Finished(
+        done = FinishedAttempt(
             delivery_id=delivery_id, endpoint=endpoint, attempt=1, state="delivered", why="", next_attempt_ms=None,
             action="create", outcome="delivered", began_ms=NOW_MS, took_ms=1, status=201, answer="", told=ticket,
         )  # fmt: skip
         assert self.sink.finish("w", [done], NOW_MS) == 1
 
-    def desk(self) -> Desk:
+    def desk(self) -> InboundContext:
         def alert_of(alert_id: str) -> Any:
             found = self.store.alert(alert_id)
             return found and found.latest
 
-        return Desk(
+        return InboundContext(
             sink=self.sink,
             rules=RULES,
             secrets_of=lambda row: unseal(KEY, row.endpoint.name, row.sealed) if row.sealed else None,
@@ -114,8 +114,8 @@ async def answered(answer: ClientResponse) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    made = World(database_url)
+def world(database_url: str) -> Iterator[InboundBench]:
+    made = InboundBench(database_url)
     yield made
     made.sink.close()
     made.store.close()
@@ -125,7 +125,7 @@ def close(outcome: str, **more: object) -> dict[str, object]:
     return {"alert_id": ALERT, "act": "close", "outcome": outcome, **more}
 
 
-def test_an_act_moves_the_work_and_the_same_call_again_changes_nothing(world: World) -> None:
+def test_an_act_moves_the_work_and_the_same_call_again_changes_nothing(world: InboundBench) -> None:
     said = {"alert_id": ALERT, "act": "acknowledge", "note": "called", "event_id": "e1"}
     status, first = world.call(said)
     assert (status, first["changed"], first["state"], first["version"]) == (200, True, "acknowledged", 1)
@@ -134,7 +134,7 @@ def test_an_act_moves_the_work_and_the_same_call_again_changes_nothing(world: Wo
     assert world.sink.work(ALERT).note == "called"
 
 
-def test_a_ticket_is_found_by_the_id_that_its_system_gave_it(world: World) -> None:
+def test_a_ticket_is_found_by_the_id_that_its_system_gave_it(world: InboundBench) -> None:
     moved = {
         "issue": {"id": "jira-7", "fields": {"status": {"name": "Doing", "statusCategory": {"key": "indeterminate"}}}}
     }
@@ -147,7 +147,7 @@ def test_a_ticket_is_found_by_the_id_that_its_system_gave_it(world: World) -> No
     })  # fmt: skip
 
 
-def test_what_an_endpoint_says_is_told_to_the_others_and_not_to_it(world: World) -> None:
+def test_what_an_endpoint_says_is_told_to_the_others_and_not_to_it(world: InboundBench) -> None:
     world.call(close("saved"))
     rows = world.sink.deliveries(alert_id=ALERT)
     told_of = {row.endpoint: (row.state, row.why) for row in rows if row.type == "alert.closed"}
@@ -155,7 +155,7 @@ def test_what_an_endpoint_says_is_told_to_the_others_and_not_to_it(world: World)
     assert told_of.get("crm", ("suppressed", "origin"))[1].startswith("origin")
 
 
-def test_an_outcome_is_kept_once_as_the_contract_wants_it(world: World) -> None:
+def test_an_outcome_is_kept_once_as_the_contract_wants_it(world: InboundBench) -> None:
     said = close("saved", reason="price", at="2024-10-04T10:00:00Z")
     assert world.call(said)[1]["state"] == "closed"
     assert world.call(said)[1]["changed"] is False
@@ -170,7 +170,7 @@ def test_an_outcome_is_kept_once_as_the_contract_wants_it(world: World) -> None:
     }  # fmt: skip
 
 
-def test_outcomes_are_appended_to_a_file_for_the_embedded_engine_once(world: World, tmp_path: Path) -> None:
+def test_outcomes_are_appended_to_a_file_for_the_embedded_engine_once(world: InboundBench, tmp_path: Path) -> None:
     world.call(close("lost", reason="competitor_offer"))
     path = tmp_path / "outcomes.jsonl"
     path.write_bytes(b"")
@@ -179,7 +179,7 @@ def test_outcomes_are_appended_to_a_file_for_the_embedded_engine_once(world: Wor
     assert {msgspec.json.decode(line)["change"] for line in lines} == {"contacted", "port_out_requested"}
 
 
-def test_a_call_signed_by_the_independent_package_is_taken(world: World) -> None:
+def test_a_call_signed_by_the_independent_package_is_taken(world: InboundBench) -> None:
     body = json.dumps({"alert_id": ALERT, "act": "start"})
     at = datetime.fromtimestamp(NOW_MS / 1000, UTC).replace(tzinfo=None)
     headers = {
@@ -193,7 +193,7 @@ def test_a_call_signed_by_the_independent_package_is_taken(world: World) -> None
 
 
 @pytest.mark.parametrize("given", ["Bearer wrong", "Basic d3Jvbmc6d3Jvbmc=", BEARS])
-def test_a_stranger_learns_nothing(world: World, given: str) -> None:
+def test_a_stranger_learns_nothing(world: InboundBench, given: str) -> None:
     assert world.call({"alert_id": ALERT, "act": "close"}, Authorization=given) == (
         401, {"type": "about:blank", "title": "not authorised", "status": 401},
     )  # fmt: skip
@@ -211,14 +211,14 @@ def test_a_stranger_learns_nothing(world: World, given: str) -> None:
         (b"[" * 300_000, 413, ""),
     ],
 )
-def test_a_bad_call_is_refused_with_what_to_do(world: World, body: object, status: int, words: str) -> None:
+def test_a_bad_call_is_refused_with_what_to_do(world: InboundBench, body: object, status: int, words: str) -> None:
     answer = world.call(body)
     assert answer[0] == status
     assert words in answer[1].get("detail", "")
     assert world.sink.work(ALERT).version == 0
 
 
-def test_an_unknown_endpoint_another_method_and_no_json_are_refused(world: World) -> None:
+def test_an_unknown_endpoint_another_method_and_no_json_are_refused(world: InboundBench) -> None:
     async def talk(client: TestClient[Any, Any]) -> None:
         assert (await answered(await client.post("/inbound/nobody", json={})))[0] == 404
         assert (await answered(await client.get("/inbound/crm")))[0] == 405
@@ -231,7 +231,9 @@ def test_an_unknown_endpoint_another_method_and_no_json_are_refused(world: World
     world.talk(talk)
 
 
-def test_too_many_calls_are_refused_for_a_while_and_strangers_do_not_use_up_those_of_others(world: World) -> None:
+def test_too_many_calls_are_refused_for_a_while_and_strangers_do_not_use_up_those_of_others(
+    world: InboundBench,
+) -> None:
     async def talk(client: TestClient[Any, Any]) -> None:
         said = {"alert_id": ALERT, "act": "acknowledge"}
         strange = [(await client.post("/inbound/crm", json=said)).status for _ in range(5)]
@@ -242,7 +244,7 @@ def test_too_many_calls_are_refused_for_a_while_and_strangers_do_not_use_up_thos
     world.talk(talk, rate_per_s=0.001, burst=3)
 
 
-def test_who_saw_an_older_version_is_refused(world: World) -> None:
+def test_who_saw_an_older_version_is_refused(world: InboundBench) -> None:
     assert world.call({"alert_id": ALERT, "act": "note", "note": "one", "version": 0})[1]["version"] == 1
     status, problem = world.call({"alert_id": ALERT, "act": "note", "note": "two", "version": 0})
     assert (status, problem["title"]) == (409, "the alert was changed meanwhile")
@@ -250,7 +252,7 @@ def test_who_saw_an_older_version_is_refused(world: World) -> None:
     assert world.call({"alert_id": ALERT, "act": "note", "note": "two", "version": 1})[1]["version"] == 2
 
 
-def test_a_closed_alert_opens_again_and_an_old_repeat_does_not_open_it_a_third_time(world: World) -> None:
+def test_a_closed_alert_opens_again_and_an_old_repeat_does_not_open_it_a_third_time(world: InboundBench) -> None:
     going = {
         "issue": {"id": "jira-7", "fields": {"status": {"name": "Doing", "statusCategory": {"key": "indeterminate"}}}}
     }
@@ -266,7 +268,7 @@ def test_a_closed_alert_opens_again_and_an_old_repeat_does_not_open_it_a_third_t
 
 def test_a_database_that_is_away_is_said_to_us_and_not_to_the_caller(tmp_path: Path) -> None:
     place = tmp_path / "sink.db"
-    world = World(str(place))
+    world = InboundBench(str(place))
     world.sink.close()
     place.rename(place.with_suffix(".gone"))
     place.mkdir()

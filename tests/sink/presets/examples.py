@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from streams.core.notify.endpoints import PRESETS, Auth, Endpoint, PresetName
-from streams.sink.presets import ACTIONS, Prepared, Request, load, prepare, redacted, sample
+from streams.sink.presets import ACTIONS, Request, RequestRenderer, load, prepare, redacted, sample_delivery
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW_MS = 1_709_400_000_000
@@ -31,22 +31,24 @@ def endpoint(preset: PresetName, url: str | None = None, **more: Any) -> Endpoin
     return Endpoint(preset=preset, **given)
 
 
-def rendered(prepared: Prepared, *arguments: Any) -> Request:
+def rendered(prepared: RequestRenderer, *arguments: Any) -> Request:
     request = prepared.render(*arguments, now_ms=NOW_MS, secret=SECRET)
     assert isinstance(request, Request), request
     return request
 
 
 @cache
-def prepared_of(preset: PresetName) -> Prepared:
+def prepared_of(preset: PresetName) -> RequestRenderer:
     """Return a preset's endpoint as its documentation sets it up; it never changes, and takes long to prepare."""
     return prepare(endpoint(preset))
 
 
 def golden(preset: PresetName) -> bytes:
     prepared = prepared_of(preset)
-    shown: dict[str, Any] = {action: redacted(rendered(prepared, sample(action), action)) for action in ACTIONS}
-    lookup = prepared.lookup(sample("create"), secret=SECRET)
+    shown: dict[str, Any] = {
+        action: redacted(rendered(prepared, sample_delivery(action), action)) for action in ACTIONS
+    }
+    lookup = prepared.lookup(sample_delivery("create"), secret=SECRET)
     if isinstance(lookup, Request):
         shown["lookup"] = redacted(lookup)
     return msgspec.json.format(msgspec.json.encode(shown), indent=2) + b"\n"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.sink.presets.systems import Answer, Asked, System, demand
+from tests.sink.presets.systems import Answer, ReceivedCall, System, demand
 
 BLOCKS = {"paragraph", "bulletList", "listItem"}
 TRANSITIONS = {"31": "Done", "11": "To Do"}
@@ -22,7 +22,7 @@ class Jira(System):
 
     index: tuple[str, ...] = ()
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: ReceivedCall) -> Answer:
         demand(asked.headers.get("Authorization", "").startswith("Basic "), 401, "not authenticated")
         if asked.path.endswith("/search/jql"):
             found = [self.tickets[name] for name in self.index]

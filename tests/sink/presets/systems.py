@@ -21,7 +21,7 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
-class Asked(Struct, frozen=True):
+class ReceivedCall(Struct, frozen=True):
     method: str
     path: str
     query: dict[str, str]
@@ -29,7 +29,7 @@ class Asked(Struct, frozen=True):
     body: Any
 
 
-class RefusedError(Exception):
+class CallRefusedError(Exception):
     """The receiver answers with this status."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -39,7 +39,7 @@ class RefusedError(Exception):
 
 def demand(holds: Any, status: int, why: str) -> None:
     if not holds:
-        raise RefusedError(status, why)
+        raise CallRefusedError(status, why)
 
 
 class System(Struct):
@@ -50,8 +50,8 @@ class System(Struct):
     keys: dict[str, Answer] = field(default_factory=dict)
     calls: int = 0
 
-    def answer(self, asked: Asked) -> Answer:
-        raise RefusedError(501, f"nothing answers {asked.path}")
+    def answer(self, asked: ReceivedCall) -> Answer:
+        raise CallRefusedError(501, f"nothing answers {asked.path}")
 
     def opened(self, fields: dict[str, Any]) -> str:
         name = str(7001 + len(self.tickets))
@@ -67,7 +67,7 @@ class System(Struct):
 class Webhook(System):
     """A receiver of Standard Webhooks: knows an alert by its id."""
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: ReceivedCall) -> Answer:
         demand(asked.headers["Content-Type"] == "application/json", 415, "content type")
         demand(set(asked.body) == {"type", "timestamp", "data"}, 400, "the payload has three parts")
         demand(re.fullmatch(r"[a-zA-Z0-9_.]+", asked.body["type"]), 400, "type")
@@ -80,7 +80,7 @@ class Webhook(System):
 class Events(System):
     """A receiver of CloudEvents 1.0 in structured mode, which drops a repeat of (source, id)."""
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: ReceivedCall) -> Answer:
         body = asked.body
         demand(asked.headers["Content-Type"].startswith("application/cloudevents+json"), 415, "content type")
         demand(body.get("specversion") == "1.0", 400, "specversion")
@@ -95,10 +95,10 @@ class Events(System):
         return 202, {}, None
 
 
-class Alertmanaged(System):
+class Alertmanager(System):
     """A receiver of Alertmanager's webhook: an alert is its fingerprint."""
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: ReceivedCall) -> Answer:
         body = asked.body
         demand(body["version"] == "4", 400, "version")
         for alert in body["alerts"]:
@@ -116,7 +116,7 @@ class Alertmanaged(System):
 class Pager(System):
     """PagerDuty's Events API v2: events with one key make one incident until it is resolved."""
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: ReceivedCall) -> Answer:
         body = asked.body
         demand(len(body.get("routing_key", "")) == 32, 400, "routing_key")
         demand(body["event_action"] in {"trigger", "acknowledge", "resolve"}, 400, "event_action")
@@ -133,12 +133,12 @@ class Pager(System):
         return 202, {}, {"status": "success", "message": "Event processed", "dedup_key": key}
 
 
-class Trouble(System):
+class TroubleTickets(System):
     """TMF621: checks a body against the interface's rules, merges a PATCH, and filters by the external id."""
 
     version: int = 4
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: ReceivedCall) -> Answer:
         rules = tmf621.v4 if self.version == 4 else tmf621.v5
         if asked.method == "GET":
             return (
@@ -150,7 +150,7 @@ class Trouble(System):
             checker = jsonschema.FormatChecker()
             jsonschema.validate(asked.body, rules(create=asked.method == "POST"), format_checker=checker)
         except jsonschema.ValidationError as error:
-            raise RefusedError(400, error.message) from error
+            raise CallRefusedError(400, error.message) from error
         if asked.method == "POST":
             name = self.opened({"status": "acknowledged", **asked.body})
             self.tickets[name]["id"] = name
@@ -171,7 +171,7 @@ class Incidents(System):
         "due_date", "correlation_id", "correlation_display", "work_notes", "state", "close_code", "close_notes",
     })  # fmt: skip
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: ReceivedCall) -> Answer:
         demand(asked.headers.get("Authorization", "").startswith("Basic "), 401, "not authenticated")
         if asked.method == "GET":
             wanted = asked.query["sysparm_query"].removeprefix("correlation_id=")
@@ -195,14 +195,14 @@ class Incidents(System):
         row |= asked.body
         return 200, {}, {"result": self._shown(row, asked)}
 
-    def _shown(self, row: dict[str, Any], asked: Asked) -> dict[str, Any]:
+    def _shown(self, row: dict[str, Any], asked: ReceivedCall) -> dict[str, Any]:
         return {name: row[name] for name in asked.query["sysparm_fields"].split(",")}
 
 
 class EventTable(System):
     """ServiceNow Event Management: events with one message_key are one alert, and severity 0 clears it."""
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: ReceivedCall) -> Answer:
         body = asked.body
         demand(asked.headers.get("Authorization", "").startswith("Basic "), 401, "not authenticated")
         demand(asked.method == "POST", 405, "events are only inserted")
@@ -218,7 +218,7 @@ class EventTable(System):
 class Desk(System):
     """Zendesk: knows an idempotency key, keeps a closed ticket closed, and an external id is not unique."""
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: ReceivedCall) -> Answer:
         demand("Authorization" in asked.headers, 401, "not authenticated")
         if asked.method == "GET":
             found = [row for row in self.tickets.values() if row["external_id"] == asked.query["external_id"]]
@@ -246,7 +246,7 @@ class Desk(System):
 class Helpdesk(System):
     """Zammad: a group and a customer that exist, priorities and states by name, an article with a body."""
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: ReceivedCall) -> Answer:
         demand("Authorization" in asked.headers, 401, "not authenticated")
         body = asked.body
         if asked.method == "GET":
@@ -274,7 +274,7 @@ class Cases(System):
 
     KNOWN = frozenset({"Subject", "Description", "Priority", "Origin", "Status"})
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: ReceivedCall) -> Answer:
         demand(asked.headers.get("Authorization", "").startswith("Bearer "), 401, "INVALID_SESSION_ID")
         demand(asked.method == "PATCH", 405, "an upsert is a PATCH")
         demand(not set(asked.body) - self.KNOWN, 400, "INVALID_FIELD")
@@ -294,10 +294,10 @@ async def served(system: System) -> AsyncIterator[Callable[[str], str]]:
     async def handle(request: web.Request) -> web.Response:
         text = await request.text()
         body = json.loads(text) if text else None
-        asked = Asked(request.method, request.path, dict(request.query), dict(request.headers), body)
+        asked = ReceivedCall(request.method, request.path, dict(request.query), dict(request.headers), body)
         try:
             status, headers, answer = system.answer(asked)
-        except RefusedError as refused:
+        except CallRefusedError as refused:
             return web.json_response({"error": str(refused)}, status=refused.status)
         except (KeyError, TypeError) as error:
             return web.json_response({"error": repr(error)}, status=400)

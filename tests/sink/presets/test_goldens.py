@@ -13,7 +13,7 @@ from jsonschema.validators import validator_for
 from streams.core.contracts.effects import ChurnKind, RiskBand
 from streams.core.notify.endpoints import MESSAGE_TYPES, PRESETS, Action, PresetName
 from streams.sink.presets import ACTIONS, load, prepare
-from streams.sink.presets.delivery_facts import barest, sample
+from streams.sink.presets.delivery_facts import minimal_delivery, sample_delivery
 from tests.sink.presets import tmf621
 from tests.sink.presets.examples import GOLDEN, SECRET, endpoint, golden, prepared_of, rendered
 
@@ -49,7 +49,10 @@ def test_every_golden_file_is_of_a_preset() -> None:
 def test_every_message_of_a_preset_is_an_object_within_its_limit_and_a_post_has_its_key(preset: PresetName) -> None:
     prepared = prepared_of(preset)
     for kind in MESSAGE_TYPES:
-        for claimed in (sample(action_of(kind), kind), barest(sample(action_of(kind), kind))):
+        for claimed in (
+            sample_delivery(action_of(kind), kind),
+            minimal_delivery(sample_delivery(action_of(kind), kind)),
+        ):
             request = rendered(prepared, claimed, action_of(kind))
             assert isinstance(json.loads(request.body), dict)
             assert len(request.body) <= load(preset).bytes_max
@@ -79,7 +82,7 @@ def test_a_trouble_ticket_keeps_the_rules_of_the_interface(preset: PresetName, r
     for kind in MESSAGE_TYPES:
         if action_of(kind) != action:
             continue
-        for claimed in (sample(action, kind), barest(sample(action, kind))):
+        for claimed in (sample_delivery(action, kind), minimal_delivery(sample_delivery(action, kind))):
             body = json.loads(rendered(prepared, claimed, action).body)
             checked_by.validate(body)
 

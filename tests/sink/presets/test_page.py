@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from streams.core.notify.endpoints import PRESETS, PresetName
-from streams.sink.presets import load, prepare, sample
+from streams.sink.presets import load, prepare, sample_delivery
 from streams.sink.presets.delivery_facts import NOTIFICATION_REASONS
 from tests.sink.presets.examples import endpoint
 
@@ -25,7 +25,7 @@ def test_the_page_has_the_address_and_the_values_of_a_preset(name: PresetName) -
 
 
 def test_the_page_has_every_name_that_templates_can_use() -> None:
-    names = prepare(endpoint("pagerduty-v2"))._names(sample("update"), 0, "s")
+    names = prepare(endpoint("pagerduty-v2"))._names(sample_delivery("update"), 0, "s")
     for name, value in names.items():
         row = next(line for line in PAGE.splitlines() if line.startswith("|") and f"`{name}`" in line.split("|")[1])
         if name not in {"values", "map", "data", "secret"}:

@@ -10,7 +10,7 @@ from streams.core.contracts.effects import Reason
 from streams.core.notify.endpoints import Auth, Endpoint
 from streams.shared.errors import SettingsError
 from streams.sink.http.request import REDACTED, Request
-from streams.sink.presets import Unrendered, load, prepare, redacted, sample
+from streams.sink.presets import RenderFailure, load, prepare, redacted, sample_delivery
 from streams.sink.presets.delivery_facts import slim
 from tests.sink.presets.examples import SECRET, endpoint, rendered
 
@@ -71,7 +71,7 @@ def test_a_preset_that_is_not_there_is_told_with_those_that_are() -> None:
 
 
 def body_of(given: Endpoint, action: Any = "create") -> Any:
-    return json.loads(rendered(prepare(given), sample(action), action).body)
+    return json.loads(rendered(prepare(given), sample_delivery(action), action).body)
 
 
 def test_maps_and_values_and_parts_of_a_body_can_be_changed() -> None:
@@ -89,7 +89,7 @@ def test_maps_and_values_and_parts_of_a_body_can_be_changed() -> None:
         "d",
     )
     assert "category" not in body
-    assert body["correlation_id"] == sample("create").transition.alert_id
+    assert body["correlation_id"] == sample_delivery("create").transition.alert_id
 
 
 def test_method_address_and_capture_can_be_changed() -> None:
@@ -98,7 +98,7 @@ def test_method_address_and_capture_can_be_changed() -> None:
         "create": {"capture": {"external_id": "data.id"}},
     })  # fmt: skip
     prepared = prepare(changed)
-    request = rendered(prepared, sample("update"), "update")
+    request = rendered(prepared, sample_delivery("update"), "update")
     assert (request.method, request.url) == ("PUT", "https://a.example/x/1001")
     assert prepared.capture("create", 200, {}, b'{"data": {"id": 9}}') == ("9", None)
 
@@ -118,7 +118,7 @@ def test_explanations_are_in_the_language_of_the_endpoint() -> None:
 )
 def test_a_secret_goes_into_its_header_and_is_never_shown(auth: Auth, header: tuple[str, str]) -> None:
     prepared = prepare(endpoint("standard", auth=auth, headers={"X-Team": "retention", "X-Token": "hidden"}))
-    request = prepared.render(sample("create"), "create", now_ms=0, secret="s3")
+    request = prepared.render(sample_delivery("create"), "create", now_ms=0, secret="s3")
     assert isinstance(request, Request)
     assert header in request.headers
     shown = redacted(request)
@@ -127,24 +127,24 @@ def test_a_secret_goes_into_its_header_and_is_never_shown(auth: Auth, header: tu
     assert header[1] not in json.dumps(shown)
     assert header[1] not in repr(request)
     accepted = prepare(endpoint("standard", headers={"accept": "text/plain", "Content-Type": "application/x+json"}))
-    names = [name.lower() for name, _ in rendered(accepted, sample("create"), "create").headers]
+    names = [name.lower() for name, _ in rendered(accepted, sample_delivery("create"), "create").headers]
     assert sorted(names) == ["accept", "content-type", "idempotency-key"]
 
 
 def test_without_its_secret_or_with_one_that_breaks_a_header_nothing_is_sent() -> None:
     prepared = prepare(endpoint("zendesk"))
-    missing = prepared.render(sample("create"), "create", now_ms=0)
-    assert missing == Unrendered("the secret of the endpoint is missing")
+    missing = prepared.render(sample_delivery("create"), "create", now_ms=0)
+    assert missing == RenderFailure("the secret of the endpoint is missing")
     token = prepare(endpoint("salesforce-upsert"))
-    broken = token.render(sample("create"), "create", now_ms=0, secret="s3cret\r\nX: y")
-    assert isinstance(broken, Unrendered)
+    broken = token.render(sample_delivery("create"), "create", now_ms=0, secret="s3cret\r\nX: y")
+    assert isinstance(broken, RenderFailure)
     assert "s3cret" not in broken.why
-    assert isinstance(prepare(endpoint("jira")).lookup(sample("create"), secret=SECRET), Request)
-    assert prepare(endpoint("standard")).lookup(sample("create")) is None
+    assert isinstance(prepare(endpoint("jira")).lookup(sample_delivery("create"), secret=SECRET), Request)
+    assert prepare(endpoint("standard")).lookup(sample_delivery("create")) is None
 
 
 def test_a_routing_key_stands_in_the_body_alone_and_is_never_shown() -> None:
-    request = rendered(prepare(endpoint("pagerduty-v2")), sample("create"), "create")
+    request = rendered(prepare(endpoint("pagerduty-v2")), sample_delivery("create"), "create")
     assert json.loads(request.body)["routing_key"] == SECRET
     assert SECRET not in json.dumps(request.headers)
     assert redacted(request)["body"]["routing_key"] == REDACTED
@@ -152,7 +152,7 @@ def test_a_routing_key_stands_in_the_body_alone_and_is_never_shown() -> None:
 
 
 def test_a_long_alert_is_told_without_its_evidence_before_it_is_not_told() -> None:
-    claimed = sample("create")
+    claimed = sample_delivery("create")
     many = tuple(
         msgspec.structs.replace(reason, evidence=reason.evidence * 12) for reason in claimed.transition.reasons * 5
     )
@@ -162,18 +162,18 @@ def test_a_long_alert_is_told_without_its_evidence_before_it_is_not_told() -> No
     endless = tuple(Reason(f"code_{number}" * 40, "t", 1.0, {}, ()) for number in range(200))
     longer = msgspec.structs.replace(claimed, transition=msgspec.structs.replace(claimed.transition, reasons=endless))
     refused = prepare(endpoint("standard")).render(longer, "create", now_ms=0)
-    assert isinstance(refused, Unrendered)
+    assert isinstance(refused, RenderFailure)
     assert "more than 20000" in refused.why
 
 
 def test_slim_facts_keep_every_name() -> None:
     prepared = prepare(endpoint("standard"))
-    facts = prepared._names(sample("update"), 0, None)
+    facts = prepared._names(sample_delivery("update"), 0, None)
     assert slim(facts).keys() == facts.keys()
     assert slim(facts)["alert"].keys() == facts["alert"].keys()
 
 
 def test_two_requests_of_one_delivery_are_the_same_whenever_they_are_made() -> None:
     prepared = prepare(endpoint("cloudevents"))
-    first, later = (prepared.render(sample("create"), "create", now_ms=now_ms) for now_ms in (0, 10**12))
+    first, later = (prepared.render(sample_delivery("create"), "create", now_ms=now_ms) for now_ms in (0, 10**12))
     assert first == later

@@ -10,12 +10,12 @@ import pytest
 from msgspec import Struct
 
 from streams.core.notify.endpoints import Action, MessageType, PresetName
-from streams.sink.presets import Prepared, Request, Unrendered, load, prepare, sample
-from streams.store.outbox.values import Claimed, Ticket
+from streams.sink.presets import RenderFailure, Request, RequestRenderer, load, prepare, sample_delivery
+from streams.store.outbox.values import ClaimedDelivery, Ticket
 from tests.sink.presets.examples import SECRET, endpoint, prepared_of, rendered
 from tests.sink.presets.jira import Jira
 from tests.sink.presets.systems import (
-    Alertmanaged,
+    Alertmanager,
     Cases,
     Desk,
     Events,
@@ -24,23 +24,23 @@ from tests.sink.presets.systems import (
     Incidents,
     Pager,
     System,
-    Trouble,
+    TroubleTickets,
     Webhook,
     served,
 )
 
-ALERT = sample("create").transition.alert_id
+ALERT = sample_delivery("create").transition.alert_id
 
 
-class Receiver:
+class PresetReceiver:
     """A prepared endpoint, the receiver behind it, and what is known of the ticket."""
 
-    def __init__(self, prepared: Prepared, client: httpx.AsyncClient) -> None:
+    def __init__(self, prepared: RequestRenderer, client: httpx.AsyncClient) -> None:
         self.prepared, self.client = prepared, client
         self.ticket: Ticket | None = None
 
-    def claimed(self, action: Action, kind: MessageType | None = None) -> Claimed:
-        made = sample(action, kind)
+    def claimed(self, action: Action, kind: MessageType | None = None) -> ClaimedDelivery:
+        made = sample_delivery(action, kind)
         key = f"d_{made.type}"
         return msgspec.structs.replace(made, ticket=self.ticket, delivery_id=key, message_id=key)
 
@@ -66,11 +66,11 @@ class Receiver:
         return self.prepared.found(answer.content, self.claimed("create"))
 
 
-def at(system: System, case: "Case", story: Callable[[Receiver], Coroutine[Any, Any, None]]) -> None:
+def at(system: System, case: "Case", story: Callable[[PresetReceiver], Coroutine[Any, Any, None]]) -> None:
     async def whole() -> None:
         # Nothing is verified without TLS, and the reading of all authorities takes longer than the whole story.
         async with served(system) as place, httpx.AsyncClient(trust_env=False, verify=False) as client:
-            await story(Receiver(prepare(endpoint(case.preset, place(case.path), allow_http=True)), client))
+            await story(PresetReceiver(prepare(endpoint(case.preset, place(case.path), allow_http=True)), client))
 
     asyncio.run(whole())
 
@@ -89,10 +89,10 @@ class Case(Struct, frozen=True):
 CASES = (
     Case("standard", Webhook, "/hook"),
     Case("cloudevents", Events, "/hook"),
-    Case("alertmanager-v4", Alertmanaged, "/hook"),
+    Case("alertmanager-v4", Alertmanager, "/hook"),
     Case("pagerduty-v2", Pager, "/v2/enqueue", ALERT),
-    Case("tmf621-v4", Trouble, "/tmf-api/troubleTicket/v4/troubleTicket", "7001"),
-    Case("tmf621-v5", lambda: Trouble(version=5), "/tmf-api/troubleTicket/v5/troubleTicket", "7001"),
+    Case("tmf621-v4", TroubleTickets, "/tmf-api/troubleTicket/v4/troubleTicket", "7001"),
+    Case("tmf621-v5", lambda: TroubleTickets(version=5), "/tmf-api/troubleTicket/v5/troubleTicket", "7001"),
     Case("servicenow-incident", Incidents, "/api/now/table/incident", "7001", "INC7001", "6"),
     Case("servicenow-event", EventTable, "/api/now/table/em_event", end="closed"),
     Case("jira", Jira, "/rest/api/3/issue", "7001", "CHURN-7001", "Done"),
@@ -118,7 +118,7 @@ def state(system: System) -> Any:
 def test_an_alert_becomes_one_ticket_that_is_updated_resolved_and_reopened(case: Case) -> None:
     system = case.make()
 
-    async def story(receiver: Receiver) -> None:
+    async def story(receiver: PresetReceiver) -> None:
         await receiver.tell("create")
         assert receiver.ticket is not None
         assert (receiver.ticket.external_id, receiver.ticket.external_ref) == (case.external_id, case.reference)
@@ -142,7 +142,7 @@ def test_an_alert_becomes_one_ticket_that_is_updated_resolved_and_reopened(case:
 def test_the_same_create_twice_makes_one_ticket_exactly_where_the_preset_says_so(case: Case) -> None:
     system = case.make()
 
-    async def story(receiver: Receiver) -> None:
+    async def story(receiver: PresetReceiver) -> None:
         await receiver.tell("create")
         receiver.ticket = None
         await receiver.tell("create")
@@ -155,7 +155,7 @@ def test_the_same_create_twice_makes_one_ticket_exactly_where_the_preset_says_so
 def test_a_create_of_unknown_outcome_is_found_if_it_arrived_once(case: Case) -> None:
     system = case.make()
 
-    async def story(receiver: Receiver) -> None:
+    async def story(receiver: PresetReceiver) -> None:
         assert await receiver.look() is None
         await receiver.tell("create")
         assert await receiver.look() == "7001"
@@ -169,7 +169,7 @@ def test_a_create_of_unknown_outcome_is_found_if_it_arrived_once(case: Case) -> 
 def test_jiras_search_finds_an_issue_once_it_is_indexed() -> None:
     system = Jira()
 
-    async def story(receiver: Receiver) -> None:
+    async def story(receiver: PresetReceiver) -> None:
         await receiver.tell("create")
         assert await receiver.look() is None
         system.index = ("7001",)
@@ -181,17 +181,17 @@ def test_jiras_search_finds_an_issue_once_it_is_indexed() -> None:
 def test_a_receiver_that_ignores_what_it_is_asked_for_gives_nobody_elses_ticket() -> None:
     prepared = prepared_of("tmf621-v4")
     others = msgspec.json.encode([{"id": "1", "externalId": "a_other"}, {"id": "2"}])
-    assert prepared.matches(others, sample("create")) == []
-    assert prepared.found(others, sample("create")) is None
-    assert prepared.matches(b"<html>", sample("create")) is None
+    assert prepared.matches(others, sample_delivery("create")) == []
+    assert prepared.found(others, sample_delivery("create")) is None
+    assert prepared.matches(b"<html>", sample_delivery("create")) is None
 
 
 @pytest.mark.parametrize("preset", ["tmf621-v4", "servicenow-incident", "jira", "zendesk", "zammad"])
 def test_without_the_receivers_id_an_update_is_refused_in_words(preset: PresetName) -> None:
     prepared = prepared_of(preset)
-    claimed = msgspec.structs.replace(sample("update"), ticket=None)
+    claimed = msgspec.structs.replace(sample_delivery("update"), ticket=None)
     refused = prepared.render(claimed, "update", now_ms=0, secret=SECRET)
-    assert isinstance(refused, Unrendered)
+    assert isinstance(refused, RenderFailure)
     assert "needs the receiver's own id" in refused.why
 
 
@@ -200,7 +200,7 @@ def test_an_id_from_an_answer_cannot_lead_to_another_address() -> None:
     body = msgspec.json.encode({"id": "../users/1?x=#", "number": "n"})
     external_id, _ = prepared.capture("create", 201, {}, body)
     ticket = Ticket(external_id=external_id, external_ref=None, told_ms=0, resolved=False)
-    claimed = msgspec.structs.replace(sample("update"), ticket=ticket)
+    claimed = msgspec.structs.replace(sample_delivery("update"), ticket=ticket)
     assert rendered(prepared, claimed, "update").url == "https://help.example/api/v1/tickets/..%2Fusers%2F1%3Fx%3D%23"
     for odd in ('{"id": ".."}', '{"id": true}', '{"id": ""}', '{"id": {}}', '{"id": "a\\nb"}', "[]", "", "\xff"):
         assert prepared.capture("create", 201, {}, odd.encode("latin-1")) == (None, None)

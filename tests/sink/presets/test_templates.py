@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.sink.presets import prepare, sample
+from streams.sink.presets import prepare, sample_delivery
 from streams.sink.presets.templates import (
     VALUE_CHARS_MAX,
-    Address,
+    AddressText,
     UnusableTemplateError,
     compile_address,
     compile_tree,
@@ -119,18 +119,18 @@ def test_names_that_are_not_there_are_told_with_those_that_are_near() -> None:
 def test_an_address_takes_every_value_as_one_part() -> None:
     compiled = compile_address("{{ url }}/{{ id }}?q={{ id }}", "url")
     assert (
-        compiled.give({"url": Address("https://a/b"), "id": "../x y?#"})
+        compiled.give({"url": AddressText("https://a/b"), "id": "../x y?#"})
         == "https://a/b/..%2Fx%20y%3F%23?q=..%2Fx%20y%3F%23"
     )
     for empty in ("", None, ".", ".."):
         with pytest.raises(UnusableTemplateError):
-            compiled.give({"url": Address("https://a/b"), "id": empty})
+            compiled.give({"url": AddressText("https://a/b"), "id": empty})
 
 
 @given(st.text(max_size=600), st.text(max_size=600), st.text(max_size=4_000))
 def test_whatever_people_and_policies_write_comes_out_as_valid_json(why: str, action: str, note: str) -> None:
     for preset in PREPARED:
-        claimed = sample("update")
+        claimed = sample_delivery("update")
         change = msgspec.structs.replace(claimed.transition, why=why, action=action)
         work = msgspec.structs.replace(claimed.work, note=note, snooze_reason=why)
         request = rendered(preset, msgspec.structs.replace(claimed, transition=change, work=work), "update")

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from streams.shared.errors import SettingsError
-from streams.sink.secrets.signing import check_secret, new_key_pair, new_secret, public_key, sign, signed
+from streams.sink.secrets.signing import check_secret, new_key_pair, new_secret, public_key, sign, signature_headers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PRIVATE = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
@@ -50,14 +50,14 @@ def test_the_public_half_of_a_key_is_the_published_one_and_a_shared_secret_has_n
 def test_a_receiver_needs_one_key_of_the_new_and_the_old_during_a_rotation() -> None:
     new, old, other = new_secret(), new_secret(), new_secret()
     private, _ = new_key_pair()
-    headers = dict(signed([new, private, old], "m_1", now_s(), "prix: 5 €".encode()))
+    headers = dict(signature_headers([new, private, old], "m_1", now_s(), "prix: 5 €".encode()))
     assert [accepts(secret, headers, "prix: 5 €".encode()) for secret in (new, old, other)] == [True, True, False]
 
 
 @pytest.mark.parametrize("what", ["body", "webhook-id", "webhook-timestamp"])
 def test_what_was_changed_on_the_way_is_refused(what: str) -> None:
     secret = new_secret()
-    headers = dict(signed([secret], "m_1", now_s(), BODY))
+    headers = dict(signature_headers([secret], "m_1", now_s(), BODY))
     assert accepts(secret, headers, BODY)
     if what == "body":
         assert not accepts(secret, headers, BODY + b" ")
@@ -69,14 +69,14 @@ def test_what_was_changed_on_the_way_is_refused(what: str) -> None:
 @pytest.mark.parametrize(("age_s", "is_accepted"), [(0, True), (290, True), (310, False), (-290, True), (-320, False)])
 def test_the_time_of_the_attempt_counts_for_five_minutes(age_s: int, is_accepted: bool) -> None:
     secret = new_secret()
-    assert accepts(secret, dict(signed([secret], "m_1", now_s() - age_s, BODY)), BODY) is is_accepted
+    assert accepts(secret, dict(signature_headers([secret], "m_1", now_s() - age_s, BODY)), BODY) is is_accepted
 
 
 @given(st.binary(min_size=24, max_size=64), st.text("abcdef_0123456789", min_size=1), st.text(max_size=200))
 def test_the_independent_verifier_accepts_whatever_we_sign(key: bytes, message_id: str, text: str) -> None:
     secret = "whsec_" + b64encode(key).decode()
     body = text.encode("utf-8", "replace")
-    headers = dict(signed([secret], message_id, now_s(), body))
+    headers = dict(signature_headers([secret], message_id, now_s(), body))
     assert accepts(secret, headers, body)
     assert headers["webhook-timestamp"].isdigit()
 

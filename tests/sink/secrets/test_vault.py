@@ -12,12 +12,12 @@ from streams.sink.secrets.vault import (
     OVERLAP_MS_MAX,
     Secrets,
     SigningKey,
-    good,
     reference,
     rotated,
     seal,
     signers,
     unseal,
+    valid_keys,
 )
 
 KEY, OTHER = b"a key of thirty-two bytes, about", b"another key of about that length"
@@ -104,7 +104,7 @@ def test_overlaps_and_old_secrets_have_a_limit() -> None:
     secrets = Secrets(signing=(SigningKey("first"),))
     for number in range(10):
         secrets = rotated(secrets, str(number), 0)
-    assert len(good(secrets, 0)) == 11
+    assert len(valid_keys(secrets, 0)) == 11
     with pytest.raises(SettingsError, match="10 old secrets are still in use"):
         rotated(secrets, "one too many", 0)
     assert signers(rotated(secrets, "later", OVERLAP_MS), OVERLAP_MS) == ("later", "9")

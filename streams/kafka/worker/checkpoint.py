@@ -6,12 +6,12 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
-MARK_VERSION: Final = 1
-MARK_KEY: Final = b"mark"
+CHECKPOINT_VERSION: Final = 1
+CHECKPOINT_KEY: Final = b"mark"
 """The key of the mark among the states; no subscriber has it, since theirs begin with s_."""
 
 
-class Owned(Protocol):
+class CheckpointHeader(Protocol):
     """What every kind of mark says of itself: the version of its form, and whose it is."""
 
     @property
@@ -23,10 +23,10 @@ class Owned(Protocol):
         """The application that wrote it."""
 
 
-M = TypeVar("M", bound=Owned)
+M = TypeVar("M", bound=CheckpointHeader)
 
 
-class Mark(Struct, array_like=True, frozen=True):
+class TaskCheckpoint(Struct, array_like=True, frozen=True):
     """Where a slot stands, written with the states that it belongs to: the next offset of each source, and the time.
 
     `newest_ms` is the latest event time of each source by then; marks that were written without it have none.
@@ -40,29 +40,29 @@ class Mark(Struct, array_like=True, frozen=True):
     newest_ms: dict[int, int] = {}
 
 
-class BrokenMarkError(ValueError):
+class BrokenCheckpointError(ValueError):
     """The mark of a slot cannot be read, or belongs to another application or version."""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Mark).decode
+_decode: Final = msgspec.msgpack.Decoder(TaskCheckpoint).decode
 
 
-def write_mark(mark: Mark) -> tuple[bytes, bytes]:
+def write_checkpoint(mark: TaskCheckpoint) -> tuple[bytes, bytes]:
     """Return the record of a mark: its key and its bytes."""
-    return MARK_KEY, _encode(mark)
+    return CHECKPOINT_KEY, _encode(mark)
 
 
-def read_mark(raw: bytes, application: str) -> Mark:
+def read_checkpoint(raw: bytes, application: str) -> TaskCheckpoint:
     """Return the mark that was written.
 
     Raises:
         BrokenMarkError: it cannot be read, or belongs to another application or version.
     """
-    return read_as("the mark", _decode, raw, MARK_VERSION, application)
+    return decode_checkpoint("the mark", _decode, raw, CHECKPOINT_VERSION, application)
 
 
-def read_as(what: str, decode: Callable[[bytes], M], raw: bytes, version: int, application: str) -> M:
+def decode_checkpoint(what: str, decode: Callable[[bytes], M], raw: bytes, version: int, application: str) -> M:
     """Return a mark of some kind, which an error calls `what`.
 
     Raises:
@@ -71,9 +71,9 @@ def read_as(what: str, decode: Callable[[bytes], M], raw: bytes, version: int, a
     try:
         mark = decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BrokenMarkError(f"{what} cannot be read: {error}") from error
+        raise BrokenCheckpointError(f"{what} cannot be read: {error}") from error
     if mark.version != version:
-        raise BrokenMarkError(f"{what} has version {mark.version}, this program reads {version}")
+        raise BrokenCheckpointError(f"{what} has version {mark.version}, this program reads {version}")
     if mark.application != application:
-        raise BrokenMarkError(f"the mark is that of application {mark.application!r}, not of {application!r}")
+        raise BrokenCheckpointError(f"the mark is that of application {mark.application!r}, not of {application!r}")
     return mark

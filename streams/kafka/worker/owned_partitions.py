@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from streams.kafka.worker.local_store import Store
-from streams.kafka.worker.partition_work import Work
+from streams.kafka.worker.local_store import StateStore
+from streams.kafka.worker.partition_task import PartitionTask
 
 RECORDS_A_STATE: Final = 16
 """Records and wakes for each changed state from which on packing them all is a small part of the work."""
@@ -15,14 +15,14 @@ WORTH_RECORDS: Final = 100_000
 """Fewer are no reason to write, however few states have changed: a transaction has its price too."""
 
 
-class Sought(Struct, frozen=True):
+class SeekPosition(Struct, frozen=True):
     """That a source was gone back to: its position, and when (monotonic seconds)."""
 
     position: int
     at_s: float
 
 
-class Writing(Struct, frozen=True):
+class InFlightWrite(Struct, frozen=True):
     """A write that is on its way: up to which offsets of the sources, of how many records, waiting since when."""
 
     task: "asyncio.Future[None]"
@@ -31,7 +31,7 @@ class Writing(Struct, frozen=True):
     since_s: float
 
 
-class Kept(Struct):
+class OwnedPartition(Struct):
     """One partition number that is ours: its slot, the store of its packed states, and how far it is safe.
 
     `safe` has the next offset of each source that is not yet in the log, `ended` the sources that were read to their
@@ -39,8 +39,8 @@ class Kept(Struct):
     applied last or nothing waited, `has_moved` that since it is ours something was written or nothing waited.
     """
 
-    slot: Work
-    store: Store
+    slot: PartitionTask
+    store: StateStore
     safe: dict[int, int]
     written_s: float
     moved_s: float
@@ -48,7 +48,7 @@ class Kept(Struct):
     unwritten: int = 0
     unwritten_since_s: float | None = None
     has_moved: bool = False
-    writing: Writing | None = None
+    writing: InFlightWrite | None = None
     is_behind: bool = False
 
     def is_worth_a_write(self, records_max: int) -> bool:
@@ -57,29 +57,29 @@ class Kept(Struct):
         return self.unwritten >= min(records_max, worth)
 
 
-class Parked(Struct, frozen=True):
+class SuspendedTask(Struct, frozen=True):
     """A partition number that was given up, with all of it written: the mark at that offset of the log is its own."""
 
-    slot: Work
-    store: Store
+    slot: PartitionTask
+    store: StateStore
     mark: int
 
 
-class Parking:
+class SuspendedTasks:
     """What was given up a moment ago, until the group has said what is ours next: it may well be the same."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._parked: dict[int, Parked] = {}
+        self._parked: dict[int, SuspendedTask] = {}
 
-    def put(self, kept: Kept, mark: int | None) -> None:
+    def put(self, kept: OwnedPartition, mark: int | None) -> None:
         """Park what was kept; without a mark in the log there is nothing to know it again by."""
         if mark is None:
             kept.store.close()
         else:
-            self._parked[kept.slot.partition] = Parked(kept.slot, kept.store, mark)
+            self._parked[kept.slot.partition] = SuspendedTask(kept.slot, kept.store, mark)
 
-    def take(self, partition: int) -> Parked | None:
+    def take(self, partition: int) -> SuspendedTask | None:
         """Return a partition number, and forget it here."""
         return self._parked.pop(partition, None)
 

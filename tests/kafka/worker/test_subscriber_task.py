@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from streams.core.contracts.events import INPUTS, source_number
 from streams.core.subscriber.packing import UnreadableStateError
-from streams.kafka.worker.commit_marks import MARK_KEY, BrokenMarkError
-from streams.kafka.worker.local_store import InMemory, OnDisk, Store
-from streams.kafka.worker.partition_task import Changes, Slot
-from tests.kafka.workers import Fed, Raw, cold_context, facts_of
+from streams.kafka.worker.checkpoint import CHECKPOINT_KEY, BrokenCheckpointError
+from streams.kafka.worker.local_store import InMemoryStore, LmdbStore, StateStore
+from streams.kafka.worker.subscriber_task import SubscriberTask, TaskChanges
+from tests.kafka.workers import Raw, SentRecord, cold_context, facts_of
 
 PARTITION = 3
 APPLICATION = "forewarn"
@@ -21,14 +21,14 @@ BATCHES = 5
 Log = dict[int, list[Raw]]
 
 
-class Written:
+class FakeLog:
     """What would be in the log: states, and everything that was published."""
 
     def __init__(self) -> None:
         self.states: dict[bytes, bytes] = {}
         self.outputs: list[bytes] = []
 
-    def take(self, changes: Changes | None) -> None:
+    def take(self, changes: TaskChanges | None) -> None:
         """Write one transaction."""
         if changes is None:
             return
@@ -40,16 +40,18 @@ class Written:
         self.outputs += [output.value for output in changes.outputs]
 
 
-def new_slot(written: Written | None = None, open_max: int | None = None, store: Store | None = None) -> Slot:
-    slot = Slot(PARTITION, APPLICATION, cold_context(), open_max=open_max)
-    states: Store = InMemory() if store is None else store
+def new_slot(
+    written: FakeLog | None = None, open_max: int | None = None, store: StateStore | None = None
+) -> SubscriberTask:
+    slot = SubscriberTask(PARTITION, APPLICATION, cold_context(), open_max=open_max)
+    states: StateStore = InMemoryStore() if store is None else store
     for key, value in ({} if written is None else written.states).items():
         states[key] = value
     slot.restore(states)
     return slot
 
 
-def log_of(records: Sequence[Fed]) -> Log:
+def log_of(records: Sequence[SentRecord]) -> Log:
     """Return the records as one partition of the log has them."""
     log: Log = defaultdict(list)
     for fed in records:
@@ -58,21 +60,21 @@ def log_of(records: Sequence[Fed]) -> Log:
     return log
 
 
-def apply(slot: Slot, log: Log) -> None:
+def apply(slot: SubscriberTask, log: Log) -> None:
     """Read everything from where the slot stands, and apply it."""
     for source, records in log.items():
         assert slot.queue(source, 0, records)
-    while slot.advance(set(slot.lanes), 1_000):
+    while slot.advance(set(slot.queues), 1_000):
         pass
 
 
-def rest(slot: Slot) -> None:
+def rest(slot: SubscriberTask) -> None:
     """Pack whoever is open beyond what may be."""
-    for _ in slot.resting().__await__():
+    for _ in slot.trim_memory().__await__():
         pass
 
 
-def finish(slot: Slot, log: Log, written: Written) -> Written:
+def finish(slot: SubscriberTask, log: Log, written: FakeLog) -> FakeLog:
     """Read everything from where the slot stands, apply it, and write it."""
     apply(slot, log)
     written.take(slot.changes())
@@ -82,7 +84,7 @@ def finish(slot: Slot, log: Log, written: Written) -> Written:
 
 
 @pytest.fixture(scope="module")
-def log(fed: list[Fed]) -> Log:
+def log(fed: list[SentRecord]) -> Log:
     """Return the first part of a small operator's records, all in one partition."""
     return log_of(fed[:5_000])
 
@@ -96,8 +98,8 @@ def test_whoever_packs_many_states_pauses_for_others_and_packs_the_same(
         apply(slot, log)
     whole = slots[0].changes()
     assert whole is not None
-    monkeypatch.setattr("streams.kafka.worker.partition_task.PART_STATES", 10)
-    assert sum(1 for _ in slots[1].gathering().__await__()) == len(whole.states) // 10 > 3
+    monkeypatch.setattr("streams.kafka.worker.subscriber_task.PART_STATES", 10)
+    assert sum(1 for _ in slots[1].gather().__await__()) == len(whole.states) // 10 > 3
     assert slots[2].changes() == whole
 
 
@@ -107,8 +109,8 @@ def test_whoever_is_interrupted_while_packing_packs_everything_again(log: Log, m
     slots = [new_slot(), new_slot()]
     for slot in slots:
         apply(slot, log)
-    monkeypatch.setattr("streams.kafka.worker.partition_task.PART_STATES", 10)
-    interrupted = slots[0].gathering().__await__()
+    monkeypatch.setattr("streams.kafka.worker.subscriber_task.PART_STATES", 10)
+    interrupted = slots[0].gather().__await__()
     for _ in range(3):
         next(interrupted)
     interrupted.close()  # As a task does that is cancelled.
@@ -119,28 +121,28 @@ def test_whoever_is_interrupted_while_packing_packs_everything_again(log: Log, m
 
 
 def test_a_slot_that_has_applied_nothing_gathers_nothing() -> None:
-    assert list(new_slot().gathering().__await__()) == []
+    assert list(new_slot().gather().__await__()) == []
 
 
 @pytest.fixture(scope="module")
-def in_one_go(log: Log) -> Written:
+def in_one_go(log: Log) -> FakeLog:
     """Return what is written when nothing happens."""
-    return finish(new_slot(), log, Written())
+    return finish(new_slot(), log, FakeLog())
 
 
 @pytest.mark.slow
 @settings(max_examples=15)
 @given(data=st.data(), open_max=st.sampled_from([None, 0, 3, 20]))
 def test_any_cut_into_runs_and_turns_ends_in_the_same_bytes(
-    data: st.DataObject, log: Log, in_one_go: Written, open_max: int | None
+    data: st.DataObject, log: Log, in_one_go: FakeLog, open_max: int | None
 ) -> None:
-    slot, written, stands = new_slot(open_max=open_max), Written(), dict.fromkeys(log, 0)
+    slot, written, stands = new_slot(open_max=open_max), FakeLog(), dict.fromkeys(log, 0)
     while open_sources := [source for source, records in log.items() if stands[source] < len(records)]:
         source = data.draw(st.sampled_from(open_sources))
         count = data.draw(st.integers(100, 900))
         assert slot.queue(source, stands[source], log[source][stands[source] : stands[source] + count])
         stands[source] += count
-        ended = {s for s in slot.lanes if s not in log or stands[s] >= len(log[s])}
+        ended = {s for s in slot.queues if s not in log or stands[s] >= len(log[s])}
         slot.advance(ended, data.draw(st.integers(1, 500)))
         if data.draw(st.booleans()):
             written.take(slot.changes())
@@ -157,24 +159,24 @@ def test_any_cut_into_runs_and_turns_ends_in_the_same_bytes(
 def test_a_kill_at_any_point_between_two_writes_changes_nothing(
     data: st.DataObject,
     log: Log,
-    in_one_go: Written,
+    in_one_go: FakeLog,
     tmp_path_factory: pytest.TempPathFactory,
     open_max: int | None,
     *,
     is_on_disk: bool,
 ) -> None:
-    written = Written()
+    written = FakeLog()
     for _ in range(BATCHES):
-        store = OnDisk(tmp_path_factory.getbasetemp()) if is_on_disk else InMemory()
+        store = LmdbStore(tmp_path_factory.getbasetemp()) if is_on_disk else InMemoryStore()
         slot = new_slot(written, open_max, store)
         for source, records in log.items():
             assert slot.queue(source, 0, records)
-        slot.advance(set(slot.lanes), data.draw(st.integers(0, 400)))
+        slot.advance(set(slot.queues), data.draw(st.integers(0, 400)))
         if data.draw(st.booleans()):
             written.take(slot.changes())
             slot.written()
             rest(slot)
-        slot.advance(set(slot.lanes), data.draw(st.integers(0, 400)))  # Killed with this in memory.
+        slot.advance(set(slot.queues), data.draw(st.integers(0, 400)))  # Killed with this in memory.
         store.close()
     finish(new_slot(written), log, written)
     assert written.states == in_one_go.states
@@ -186,41 +188,41 @@ def test_a_run_behind_a_lost_one_is_refused_and_one_that_overlaps_is_not_applied
     slot = new_slot()
     assert slot.queue(source, 0, records[:10])
     assert not slot.queue(source, 20, records[20:30])
-    assert slot.lanes[source].queued == 10
+    assert slot.queues[source].queued == 10
     assert slot.queue(source, 5, records[5:15])
-    assert slot.advance(set(slot.lanes), 100) == 15
+    assert slot.advance(set(slot.queues), 100) == 15
 
 
 def test_a_source_that_has_more_to_come_holds_the_others_back(log: Log) -> None:
     source, records = max(log.items(), key=lambda pair: len(pair[1]))
     slot = new_slot()
     slot.queue(source, 0, records[:10])
-    other = next(iter(slot.lanes.keys() - {source}))
-    assert slot.advance(set(slot.lanes) - {other}, 100) == 0
-    assert slot.advance(set(slot.lanes), 100) == 10
+    other = next(iter(slot.queues.keys() - {source}))
+    assert slot.advance(set(slot.queues) - {other}, 100) == 0
+    assert slot.advance(set(slot.queues), 100) == 10
 
 
-def test_what_is_restored_is_what_was_written(log: Log, in_one_go: Written) -> None:
+def test_what_is_restored_is_what_was_written(log: Log, in_one_go: FakeLog) -> None:
     slot = new_slot(in_one_go)
     assert slot.changes() is None
-    assert len(slot.subscribers) == len(facts_of({k: v for k, v in in_one_go.states.items() if k != MARK_KEY}))
-    assert {source: lane.applied for source, lane in slot.lanes.items() if lane.applied} == {
+    assert len(slot.subscribers) == len(facts_of({k: v for k, v in in_one_go.states.items() if k != CHECKPOINT_KEY}))
+    assert {source: lane.applied for source, lane in slot.queues.items() if lane.applied} == {
         source: len(records) for source, records in log.items()
     }
 
 
-def test_states_without_their_mark_or_with_another_applications_are_refused(in_one_go: Written) -> None:
-    states = {key: value for key, value in in_one_go.states.items() if key != MARK_KEY}
-    with pytest.raises(BrokenMarkError, match="no mark"):
+def test_states_without_their_mark_or_with_another_applications_are_refused(in_one_go: FakeLog) -> None:
+    states = {key: value for key, value in in_one_go.states.items() if key != CHECKPOINT_KEY}
+    with pytest.raises(BrokenCheckpointError, match="no mark"):
         new_slot().restore(dict(states))
-    with pytest.raises(BrokenMarkError, match="cannot be read"):
-        new_slot().restore({MARK_KEY: b"\xc1"})
-    other = Slot(PARTITION, "another", cold_context())
-    with pytest.raises(BrokenMarkError, match="'forewarn', not of 'another'"):
+    with pytest.raises(BrokenCheckpointError, match="cannot be read"):
+        new_slot().restore({CHECKPOINT_KEY: b"\xc1"})
+    other = SubscriberTask(PARTITION, "another", cold_context())
+    with pytest.raises(BrokenCheckpointError, match="'forewarn', not of 'another'"):
         other.restore(dict(in_one_go.states))
 
 
-def test_states_whose_snapshots_are_all_gone_are_refused_when_they_are_opened(in_one_go: Written) -> None:
+def test_states_whose_snapshots_are_all_gone_are_refused_when_they_are_opened(in_one_go: FakeLog) -> None:
     states = {key: value for key, value in in_one_go.states.items() if b"@" not in key}
     with_snapshot = next(key.partition(b"@")[0] for key in in_one_go.states if b"@" in key)
     slot = new_slot()
@@ -231,55 +233,55 @@ def test_states_whose_snapshots_are_all_gone_are_refused_when_they_are_opened(in
 
 def test_no_more_states_stay_open_than_may(log: Log) -> None:
     slot = new_slot(open_max=5)
-    finish(slot, log, Written())
+    finish(slot, log, FakeLog())
     assert len(slot.subscribers._states) == 5 < len(slot.subscribers)
 
 
 @pytest.mark.interpreted
 def test_others_have_the_loop_while_many_states_are_packed_and_who_stops_it_loses_nothing(
-    log: Log, in_one_go: Written, monkeypatch: pytest.MonkeyPatch
+    log: Log, in_one_go: FakeLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.kafka.worker.partition_task.PART_STATES", 10)
-    slot, written = new_slot(open_max=5), Written()
+    monkeypatch.setattr("streams.kafka.worker.subscriber_task.PART_STATES", 10)
+    slot, written = new_slot(open_max=5), FakeLog()
     apply(slot, log)
     written.take(slot.changes())
     slot.written()
-    interrupted = slot.resting().__await__()
+    interrupted = slot.trim_memory().__await__()
     next(interrupted)
     interrupted.close()
     spare = len(slot.subscribers._states) - 5
     assert len(slot.subscribers) - len(slot.subscribers._states) == 10
     assert slot.changes() is None
-    assert sum(1 for _ in slot.resting().__await__()) == spare // 10 > 3
+    assert sum(1 for _ in slot.trim_memory().__await__()) == spare // 10 > 3
     finish(slot, {}, written)
     assert written.states == in_one_go.states
 
 
-def test_a_key_without_a_value_erases_the_subscriber_in_its_turn(in_one_go: Written) -> None:
+def test_a_key_without_a_value_erases_the_subscriber_in_its_turn(in_one_go: FakeLog) -> None:
     source = source_number("subscribers", PARTITION)
     erased = next(key.partition(b"@")[0] for key in in_one_go.states if b"@" in key)
-    slot, written = new_slot(in_one_go), Written()
+    slot, written = new_slot(in_one_go), FakeLog()
     written.states |= in_one_go.states
-    stands = slot.lanes[source].queued
+    stands = slot.queues[source].queued
     assert slot.queue(source, stands, [Raw(stands, 2**62, erased, None)])
     finish(slot, {}, written)
     assert not [key for key in written.states if key.startswith(erased)]
     assert new_slot(written).counters["erased"] == 1
-    assert set(INPUTS) == {lane.topic for lane in slot.lanes.values()}
+    assert set(INPUTS) == {lane.topic for lane in slot.queues.values()}
 
 
 @pytest.mark.parametrize("of", ["a snapshot", "the mark", "nobody", "nothing"])
-def test_a_key_that_is_no_subscriber_erases_nothing_and_is_a_dead_letter(of: str, in_one_go: Written) -> None:
+def test_a_key_that_is_no_subscriber_erases_nothing_and_is_a_dead_letter(of: str, in_one_go: FakeLog) -> None:
     source = source_number("subscribers", PARTITION)
     snapshot = next(key for key in in_one_go.states if b"@" in key)
-    key = {"a snapshot": snapshot, "the mark": MARK_KEY, "nobody": b"s_" + bytes(600), "nothing": None}[of]
-    slot, written = new_slot(in_one_go), Written()
+    key = {"a snapshot": snapshot, "the mark": CHECKPOINT_KEY, "nobody": b"s_" + bytes(600), "nothing": None}[of]
+    slot, written = new_slot(in_one_go), FakeLog()
     written.states |= in_one_go.states
-    stands = slot.lanes[source].queued
+    stands = slot.queues[source].queued
     assert slot.queue(source, stands, [Raw(stands, 2**62, key, None)])
     finish(slot, {}, written)
-    assert {k: v for k, v in written.states.items() if k != MARK_KEY} == {
-        k: v for k, v in in_one_go.states.items() if k != MARK_KEY
+    assert {k: v for k, v in written.states.items() if k != CHECKPOINT_KEY} == {
+        k: v for k, v in in_one_go.states.items() if k != CHECKPOINT_KEY
     }
     assert new_slot(written).counters["dead:empty"] == new_slot(in_one_go).counters.get("dead:empty", 0) + 1
     assert len(written.outputs) == 1
