@@ -1,0 +1,111 @@
+"""What a run has left, in a form that depends on no packing, no module and no class: values under their fields' names.
+
+A number with a point is written as its bits (`float.hex`), so that equal digests mean equal bits.
+"""
+
+import dataclasses
+import json
+import struct
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from streams.core.subscriber.facts import SubscriberState
+from streams.core.subscriber.packing import unpack
+from streams.core.subscriber.snapshots import restore_snapshots
+from streams.engine.subscribers import SNAPSHOT
+from streams.store.database import RunStore
+
+DECLARED: tuple[str, ...] = ("why_code", "action_code", "schema_version")
+"""Fields that a declared change adds or alters, and that are left out wherever they stand: an alert's codes, and the
+version of the message format, which says that they are there."""
+SNAPSHOTS_APART: tuple[str, ...] = ("pending",)
+"""Fields of a watch that hold its snapshots, which have a digest of their own wherever they are kept."""
+RENAMED: dict[str, str] = {}
+"""Fields whose names have changed since the digests were written: the new name, and the old one that is digested."""
+
+
+def plain(value: Any, without: Sequence[str] = DECLARED) -> Any:
+    """Return a value as lists, whole numbers, texts and pairs sorted by name.
+
+    >>> plain({2: 0.5, 1: (True, None)})
+    [[1, [True, None]], [2, '0x1.0000000000000p-1']]
+    """
+    if isinstance(value, float):
+        return value.hex()
+    if value is msgspec.UNSET:
+        return "unset"
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return int(value)  # Of an enumeration the number alone counts.
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        pairs = [[plain(key), plain(one, without)] for key, one in value.items() if key not in without]
+        return sorted(pairs, key=lambda pair: json.dumps(pair[0]))
+    if isinstance(value, list | tuple | array | set | frozenset):
+        return [plain(one, without) for one in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    return plain({RENAMED.get(name, name): one for name, one in _fields(value).items()}, without)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    if isinstance(value, msgspec.Struct):
+        return {name: getattr(value, name) for name in value.__struct_fields__}
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.compare}
+
+
+def snapshot(value: Any) -> Any:
+    """Return a waiting snapshot in plain values: its features are packed doubles, and each is written as its bits."""
+    fields = _fields(value)
+    packed = fields["features"]
+    return plain(fields | {"features": struct.unpack(f"<{len(packed) // 8}d", packed)})
+
+
+def digest(values: Iterable[Any]) -> str:
+    """Return the SHA-256 of plain values in the order given."""
+    sink = sha256()
+    for value in values:
+        sink.update(json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode())
+        sink.update(b"\n")
+    return sink.hexdigest()
+
+
+def of_states(states: Iterable[tuple[str, SubscriberState]]) -> dict[str, str]:
+    """Return the digests of states: facts, what watches over them, and the snapshots that wait, each for itself."""
+    told = sorted(states, key=lambda one: one[0])
+    watches = [[name, plain(state.watch, (*DECLARED, *SNAPSHOTS_APART))] for name, state in told]
+    return {
+        "facts": digest([name, plain(state.facts)] for name, state in told),
+        "watches": digest(watches),
+        "snapshots": digest([name, [snapshot(one) for one in waiting(state)]] for name, state in told),
+    }
+
+
+def waiting(state: SubscriberState) -> list[Any]:
+    """Return the snapshots of a state that wait for their outcome, wherever they are kept."""
+    return list(state.watch.pending)
+
+
+def stored(store: RunStore) -> list[tuple[str, SubscriberState]]:
+    """Return the states that a database holds, with their snapshots."""
+    return opened({name.encode(): packed for name, packed in store.states()})
+
+
+def opened(written: Mapping[bytes, bytes]) -> list[tuple[str, SubscriberState]]:
+    """Return the states of a changelog without its mark, each with the snapshots that are written apart from it."""
+    apart: dict[bytes, dict[int, bytes]] = {}
+    whole: dict[bytes, bytes] = {}
+    for key, packed in written.items():
+        name, is_snapshot, at_ms = key.partition(SNAPSHOT.encode())
+        if is_snapshot:
+            apart.setdefault(name, {})[int(at_ms)] = packed
+        else:
+            whole[key] = packed
+    return [(key.decode(), restore_snapshots(unpack(packed), apart.get(key, {}))) for key, packed in whole.items()]
