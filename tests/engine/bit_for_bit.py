@@ -35,7 +35,7 @@ from streams.core.contracts.events import INPUTS, MARKET, source_number
 from streams.core.contracts.outputs import OutputRecord
 from streams.core.scoring.promotions import Promotion, with_promotion_hash
 from streams.core.step import Context
-from streams.core.subscriber.state import DAY_MS
+from streams.core.times import DAY_MS
 from streams.engine.in_force import MODELS, POLICIES, ContextTimeline, policy_message
 from streams.kafka.client.partitioning import partition_of
 from streams.kafka.trainer.training_task import TrainingTask, read_training_checkpoint
