@@ -40,8 +40,8 @@ from lived import SimulatedLives, live
 from numpy.typing import NDArray
 from observation import FIRST_DAY, HORIZON_DAYS, ObservedHistory, Sample, observe, snapshot
 
-from streams.app.embedded import cold_scorer, read_policy_for
 from streams.app.new_trainer import settings_of
+from streams.app.policies import cold_scorer, read_policy_for
 from streams.core.contracts.effects import AlertChanged, LabelledExample
 from streams.core.scoring.features import FEATURE_TABLE, NAMES, THEMES
 from streams.core.scoring.models import scorer_from

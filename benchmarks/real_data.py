@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from streams.app import embedded as bootstrap
+from streams.app import lookbacks, runs, table_imports
 from streams.evaluation.metrics import auc
 from streams.shared.pseudonyms import pseudonym
 from streams.store.database import RunStore
@@ -31,10 +31,10 @@ CUT = datetime(1997, 10, 1, tzinfo=UTC)
 def cdnow(data: Path, work: Path) -> dict[str, Any]:
     """Return the AUC of the online scores of every buyer on the day of the cut."""
     source = data / "cdnow" / "CDNOW_master.txt"
-    bootstrap.import_data("cdnow", source, work / "cdnow", key=KEY)
+    table_imports.import_data("cdnow", source, work / "cdnow", key=KEY)
     db, cut_ms = str(work / "cdnow.db"), int(CUT.timestamp() * 1000)
-    summary = bootstrap.run(str(work / "cdnow"), db, until_ms=cut_ms)
-    scored = {score.subscriber_id: score.probability for score in bootstrap.scores(db, cut_ms)}
+    summary = runs.run(str(work / "cdnow"), db, until_ms=cut_ms)
+    scored = {score.subscriber_id: score.probability for score in lookbacks.scores(db, cut_ms)}
     days: dict[str, list[str]] = {}
     for line in source.read_text().splitlines()[1:]:
         customer, day, *_ = line.split()
@@ -59,9 +59,9 @@ def iranian(data: Path, work: Path, seed: int) -> dict[str, Any]:
     """Return the AUC over the later half of the outcomes, of one way to rebuild the stream."""
     out = work / f"iranian-{seed}"
     source = data / "iranian_churn" / "customer_churn_iranian.csv"
-    bootstrap.import_data("iranian_churn", source, out, key=KEY, seed=seed)
+    table_imports.import_data("iranian_churn", source, out, key=KEY, seed=seed)
     db = str(work / f"iranian-{seed}.db")
-    summary = bootstrap.run(str(out), db)
+    summary = runs.run(str(out), db)
     outcomes: dict[str, tuple[float, bool]] = {}
     for line in (out / "outcomes.jsonl").read_text().splitlines():
         outcome = json.loads(line)

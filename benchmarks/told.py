@@ -28,7 +28,7 @@ from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafk
 from servers import broker, database
 from traffic import remove
 
-from streams.app import kafka as bootstrap_kafka
+from streams.app import topic_admin
 from streams.core.contracts.effects import AlertChanged, Evidence, Reason
 from streams.core.contracts.encode import outgoing
 from streams.core.times import DAY_MS
@@ -169,7 +169,7 @@ def main() -> None:
     prefix = f"bench-{uuid.uuid4().hex[:8]}."
     with broker() as address, database() as url, tempfile.TemporaryDirectory() as folder:
         operator = Settings(kafka=address, kafka_prefix=prefix, database=url)
-        bootstrap_kafka.create_topics(operator, partitions=PARTITIONS, replication=1, application="forewarn")
+        topic_admin.create_topics(operator, partitions=PARTITIONS, replication=1, application="forewarn")
         try:
             found = asyncio.run(measure(operator, options.rate, options.seconds, Path(folder)))
         finally:

@@ -1,6 +1,6 @@
 """The joins of `forewarn model`: the versions in a database, and the promotions among them."""
 
-from streams.app.embedded import cold_scorer
+from streams.app.policies import cold_scorer
 from streams.core.scoring.promotions import Promotion
 from streams.core.scoring.scorer import Scorer
 from streams.learning.judging.verdicts import MatureWeek, read_lineup_status

@@ -6,7 +6,7 @@ import signal
 import socket
 
 from streams.app.contact import contact_rules
-from streams.app.kafka import ServiceOptions
+from streams.app.services import ServiceOptions
 from streams.kafka.client.admin import admin_client, missing_topic, partitions_of
 from streams.kafka.client.connection import ConnectionSettings, connection_settings
 from streams.kafka.notifier.notifier import OUTCOMES, Notifier, NotifierSettings

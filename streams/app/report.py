@@ -8,8 +8,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from streams.app.embedded import cold_scorer, read_policy_for
 from streams.app.new_trainer import settings_of
+from streams.app.policies import cold_scorer, read_policy_for
 from streams.core.alerts.policy import Policy, policy_from
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.models import ModelVersion

@@ -1,4 +1,4 @@
-"""The command line: parses, calls `streams.app.embedded`, and shows what came back.  No decision is made here.
+"""The command line: parses, calls a use case of `streams.app`, and shows what came back.  No decision is made here.
 
 What a command answers goes to standard output, for people as tables and with `--json` as one JSON object a
 line; progress, notes and errors go to standard error.  `streams.cli.app` has the exit codes.

@@ -60,11 +60,11 @@ def simulate(
     as_json: bool,
 ) -> None:
     """Write the topics of an operator that does not exist, and the truth about who left it, when and why."""
-    from streams.app import embedded as bootstrap
+    from streams.app import simulations
 
     settings = settings_of(context)
     with progress_bar("Simulating", drawn=wanted(settings.progress, as_json=as_json)) as show_progress:
-        report = bootstrap.simulate(
+        report = simulations.simulate(
             out,
             seed=seed,
             subscribers=subscribers,
@@ -134,11 +134,11 @@ def import_(
     the result, each with its line and reason.  Identifiers leave as pseudonyms under the key that --key-file,
     FOREWARN_PSEUDONYM_KEY or FOREWARN_PSEUDONYM_KEY_FILE gives, else under a key of your own that is made once.
     """
-    from streams.app import embedded as bootstrap
+    from streams.app import table_imports
 
     settings = settings_of(context, pseudonym_key_file=key_file)
     with progress_bar("Importing", drawn=wanted(settings.progress, as_json=as_json)) as show_progress:
-        report = bootstrap.import_data(
+        report = table_imports.import_data(
             map_,
             file,
             out,
@@ -180,12 +180,12 @@ def pseudonym(context: click.Context, key_file: Path | None, as_json: bool) -> N
     The same key gives the same ids as `forewarn import` did.  It comes from --key-file, FOREWARN_PSEUDONYM_KEY or
     FOREWARN_PSEUDONYM_KEY_FILE; without them it is a key of your own that is made once.
     """
-    from streams.app import embedded as bootstrap
+    from streams.app import table_imports
 
     key = pseudonym_key_of(settings_of(context, pseudonym_key_file=key_file))
     if sys.stdin.isatty():
         note("Reading identifiers from the keyboard, one a line; end with Ctrl-D.")
-    pairs = bootstrap.pseudonyms(_identifiers(), key)
+    pairs = table_imports.pseudonyms(_identifiers(), key)
     if as_json:
         write_lines({"identifier": identifier, "subscriber_id": subscriber} for identifier, subscriber in pairs)
         return

@@ -30,9 +30,9 @@ def db() -> None:
 @click.pass_context
 def version(context: click.Context, db: str | None, as_json: bool) -> None:
     """Say of which version the tables of a database are, and which one this Forewarn works with."""
-    from streams.app import db as bootstrap_db
+    from streams.app import db as db_app
 
-    found = bootstrap_db.database_version(database_of(context, db))
+    found = db_app.database_version(database_of(context, db))
     if as_json:
         write_lines([{"database": found.database, "version": found.version, "newest": found.newest}])
         return
@@ -52,9 +52,9 @@ def upgrade(context: click.Context, db: str | None, as_json: bool) -> None:
 
     Stop whatever writes to it first, and keep a copy: there is no way back.  An empty database gets its tables.
     """
-    from streams.app import db as bootstrap_db
+    from streams.app import db as db_app
 
-    found = bootstrap_db.upgrade_database(database_of(context, db))
+    found = db_app.upgrade_database(database_of(context, db))
     if as_json:
         write_lines([msgspec.structs.asdict(found)])
         return

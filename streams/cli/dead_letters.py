@@ -13,7 +13,7 @@ from streams.core.contracts.effects import DeadLetterReason
 from streams.core.contracts.outputs import REDRIVEN
 
 if TYPE_CHECKING:
-    from streams.app.kafka import DeadLetterFilter
+    from streams.app.redrives import DeadLetterFilter
 
 ROWS = 50
 
@@ -89,11 +89,11 @@ def list_(
     as_json: bool,
 ) -> None:
     """List dead letters up to this moment, without the bytes of their records, which may hold personal data."""
-    from streams.app import kafka as bootstrap_kafka
+    from streams.app import redrives
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
     wanted = _wanted(reasons, topics, since_ms, with_sent=with_sent)
-    found = bootstrap_kafka.dead_letters(settings, wanted)
+    found = redrives.dead_letters(settings, wanted)
     shown = found[: (limit if limit is not None else len(found) if as_json else ROWS) or len(found)]
     if as_json:
         write_lines(shown)
@@ -154,11 +154,11 @@ def redrive(
     What was sent is noted in the same transaction, so give the same command again after an interruption: no letter is
     sent twice.  Each record carries the header `redrives`, one higher than before.
     """
-    from streams.app import kafka as bootstrap_kafka
+    from streams.app import redrives
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
     wanted = _wanted(reasons, topics, since_ms)
-    done = bootstrap_kafka.redrive(settings, wanted, redrives_max=max_redrives, limit=limit, dry_run=dry_run)
+    done = redrives.redrive(settings, wanted, redrives_max=max_redrives, limit=limit, dry_run=dry_run)
     if as_json:
         write_lines([done])
         return
@@ -181,8 +181,8 @@ def redrive(
 def _wanted(
     reasons: tuple[str, ...], topics: tuple[str, ...], since_ms: int | None, *, with_sent: bool = False
 ) -> "DeadLetterFilter":
-    from streams.app import kafka as bootstrap_kafka
+    from streams.app import redrives
 
-    return bootstrap_kafka.DeadLetterFilter(
+    return redrives.DeadLetterFilter(
         reasons=frozenset(reasons) or None, topics=frozenset(topics) or None, since_ms=since_ms, with_sent=with_sent
     )

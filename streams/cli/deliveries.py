@@ -59,10 +59,10 @@ def list_(
     as_json: bool,
 ) -> None:
     """List deliveries, the newest first."""
-    from streams.app import deliveries as bootstrap_sink
+    from streams.app import deliveries as deliveries_app
 
     most = (limit if limit is not None else None if as_json else ROWS) or None
-    found = bootstrap_sink.deliveries(
+    found = deliveries_app.deliveries(
         settings_of(context, database=db),
         states=states,
         endpoint=endpoint,
@@ -72,13 +72,13 @@ def list_(
         limit=most,
     )
     if as_json:
-        write_lines(map(bootstrap_sink.printable, found))
+        write_lines(map(deliveries_app.printable, found))
         return
     table = new_table("Deliveries")
     for column in ("delivery", "endpoint", "message", "state", "attempts", "made", "why"):
         table.add_column(column, style="cyan" if column == "delivery" else None, no_wrap=column in {"delivery", "made"})
     for row in found:
-        made = bootstrap_sink.printable(row)["created_at"][:19]
+        made = deliveries_app.printable(row)["created_at"][:19]
         table.add_row(row.delivery_id[:14], row.endpoint, row.type, row.state, str(row.attempts), made, row.why)
     show(table)
     if most is not None and len(found) == most:
@@ -94,10 +94,10 @@ def list_(
 @click.pass_context
 def show_(context: click.Context, delivery_id: str, db: str | None, *, as_json: bool) -> None:
     """Show a delivery with all its attempts; the beginning of its id is enough."""
-    from streams.app import deliveries as bootstrap_sink
+    from streams.app import deliveries as deliveries_app
 
-    row, attempts = bootstrap_sink.delivery(settings_of(context, database=db), delivery_id)
-    shown, tries = bootstrap_sink.printable(row), [bootstrap_sink.printable(attempt) for attempt in attempts]
+    row, attempts = deliveries_app.delivery(settings_of(context, database=db), delivery_id)
+    shown, tries = deliveries_app.printable(row), [deliveries_app.printable(attempt) for attempt in attempts]
     if as_json:
         write_lines([shown | {"attempts_made": tries}])
         return
@@ -119,11 +119,11 @@ def show_(context: click.Context, delivery_id: str, db: str | None, *, as_json: 
 @click.pass_context
 def resend(context: click.Context, delivery_id: str, db: str | None, *, as_json: bool) -> None:
     """Let a delivery be sent again with the same ids, so that a receiver that has it knows it."""
-    from streams.app import deliveries as bootstrap_sink
+    from streams.app import deliveries as deliveries_app
 
-    row = bootstrap_sink.resend(settings_of(context, database=db), delivery_id)
+    row = deliveries_app.resend(settings_of(context, database=db), delivery_id)
     if as_json:
-        write_lines([bootstrap_sink.printable(row)])
+        write_lines([deliveries_app.printable(row)])
     else:
         note(f"Delivery {row.delivery_id} is {row.state}: the dispatcher sends it.")
 
@@ -149,9 +149,9 @@ def recover(
     context: click.Context, endpoint: str, since_ms: int, until_ms: int | None, db: str | None, *, as_json: bool
 ) -> None:
     """Let what failed, expired or hangs be sent again: of each alert the newest message, since it says all."""
-    from streams.app import deliveries as bootstrap_sink
+    from streams.app import deliveries as deliveries_app
 
-    count = bootstrap_sink.recover(settings_of(context, database=db), endpoint, since_ms, until_ms)
+    count = deliveries_app.recover(settings_of(context, database=db), endpoint, since_ms, until_ms)
     if as_json:
         write_lines([{"endpoint": endpoint, "recovered": count}])
     else:

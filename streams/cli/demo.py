@@ -22,7 +22,7 @@ from streams.words.phrasing import day_text
 from streams.words.wording import LanguageCatalogue
 
 if TYPE_CHECKING:
-    from streams.app.embedded import RunSummary
+    from streams.app.runs import RunSummary
 
 TOP: Final = 8
 
@@ -50,22 +50,22 @@ def demo(
     context: click.Context, seed: int, subscribers: int, days: int, out: Path | None, language: str | None
 ) -> None:
     """Simulate an operator, run it, and show who is about to leave and why."""
-    from streams.app import embedded as bootstrap
+    from streams.app import alert_lists, catalogues, runs, simulations
 
     settings = settings_of(context, language=language)
-    words, drawn = bootstrap.wording(settings.language), wanted(settings.progress, as_json=False)
+    words, drawn = catalogues.wording(settings.language), wanted(settings.progress, as_json=False)
     around = words.around
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forewarn-")))
         events, db = folder / "events", str(folder / "alerts.db")
         note(around["simulating"].format(subscribers=f"{subscribers:,}", days=f"{days:,}", seed=seed))
         with progress_bar("Simulating", drawn=drawn) as report:
-            simulated = bootstrap.simulate(events, seed=seed, subscribers=subscribers, days=days, progress=report)
+            simulated = simulations.simulate(events, seed=seed, subscribers=subscribers, days=days, progress=report)
         events_total, left_total = sum(simulated.events.values()), sum(simulated.left.values())
         note(around["reading"].format(events=f"{events_total:,}", left=f"{left_total:,}"))
         with progress_bar("Reading", drawn=drawn) as report:
-            summary = bootstrap.run(str(events), db, until_ms=None, policy_path=None, topic=None, progress=report)
-        alerts = [row.latest for row in bootstrap.alerts(db)]
+            summary = runs.run(str(events), db, until_ms=None, policy_path=None, topic=None, progress=report)
+        alerts = [row.latest for row in alert_lists.alerts(db)]
         _show_alerts(alerts, summary, words)
         show_summary(summary, words)
     _say_what_next(out, alerts, words)

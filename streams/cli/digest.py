@@ -44,10 +44,10 @@ def digest(
     What is new, worse, overdue or due today, what recovered or was closed since the last one, and what a day could not
     hold; the dearest first.  A digest of a day is sent once, however often the command is given.
     """
-    from streams.app import digest as bootstrap_digest
+    from streams.app import digest as digest_app
 
     settings = settings_of(context, database=db)
-    found = bootstrap_digest.digests(settings, at_ms=at_ms, managers=managers, top=top, send=send)
+    found = digest_app.digests(settings, at_ms=at_ms, managers=managers, top=top, send=send)
     if as_json:
         write_lines(one.as_json for one in found)
     elif not send:
@@ -59,4 +59,4 @@ def digest(
     if send:
         for one in found:
             note(f"{one.manager}: {', '.join(one.went) or 'nothing sent'}")
-        bootstrap_digest.refuse_unsent(found)
+        digest_app.refuse_unsent(found)

@@ -45,9 +45,9 @@ def dispatcher(
     its lease has ended.  SIGTERM and Ctrl-C let it finish what is under way.  What receivers refused is in the summary
     and in `forewarn deliveries list`; the command itself ends with 0.
     """
-    from streams.app import dispatcher as bootstrap_dispatcher
+    from streams.app import dispatcher as dispatcher_app
 
-    tally = bootstrap_dispatcher.dispatch(
+    tally = dispatcher_app.dispatch(
         settings_of(context, database=db), once=once, names=names, warn_endpoint=warn_endpoint, health=health
     )
     if as_json:

@@ -58,7 +58,7 @@ def add(context: click.Context, /, name: str | None, db: str | None, *, as_json:
     Addresses that are private, or of this machine, are refused unless --allow-cidr opens their range; a URL without
     https only where every address lies in such a range.
     """
-    from streams.app import endpoints as bootstrap_endpoints
+    from streams.app import endpoints as endpoints_app
 
     if (name is None) == (said["file"] is None):
         raise click.UsageError("give a NAME with --url and --preset, or --file")
@@ -67,7 +67,7 @@ def add(context: click.Context, /, name: str | None, db: str | None, *, as_json:
             if said[option] is None:
                 raise click.UsageError(f"--{option} is missing")
         wanted = [
-            bootstrap_endpoints.NewEndpoint(
+            endpoints_app.NewEndpoint(
                 fields=fields_of(str(name), said),
                 secret_ref=said["secret_ref"],
                 auth_secret=secret_of(said["auth_secret"]),
@@ -75,8 +75,8 @@ def add(context: click.Context, /, name: str | None, db: str | None, *, as_json:
             )
         ]
     else:
-        wanted = bootstrap_endpoints.from_file(said["file"])
-    added = bootstrap_endpoints.add(settings_of(context, database=db), wanted)
+        wanted = endpoints_app.from_file(said["file"])
+    added = endpoints_app.add(settings_of(context, database=db), wanted)
     _show_added(added, as_json=as_json)
 
 
@@ -90,11 +90,9 @@ def add(context: click.Context, /, name: str | None, db: str | None, *, as_json:
 @click.pass_context
 def list_(context: click.Context, db: str | None, *, as_json: bool) -> None:
     """List endpoints with how they do; a circuit is open where it is left alone for a while after failures."""
-    from streams.app import endpoints as bootstrap_endpoints
+    from streams.app import endpoints as endpoints_app
 
-    found = [
-        bootstrap_endpoints.public_view(row) for row in bootstrap_endpoints.rows(settings_of(context, database=db))
-    ]
+    found = [endpoints_app.public_view(row) for row in endpoints_app.rows(settings_of(context, database=db))]
     if as_json:
         write_lines(found)
         return
@@ -115,9 +113,9 @@ def list_(context: click.Context, db: str | None, *, as_json: bool) -> None:
 @click.pass_context
 def show_(context: click.Context, name: str, db: str | None, *, as_json: bool) -> None:
     """Show all that was said of an endpoint but its secrets, and how it does."""
-    from streams.app import endpoints as bootstrap_endpoints
+    from streams.app import endpoints as endpoints_app
 
-    found = bootstrap_endpoints.describe_endpoint(settings_of(context, database=db), name)
+    found = endpoints_app.describe_endpoint(settings_of(context, database=db), name)
     if as_json:
         write_lines([found])
         return
@@ -137,9 +135,9 @@ def test(context: click.Context, name: str, db: str | None, *, as_json: bool) ->
 
     Its ids begin with `test_` and `a_test_`.  A ticketing system makes a ticket of it, which you may close.
     """
-    from streams.app import endpoints as bootstrap_endpoints
+    from streams.app import endpoints as endpoints_app
 
-    tried = bootstrap_endpoints.test(settings_of(context, database=db), name)
+    tried = endpoints_app.test(settings_of(context, database=db), name)
     if as_json:
         write_lines([tried])
     else:
@@ -172,13 +170,13 @@ def render(
     as_json: bool,
 ) -> None:
     """Print the exact request that would be sent, with secrets and signatures replaced; nothing is sent."""
-    from streams.app import endpoints as bootstrap_endpoints
+    from streams.app import endpoints as endpoints_app
 
     if message is not None and delivery_id is not None:
         raise click.UsageError("--type and --delivery do not go together")
     kind = next((one for one in MESSAGE_TYPES if one == message), MESSAGE_TYPES[0])
     settings = settings_of(context, database=db)
-    request = bootstrap_endpoints.render(settings, name, message=kind, delivery_id=delivery_id)
+    request = endpoints_app.render(settings, name, message=kind, delivery_id=delivery_id)
     if as_json:
         write_lines([request])
         return
@@ -218,9 +216,9 @@ def rotate(
     as_json: bool,
 ) -> None:
     """Give an endpoint a new signing secret, and print it once; for a while both sign."""
-    from streams.app import endpoints as bootstrap_endpoints
+    from streams.app import endpoints as endpoints_app
 
-    added = bootstrap_endpoints.rotate(
+    added = endpoints_app.rotate(
         settings_of(context, database=db),
         name,
         overlap_hours=overlap_hours,
@@ -262,9 +260,9 @@ def disable(context: click.Context, name: str, db: str | None, *, as_json: bool)
 @click.pass_context
 def remove(context: click.Context, name: str, db: str | None, *, as_json: bool) -> None:
     """Remove an endpoint, its secrets, and what it knew of alerts; what waited for it is not sent."""
-    from streams.app import endpoints as bootstrap_endpoints
+    from streams.app import endpoints as endpoints_app
 
-    bootstrap_endpoints.remove(settings_of(context, database=db), name)
+    endpoints_app.remove(settings_of(context, database=db), name)
     if as_json:
         write_lines([{"name": name, "removed": True}])
     else:
@@ -274,9 +272,9 @@ def remove(context: click.Context, name: str, db: str | None, *, as_json: bool) 
 def _change(
     context: click.Context, name: str, db: str | None, state: EndpointState, why: str, *, as_json: bool
 ) -> None:
-    from streams.app import endpoints as bootstrap_endpoints
+    from streams.app import endpoints as endpoints_app
 
-    row = bootstrap_endpoints.change_state(settings_of(context, database=db), name, state, why)
+    row = endpoints_app.change_state(settings_of(context, database=db), name, state, why)
     if as_json:
         write_lines([row])
     else:

@@ -135,7 +135,7 @@ def evaluate(
     Every probability is the one that was served at its time, before the outcome could be known; it counts once
     its horizon has closed.  --policy is for --examples; a database knows its own.
     """
-    from streams.app import report as bootstrap_report
+    from streams.app import report
     from streams.cli.evaluate_tables import show_report
 
     if example_files and (db is not None or truth is not None):
@@ -143,15 +143,15 @@ def evaluate(
     if policy is not None and not example_files:
         raise UsageError("--policy is for --examples; a database knows the policy that it was run with")
     try:
-        campaign = bootstrap_report.Campaign(
+        campaign = report.Campaign(
             value=value, incentive=incentive, contact=contact, accepting=acceptance[0], declining=acceptance[1]
         )
     except ValueError as error:
         raise UsageError(f"these make no campaign: {error}") from None
-    asked = bootstrap_report.ReportOptions(
+    asked = report.ReportOptions(
         resamples=resamples, campaign=campaign, shock_ms=shock_ms, shock_days=shock_days, budget=budget
     )
-    wanted = bootstrap_report.ReportRequest(
+    wanted = report.ReportRequest(
         asked=asked,
         truth=truth,
         ceiling=ceiling,
@@ -159,11 +159,11 @@ def evaluate(
         tell=None if as_json else lambda name: note(f"learning again as {name} ..."),
     )
     if example_files:
-        found = bootstrap_report.from_examples(example_files, policy, wanted)
+        found = report.from_examples(example_files, policy, wanted)
     else:
-        found = bootstrap_report.from_database(database_of(context, db), wanted)
+        found = report.from_database(database_of(context, db), wanted)
     if html is not None:
-        bootstrap_report.write_page(found, html)
+        report.write_page(found, html)
     if as_json:
         write_lines([found])
         return

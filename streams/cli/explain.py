@@ -53,11 +53,11 @@ def explain(
     ALERT is an alert_id as `forewarn alerts` shows it, or the beginning of one.  Ends with 1 when the numbers
     that are computed again are not those that were stored.
     """
-    from streams.app import embedded as bootstrap
+    from streams.app import catalogues, lookbacks
 
     settings = settings_of(context, database=db, language=language)
     with progress_bar("Folding again", drawn=wanted(settings.progress, as_json=as_json)) as report:
-        found = bootstrap.explain(settings.database, alert, input_, report)
+        found = lookbacks.explain(settings.database, alert, input_, report)
     if as_json:
         write_lines(
             [
@@ -69,7 +69,7 @@ def explain(
             ]
         )
     else:
-        words = bootstrap.wording(settings.language)
+        words = catalogues.wording(settings.language)
         _show_alert(found.stored, words)
         note(words.around[_verdict(found.recomputed, equal=found.equal)])
     if found.recomputed is not None and not found.equal:

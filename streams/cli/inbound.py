@@ -71,15 +71,15 @@ def inbound(
     A call is signed as webhooks are, or bears the endpoint's secret for calls (`--new-secret`).  Put a proxy that
     speaks TLS in front of it.
     """
-    from streams.app import inbound as bootstrap_inbound
+    from streams.app import inbound as inbound_app
 
     settings = settings_of(context, database=db)
     if name is None:
-        bootstrap_inbound.serve_inbound(
+        inbound_app.serve_inbound(
             settings, address, body_bytes_max=body_bytes_max, rate_per_s=rate_per_s, outcomes=outcomes
         )
         return
-    secret = bootstrap_inbound.give_inbound_secret(settings, name)
+    secret = inbound_app.give_inbound_secret(settings, name)
     if as_json:
         write_lines([{"endpoint": name, "inbound_secret": secret}])
         return

@@ -92,13 +92,13 @@ def show_(
     context: click.Context, version: str, db: str | None, kafka: str | None, prefix: str | None, as_json: bool
 ) -> None:
     """Show what VERSION is: learned on what and until when, how it did, what it weighs, and its limits."""
-    from streams.app import models as bootstrap_models
+    from streams.app import models
 
     shelf = _shelf(context, db, kafka, prefix)
-    found = bootstrap_models.find(shelf, version)
-    scorecard = bootstrap_models.scorecard()
-    rows = bootstrap_models.weights(found, scorecard)
-    agreeing = bootstrap_models.agreement(found, scorecard)
+    found = models.find(shelf, version)
+    scorecard = models.scorecard()
+    rows = models.weights(found, scorecard)
+    agreeing = models.agreement(found, scorecard)
     weeks = figures_of(shelf.standing.history, found)
     serves = found.served_as == shelf.serving
     if as_json:
@@ -127,11 +127,11 @@ def diff(
     as_json: bool,
 ) -> None:
     """Say what differs between the versions BEFORE and AFTER: weights, scales, intercept and metrics."""
-    from streams.app import models as bootstrap_models
+    from streams.app import models
 
     shelf = _shelf(context, db, kafka, prefix)
-    one, other = (bootstrap_models.find(shelf, wanted) for wanted in (before, after))
-    parts = bootstrap_models.differences(one, other)
+    one, other = (models.find(shelf, wanted) for wanted in (before, after))
+    parts = models.differences(one, other)
     if as_json:
         changes = {part: {c.name: [c.before, c.after] for c in found} for part, found in parts.items()}
         write_lines([{"before": one.served_as, "after": other.served_as} | changes])
@@ -205,15 +205,15 @@ def _promote(
     db, kafka, prefix = place
     settings = _settings(context, db, kafka, prefix)
     if kafka is not None:
-        from streams.app import kafka as bootstrap_kafka
+        from streams.app import publications
 
-        promotion = bootstrap_kafka.publish_promotion(settings, name, from_ms)
+        promotion = publications.publish_promotion(settings, name, from_ms)
     elif from_ms is not None:
         raise UsageError("--from is for --kafka: in a database a promotion serves from where its run stands")
     else:
-        from streams.app import models as bootstrap_models
+        from streams.app import models
 
-        promotion = bootstrap_models.promote(settings.database, name)
+        promotion = models.promote(settings.database, name)
     if as_json:
         write_lines([promotion_row(promotion)])
     else:
@@ -241,12 +241,12 @@ def _settings(context: click.Context, db: str | None, kafka: str | None, prefix:
 def _shelf(context: click.Context, db: str | None, kafka: str | None, prefix: str | None) -> "ModelRegistry":
     settings = _settings(context, db, kafka, prefix)
     if kafka is not None:
-        from streams.app import kafka as bootstrap_kafka
+        from streams.app import publications
 
-        return bootstrap_kafka.models(settings)
-    from streams.app import models as bootstrap_models
+        return publications.models(settings)
+    from streams.app import models
 
-    return bootstrap_models.load_registry(settings.database)
+    return models.load_registry(settings.database)
 
 
 def _show_versions(shelf: "ModelRegistry") -> None:

@@ -33,8 +33,8 @@ def notifier(
     and a topic that is read again adds nothing.  What people reported goes from the database to the topic of outcomes.
     `forewarn dispatcher` sends what is due.  It ends with the exit codes of a worker: start it again.
     """
-    from streams.app import kafka as bootstrap_kafka
-    from streams.app import notifier as bootstrap_notifier
+    from streams.app import notifier as notifier_app
+    from streams.app import services
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix, database=db)
-    bootstrap_notifier.notify(settings, bootstrap_kafka.ServiceOptions(**running))
+    notifier_app.notify(settings, services.ServiceOptions(**running))

@@ -49,10 +49,10 @@ def publish(
     Every worker takes it within a second or so, and a worker that is started later begins with it.  The policy that was
     published last serves; with --from it does so for what happened at that time or later.
     """
-    from streams.app import kafka as bootstrap_kafka
+    from streams.app import publications
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
-    published = bootstrap_kafka.publish_policy(settings, file, from_ms)
+    published = publications.publish_policy(settings, file, from_ms)
     if as_json:
         write_lines([{"version": published.version, "from_ms": from_ms}])
     else:

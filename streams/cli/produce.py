@@ -54,11 +54,11 @@ def produce(
     and number, unless --keep-bad sends it without a key.  To send records twice does no harm: they are known by
     their ids.
     """
-    from streams.app import kafka as bootstrap_kafka
+    from streams.app import producing
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
     with progress_bar("Sending", drawn=wanted(settings.progress, as_json=as_json)) as show_progress:
-        sent = bootstrap_kafka.produce(
+        sent = producing.produce(
             settings, places, topic=topic, rate=rate, keep_bad=keep_bad, stamp=stamp, progress=show_progress
         )
     if as_json:

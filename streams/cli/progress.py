@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from streams.app.embedded import Progress
+    from streams.app.progress import Progress
 
 Show = Callable[["Progress"], None]
 When = Literal["auto", "always", "never"]

@@ -66,10 +66,10 @@ def alerts(
 
     An alert that is pending (its risk has not yet held for long enough) is listed only when --state asks for it.
     """
-    from streams.app import embedded as bootstrap
+    from streams.app import alert_lists, catalogues
 
     settings = settings_of(context, database=db, language=language)
-    rows = bootstrap.alerts(settings.database, states or None, bands or None, kinds or None, held_out=held_out)
+    rows = alert_lists.alerts(settings.database, states or None, bands or None, kinds or None, held_out=held_out)
     shown = rows[: _rows(limit, as_json=as_json)]
     if as_json:
         write_lines(
@@ -78,7 +78,7 @@ def alerts(
             for row in shown
         )
         return
-    words = bootstrap.wording(settings.language)
+    words = catalogues.wording(settings.language)
     if not rows:
         note(words.around["no_alerts"])
         return
@@ -103,11 +103,11 @@ def alerts(
 @click.pass_context
 def scores(context: click.Context, db: str | None, at_ms: int, limit: int | None, as_json: bool) -> None:
     """Give every subscriber's probability of leaving, seen from a moment, with the model version that gave it."""
-    from streams.app import embedded as bootstrap
+    from streams.app import lookbacks
 
     settings = settings_of(context, database=db)
     with progress_bar("Scoring", drawn=wanted(settings.progress, as_json=as_json)) as report:
-        rows = bootstrap.scores(settings.database, at_ms, report)
+        rows = lookbacks.scores(settings.database, at_ms, report)
         if as_json:
             at = rfc3339(at_ms)
             write_lines(

@@ -46,12 +46,12 @@ def run(
     was stopped or killed goes on where it stood when the same command is given again, and ends with the same
     alerts; a run that had ended reads only what was added since.
     """
-    from streams.app import embedded as bootstrap
+    from streams.app import catalogues, runs
     from streams.app.contact import contact_rules
 
     settings = settings_of(context, database=db, policy=policy)
     with progress_bar("Reading", drawn=wanted(settings.progress, as_json=as_json)) as show:
-        summary = bootstrap.run(
+        summary = runs.run(
             input_,
             settings.database,
             until_ms=until_ms,
@@ -63,5 +63,5 @@ def run(
     if as_json:
         write_lines([summary])
         return
-    show_summary(summary, bootstrap.wording(settings.language))
+    show_summary(summary, catalogues.wording(settings.language))
     note(f"Next: forewarn alerts --db {settings.database}")

@@ -8,7 +8,7 @@ from streams.cli.words import BANDS, moment, number
 from streams.words.wording import LanguageCatalogue
 
 if TYPE_CHECKING:
-    from streams.app.embedded import RunSummary
+    from streams.app.runs import RunSummary
 
 
 def show_summary(summary: "RunSummary", words: LanguageCatalogue) -> None:

@@ -62,12 +62,10 @@ def create(
     as_json: bool,
 ) -> None:
     """Make the topics that are missing, and leave those that exist as they are: may be repeated."""
-    from streams.app import kafka as bootstrap_kafka
+    from streams.app import topic_admin
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
-    made = bootstrap_kafka.create_topics(
-        settings, partitions=partitions, replication=replication, application=application
-    )
+    made = topic_admin.create_topics(settings, partitions=partitions, replication=replication, application=application)
     if as_json:
         write_lines(made)
         return
@@ -105,10 +103,10 @@ def check(
     max.message.bytes and min.insync.replicas, and the newest records of each input, to see whether their producers
     use the subscriber_id as key and murmur2 to place it.
     """
-    from streams.app import kafka as bootstrap_kafka
+    from streams.app import topic_admin
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
-    problems = bootstrap_kafka.check_topics(settings, application=application, sample=sample)
+    problems = topic_admin.check_topics(settings, application=application, sample=sample)
     if as_json:
         write_lines(problems)
     else:
@@ -129,10 +127,10 @@ def check(
 @click.pass_context
 def describe(context: click.Context, kafka: str | None, prefix: str | None, application: str, as_json: bool) -> None:
     """Show the topics as they are: partitions, replicas, how long records are kept, and about how many there are."""
-    from streams.app import kafka as bootstrap_kafka
+    from streams.app import topic_admin
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
-    states = bootstrap_kafka.describe_topics(settings, application=application)
+    states = topic_admin.describe_topics(settings, application=application)
     if as_json:
         write_lines(states)
         return

@@ -31,7 +31,7 @@ def trainer(
     trainer that was left alone, to the last bit.  A policy matters when a trainer begins: how it learns is part of what
     it keeps.  The trainer ends with the exit codes of a worker, and is to be started again as one is.
     """
-    from streams.app import kafka as bootstrap_kafka
+    from streams.app import services
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix, policy=policy)
-    bootstrap_kafka.train(settings, bootstrap_kafka.ServiceOptions(**running))
+    services.train(settings, services.ServiceOptions(**running))

@@ -49,7 +49,7 @@ def worker(
     when the log cannot be written or read or another worker has taken over, and 75 when nothing moves although it
     should: start it again.
     """
-    from streams.app import kafka as bootstrap_kafka
+    from streams.app import services
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix, policy=policy)
-    bootstrap_kafka.work(settings, bootstrap_kafka.ServiceOptions(**running))
+    services.work(settings, services.ServiceOptions(**running))

@@ -254,7 +254,7 @@ class Finder:
 sys.meta_path.insert(0, Finder)
 """,
     "a destructor": """
-from streams.app import embedded as bootstrap
+from streams.app import runs
 class Last:
     def __del__(self):
         stop()
@@ -262,15 +262,15 @@ class Last:
 def run(*_, **__):
     Last()
     time.sleep(10)
-bootstrap.run = run
+runs.run = run
 """,
     "the end, for the second time": """
 import atexit
-from streams.app import embedded as bootstrap
+from streams.app import runs
 def run(*_, **__):
     stop()
     time.sleep(10)
-bootstrap.run = run
+runs.run = run
 atexit.register(stop)
 """,
 }

@@ -27,7 +27,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from streams.app import embedded as bootstrap
+from streams.app import policies
 from streams.app.models import promote
 from streams.app.new_trainer import new_trainer
 from streams.core.alerts.policy import Policy, policy_from
@@ -176,7 +176,7 @@ class Workers:
     def __init__(self, policy: Policy) -> None:
         """Begin with nobody."""
         self.policy = policy
-        self.serving = ContextTimeline(Context(bootstrap.cold_scorer(), policy))
+        self.serving = ContextTimeline(Context(policies.cold_scorer(), policy))
         self._new_trainer = partial(new_trainer, policy)
         self.logs = [Log() for _ in range(PARTITIONS)]
         self.learned = Log()
@@ -226,7 +226,7 @@ class Workers:
 
 def on_kafka(case: Case, folder: Path) -> Digests:
     """Work off a folder as workers do, slice by slice: versions, a promotion, a policy and erasures on the way."""
-    workers = Workers(bootstrap.read_policy_for(str(folder), None))
+    workers = Workers(policies.read_policy_for(str(folder), None))
     slices = list(sliced(folder, case.days))
     for number in range(len(slices)):
         work_off(workers, folder, slices, number)

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from streams.app import embedded as bootstrap
-from streams.app.embedded import RunSummary
+from streams.app import policies, runs, simulations
+from streams.app.runs import RunSummary
 from streams.core.notify.endpoints import Endpoint
 from streams.simulate.simulation import Compression
 from streams.store.database import RunStore
@@ -53,13 +53,13 @@ def write_operator(
     policy: str = LIVELY,
 ) -> Path:
     """Simulate into a folder that brings its own policy; drift is on."""
-    bootstrap.simulate(folder, seed=seed, subscribers=subscribers, days=days, compression=compression, **faults)
-    (folder / bootstrap.DATASET_FILE).write_text(policy)
+    simulations.simulate(folder, seed=seed, subscribers=subscribers, days=days, compression=compression, **faults)
+    (folder / policies.DATASET_FILE).write_text(policy)
     return folder
 
 
 def run(folder: Path | str, db: Path, **options: Any) -> RunSummary:
-    return bootstrap.run(str(folder), str(db), **options)
+    return runs.run(str(folder), str(db), **options)
 
 
 def with_endpoint(db: Path) -> Path:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import zstandard
 
-from streams.app import embedded as bootstrap
+from streams.app import policies, progress
 from streams.core.contracts.decode import decode
 from streams.core.contracts.events import INPUTS, MARKET, PARTITIONS_MAX, Event, MarketEvent
 from streams.core.subscriber.packing import unpack
@@ -55,7 +55,7 @@ def copy_of(folder: Path, to: Path, lines: dict[str, list[bytes]]) -> Path:
     to.mkdir(exist_ok=True)
     for topic, written in lines.items():
         (to / f"{topic}.jsonl").write_bytes(b"".join(written))
-    (to / bootstrap.DATASET_FILE).write_text((folder / bootstrap.DATASET_FILE).read_text())
+    (to / policies.DATASET_FILE).write_text((folder / policies.DATASET_FILE).read_text())
     return to
 
 
@@ -182,7 +182,7 @@ def test_the_size_of_a_commit_changes_nothing(
 def test_the_seed_of_pythons_hashes_changes_nothing(folder: Path, straight: dict[str, Any], tmp_path: Path) -> None:
     for seed in ("0", "1", "4294967295"):
         db = tmp_path / f"{seed}.db"
-        code = "import sys; from streams.app import embedded as bootstrap; bootstrap.run(*sys.argv[1:])"
+        code = "import sys; from streams.app import runs; runs.run(*sys.argv[1:])"
         environment = os.environ | {"PYTHONHASHSEED": seed}
         subprocess.run([sys.executable, "-c", code, str(folder), str(db)], env=environment, check=True)
         assert differing(straight, contents(db)) == []
@@ -270,7 +270,7 @@ def test_progress_ends_near_the_end_and_never_goes_back(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.engine.embedded.PROGRESS_RECORDS", 100)
-    told: list[bootstrap.Progress] = []
+    told: list[progress.Progress] = []
     summary = run(folder, tmp_path / "run.db", progress=told.append, commit_records=300)
     records = [one.records for one in told]
     # Told every 100 records, whatever a commit does in between.

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.app import embedded as bootstrap
+from streams.app import lookbacks, policies
 from streams.core.contracts.events import INPUTS, MARKET, MarketEvent
 from streams.core.times import DAY_MS
 from tests.core import makers
@@ -82,7 +82,7 @@ def test_what_was_read_is_known_when_the_file_is_gone(folder: Path, straight: di
     run(passing, db)
     assert differing(straight, contents(db)) in ([], ["positions"])
     alert = next(a.latest for a in straight["alerts"] if a.latest.signals_version)
-    assert bootstrap.explain(str(db), alert.alert_id, str(passing)).recomputed == alert
+    assert lookbacks.explain(str(db), alert.alert_id, str(passing)).recomputed == alert
 
 
 @pytest.mark.slow
@@ -127,7 +127,7 @@ def test_an_entry_that_comes_late_serves_from_when_it_came_and_every_alert_is_st
     alerts = [alert.latest for alert in found["alerts"]]
     assert {alert.signals_version for alert in alerts if alert.at_ms > day(60)} - {None}
     for alert in alerts[:12]:
-        assert bootstrap.explain(str(db), alert.alert_id).equal, alert.alert_id
+        assert lookbacks.explain(str(db), alert.alert_id).equal, alert.alert_id
 
 
 def test_bad_lines_become_dead_letters_once_and_the_good_ones_serve(
@@ -159,7 +159,7 @@ def test_lines_that_name_their_topic_may_be_about_the_market(
     lines.sort(key=lambda one: (one[0], [*INPUTS, MARKET].index(one[1])))
     dump = tmp_path / "dump.jsonl"
     dump.write_bytes(b"".join(b'{"topic":"%s","value":%s}\n' % (topic.encode(), line) for _, topic, line in lines))
-    policy, db = folder / bootstrap.DATASET_FILE, tmp_path / "run.db"
+    policy, db = folder / policies.DATASET_FILE, tmp_path / "run.db"
     run(dump, db, policy_path=policy, until_ms=day(50))
     run(dump, db, policy_path=policy)
     found = contents(db)
@@ -169,7 +169,7 @@ def test_lines_that_name_their_topic_may_be_about_the_market(
 
 
 def scored(db: Path, at_ms: int) -> dict[str, float]:
-    return {score.subscriber_id: score.probability for score in bootstrap.scores(str(db), at_ms)}
+    return {score.subscriber_id: score.probability for score in lookbacks.scores(str(db), at_ms)}
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.app import embedded as bootstrap
+from streams.app import lookbacks, policies
 from streams.core.alerts.policy import policy_from
 from streams.core.contracts.decode import decode
 from streams.core.contracts.effects import AlertChange
@@ -55,7 +55,7 @@ def unexplained(db: Path, folder: Path) -> list[str]:
     """Compute every transition of every alert again, and name those that come out differently."""
     checkpoint = checkpoint_of(db)
     policy = policy_from(checkpoint.run.policy)
-    cold = bootstrap.cold_scorer()
+    cold = policies.cold_scorer()
     items = list(merge_sources(discover(str(folder)), {}, checkpoint.run.received_ms, decode))
     found = contents(db)
     market = Market()
@@ -105,7 +105,7 @@ def test_the_version_that_served_at_a_time_is_the_one_that_looking_back_takes(tm
     published = serving_periods(models, found["promotions"])
     served = [(one.snapshot_at_ms, one.model_version) for one in found["predictions"]]
     served += [(change.at_ms, change.model_version) for alert in found["transitions"] for change in alert]
-    cold = bootstrap.cold_scorer()
+    cold = policies.cold_scorer()
     assert len({name for _, name in served}) > 5
     wrong = [(at_ms, name) for at_ms, name in served if refold.scorer_in_force(at_ms, cold, published).version != name]
     assert wrong == []
@@ -114,7 +114,7 @@ def test_the_version_that_served_at_a_time_is_the_one_that_looking_back_takes(tm
 @pytest.mark.slow
 def test_explain_gives_back_the_stored_numbers_of_every_alert(ran: FinishedRun) -> None:
     for alert in ran.found["alerts"]:
-        explained = bootstrap.explain(str(ran.db), alert.latest.alert_id)
+        explained = lookbacks.explain(str(ran.db), alert.latest.alert_id)
         assert explained.equal
         assert explained.recomputed == explained.stored == alert.latest
 
@@ -167,24 +167,24 @@ def test_explain_shows_that_a_record_was_changed(ran: FinishedRun, tmp_path: Pat
     body = msgspec.json.decode(line)
     body["amount_minor"] *= 3
     other = changed_copy(ran, tmp_path / "changed", "top-ups", offset, msgspec.json.encode(body) + b"\n")
-    explained = bootstrap.explain(str(ran.db), alert_id, str(other))
+    explained = lookbacks.explain(str(ran.db), alert_id, str(other))
     assert not explained.equal
     assert explained.recomputed is not None
     assert explained.recomputed.logit != explained.stored.logit
-    assert bootstrap.explain(str(ran.db), alert_id, str(ran.folder)).equal
+    assert lookbacks.explain(str(ran.db), alert_id, str(ran.folder)).equal
 
 
 def test_explain_says_that_it_cannot_where_a_record_is_gone(ran: FinishedRun, tmp_path: Path) -> None:
     alert_id, offset, _ = a_top_up_behind(ran)
     other = changed_copy(ran, tmp_path / "cut", "top-ups", offset, None)
-    explained = bootstrap.explain(str(ran.db), alert_id, str(other))
+    explained = lookbacks.explain(str(ran.db), alert_id, str(other))
     assert (explained.recomputed, explained.equal) == (None, False)
 
 
 def test_explain_shows_that_a_record_was_damaged(ran: FinishedRun, tmp_path: Path) -> None:
     alert_id, offset, line = a_top_up_behind(ran)
     other = changed_copy(ran, tmp_path / "damaged", "top-ups", offset, line[:40] + b"\n")
-    explained = bootstrap.explain(str(ran.db), alert_id, str(other))
+    explained = lookbacks.explain(str(ran.db), alert_id, str(other))
     assert (explained.recomputed, explained.equal) == (None, False)
 
 
@@ -193,15 +193,15 @@ def test_explain_without_the_input_gives_the_stored_numbers_alone(tmp_path: Path
     run(folder, db)
     alert = contents(db)["alerts"][0].latest
     moved = folder.rename(tmp_path / "elsewhere")
-    explained = bootstrap.explain(str(db), alert.alert_id)
-    assert explained == bootstrap.Explanation(alert, None, equal=False)
-    assert bootstrap.explain(str(db), alert.alert_id, str(moved)).equal
+    explained = lookbacks.explain(str(db), alert.alert_id)
+    assert explained == lookbacks.Explanation(alert, None, equal=False)
+    assert lookbacks.explain(str(db), alert.alert_id, str(moved)).equal
     with pytest.raises(InputError, match="no file or folder"):
-        bootstrap.explain(str(db), alert.alert_id, str(folder))
+        lookbacks.explain(str(db), alert.alert_id, str(folder))
 
 
 def scored(db: Path, at_ms: int) -> dict[str, tuple[float, str]]:
-    return {score.subscriber_id: (score.probability, score.model_version) for score in bootstrap.scores(str(db), at_ms)}
+    return {score.subscriber_id: (score.probability, score.model_version) for score in lookbacks.scores(str(db), at_ms)}
 
 
 @pytest.mark.slow
@@ -288,7 +288,7 @@ def arrivals(draw: st.DrawFn) -> list[Body]:
 
 def write(folder: Path, made: Sequence[Body]) -> None:
     folder.mkdir()
-    (folder / bootstrap.DATASET_FILE).write_text(ANXIOUS)
+    (folder / policies.DATASET_FILE).write_text(ANXIOUS)
     lines: dict[str, list[bytes]] = {}
     # Somebody whom nothing happens to keeps the time going.
     for body in [*made, makers.usage(makers.at(DAYS + 20), subscriber_id="s_" + "0" * 32)]:
@@ -352,7 +352,7 @@ def check_explained(made: list[Body], stop_after: int) -> None:
             alerts = store.alerts()
         explained += sum(alert.changes for alert in alerts)
         if alerts:
-            assert bootstrap.explain(str(db), alerts[0].latest.alert_id).equal
+            assert lookbacks.explain(str(db), alerts[0].latest.alert_id).equal
 
 
 @pytest.mark.slow

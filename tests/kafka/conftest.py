@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from streams.app import embedded as bootstrap
+from streams.app import simulations
 from tests.kafka.broker import GIVEN, Broker, GivenBroker
 from tests.kafka.engines import NoKafkaError
 from tests.kafka.sharing import shared_broker
@@ -75,5 +75,5 @@ def prefix(request: pytest.FixtureRequest) -> str:
 def fed(tmp_path_factory: pytest.TempPathFactory) -> list[SentRecord]:
     """Return the records of a small operator, with doubled and unreadable ones among them, by event time."""
     folder = tmp_path_factory.mktemp("operator")
-    bootstrap.simulate(folder, seed=11, subscribers=150, days=60, malformed=0.001)
+    simulations.simulate(folder, seed=11, subscribers=150, days=60, malformed=0.001)
     return read_fed(folder)

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import msgspec
 
-from streams.app.embedded import read_policy_for
 from streams.app.new_trainer import new_trainer
+from streams.app.policies import read_policy_for
 from streams.core.alerts.policy import Policy
 from streams.core.contracts.decode import epoch_ms
 from streams.core.contracts.effects import LabelledExample
@@ -227,4 +227,4 @@ def _train(said: str, suffix: str, arguments: Sequence[str]) -> None:
 
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["streams.app.kafka", "streams.kafka.trainer.training_task", "tests.kafka.learners"])
+_forks.set_forkserver_preload(["streams.app.services", "streams.kafka.trainer.training_task", "tests.kafka.learners"])

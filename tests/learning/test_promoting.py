@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.app import embedded as bootstrap
+from streams.app import lookbacks
 from streams.kafka.trainer.training_task import promotion_record
 from streams.learning import lineup
 from streams.learning.judging.promoting import decide
@@ -55,9 +55,9 @@ def test_what_the_trainer_promotes_serves_from_its_date_on_wherever_the_run_is_c
         run(folder, db, until_ms=until_ms)
         run(folder, db)
         assert differing(contents(db), found) == []
-    scores = list(bootstrap.scores(str(tmp_path / "straight.db"), promotion.at_ms))
+    scores = list(lookbacks.scores(str(tmp_path / "straight.db"), promotion.at_ms))
     assert {score.model_version[:8] for score in scores} == {"champion"}
-    later = list(bootstrap.scores(str(tmp_path / "straight.db"), promotion.at_ms + 1))
+    later = list(lookbacks.scores(str(tmp_path / "straight.db"), promotion.at_ms + 1))
     assert {score.model_version[:7] for score in later} == {"hazard-"}
     record = promotion_record(promotion)
     assert (record.topic, record.key) == ("models", promotion.key)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from streams.app import embedded as bootstrap
+from streams.app import policies, runs
 from streams.core.contracts.effects import AlertChanged
 from streams.core.contracts.events import MARKET, Body
 from streams.core.times import DAY_MS
@@ -41,7 +41,7 @@ def day_of(at_ms: int) -> float:
 def play(story: Story, folder: Path) -> ScenarioResult:
     """Write the records as topics, run them until the end of a day, and look the customer up."""
     lines: dict[str, list[bytes]] = {}
-    (folder / bootstrap.DATASET_FILE).write_text(story.policy)
+    (folder / policies.DATASET_FILE).write_text(story.policy)
     for body in sorted([*story.bodies, *neighbour(story.end_day)], key=makers.at_ms_of):
         lines.setdefault(makers.TOPIC_OF[type(body)], []).append(msgspec.json.encode(body) + b"\n")
     for topic, written in lines.items():
@@ -49,7 +49,7 @@ def play(story: Story, folder: Path) -> ScenarioResult:
     if story.market:
         (folder / f"{MARKET}.jsonl").write_bytes(b"".join(msgspec.json.encode(e) + b"\n" for e in story.market))
     db = furnished(str(folder / "run.db"))
-    bootstrap.run(str(folder), db, until_ms=makers.at(story.end_day + 1))
+    runs.run(str(folder), db, until_ms=makers.at(story.end_day + 1))
     with RunStore.open(db) as store:
         alerts = store.alerts(subscriber_id=makers.SUBSCRIBER)
         changes = [change for alert in alerts for change in store.transitions(alert.latest.alert_id)]

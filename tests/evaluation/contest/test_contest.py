@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.app.embedded import cold_scorer, read_policy_for
 from streams.app.new_trainer import settings_of
+from streams.app.policies import cold_scorer, read_policy_for
 from streams.core.alerts.policy import Policy
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.features import FEATURE_TABLE, FEATURES, NAMES

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.app.embedded import cold_scorer, read_policy_for
+from streams.app.policies import cold_scorer, read_policy_for
 from streams.core.alerts.policy import Policy, policy_from
 from streams.core.contracts.decode import decode, epoch_ms
 from streams.core.contracts.events import Event, Record

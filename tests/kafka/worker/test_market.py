@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.app import embedded as bootstrap
+from streams.app import simulations
 from streams.core.contracts.encode import outgoing
 from streams.core.contracts.events import MARKET, Body, Event, MarketEvent
 from streams.core.signals.signals import NO_SIGNALS
@@ -114,7 +114,7 @@ def test_the_same_operator_has_the_same_alerts_in_one_process_and_on_kafka(
     """One partition and no trainer, so that both have one order of time and one scorer."""
     folder, policy, db = tmp_path / "events", tmp_path / "policy.toml", tmp_path / "run.db"
     start_ms = int(time.time()) // 86_400 * 86_400_000 - 75 * 86_400_000
-    bootstrap.simulate(folder, seed=5, subscribers=80, days=70, start_ms=start_ms, **CLEAN)
+    simulations.simulate(folder, seed=5, subscribers=80, days=70, start_ms=start_ms, **CLEAN)
     policy.write_text(LIVELY.replace("positives_min = 2", "positives_min = 1000000"))
     run(folder, db, policy_path=policy)
     expected = sorted(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.app import embedded as bootstrap
+from streams.app import runs
 from streams.core.contracts.events import INPUTS
 from streams.core.contracts.outputs import rfc3339
 from streams.engine.subscribers import SNAPSHOT
@@ -186,7 +186,7 @@ def test_a_worker_gives_the_alerts_that_the_embedded_engine_gives(
     unlearned = tmp_path / "policy.toml"
     unlearned.write_text("[policy.training]\npositives_min = 1000000000\n", "utf-8")
     database = tmp_path / "embedded.db"
-    bootstrap.run(str(events), str(database), policy_path=unlearned)
+    runs.run(str(events), str(database), policy_path=unlearned)
     until_ms = min(mark.stream_ms for mark in left.marks.values())
     with closing(sqlite3.connect(database)) as connection:
         rows = connection.execute("SELECT transition_id FROM transitions WHERE at_ms <= ?", (until_ms,)).fetchall()

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.app import embedded as bootstrap
+from streams.app import alert_lists, lookbacks, policies, runs
 from streams.core.times import DAY_MS
 from streams.files.sources import discover
 from streams.shared.errors import InputError, SettingsError, StoreError
@@ -77,7 +77,7 @@ def test_another_policy_is_refused(folder: Path, begun: Path, tmp_path: Path) ->
 
 
 def test_another_feature_table_is_refused(folder: Path, begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "FEATURE_TABLE", "features-0")
+    monkeypatch.setattr(runs, "FEATURE_TABLE", "features-0")
     refused(begun, "holds a run with another feature table", lambda: run(folder, begun))
 
 
@@ -112,7 +112,7 @@ def test_an_input_that_shrank_is_refused_and_nothing_is_lost(
 def test_a_database_without_a_run_says_how_to_get_one(tmp_path: Path) -> None:
     db = tmp_path / "empty.db"
     RunStore.open(str(db)).close()
-    for ask in (lambda: list(bootstrap.scores(str(db), 0)), lambda: bootstrap.explain(str(db), "a_1")):
+    for ask in (lambda: list(lookbacks.scores(str(db), 0)), lambda: lookbacks.explain(str(db), "a_1")):
         with pytest.raises(StoreError, match="holds no run yet; `forewarn run"):
             ask()
 
@@ -128,18 +128,18 @@ def test_a_file_of_a_named_topic_is_explained_and_scored_as_that_topic(folder: P
     assert list(summary.events) == ["usage"]
     assert not summary.dead_letters
     (alert, *_) = contents(db)["alerts"]
-    assert bootstrap.explain(str(db), alert.latest.alert_id).equal
-    assert list(bootstrap.scores(str(db), summary.stream_ms - 5 * DAY_MS))
+    assert lookbacks.explain(str(db), alert.latest.alert_id).equal
+    assert list(lookbacks.scores(str(db), summary.stream_ms - 5 * DAY_MS))
 
 
 def test_an_alert_may_be_named_by_the_beginning_of_its_id(folder: Path, tmp_path: Path) -> None:
     db = tmp_path / "run.db"
     run(folder, db)
     ids = sorted(alert.latest.alert_id for alert in contents(db)["alerts"])
-    assert bootstrap.explain(str(db), ids[0][:20]).stored.alert_id == ids[0]
+    assert lookbacks.explain(str(db), ids[0][:20]).stored.alert_id == ids[0]
     for name in ("a_", "a_nothing", ids[0] + "0"):
         with pytest.raises(InputError, match=re.escape(f"no alert with the id {name}")):
-            bootstrap.explain(str(db), name)
+            lookbacks.explain(str(db), name)
 
 
 # Bad records: each a dead letter with its reason, and every good one counts
@@ -227,8 +227,8 @@ def test_empty_files_are_no_records_and_no_failure(tmp_path: Path) -> None:
         summary = run(tmp_path, tmp_path / "run.db")
         assert (summary.events, summary.dead_letters, summary.subscribers, summary.stream_ms) == ({}, {}, 0, 0)
         assert not summary.prequential
-    assert bootstrap.alerts(str(tmp_path / "run.db")) == []
-    assert list(bootstrap.scores(str(tmp_path / "run.db"), START_MS)) == []
+    assert alert_lists.alerts(str(tmp_path / "run.db")) == []
+    assert list(lookbacks.scores(str(tmp_path / "run.db"), START_MS)) == []
 
 
 def test_only_bad_records_are_only_dead_letters(tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ def test_a_policy_that_cannot_be_used_is_refused_before_anything_is_written(
     policy.write_text(text)
     if place == "folder":
         lines = [line if line.startswith("risk") else line.replace("[", "[policy.") for line in text.splitlines()]
-        (events / bootstrap.DATASET_FILE).write_text("\n".join(lines))
+        (events / policies.DATASET_FILE).write_text("\n".join(lines))
     with pytest.raises(SettingsError, match=match):
         run(events, tmp_path / "run.db", policy_path=policy if place == "file" else None)
     assert not (tmp_path / "run.db").exists()
@@ -351,22 +351,25 @@ def test_a_policy_file_that_is_not_there_is_named(folder: Path, tmp_path: Path) 
 def test_a_given_policy_is_laid_over_that_of_the_folder_and_both_over_the_default(folder: Path, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text("[policy.label]\nhorizon_days = 21\n")
-    laid = bootstrap.read_policy_for(str(folder), policy)
+    laid = policies.read_policy_for(str(folder), policy)
     assert laid.label.horizon_days == 21
     assert laid.training.positives_min == 2
     assert laid.time.lateness_days == 7
-    assert bootstrap.read_policy_for("-", None).label.horizon_days == 30
+    assert policies.read_policy_for("-", None).label.horizon_days == 30
 
 
 def test_every_alert_that_is_listed_has_fired_and_the_most_urgent_comes_first(folder: Path, tmp_path: Path) -> None:
     db = str(tmp_path / "run.db")
-    bootstrap.run(str(folder), db)
-    listed = bootstrap.alerts(db)
+    runs.run(str(folder), db)
+    listed = alert_lists.alerts(db)
     assert listed
     assert all(row.fired_at_ms is not None for row in listed)
     firing = [row.latest.state == "firing" for row in listed]
     assert firing == sorted(firing, reverse=True)
-    assert bootstrap.alerts(db, limit=2) == listed[:2]
-    assert {row.latest.band for row in bootstrap.alerts(db, bands=["low"])} <= {"low"}
-    assert {row.latest.state for row in bootstrap.alerts(db, states=["pending", "resolved"])} <= {"pending", "resolved"}
+    assert alert_lists.alerts(db, limit=2) == listed[:2]
+    assert {row.latest.band for row in alert_lists.alerts(db, bands=["low"])} <= {"low"}
+    assert {row.latest.state for row in alert_lists.alerts(db, states=["pending", "resolved"])} <= {
+        "pending",
+        "resolved",
+    }
     assert discover(str(folder))[0].path == folder / "call-drops.jsonl"

@@ -1,0 +1,100 @@
+"""Looking back at a run: everybody scored at a past moment, and an alert computed again."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from streams.app.policies import cold_scorer
+from streams.app.progress import TellProgress
+from streams.app.runs import decoder_of, load_checkpoint, run_progress
+from streams.core.alerts.policy import policy_from
+from streams.core.contracts.effects import AlertChanged
+from streams.core.scoring.models import scorer_from
+from streams.core.scoring.promotions import serving_periods
+from streams.core.scoring.scorer import Scorer
+from streams.core.subscriber.packing import unpack
+from streams.engine import refold
+from streams.engine.embedded import RunProgress, known_market
+from streams.files.sources import MergedSources, Source, discover, merge_sources
+from streams.shared.errors import InputError
+from streams.store.database import RunStore
+from streams.store.run.batch import Run
+
+
+class Explanation(Struct, frozen=True):
+    """An alert as stored and as computed again; `recomputed` is None where the records are not at hand."""
+
+    stored: AlertChanged
+    recomputed: AlertChanged | None
+    equal: bool
+
+
+def scores(db: str, at_ms: int, progress: TellProgress | None = None) -> Iterator[refold.Score]:
+    """Yield everybody's probability at a moment; a moment before the stream's end folds the records again."""
+    with RunStore.open(db, create=False) as store:
+        checkpoint = load_checkpoint(store)
+        policy = policy_from(checkpoint.run.policy)
+        signals, _ = known_market(store).at(at_ms)
+        scorer = refold.scorer_in_force(at_ms, cold_scorer(), _served(store))
+        if at_ms >= checkpoint.stream_ms:
+            found = ((subscriber_id, unpack(packed).facts) for subscriber_id, packed in store.states())
+            yield from refold.scores(found, at_ms, scorer, policy, signals)
+            return
+    sources, merge = _again(checkpoint.run, None)
+    tell = run_progress(progress, merge, sources)
+    facts = refold.facts_at(merge, at_ms, policy, None if tell is None else lambda n, ms: tell(RunProgress(n, ms, 0)))
+    merge.close()
+    yield from refold.scores(sorted(facts.items()), at_ms, scorer, policy, signals)
+
+
+def explain(db: str, alert_id: str, input: str | None = None, progress: TellProgress | None = None) -> Explanation:  # noqa: A002
+    """Return an alert's newest transition and the same computed again from its subscriber's records."""
+    with RunStore.open(db, create=False) as store:
+        checkpoint = load_checkpoint(store)
+        stored = _one_alert(store, alert_id)
+        market = known_market(store)
+        signals = market.of_version(stored.signals_version, stored.at_ms)
+        scorers = {scorer.version: scorer for scorer in map(scorer_from, store.models())}
+    cold = cold_scorer()
+    scorers[cold.version] = cold
+    scorer = scorers.get(stored.model_version)
+    try:
+        sources, merge = _again(checkpoint.run, input)
+    except InputError:
+        if input is not None:
+            raise
+        return Explanation(stored, None, equal=False)
+    policy = policy_from(checkpoint.run.policy)
+    tell = run_progress(progress, merge, sources)
+    told = None if tell is None else lambda n, ms: tell(RunProgress(n, ms, 0))
+    refolded = refold.alert_facts(merge, stored, policy, lambda ms: market.at(ms)[0], told)
+    merge.close()
+    if refolded is None or scorer is None or signals is None:
+        return Explanation(stored, None, equal=False)
+    recomputed = refold.recompute(stored, refolded, scorer, policy, signals)
+    return Explanation(stored, recomputed, equal=recomputed == stored)
+
+
+def _served(store: RunStore) -> list[tuple[int, Scorer]]:
+    """Return the scorers that served, each with the event time (ms) from which it did."""
+    versions = [(version.published_at_ms, version.served_as, scorer_from(version)) for version in store.models()]
+    return serving_periods(versions, store.promotions())
+
+
+def _again(began: Run, place: str | None) -> tuple[tuple[Source, ...], MergedSources]:
+    """Return the sources of a run from their beginning."""
+    if place is None and began.input == "-":
+        raise InputError("the run read standard input, which is gone", hint="name where the records are with --input")
+    sources = discover(place or began.input, began.settings.get("topic"))
+    return sources, merge_sources(sources, {}, began.received_ms, decoder_of(sources))
+
+
+def _one_alert(store: RunStore, alert_id: str) -> AlertChanged:
+    row = store.alert(alert_id)
+    if row is not None:
+        return row.latest
+    near = [r.latest for r in store.alerts() if r.latest.alert_id.startswith(alert_id)] if len(alert_id) > 3 else []
+    if len(near) == 1:
+        return near[0]
+    hint = "`forewarn alerts` lists them" if not near else "give more of it"
+    raise InputError(f"{len(near) or 'no'} alert{'s' if near else ''} with the id {alert_id}", hint=hint)

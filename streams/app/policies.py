@@ -1,0 +1,49 @@
+"""The policy and the scorecard that serve: the shipped ones, with what an operator lays over them."""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from streams.app.new_trainer import SCORECARD
+from streams.core.alerts.policy import Policy, PolicyError, layered
+from streams.core.scoring.models import read_scorecard
+from streams.core.scoring.scorer import Scorer
+from streams.shared.errors import SettingsError
+
+DATASET_FILE: Final = "forewarn.toml"
+"""A file in an input folder whose `[policy]` table says what the data is: its horizon, its rhythm."""
+
+
+_DEFAULTS: Final = files("streams") / "defaults"
+
+
+def read_policy_for(input: str, policy_path: Path | None) -> Policy:  # noqa: A002 - the option's name
+    """Return the default policy with the input folder's and then the given file laid over it.
+
+    Raises:
+        SettingsError: a file cannot be read, or makes no usable policy.
+    """
+    trees = [tomllib.loads((_DEFAULTS / "policy.toml").read_text("utf-8"))]
+    dataset = Path(input) / DATASET_FILE
+    if input != "-" and dataset.is_file():
+        trees.append(_tree(dataset).get("policy", {}))
+    if policy_path is not None:
+        tree = _tree(policy_path)
+        trees.append(tree.get("policy", tree))
+    try:
+        return layered(*trees)
+    except PolicyError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _tree(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"the policy file {path} cannot be used: {error}") from error
+
+
+def cold_scorer() -> Scorer:
+    """Return the scorecard that serves until a model has learned enough."""
+    return read_scorecard(SCORECARD.read_text("utf-8"))

@@ -1,0 +1,120 @@
+"""The processes on Kafka that run until they are told to stop: the worker and the trainer."""
+
+import asyncio
+import logging
+import socket
+from pathlib import Path
+from typing import Final, NoReturn
+
+from msgspec import Struct
+
+from streams.app.new_trainer import check_learners, new_trainer
+from streams.app.policies import cold_scorer, read_policy_for
+from streams.core.step import Context
+from streams.engine.in_force import ContextTimeline
+from streams.kafka.client.connection import ConnectionSettings, connection_settings
+from streams.kafka.topics import management as topics
+from streams.kafka.topics.broadcast import BroadcastReader
+from streams.kafka.topics.specs import trainer_of
+from streams.kafka.worker.flood import FloodLimit
+from streams.kafka.worker.local_store import check_folder
+from streams.kafka.worker.process import WorkerSettings, run_work, run_worker, say
+from streams.shared.errors import SettingsError
+from streams.shared.settings import Settings
+from streams.shared.sockets import listen
+
+OPEN_MAX: Final = 50_000
+"""States of a partition that are open where the others lie on a disk: some 400 MB."""
+
+
+# What goes wrong comes back as an error, in one line; aiokafka would write it to standard error as well, in many.
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+
+
+class ServiceOptions(Struct, frozen=True, kw_only=True):
+    """What a command that runs until it is told to stop was told; `health` is host and port, None for nowhere.
+
+    `open_max` states are open, None for all of them or, where the others lie in a `store`, for `OPEN_MAX`.
+    """
+
+    application: str
+    session_s: float
+    flood_run: int
+    flood_ratio: float
+    accept_expired: bool
+    health: tuple[str, int] | None
+    store: Path | None = None
+    open_max: int | None = None
+
+    def settings(self, prefix: str, application: str) -> WorkerSettings:
+        """Return the settings of the process, in the group of an application."""
+        return WorkerSettings(
+            application=application,
+            prefix=prefix,
+            session_s=self.session_s,
+            flood=FloodLimit(self.flood_ratio, self.flood_run),
+            accepts_expired=self.accept_expired,
+            store=None if self.store is None else check_folder(self.store),
+            open_max=OPEN_MAX if self.open_max is None and self.store is not None else self.open_max,
+        )
+
+    def listening(self) -> socket.socket | None:
+        """Return where it says how it stands, bound; raises `SettingsError` if the address is taken."""
+        return None if self.health is None else listen(*self.health)
+
+
+def work(settings: Settings, running: ServiceOptions) -> NoReturn:
+    """Run one worker until it is told to stop, or bad records are too many.
+
+    Raises:
+        SettingsError: the cluster cannot be reached, its topics are not there or do not fit together, or the address
+            at which to say how it stands is taken.
+    """
+    wire = connection_settings(settings)
+    broadcast = _ready(settings, wire, running.application)
+    context = broadcast.serving.newest()
+    market = f", the market's is {context.signals.version}" if context.signals.version else ""
+    say(f"the newest versions are {context.scorer.version} and {context.policy.version}{market}")
+    run_worker(running.settings(settings.kafka_prefix, running.application), wire, broadcast, running.listening())
+
+
+def train(settings: Settings, running: ServiceOptions) -> NoReturn:
+    """Run the trainer of an application's examples until it is told to stop; while there is one, this one is a spare.
+
+    Raises:
+        SettingsError: as `work` does, or the policy names a learner whose library is not installed.
+    """
+    from streams.kafka.trainer.training_task import EXAMPLES, TrainingTask  # noqa: PLC0415 - importing River takes a second
+
+    wire = connection_settings(settings)
+    policy = _ready(settings, wire, running.application).serving.newest().policy
+    check_learners(policy)
+    told = running.settings(settings.kafka_prefix, trainer_of(running.application))
+
+    def new_training(partition: int) -> TrainingTask:
+        return TrainingTask(partition, told.group, lambda: new_trainer(policy))
+
+    run_work(told, wire, (EXAMPLES,), new_training, running.listening())
+
+
+def _ready(settings: Settings, wire: ConnectionSettings, application: str) -> BroadcastReader:
+    """Return what serves, read whole; a policy that was given by hand stays.
+
+    Raises:
+        SettingsError: a topic is missing, or has not as many partitions as it needs.
+    """
+    cold = Context(cold_scorer(), read_policy_for("-", settings.policy))
+    serving = ContextTimeline(cold, takes_policies=settings.policy is None)
+    broadcast = BroadcastReader(wire, settings.kafka_prefix, serving, say)
+    asyncio.run(_checked_and_read(wire, settings.kafka_prefix, application, broadcast))
+    return broadcast
+
+
+async def _checked_and_read(
+    wire: ConnectionSettings, prefix: str, application: str, broadcast: BroadcastReader
+) -> None:
+    problems = await topics.check(wire, prefix, application=application, sample=0)
+    fatal = [problem for problem in problems if problem.found == "missing" or "number of partitions" in problem.what]
+    if fatal:
+        raise SettingsError(f"kafka_prefix {prefix!r}: topic {fatal[0].words()}", hint="see forewarn topics create")
+    await broadcast.read()
