@@ -17,6 +17,7 @@ from streams.core.contracts.decode import decode_any
 from streams.core.contracts.effects import DeadLetter
 from streams.core.contracts.events import BROADCASTS, INPUTS, MARKET, PARTITIONS_MAX, BroadcastEvent, Event, Record
 from streams.core.times import DAY_MS
+from streams.core.token_bucket import UNBOUNDED, TokenBucket, spend, wait_ms
 from streams.files.sources import SOURCES_MAX, Item, MergedSources, Source, discover, merge_sources
 from streams.kafka.client.admin import (
     KafkaError,
@@ -260,7 +261,7 @@ async def _send_all(
 async def _send_each(
     reading: MergedSources, desk: _RecordBuilder, batches: Batches, rate: float | None, tell: TellSent | None
 ) -> None:
-    begun_s = monotonic()
+    due = TokenBucket(rate_per_s=rate, burst=UNBOUNDED, tokens=0.0, at_ms=_monotonic_ms()) if rate else None
     pace = max(1, int(rate * PACE_S)) if rate else 0
     sent, reached_ms, flushed_ms = 0, 0, 0
     for item in reading:
@@ -271,13 +272,18 @@ async def _send_each(
         if abs(reached_ms - flushed_ms) >= FLUSH_MS:
             await batches.flush()
             flushed_ms = reached_ms
-        if rate and not sent % pace:
+        if due is not None and not sent % pace:
             await batches.flush()
-            await asyncio.sleep(sent / rate - (monotonic() - begun_s))
+            due = spend(due, pace)
+            await asyncio.sleep(wait_ms(due, _monotonic_ms(), tokens=0) / 1_000)
         if tell is not None and (rate or not sent % TELL_RECORDS):
             tell(sent, reading.bytes_read, reached_ms)
     if tell is not None:
         tell(sent, reading.bytes_read, reached_ms)
+
+
+def _monotonic_ms() -> int:
+    return int(monotonic() * 1_000)
 
 
 def _with_line(record: Record) -> Item:

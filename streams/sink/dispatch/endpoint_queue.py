@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from streams.core.notify import circuit, pacing
+from streams.core.token_bucket import wait_ms
 from streams.sink.dispatch.endpoint_registry import Receiver
 from streams.store.outbox.values import ClaimedDelivery
 from streams.store.sink import ClaimLimit
@@ -33,7 +34,7 @@ class EndpointQueue:
         self.queue: deque[LeasedDelivery] = deque()
         self.in_flight = 0
         self.ahead = 0
-        self.bucket = pacing.full_bucket(receiver.endpoint.rate_per_s, now_ms)
+        self.pace = pacing.full_pace(receiver.endpoint.rate_per_s, now_ms)
         self.is_dry_of_fresh = False
         self.is_dry_of_retries = False
         self.is_done = False
@@ -42,8 +43,8 @@ class EndpointQueue:
 
     def update(self, receiver: Receiver, now_ms: int) -> None:
         """Take in what is said of the receiver now."""
-        if receiver.endpoint.rate_per_s != self.bucket.rate_per_s:
-            self.bucket = pacing.full_bucket(receiver.endpoint.rate_per_s, now_ms)
+        if receiver.endpoint.rate_per_s != self.pace.bucket.rate_per_s:
+            self.pace = pacing.full_pace(receiver.endpoint.rate_per_s, now_ms)
         self.receiver = receiver
 
     @property
@@ -70,7 +71,7 @@ class EndpointQueue:
         if limit == 0 or (self.queue and limit * 4 < most):
             return None
         given = pacing.take_tokens(
-            self.bucket,
+            self.pace,
             now_ms,
             fresh=0 if self.is_dry_of_fresh else limit,
             retries=0 if self.is_dry_of_retries else limit,
@@ -83,7 +84,7 @@ class EndpointQueue:
         """Take in what a claim brought."""
         retries = sum(1 for one in claimed if one.attempt > 1)
         fresh = len(claimed) - retries
-        self.bucket = pacing.take_tokens(self.bucket, now_ms, fresh=fresh, retries=retries).bucket
+        self.pace = pacing.take_tokens(self.pace, now_ms, fresh=fresh, retries=retries).pace
         self.is_dry_of_fresh = self.is_dry_of_fresh or fresh < asked.fresh
         self.is_dry_of_retries = self.is_dry_of_retries or retries < asked.retries
         self._turn ^= 1
@@ -97,8 +98,7 @@ class EndpointQueue:
         """Return when the rate lets it go on, None where something else holds it up or nothing does."""
         if self.is_done or not self.is_open(now_ms) or (self.is_dry_of_fresh and self.is_dry_of_retries):
             return None
-        waits_ms = pacing.wait_ms(self.bucket, now_ms)
-        return waits_ms or None
+        return wait_ms(self.pace.bucket, now_ms) or None
 
     def succeeded(self) -> None:
         """Look one further ahead."""

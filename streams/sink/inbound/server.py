@@ -18,6 +18,7 @@ from msgspec import Struct
 from streams.core.contracts.effects import AlertChanged
 from streams.core.notify.contact import ContactRules
 from streams.core.times import DAY_MS
+from streams.core.token_bucket import full_bucket, refill, spend
 from streams.shared.errors import InputError, SettingsError, StoreError
 from streams.sink.inbound.auth import is_authentic
 from streams.sink.inbound.formats import TicketUpdate, UnreadableBodyError, read_body
@@ -69,24 +70,23 @@ class ProblemError(Exception):
 
 
 class RateLimiter:
-    """So many calls a second, and so many at once."""
+    """So many calls a second, and so many at once; `clock_s` is any clock that never goes back."""
 
-    def __init__(self, rate_per_s: float, burst: int) -> None:
+    def __init__(self, rate_per_s: float, burst: int, clock_s: Callable[[], float] = monotonic) -> None:
         """Begin full."""
-        self._rate_per_s = rate_per_s
-        self._burst = burst
-        self._left = float(burst)
-        self._at_s = monotonic()
+        self._clock_s = clock_s
+        self._bucket = full_bucket(rate_per_s, self._now_ms(), burst)
 
     def take(self) -> bool:
         """Take one, if there is one."""
-        now_s = monotonic()
-        self._left = min(self._burst, self._left + (now_s - self._at_s) * self._rate_per_s)
-        self._at_s = now_s
-        if self._left < 1.0:
+        self._bucket = refill(self._bucket, self._now_ms())
+        if self._bucket.tokens < 1.0:
             return False
-        self._left -= 1.0
+        self._bucket = spend(self._bucket, 1)
         return True
+
+    def _now_ms(self) -> int:
+        return int(self._clock_s() * 1_000)
 
 
 def inbound_app(

@@ -19,7 +19,7 @@ from streams.core.contracts.events import Event, Record
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint, PresetName
 from streams.core.times import HOUR_MS
-from streams.sink.inbound.server import InboundContext, inbound_app
+from streams.sink.inbound.server import InboundContext, RateLimiter, inbound_app
 from streams.sink.secrets.signing import new_secret
 from streams.sink.secrets.vault import Secrets, SigningKey, seal, unseal
 from streams.store.database import RunStore
@@ -242,6 +242,18 @@ def test_too_many_calls_are_refused_for_a_while_and_strangers_do_not_use_up_thos
         assert known == [200, 200, 200, 429, 429]
 
     world.talk(talk, rate_per_s=0.001, burst=3)
+
+
+def test_calls_are_let_through_again_as_the_clock_of_the_limiter_goes_on() -> None:
+    now_s = 100.0
+    limiter = RateLimiter(2.0, 3, lambda: now_s)
+    assert [limiter.take() for _ in range(4)] == [True, True, True, False]
+    now_s += 0.499
+    assert not limiter.take()
+    now_s += 0.001
+    assert [limiter.take() for _ in range(2)] == [True, False]
+    now_s += 3_600
+    assert [limiter.take() for _ in range(4)] == [True, True, True, False]
 
 
 def test_who_saw_an_older_version_is_refused(world: InboundBench) -> None:
