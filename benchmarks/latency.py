@@ -19,7 +19,6 @@ import time
 import tomllib
 import uuid
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from streams.core.scoring.models import read_scorecard
 from streams.core.step import Context, step
 from streams.core.subscriber.packing import unpack
 from streams.core.times import DAY_MS
+from streams.defaults import read_default
 
 RESULT = Path(__file__).parent / "results" / "latency.json"
 PARTITIONS = 4
@@ -165,9 +165,8 @@ def main() -> None:
     parser.add_argument("--subscribers", type=int, default=100_000)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    defaults = files("streams") / "defaults"
-    policy = tomllib.loads((defaults / "policy.toml").read_text("utf-8"))
-    scorer = read_scorecard((defaults / "scorecard.toml").read_text("utf-8"))
+    policy = tomllib.loads(read_default("policy.toml"))
+    scorer = read_scorecard(read_default("scorecard.toml"))
     templates = warm_states(Context(scorer, layered(policy)))
     prompt = Context(scorer, layered(policy, tomllib.loads(PROMPT)))
     ids = Stream(options.subscribers, seed=2).ids

@@ -3,7 +3,6 @@
 import time
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,11 @@ from streams.core.scoring.models import read_scorecard
 from streams.core.step import Context, step
 from streams.core.subscriber.facts import SubscriberState
 from streams.core.times import DAY_MS
+from streams.defaults import read_default
 from streams.engine.wakes import Wakes
 from streams.simulate import Simulation, events_of
 from streams.simulate.chunk import Chunk
 from streams.simulate.world import build_world
-
-DEFAULTS = Path(__file__).parent.parent / "streams" / "defaults"
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ class ServedExamples:
 
 def serve_chunk(settings: Simulation, number: int) -> ServedExamples:
     """Run one chunk through `step`, with the scorecard, and keep the examples."""
-    policy = layered(tomllib.loads((DEFAULTS / "policy.toml").read_text()))
-    context = Context(read_scorecard((DEFAULTS / "scorecard.toml").read_text()), policy)
+    policy = layered(tomllib.loads(read_default("policy.toml")))
+    context = Context(read_scorecard(read_default("scorecard.toml")), policy)
     states: dict[str, SubscriberState] = {}
     wakes, examples, events = Wakes(), list[LabelledExample](), 0
 

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from hashlib import blake2b
-from importlib.resources import files
 from multiprocessing import get_context
 from operator import itemgetter
 from pathlib import Path
@@ -41,6 +40,7 @@ from streams.core.subscriber.facts import SubscriberState
 from streams.core.subscriber.fold import fold
 from streams.core.subscriber.packing import pack, unpack
 from streams.core.times import DAY_MS
+from streams.defaults import read_default
 from streams.engine.wakes import Wakes
 
 BEGIN_MS = 19_723 * DAY_MS
@@ -164,10 +164,9 @@ class Loop:
 
 def served() -> Context:
     """Return the scorecard and the policy that the package brings."""
-    defaults = files("streams") / "defaults"
     return Context(
-        read_scorecard((defaults / "scorecard.toml").read_text("utf-8")),
-        layered(tomllib.loads((defaults / "policy.toml").read_text("utf-8"))),
+        read_scorecard(read_default("scorecard.toml")),
+        layered(tomllib.loads(read_default("policy.toml"))),
     )
 
 

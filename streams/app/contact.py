@@ -1,9 +1,9 @@
 """The joins of the contact rules: the defaults, and the file that the settings name."""
 
 import tomllib
-from importlib.resources import files
 
 from streams.core.notify.contact import ContactError, ContactRules, rules_from
+from streams.defaults import read_default
 from streams.shared.errors import SettingsError
 from streams.shared.settings import Settings
 
@@ -14,7 +14,7 @@ def contact_rules(settings: Settings) -> ContactRules:
     Raises:
         SettingsError: the file cannot be read, or makes no usable rules.
     """
-    trees = [tomllib.loads((files("streams") / "defaults" / "contact.toml").read_text("utf-8"))]
+    trees = [tomllib.loads(read_default("contact.toml"))]
     path = settings.contact
     if path is not None:
         try:

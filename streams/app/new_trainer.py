@@ -1,6 +1,5 @@
 """The joins of the trainer: one that has learned nothing, or that of a database, as a policy has it."""
 
-from importlib.resources import files
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
@@ -8,6 +7,7 @@ from streams.core.alerts.policy import YARDSTICK, Policy
 from streams.core.scoring.features import FEATURE_TABLE, NAMES
 from streams.core.scoring.models import read_least_scales, read_warm_start
 from streams.core.times import DAY_MS, HOUR_MS
+from streams.defaults import read_default
 from streams.learning.queue import TrainerSettings
 from streams.shared.errors import SettingsError
 from streams.store.run.batch import Checkpoint
@@ -15,7 +15,7 @@ from streams.store.run.batch import Checkpoint
 if TYPE_CHECKING:
     from streams.learning.trainer import Trainer
 
-SCORECARD: Final = files("streams") / "defaults" / "scorecard.toml"
+SCORECARD: Final = "scorecard.toml"
 
 
 def trainer_from(checkpoint: Checkpoint, policy: Policy) -> "Trainer":
@@ -42,7 +42,7 @@ def check_learners(policy: Policy) -> None:
 
 def settings_of(policy: Policy) -> TrainerSettings:
     """Return how the champion learns by a policy."""
-    training, card = policy.training, SCORECARD.read_text("utf-8")
+    training, card = policy.training, read_default(SCORECARD)
     return TrainerSettings(
         learner=training.learner,
         patience_ms=policy.longest_wait_ms,

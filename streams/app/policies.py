@@ -1,7 +1,6 @@
 """The policy and the scorecard that serve: the shipped ones, with what an operator lays over them."""
 
 import tomllib
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,13 +8,11 @@ from streams.app.new_trainer import SCORECARD
 from streams.core.alerts.policy import Policy, PolicyError, layered
 from streams.core.scoring.models import read_scorecard
 from streams.core.scoring.scorer import Scorer
+from streams.defaults import read_default
 from streams.shared.errors import SettingsError
 
 DATASET_FILE: Final = "forewarn.toml"
 """A file in an input folder whose `[policy]` table says what the data is: its horizon, its rhythm."""
-
-
-_DEFAULTS: Final = files("streams") / "defaults"
 
 
 def read_policy_for(input: str, policy_path: Path | None) -> Policy:  # noqa: A002 - the option's name
@@ -24,7 +21,7 @@ def read_policy_for(input: str, policy_path: Path | None) -> Policy:  # noqa: A0
     Raises:
         SettingsError: a file cannot be read, or makes no usable policy.
     """
-    trees = [tomllib.loads((_DEFAULTS / "policy.toml").read_text("utf-8"))]
+    trees = [tomllib.loads(read_default("policy.toml"))]
     dataset = Path(input) / DATASET_FILE
     if input != "-" and dataset.is_file():
         trees.append(_tree(dataset).get("policy", {}))
@@ -46,4 +43,4 @@ def _tree(path: Path) -> dict[str, Any]:
 
 def cold_scorer() -> Scorer:
     """Return the scorecard that serves until a model has learned enough."""
-    return read_scorecard(SCORECARD.read_text("utf-8"))
+    return read_scorecard(read_default(SCORECARD))

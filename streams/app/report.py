@@ -1,7 +1,6 @@
 """The joins of `forewarn evaluate`: where the predictions come from, what is judged, and the page."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,6 +13,7 @@ from streams.core.alerts.policy import Policy, policy_from
 from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.models import ModelVersion
 from streams.core.times import DAY_MS
+from streams.defaults import read_default
 from streams.evaluation import judging
 from streams.evaluation.metrics import Interval, Scores
 from streams.evaluation.profit import Campaign
@@ -139,8 +139,7 @@ def write_page(report: EvaluationReport, path: Path) -> None:
     """Write a report as one page that needs nothing else; raises `InputError` where it cannot be written."""
     from streams.evaluation import report_page  # noqa: PLC0415 - Matplotlib takes a second, and few reports are pages
 
-    template = (files("streams") / "defaults" / TEMPLATE).read_text("utf-8")
-    report_page.write(report_page.page(report, template), path)
+    report_page.write(report_page.page(report, read_default(TEMPLATE)), path)
 
 
 def _with_rivals(

@@ -18,6 +18,7 @@ from streams.cli.shared import settings_of
 from streams.cli.summary import show_summary
 from streams.core.contracts.effects import AlertChanged
 from streams.core.times import WEEK_MS
+from streams.words.catalogues import catalogue
 from streams.words.phrasing import day_text
 from streams.words.wording import LanguageCatalogue
 
@@ -50,10 +51,10 @@ def demo(
     context: click.Context, seed: int, subscribers: int, days: int, out: Path | None, language: str | None
 ) -> None:
     """Simulate an operator, run it, and show who is about to leave and why."""
-    from streams.app import alert_lists, catalogues, runs, simulations
+    from streams.app import alert_lists, runs, simulations
 
     settings = settings_of(context, language=language)
-    words, drawn = catalogues.wording(settings.language), wanted(settings.progress, as_json=False)
+    words, drawn = catalogue(settings.language), wanted(settings.progress, as_json=False)
     around = words.around
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forewarn-")))

@@ -14,6 +14,7 @@ from streams.cli.shared import settings_of
 from streams.cli.words import BAND_STYLES, number
 from streams.core.contracts.effects import AlertChanged
 from streams.shared.errors import ForewarnError
+from streams.words.catalogues import catalogue
 from streams.words.phrasing import (
     day_text,
     evidence_text,
@@ -53,7 +54,7 @@ def explain(
     ALERT is an alert_id as `forewarn alerts` shows it, or the beginning of one.  Ends with 1 when the numbers
     that are computed again are not those that were stored.
     """
-    from streams.app import catalogues, lookbacks
+    from streams.app import lookbacks
 
     settings = settings_of(context, database=db, language=language)
     with progress_bar("Folding again", drawn=wanted(settings.progress, as_json=as_json)) as report:
@@ -69,7 +70,7 @@ def explain(
             ]
         )
     else:
-        words = catalogues.wording(settings.language)
+        words = catalogue(settings.language)
         _show_alert(found.stored, words)
         note(words.around[_verdict(found.recomputed, equal=found.equal)])
     if found.recomputed is not None and not found.equal:

@@ -15,6 +15,7 @@ from streams.cli.shared import settings_of
 from streams.cli.words import BANDS, moment, percent
 from streams.core.contracts.effects import ChurnKind
 from streams.core.contracts.outputs import rfc3339
+from streams.words.catalogues import catalogue
 
 ROWS = 25
 
@@ -66,7 +67,7 @@ def alerts(
 
     An alert that is pending (its risk has not yet held for long enough) is listed only when --state asks for it.
     """
-    from streams.app import alert_lists, catalogues
+    from streams.app import alert_lists
 
     settings = settings_of(context, database=db, language=language)
     rows = alert_lists.alerts(settings.database, states or None, bands or None, kinds or None, held_out=held_out)
@@ -78,7 +79,7 @@ def alerts(
             for row in shown
         )
         return
-    words = catalogues.wording(settings.language)
+    words = catalogue(settings.language)
     if not rows:
         note(words.around["no_alerts"])
         return

@@ -9,6 +9,7 @@ from streams.cli.output import note, write_lines
 from streams.cli.progress import progress_bar, wanted
 from streams.cli.shared import settings_of
 from streams.cli.summary import show_summary
+from streams.words.catalogues import catalogue
 
 
 @click.command(
@@ -46,7 +47,7 @@ def run(
     was stopped or killed goes on where it stood when the same command is given again, and ends with the same
     alerts; a run that had ended reads only what was added since.
     """
-    from streams.app import catalogues, runs
+    from streams.app import runs
     from streams.app.contact import contact_rules
 
     settings = settings_of(context, database=db, policy=policy)
@@ -63,5 +64,5 @@ def run(
     if as_json:
         write_lines([summary])
         return
-    show_summary(summary, catalogues.wording(settings.language))
+    show_summary(summary, catalogue(settings.language))
     note(f"Next: forewarn alerts --db {settings.database}")

@@ -4,7 +4,6 @@ import dataclasses
 import tomllib
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,6 +30,7 @@ from streams.core.subscriber.facts import Facts, SubscriberState, Watch
 from streams.core.subscriber.fold import FoldResult, fold
 from streams.core.subscriber.packing import pack
 from streams.core.times import DAY_MS, HOUR_MS
+from streams.defaults import read_default
 
 LATENESS_MS = 7 * DAY_MS
 START_DAY = 19_724
@@ -38,7 +38,6 @@ START_MS = START_DAY * DAY_MS
 """2024-01-02 00:00 UTC, day 0 of every story."""
 SUBSCRIBER = "s_" + "0" * 32
 BANDS = (2000, 6000)
-DEFAULTS = Path(__file__).parents[2] / "streams" / "defaults"
 STEADY: dict[str, Any] = {
     "time": {"lateness_days": 7},
     "label": {"horizon_days": 30, "explicit": True, "inactivity": True, "learn_at": "close"},
@@ -170,7 +169,7 @@ def packed(facts: Facts) -> bytes:
 
 @cache
 def default_tree() -> dict[str, Any]:
-    return tomllib.loads((DEFAULTS / "policy.toml").read_text("utf-8"))
+    return tomllib.loads(read_default("policy.toml"))
 
 
 def policy(**overlay: Any) -> Policy:
@@ -180,7 +179,7 @@ def policy(**overlay: Any) -> Policy:
 
 @cache
 def scorecard() -> Scorer:
-    return read_scorecard((DEFAULTS / "scorecard.toml").read_text("utf-8"))
+    return read_scorecard(read_default("scorecard.toml"))
 
 
 def scorer_of(intercept: float, **slopes: float) -> Scorer:

@@ -3,7 +3,6 @@
 import gzip
 import re
 from html.parser import HTMLParser
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from streams.core.contracts.effects import LabelKind, LabelledExample, Treatment
 from streams.core.contracts.encode import outgoing
 from streams.core.scoring.models import ModelVersion
 from streams.core.times import DAY_MS
+from streams.defaults import read_default
 from streams.evaluation import judging
 from streams.evaluation.judging import AlertOutcome, AlertVerdict
 from streams.evaluation.leads import leads_of, load_of
@@ -25,7 +25,7 @@ from streams.store.run.batch import PredictionRow
 
 HORIZON_DAYS = 30
 END_MS = 200 * DAY_MS
-TEMPLATE = (files("streams") / "defaults/report.html.j2").read_text("utf-8")
+TEMPLATE = read_default("report.html.j2")
 BAD_LINES = ["nothing", '{"subscriber_id":"s_1"}', "[]"]
 
 

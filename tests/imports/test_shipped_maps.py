@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from streams.core.alerts.policy import policy_from
 from streams.core.contracts.decode import decode
 from streams.core.contracts.events import INPUTS, Event, Record
+from streams.defaults import read_default
 from streams.imports import import_file, load_map, shipped_maps
 from streams.imports.mapping import columns_used
 from streams.shared.pseudonyms import pseudonym
@@ -85,7 +86,7 @@ def test_the_maps_that_are_shipped_are_good() -> None:
 
 @pytest.mark.parametrize("name", ["cdnow", "iranian_churn"])
 def test_the_policy_of_a_shipped_map_can_be_laid_over_the_default_one(name: str) -> None:
-    default = msgspec.toml.decode((Path(__file__).parents[2] / "streams/defaults/policy.toml").read_bytes())
+    default = msgspec.toml.decode(read_default("policy.toml"))
     for table, values in load_map(name).map.policy.items():
         assert set(values) <= set(default[table])
         default[table] |= values

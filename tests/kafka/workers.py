@@ -9,7 +9,6 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +27,7 @@ from streams.core.step import Context
 from streams.core.subscriber.facts import Facts
 from streams.core.subscriber.packing import unpack
 from streams.core.subscriber.snapshots import restore_snapshots
+from streams.defaults import read_default
 from streams.engine.subscribers import SNAPSHOT
 from streams.kafka.client.connection import ConnectionSettings
 from streams.kafka.topics.management import create
@@ -37,7 +37,6 @@ from streams.kafka.worker.subscriber_task import SubscriberTask
 APPLICATION = "forewarn"
 PARTITIONS = 4
 SESSION_S = 6.0
-_DEFAULTS = files("streams") / "defaults"
 
 
 class Raw(Struct, frozen=True):
@@ -274,8 +273,8 @@ async def left_in(address: str, prefix: str) -> LogContents:
 def cold_context() -> Context:
     """Return what a worker serves before any model was published."""
     return Context(
-        read_scorecard((_DEFAULTS / "scorecard.toml").read_text("utf-8")),
-        layered(tomllib.loads((_DEFAULTS / "policy.toml").read_text("utf-8"))),
+        read_scorecard(read_default("scorecard.toml")),
+        layered(tomllib.loads(read_default("policy.toml"))),
     )
 
 

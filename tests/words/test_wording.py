@@ -13,6 +13,7 @@ from streams.core.alerts.alerting import MOVES
 from streams.core.alerts.policy import layered
 from streams.core.contracts.languages import LANGUAGES, Language
 from streams.core.scoring.reasons import MEASURES
+from streams.defaults import read_default
 from streams.shared import settings
 from streams.words.phrasing import LEADING
 from streams.words.wording import REASON_CODES, LanguageCatalogue, WordingError, read_wordings
@@ -25,7 +26,7 @@ ALLOWED_IN_CHINESE = {"UTC", "input", "limit"}
 
 @cache
 def texts() -> dict[Language, str]:
-    return {language: (STREAMS / f"defaults/wording.{language}.toml").read_text("utf-8") for language in LANGUAGES}
+    return {language: read_default(f"wording.{language}.toml") for language in LANGUAGES}
 
 
 @cache
@@ -71,7 +72,7 @@ def test_a_sentence_speaks_of_a_measurement_that_exists() -> None:
 
 def test_the_source_language_says_what_the_core_and_the_default_policy_say() -> None:
     source = wordings()["en"]
-    policy = layered(tomllib.loads((STREAMS / "defaults/policy.toml").read_text("utf-8")))
+    policy = layered(tomllib.loads(read_default("policy.toml")))
     assert source.whys == {f"{state}_{signal}": move.why for (state, signal), move in MOVES.items()}
     assert source.actions == {kind: play.action for kind, play in policy.plays.items()}
     assert all(text == own for text, own in source.said.items())

@@ -3,22 +3,21 @@
 import tomllib
 from datetime import date, timedelta
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 from msgspec import Struct
 
 from streams.core.contracts.languages import Language
 from streams.core.contracts.outputs import rfc3339
+from streams.defaults import read_default
 from streams.sink.digest.digest import Digest, DigestEntry
-from streams.sink.presets.delivery_facts import words_of
+from streams.words.catalogues import catalogue
 from streams.words.phrasing import moment_text, money_text, reason_text, translate
 from streams.words.wording import LanguageCatalogue
 
 REASONS_TOLD: Final = 2
 _DUE: Final = frozenset({"due_today", "overdue"})
 _EPOCH: Final = date(1970, 1, 1)
-_DEFAULTS: Final = files("streams") / "defaults"
 
 
 class DigestText(Struct, frozen=True, kw_only=True):
@@ -31,7 +30,7 @@ class DigestText(Struct, frozen=True, kw_only=True):
 
 def write_digest(digest: Digest, language: Language) -> DigestText:
     """Return a digest in a language."""
-    around, words = _around()[language], words_of(language)
+    around, words = _around()[language], catalogue(language)
     counts = {part.section: part.count for part in digest.parts}
     title = around["title"].format(day=(_EPOCH + timedelta(days=digest.day)).isoformat())
     facts = {
@@ -107,7 +106,7 @@ def _entry(entry: DigestEntry, around: dict[str, Any], words: LanguageCatalogue)
 
 @cache
 def _around() -> dict[str, Any]:
-    return tomllib.loads((_DEFAULTS / "digest.toml").read_text("utf-8"))
+    return tomllib.loads(read_default("digest.toml"))
 
 
 @cache
@@ -115,7 +114,7 @@ def _template(name: str) -> Any:  # noqa: ANN401 - jinja2 is loaded where a dige
     from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape  # noqa: PLC0415 - as above
 
     environment = Environment(
-        loader=FunctionLoader(lambda wanted: (_DEFAULTS / wanted).read_text("utf-8")),
+        loader=FunctionLoader(read_default),
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,

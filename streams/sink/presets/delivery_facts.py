@@ -3,21 +3,18 @@
 There is no phone number and no name of a person among them: the system has none.
 """
 
-from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
 
 from streams.core.contracts.effects import AlertChanged, Evidence, Reason
-from streams.core.contracts.languages import LANGUAGES, Language
 from streams.core.contracts.outputs import rfc3339
 from streams.core.notify.endpoints import MESSAGE_TYPES, Action, Endpoint, MessageType
 from streams.core.times import DAY_MS
 from streams.store.outbox.values import AlertWork, ClaimedDelivery, Ticket
 from streams.words.numbers import MINOR_DIGITS
 from streams.words.phrasing import moment_text, money_text, percent_text, reason_text, translate
-from streams.words.wording import LanguageCatalogue, read_wordings
+from streams.words.wording import LanguageCatalogue
 
 NOTE_CHARS_MAX: Final = 2_000
 TEXT_CHARS_MAX: Final = 500
@@ -34,13 +31,6 @@ NOTIFICATION_REASONS: Final[dict[MessageType, str]] = {
 
 MAPPED: Final = {"severity": ("alert", "band"), "type": ("alert", "kind"), "value": ("alert", "value_band")}
 """The tables of words of a receiver, each with the fact that is looked up in it."""
-
-
-@cache
-def words_of(language: Language) -> LanguageCatalogue:
-    """Return the words of a language, read once."""
-    folder = files("streams") / "defaults"
-    return read_wordings({name: (folder / f"wording.{name}.toml").read_text("utf-8") for name in LANGUAGES})[language]
 
 
 def facts_of(claimed: ClaimedDelivery, words: LanguageCatalogue, now_ms: int) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from streams.sink.presets.delivery_facts import (
     minimal_delivery,
     sample_delivery,
     slim,
-    words_of,
 )
 from streams.sink.presets.spec import URL, Capture, Preset, RequestSpec, load
 from streams.sink.presets.templates import (
@@ -31,6 +30,7 @@ from streams.sink.presets.templates import (
     unknown,
 )
 from streams.store.outbox.values import ClaimedDelivery
+from streams.words.catalogues import catalogue
 from streams.words.wording import LanguageCatalogue
 
 ACTIONS: Final[tuple[Action, ...]] = ("create", "update", "resolve")
@@ -205,7 +205,7 @@ def prepare(endpoint: Endpoint) -> RequestRenderer:
     prepared = RequestRenderer(
         endpoint=endpoint, preset=preset, signed=preset.signed if endpoint.sign is None else endpoint.sign,
         ambiguous=ambiguous, _url=url, _values=values, _map=checks.merged_map(endpoint, preset),
-        _words=words_of(values[checks.LANGUAGE]), _ready=ready, _looking=looking,
+        _words=catalogue(values[checks.LANGUAGE]), _ready=ready, _looking=looking,
     )  # fmt: skip
     for line in unknown(uses, prepared._names(sample_delivery("update"), 0, _TRIED_SECRET)):  # noqa: SLF001 - it is made here
         raise SettingsError(f"endpoint {endpoint.name}: {line}")

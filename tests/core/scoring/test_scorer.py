@@ -21,7 +21,8 @@ from streams.core.scoring.models import (
     with_version_hash,
 )
 from streams.core.scoring.scorer import probability
-from tests.core.makers import DEFAULTS, changed, scorecard
+from streams.defaults import read_default
+from tests.core.makers import changed, scorecard
 from tests.core.strategies import modest
 
 COUNT = len(NAMES)
@@ -214,7 +215,7 @@ def test_a_scorecard_has_another_version_once_a_weight_changes() -> None:
 
 
 def test_the_shipped_scorecard_weighs_no_count_and_gives_each_line_a_reason() -> None:
-    scorer = read_scorecard((DEFAULTS / "scorecard.toml").read_text("utf-8"))
+    scorer = read_scorecard(read_default("scorecard.toml"))
     assert scorer.version.startswith("scorecard-")
     assert sum(map(bool, scorer.slopes)) >= 20
     assert 0.005 < probability(scorer.logit(scorer.usual)) < 0.1
