@@ -6,12 +6,9 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 from uuid import uuid4
-
-import msgspec
-from aiohttp import web
 
 from streams.app.contact import contact_rules
 from streams.app.deliveries import now_ms, say, sink_key_of
@@ -25,6 +22,7 @@ from streams.sink.dispatch.endpoint_warnings import EndpointWarning, trouble_req
 from streams.sink.dispatch.sending import Sender
 from streams.sink.http.client import Client
 from streams.store.sink import Sink
+from streams.telemetry.health import HealthServer, Readiness
 
 WARNED_ON: Final = "standard"
 SWITCH_S: Final = 0.0002
@@ -84,13 +82,19 @@ async def _run(
         now_ms=now_ms,
         warn=warnings.take,
     )
-    runner = None if listening is None else await _answering(listening, dispatcher)
+
+    async def ready() -> Readiness:
+        return readiness(dispatcher)
+
+    server = None if listening is None else HealthServer(listening, ready)
+    if server is not None:
+        await server.start()
     try:
         return await dispatcher.run(stopping, once=once)
     finally:
         await warnings.end()
-        if runner is not None:
-            await runner.cleanup()
+        if server is not None:
+            await server.stop()
         await client.aclose()
 
 
@@ -130,25 +134,9 @@ class _Warnings:
         await asyncio.gather(*self._sending, return_exceptions=True)
 
 
-async def _answering(listening: socket.socket, dispatcher: Dispatcher) -> web.AppRunner:
-    """Answer `/live` and `/ready`: alive is what answers, since it ends by itself when it must not go on."""
-
-    async def alive(_: web.Request) -> web.Response:
-        return _said(200, {"live": True})
-
-    async def ready(_: web.Request) -> web.Response:
-        heard_s = dispatcher.heard_s
-        is_ready = heard_s is not None and heard_s <= UNHEARD_S
-        body = {"ready": is_ready, "heard_s": heard_s, "in_flight": dispatcher.in_flight, **dispatcher.counts}
-        return _said(200 if is_ready else 503, body)
-
-    app = web.Application()
-    app.add_routes([web.get("/live", alive), web.get("/ready", ready)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.SockSite(runner, listening).start()
-    return runner
-
-
-def _said(status: int, body: Mapping[str, object]) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(body) + b"\n", content_type="application/json")
+def readiness(dispatcher: Dispatcher) -> Readiness:
+    """Return how a dispatcher stands: it does its part while the database answers."""
+    heard_s = dispatcher.heard_s
+    is_ready = heard_s is not None and heard_s <= UNHEARD_S
+    body = {"ready": is_ready, "heard_s": heard_s, "in_flight": dispatcher.in_flight, **dispatcher.counts}
+    return Readiness(is_ready=is_ready, body=body)

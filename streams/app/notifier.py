@@ -12,12 +12,12 @@ from streams.kafka.client.connection import ConnectionSettings, connection_setti
 from streams.kafka.notifier.notifier import OUTCOMES, Notifier, NotifierSettings
 from streams.kafka.topics.dead_letters import TOPIC as DEAD_LETTERS
 from streams.kafka.worker.flood import FloodLimit
+from streams.kafka.worker.health import HealthService
 from streams.kafka.worker.process import end, say
 from streams.shared.errors import StoreError
 from streams.shared.exits import EXIT_INVARIANT, EXIT_IO, StoppedError
 from streams.shared.settings import Settings
 from streams.store.sink import Sink
-from streams.telemetry.health import HealthServer
 
 
 def notify(settings: Settings, running: ServiceOptions) -> None:
@@ -56,7 +56,7 @@ async def _run(notifier: Notifier, health: socket.socket | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    server = None if health is None else HealthServer(health, notifier.standing)
+    server = None if health is None else HealthService(health, notifier.standing)
     if server is not None:
         await server.start()
     try:

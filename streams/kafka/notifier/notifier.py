@@ -28,11 +28,11 @@ from streams.kafka.client.connection import ConnectionSettings, client_options
 from streams.kafka.notifier.alert_records import ALERTS, BadRecordCounter, read_alert
 from streams.kafka.topics.specs import APPLICATION
 from streams.kafka.worker.flood import FloodLimit
+from streams.kafka.worker.health import HealthStatus
 from streams.kafka.worker.source_queues import LogRecord
 from streams.shared.errors import StoreError
 from streams.shared.exits import EXIT_INVARIANT, EXIT_IO, EXIT_STALLED, StoppedError
 from streams.store.sink import Sink
-from streams.telemetry.health import HealthStatus
 
 OUTCOMES: Final = "outcomes"
 RUN_RECORDS: Final = 1_000

@@ -41,7 +41,7 @@ from faust.types import Message as FaustMessage
 from msgspec import Struct
 
 from streams.kafka.client.record_parser import as_parsed
-from streams.telemetry.health import HealthStatus
+from streams.kafka.worker.health import HealthStatus
 
 RUN_RECORDS: Final = 20_000
 FETCH_WAIT_MS: Final = 250

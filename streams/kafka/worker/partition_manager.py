@@ -16,12 +16,12 @@ from streams.kafka.worker.changelog import Changelog, RestoreResult, WriteFailed
 from streams.kafka.worker.checkpoint import BrokenCheckpointError
 from streams.kafka.worker.faust_transport import PartitionOffsets, RecordBatch
 from streams.kafka.worker.flood import FloodLimit
+from streams.kafka.worker.health import HealthStatus
 from streams.kafka.worker.local_store import InMemoryStore, StateStore
 from streams.kafka.worker.owned_partitions import InFlightWrite, OwnedPartition, SeekPosition, SuspendedTasks
 from streams.kafka.worker.partition_task import PartitionTask
 from streams.kafka.worker.source_queues import LogRecord
 from streams.shared.exits import EXIT_INVARIANT, EXIT_IO, StoppedError
-from streams.telemetry.health import HealthStatus
 
 TURN_RECORDS: Final = 1_000
 """Records applied before others may have the loop: some 20 ms."""

@@ -29,12 +29,12 @@ from streams.kafka.worker.allocator import settle
 from streams.kafka.worker.changelog import Changelog
 from streams.kafka.worker.faust_transport import Consumer, KeyedApp, PartitionOffsets, RecordBatch
 from streams.kafka.worker.flood import FloodLimit
+from streams.kafka.worker.health import HealthService
 from streams.kafka.worker.local_store import InMemoryStore, LmdbStore
 from streams.kafka.worker.partition_manager import WRITE_BEHIND_S, WRITE_RECORDS, PartitionManager
 from streams.kafka.worker.partition_task import PartitionTask
 from streams.kafka.worker.subscriber_task import SubscriberTask
 from streams.shared.exits import EXIT_INVARIANT, EXIT_IO, EXIT_STALLED, StoppedError
-from streams.telemetry.health import HealthServer
 
 TICK_S: Final = 0.05
 QUEUED_RUNS: Final = 4
@@ -277,7 +277,7 @@ def run_work(
     app, _ = make_app(settings, wire, [settings.prefix + topic for topic in topics], new_slot)
     for task in tasks:
         app.task(task)
-    run_app(app, *(() if health is None else (HealthServer(health, app.standing),)))
+    run_app(app, *(() if health is None else (HealthService(health, app.standing),)))
 
 
 def run_app(app: KeyedApp, *services: faust.Service) -> NoReturn:

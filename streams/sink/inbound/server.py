@@ -27,6 +27,7 @@ from streams.sink.inbound.ticket_acts import UnknownStatusError, WorkAction, cho
 from streams.sink.secrets.vault import Secrets, signers
 from streams.store.outbox.values import Act, ActResult, EndpointRow
 from streams.store.sink import Sink
+from streams.telemetry.health import Readiness, health_routes
 
 BODY_BYTES_MAX: Final = 256 << 10
 READ_S: Final = 10.0
@@ -110,14 +111,11 @@ def inbound_app(
             raise _too_many()
         return _answer(200, await asyncio.to_thread(handle_call, desk, row, headers, body))
 
-    async def live(_: web.Request) -> web.Response:
-        return _answer(200, {"live": True})
-
-    async def ready(_: web.Request) -> web.Response:
+    async def ready() -> Readiness:
         await asyncio.to_thread(desk.sink.endpoints)
-        return _answer(200, {"ready": True})
+        return Readiness(is_ready=True, body={"ready": True})
 
-    app.add_routes([web.post("/inbound/{endpoint}", take), web.get("/live", live), web.get("/ready", ready)])
+    app.add_routes([web.post("/inbound/{endpoint}", take), *health_routes(ready)])
     return app
 
 
