@@ -22,6 +22,7 @@ COMPILED = (
     "streams/core/subscriber/packing.py",
     "streams/core/contracts/ids.py",
     "streams/core/contracts/encode.py",
+    "streams/core/contracts/source.py",
     "streams/core/scoring/reasons.py",
     "streams/core/scoring/scorer.py",
     "streams/core/subscriber/snapshots.py",

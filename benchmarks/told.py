@@ -31,6 +31,7 @@ from traffic import remove
 from streams.app import topic_admin
 from streams.core.contracts.effects import AlertChanged, Evidence, Reason
 from streams.core.contracts.encode import outgoing
+from streams.core.contracts.source import source_at
 from streams.core.times import DAY_MS
 from streams.shared.settings import Settings
 
@@ -72,7 +73,7 @@ def alert(number: int) -> AlertChanged:
         feature_table="f00d",
         policy_version="policy-1",
         schema_version="contracts-1",
-        offsets={0: number},
+        offsets={source_at(0, 0): number},
         account_manager_id="am_1",
         group_id=None,
         area_id=None,

@@ -45,6 +45,8 @@ BANNED_IN_CORE = {
 }
 CLOCKS_AND_DICE = ("time", "random", "secrets")
 """Modules of which the core may call nothing, by whatever name the function has."""
+SOURCE_NUMBERS = "streams/core/contracts/source.py"
+LIMIT = "PARTITIONS_MAX"
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
 
@@ -153,6 +155,21 @@ def wordless_tests(source: SourceFile) -> Iterator[str]:
             yield f"{source.path}:{node.lineno}: {node.name}: a test's name is a sentence that can be false"
 
 
+def source_arithmetic(source: SourceFile) -> Iterator[str]:
+    """How topic and partition make one number is known in one place."""
+    if source.path == SOURCE_NUMBERS or not source.path.startswith("streams/"):
+        return
+    for node in source.nodes:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.FloorDiv | ast.Mod | ast.BitOr):
+            operands = [node.left, node.right]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "divmod":
+            operands = node.args
+        else:
+            continue
+        if any(isinstance(one, ast.Name | ast.Attribute) and ast.unparse(one).endswith(LIMIT) for one in operands):
+            yield f"{source.path}:{node.lineno}: arithmetic with {LIMIT}: {SOURCE_NUMBERS} has functions for it"
+
+
 RULES: tuple[Rule, ...] = (
     long_files,
     long_functions,
@@ -161,6 +178,7 @@ RULES: tuple[Rule, ...] = (
     pickles,
     missing_docstrings,
     wordless_tests,
+    source_arithmetic,
 )
 
 
@@ -202,6 +220,9 @@ PLANTED: list[tuple[str, Rule, str, str, str]] = [
     ("a function without one", missing_docstrings, "streams/a.py", '"""M."""\ndef f(): ...', "f has no"),
     ("a class without one", missing_docstrings, "streams/a.py", '"""M."""\nclass A: ...', "A has no"),
     ("a method without one", missing_docstrings, "streams/a.py", '"M"\nclass A:\n "A"\n def m(s): ...', "m has no"),
+    ("a topic's number by hand", source_arithmetic, "streams/a.py", "n = source // PARTITIONS_MAX", "has functions"),
+    ("both numbers by hand", source_arithmetic, "streams/a.py", "divmod(s, source.PARTITIONS_MAX)", "has functions"),
+    ("a source by hand", source_arithmetic, "streams/a.py", "s = 2 * PARTITIONS_MAX + 1", "has functions"),
     ("a test named by a number", wordless_tests, "tests/test_a.py", "def test_case_1(): ...", "sentence"),
 ]
 
@@ -212,6 +233,8 @@ ALLOWED: list[tuple[str, Rule, str, str]] = [
     ("a clock outside the core", impure_core, "streams/engine/a.py", "import time\ntime.time()"),
     ("a field called hash", impure_core, "streams/core/a.py", "class A:\n    hash: str\nA.hash"),
     ("a private function without a docstring", missing_docstrings, "streams/a.py", '"""M."""\ndef _f(): ...'),
+    ("a source's number where it is made", source_arithmetic, SOURCE_NUMBERS, "s = 2 * PARTITIONS_MAX + 1"),
+    ("a bound on partitions", source_arithmetic, "streams/a.py", "most = PARTITIONS_MAX - 1"),
     ("a test with a sentence", wordless_tests, "tests/test_a.py", "def test_a_repeat_adds_nothing(): ..."),
     ("a helper of tests with a short name", wordless_tests, "tests/test_a.py", "def make(): ..."),
 ]

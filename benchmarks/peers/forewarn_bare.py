@@ -10,6 +10,7 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]  # aiokafka comes without types
 from job import PAIR, Job, Meter, from_command_line
 
+from streams.core.contracts.source import SourceNumber, source_at
 from streams.engine.subscribers import PackedStates
 from streams.kafka.client.connection import ConnectionSettings
 from streams.kafka.worker.checkpoint import CHECKPOINT_KEY
@@ -30,7 +31,8 @@ class CountingTask(SubscriberTask):
         self.partition = partition
         self.counters = {}
         self.bad_run = self.bad_recent = self.recent = 0
-        self.queues = {partition: SourceQueue(partition, "", partition, deque())}
+        self._source = source_at(0, partition)
+        self.queues = {self._source: SourceQueue(self._source, "", partition, deque())}
         self.subscribers = {}  # type: ignore[assignment]  # packed pairs here: nothing else asks for more than their number
         self._changed: dict[bytes, tuple[int, int]] = {}
         self._meter = meter
@@ -39,7 +41,7 @@ class CountingTask(SubscriberTask):
     def restore(self, states: PackedStates) -> None:
         """Take in what was written."""
         self._packed.update((key, value) for key, value in states.items() if key != CHECKPOINT_KEY)
-        lane = self.queues[self.partition]
+        lane = self.queues[self._source]
         lane.queued = lane.applied = max((PAIR.unpack(v)[1] + 1 for v in self._packed.values()), default=0)
 
     @property
@@ -53,11 +55,11 @@ class CountingTask(SubscriberTask):
 
     def rewind(self) -> None:
         """Forget what was queued and not applied."""
-        lane = self.queues[self.partition]
+        lane = self.queues[self._source]
         lane.waiting.clear()
         lane.queued = lane.applied
 
-    def queue(self, source: int, start: int, records: Sequence[LogRecord]) -> bool:
+    def queue(self, source: SourceNumber, start: int, records: Sequence[LogRecord]) -> bool:
         """Queue a run, unless one before it is missing."""
         lane = self.queues[source]
         if start > lane.queued:
@@ -66,9 +68,9 @@ class CountingTask(SubscriberTask):
         lane.queued = max(lane.queued, records[-1].offset + 1)
         return True
 
-    def advance(self, ended: Collection[int], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
+    def advance(self, ended: Collection[SourceNumber], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
         """Count up to `limit` records."""
-        lane, changed, packed, parse = self.queues[self.partition], self._changed, self._packed, self._parse
+        lane, changed, packed, parse = self.queues[self._source], self._changed, self._packed, self._parse
         waiting, done = lane.waiting, min(limit, len(lane.waiting))
         for _ in range(done):
             record = waiting.popleft()
@@ -94,7 +96,7 @@ class CountingTask(SubscriberTask):
         states: list[tuple[bytes, bytes | None]] = [(key, PAIR.pack(*pair)) for key, pair in self._changed.items()]
         self._packed.update(states)  # type: ignore[arg-type]  # none of them is an erasure
         mark = (CHECKPOINT_KEY, PAIR.pack(0, -1))
-        return TaskChanges(states, mark, [], {self.partition: self.queues[self.partition].applied})
+        return TaskChanges(states, mark, [], {self._source: self.queues[self._source].applied})
 
     def written(self) -> None:
         """Note that the last changes are safe."""

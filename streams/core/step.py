@@ -32,7 +32,8 @@ from streams.core.alerts.labels import (
 )
 from streams.core.alerts.policy import AlertRule, LabelPolicy, Policy
 from streams.core.contracts.effects import ChurnKind, Effect, LateEvent, Reason, RepeatedEvent, UnmatchedLeaving
-from streams.core.contracts.events import INPUTS, PARTITIONS_MAX, Complaint, Event, Outcome, Wake
+from streams.core.contracts.events import Complaint, Event, Outcome, Wake
+from streams.core.contracts.source import partition_number, topic_name
 from streams.core.scoring.features import FEATURE_TABLE, vector
 from streams.core.scoring.reasons import reasons
 from streams.core.scoring.scorer import Scorer, probability
@@ -43,7 +44,6 @@ from streams.core.subscriber.fold import CONSENT, FoldResult, Life, fold, is_rev
 from streams.core.subscriber.state import INACTIVE
 from streams.core.times import DAY_MS, HOUR_MS
 
-_TOPICS: Final = tuple(INPUTS)
 _OUTCOME: Final = Outcome
 _COMPLAINT: Final = Complaint
 """At hand where this is compiled; an imported name is looked up each time."""
@@ -243,8 +243,8 @@ def _snapshot_due_ms(state: SubscriberState, subscriber_id: str, context: Contex
 def _late(event: Event, facts: Facts) -> LateEvent:
     return LateEvent(
         subscriber_id=event.body.subscriber_id,
-        topic=_TOPICS[event.source // PARTITIONS_MAX],
-        partition=event.source % PARTITIONS_MAX,
+        topic=topic_name(event.source),
+        partition=partition_number(event.source),
         offset=event.offset,
         event_id=event.body.event_id,
         at_ms=event.at_ms,

@@ -23,7 +23,8 @@ from streams.core.contracts.effects import (
     LateEvent,
     UnmatchedLeaving,
 )
-from streams.core.contracts.events import INPUTS, MARKET, PARTITIONS_MAX, BroadcastEvent, Event
+from streams.core.contracts.events import MARKET, BroadcastEvent, Event
+from streams.core.contracts.source import TOPICS, topic_number
 from streams.core.scoring.models import ModelVersion, scorer_from
 from streams.core.scoring.promotions import Incumbent, Promotion
 from streams.core.scoring.scorer import Scorer
@@ -40,8 +41,6 @@ from streams.store.run.batch import NO_TIME_MS, Batch, Checkpoint, MarketAnnounc
 COMMIT_RECORDS: Final = 1_000_000
 COMMIT_S: Final = 20.0
 PROGRESS_RECORDS: Final = 4096
-
-_TOPICS: Final = tuple(INPUTS)
 
 
 class TrainerInterface(Protocol):
@@ -194,7 +193,7 @@ class EmbeddedEngine:
         self, merge: RecordStream, until_ms: int | None, progress: Callable[[RunProgress], None] | None
     ) -> None:
         begun_s, since_commit, records = monotonic(), 0, 0
-        read = [0] * len(_TOPICS)
+        read = [0] * len(TOPICS)
         try:
             for item in merge:
                 if isinstance(item, Event):
@@ -203,7 +202,7 @@ class EmbeddedEngine:
                             merge.put_back()
                             break
                         self._advance(item.at_ms)
-                    read[item.source // PARTITIONS_MAX] += 1
+                    read[topic_number(item.source)] += 1
                     effects = self._subscribers.give(item.body.subscriber_id, item)
                     if effects:
                         self._take(effects, self.stream_ms)
@@ -282,7 +281,7 @@ class EmbeddedEngine:
     def _count_read(self, read: list[int]) -> None:
         for number, count in enumerate(read):
             if count:
-                self._count(f"events:{_TOPICS[number]}", count)
+                self._count(f"events:{TOPICS[number]}", count)
             read[number] = 0
 
     def _commit(self, merge: RecordStream) -> None:

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.core.contracts.effects import DeadLetter, DeadLetterReason
-from streams.core.contracts.events import INPUTS, PARTITIONS_MAX, BroadcastEvent, Event, Record
+from streams.core.contracts.events import BroadcastEvent, Event, Record
+from streams.core.contracts.source import topic_name
 from streams.core.subscriber.strays import LEAP_MS, LOOK_AHEAD, WHY_STRAY, is_stray
 from streams.files.lines import BLOCK_BYTES, KEPT_BYTES, LINE_BYTES_MAX, LineBlock, LineReader
 from streams.shared.errors import InputError
@@ -25,7 +26,6 @@ from streams.store.run.batch import NO_TIME_MS, Position
 ENVELOPE_TOPIC: Final = "-"
 """The topic of a dead letter whose line does not say which topic it belongs to."""
 
-_TOPICS: Final = tuple(INPUTS)
 
 Item = Event | BroadcastEvent | DeadLetter
 Decode = Callable[[Record], Item]
@@ -196,7 +196,7 @@ class Cursor:
 
     def _stray(self, event: Event, line: bytes) -> DeadLetter:
         return DeadLetter(
-            _TOPICS[event.source // PARTITIONS_MAX],
+            topic_name(event.source),
             self._partition,
             event.offset,
             "future_time",

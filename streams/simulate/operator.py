@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 import zstandard
 
-from streams.core.contracts.events import INPUTS, MARKET, TOPIC_NUMBERS, Event, source_number
+from streams.core.contracts.events import INPUTS, MARKET, Event
+from streams.core.contracts.source import TOPIC_NUMBERS, source_number
 from streams.core.times import NEVER_MS
 from streams.shared.errors import InputError
 from streams.simulate.chunk import CHUNK_SUBSCRIBERS, Chunk

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from streams.core.contracts.decode_alert import alert_changed
 from streams.core.contracts.effects import AlertChanged, ChurnKind, Evidence, Reason, RiskBand, ValueBand
 from streams.core.contracts.encode import alert_message, outgoing
-from streams.core.contracts.events import INPUTS, PARTITIONS_MAX, source_number
+from streams.core.contracts.events import INPUTS
 from streams.core.contracts.outputs import AlertMessage
+from streams.core.contracts.source import PARTITIONS_MAX, source_number
 
 TIMES = st.integers(min_value=0, max_value=4_102_444_800_000)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)

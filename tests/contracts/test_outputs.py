@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streams.core.contracts.effects import AlertChanged, DeadLetter, Evidence, LabelledExample, Reason
 from streams.core.contracts.encode import encode, outgoing
-from streams.core.contracts.events import INPUTS, source_number
+from streams.core.contracts.events import INPUTS
 from streams.core.contracts.outputs import (
     DETAIL_CHARS_MAX,
     OUTPUTS,
@@ -21,10 +21,10 @@ from streams.core.contracts.outputs import (
     TOPIC_CHARS_MAX,
     TRUNCATED_BYTES,
     AlertMessage,
-    InputTopic,
     redrives_of,
     rfc3339,
 )
+from streams.core.contracts.source import InputTopic, source_number
 from tests.contracts.catalogue import schema_of, topic_file, validator
 
 SUBSCRIBER = "s_3f7a0c5e9b1d4826a7c3e5f109b8d264"

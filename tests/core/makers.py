@@ -20,8 +20,8 @@ from streams.core.contracts.events import (
     Subscriber,
     TopUp,
     Usage,
-    source_number,
 )
+from streams.core.contracts.source import source_number
 from streams.core.scoring.features import NAMES
 from streams.core.scoring.models import read_scorecard
 from streams.core.scoring.scorer import Scorer

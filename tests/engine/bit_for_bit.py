@@ -31,8 +31,9 @@ from streams.app import policies
 from streams.app.models import promote
 from streams.app.new_trainer import new_trainer
 from streams.core.alerts.policy import Policy, policy_from
-from streams.core.contracts.events import INPUTS, MARKET, source_number
+from streams.core.contracts.events import INPUTS, MARKET
 from streams.core.contracts.outputs import OutputRecord
+from streams.core.contracts.source import SourceNumber, source_at, source_number
 from streams.core.scoring.promotions import Promotion, with_promotion_hash
 from streams.core.step import Context
 from streams.core.times import DAY_MS
@@ -197,7 +198,7 @@ class Workers:
         why = self.serving.take(topic, key, value)
         assert why is None, why
 
-    def work(self, runs: Mapping[int, Sequence[Raw]], number: int, limit: int, *, to_the_end: bool) -> None:
+    def work(self, runs: Mapping[SourceNumber, Sequence[Raw]], number: int, limit: int, *, to_the_end: bool) -> None:
         """Have one partition work off runs by source, and write; `to_the_end` says that its topics have no more."""
         slot = self.slots[number]
         for source, run_ in runs.items():
@@ -209,10 +210,10 @@ class Workers:
         slot.written()
         rest(slot)
         values = [output.value for output in outputs if output.topic == "examples"]
-        next_one = self.training.queues[0].queued
+        next_one = self.training.queues[source_at(0, 0)].queued
         records = [Raw(next_one + i, RECEIVED_MS, b"k", value) for i, value in enumerate(values)]
         if records:
-            assert self.training.queue(0, next_one, records)
+            assert self.training.queue(source_at(0, 0), next_one, records)
 
     def learn(self) -> None:
         """Have the trainer learn what has come, write, and publish."""
@@ -233,7 +234,9 @@ def on_kafka(case: Case, folder: Path) -> Digests:
     return of_workers(workers)
 
 
-def work_off(workers: Workers, folder: Path, slices: Sequence[list[dict[int, list[Raw]]]], number: int) -> None:
+def work_off(
+    workers: Workers, folder: Path, slices: Sequence[list[dict[SourceNumber, list[Raw]]]], number: int
+) -> None:
     """Have workers work off one slice of a folder, with all that is broadcast by then."""
     middle, begin_ms = len(slices) // 2, START_MS + number * SLICE_DAYS * DAY_MS
     until = datetime.fromtimestamp(begin_ms / 1000 + SLICE_DAYS * DAY_MS / 1000, UTC).isoformat()
@@ -284,7 +287,7 @@ def of_workers(workers: Workers) -> Digests:
     }
 
 
-def sliced(folder: Path, days: int) -> Iterator[list[dict[int, list[Raw]]]]:
+def sliced(folder: Path, days: int) -> Iterator[list[dict[SourceNumber, list[Raw]]]]:
     """Yield what arrives in a few days at a time: for each partition the runs by source, keyed as producers do it.
 
     Behind what comes of their topic in the middle, three subscribers of each partition are erased.
@@ -307,7 +310,7 @@ def sliced(folder: Path, days: int) -> Iterator[list[dict[int, list[Raw]]]]:
         arrived[slices // 2 + 2] += [("subscribers", number, key, None) for key in erased]
     offsets: Counter[int] = Counter()
     for records in arrived:
-        runs: list[dict[int, list[Raw]]] = [{} for _ in range(PARTITIONS)]
+        runs: list[dict[SourceNumber, list[Raw]]] = [{} for _ in range(PARTITIONS)]
         for topic, partition, key, value in records:
             source = source_number(topic, partition)
             runs[partition].setdefault(source, []).append(Raw(offsets[source], RECEIVED_MS, key, value))

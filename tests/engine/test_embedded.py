@@ -15,7 +15,8 @@ import zstandard
 
 from streams.app import policies, progress
 from streams.core.contracts.decode import decode
-from streams.core.contracts.events import INPUTS, MARKET, PARTITIONS_MAX, Event, MarketEvent
+from streams.core.contracts.events import INPUTS, MARKET, Event, MarketEvent
+from streams.core.contracts.source import topic_name
 from streams.core.subscriber.packing import unpack
 from streams.core.times import DAY_MS
 from streams.files.sources import discover, merge_sources
@@ -231,7 +232,7 @@ def envelopes(folder: Path) -> bytes:
     written = [b'{"topic":"market-events","value":%s}\n' % line.strip() for line in lines[MARKET]]
     for item in merge:
         if isinstance(item, Event):
-            topic = TOPICS[item.source // PARTITIONS_MAX]
+            topic = topic_name(item.source)
             written.append(b'{"topic":"%s","value":%s}\n' % (topic.encode(), lines[topic][item.offset].strip()))
     return b"".join(written)
 

@@ -15,6 +15,7 @@ from streams.core.alerts.policy import policy_from
 from streams.core.contracts.decode import decode
 from streams.core.contracts.effects import AlertChange
 from streams.core.contracts.events import Body, TopUp
+from streams.core.contracts.source import source_number
 from streams.core.scoring.models import scorer_from
 from streams.core.scoring.promotions import serving_periods
 from streams.core.signals.market import Market
@@ -152,7 +153,7 @@ def changed_copy(ran: FinishedRun, to: Path, topic: str, offset: int, line: byte
 def a_top_up_behind(ran: FinishedRun) -> tuple[str, int, bytes]:
     """Find a fired alert that rests on a top-up; return its id, and the record's offset and line."""
     lines = (ran.folder / "top-ups.jsonl").read_bytes().splitlines(keepends=True)
-    source = 2 * 65_536
+    source = source_number("top-ups", 0)
     for alert in ran.found["alerts"]:
         offset = alert.latest.offsets.get(source)
         if alert.latest.state == "firing" and offset is not None and b'"completed"' in lines[offset]:

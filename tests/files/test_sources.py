@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from streams.core.contracts import decode as decoding
 from streams.core.contracts.effects import DeadLetter
-from streams.core.contracts.events import MARKET, Event, Record, source_number
+from streams.core.contracts.events import MARKET, Event, Record
+from streams.core.contracts.source import source_number, topic_name
 from streams.core.times import DAY_MS
 from streams.files.lines import KEPT_BYTES, LINE_BYTES_MAX
 from streams.files.sources import Item, Position, Source, discover, ignored, market_sources, merge_sources, total_bytes
@@ -58,7 +59,7 @@ def told(items: Iterable[Item]) -> list[tuple[str, int, object]]:
     return [
         (item.topic, item.offset, item.reason)
         if isinstance(item, DeadLetter)
-        else (TOPICS[item.source // 65_536] if isinstance(item, Event) else MARKET, item.offset, item.at_ms // DAY_MS)
+        else (topic_name(item.source) if isinstance(item, Event) else MARKET, item.offset, item.at_ms // DAY_MS)
         for item in items
     ]
 

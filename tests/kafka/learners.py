@@ -19,6 +19,7 @@ from streams.core.contracts.decode import epoch_ms
 from streams.core.contracts.effects import LabelledExample
 from streams.core.contracts.encode import outgoing
 from streams.core.contracts.outputs import ExampleMessage, OutputRecord
+from streams.core.contracts.source import source_at
 from streams.core.scoring.features import FEATURE_TABLE, NAMES
 from streams.core.scoring.models import ModelVersion
 from streams.core.times import DAY_MS
@@ -154,7 +155,7 @@ async def values_of(address: str, topic: str) -> list[bytes]:
 def trained(address: str, prefix: str) -> int:
     """Return up to which offset the examples are learned."""
     states = asyncio.run(states_of(address, prefix))
-    return restored(states, prefix + GROUP).queues[0].applied if states else 0
+    return restored(states, prefix + GROUP).queues[source_at(0, 0)].applied if states else 0
 
 
 def wait_until_trained(address: str, prefix: str, position: int, timeout_s: float = 60.0) -> None:

@@ -22,8 +22,8 @@ from streams.core.contracts.events import (
     MarketEvent,
     Record,
     Usage,
-    source_number,
 )
+from streams.core.contracts.source import TOPIC_NUMBERS, source_at
 from streams.core.times import DAY_MS
 
 AHEAD_MS_MAX: Final = DAY_MS
@@ -33,9 +33,9 @@ PERIOD_MAX: Final = timedelta(hours=25)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _READERS: Final[dict[str, tuple[Callable[[bytes], Body], int]]] = {
-    topic: (msgspec.json.Decoder(struct).decode, source_number(topic, 0)) for topic, struct in INPUTS.items()
+    topic: (msgspec.json.Decoder(struct).decode, TOPIC_NUMBERS[topic]) for topic, struct in INPUTS.items()
 }
-"""For each topic what reads a value, and the number of its partition 0 as a source."""
+"""For each topic what reads a value, and its number."""
 _NOTICE_READERS: Final[dict[str, Callable[[bytes], MarketEvent]]] = {
     topic: msgspec.json.Decoder(struct).decode for topic, struct in BROADCASTS.items()
 }
@@ -100,7 +100,7 @@ def decode_value(topic: str, partition: int, offset: int, value: bytes, received
         return DeadLetter(topic, partition, offset, *_untimely(at_ms), value)
     if type(body) is _USAGE and (problem := _period_problem(body)):
         return DeadLetter(topic, partition, offset, "bad_period", problem, value)
-    return _EVENT(reader[1] + partition, offset, at_ms, body)
+    return _EVENT(source_at(reader[1], partition), offset, at_ms, body)
 
 
 def decode_broadcast(record: Record) -> BroadcastEvent | DeadLetter:

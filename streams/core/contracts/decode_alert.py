@@ -6,8 +6,8 @@ import msgspec
 
 from streams.core.contracts.decode import epoch_ms
 from streams.core.contracts.effects import AlertChanged, Evidence, Reason
-from streams.core.contracts.events import source_number
 from streams.core.contracts.outputs import AlertMessage, ReasonMessage
+from streams.core.contracts.source import source_number
 
 
 def alert_changed(message: AlertMessage) -> AlertChanged:

@@ -4,6 +4,8 @@ from typing import Literal, final
 
 from msgspec import Struct
 
+from streams.core.contracts.source import SourceNumber
+
 DeadLetterReason = Literal[
     "not_json", "unknown_topic", "missing_field", "unknown_field", "wrong_type", "out_of_range", "bad_time",
     "bad_period", "future_time", "too_large", "empty",
@@ -102,7 +104,7 @@ class AlertChanged(Struct, frozen=True, gc=False):
     feature_table: str
     policy_version: str
     schema_version: str
-    offsets: dict[int, int]
+    offsets: dict[SourceNumber, int]
     account_manager_id: str | None
     group_id: str | None
     area_id: str | None

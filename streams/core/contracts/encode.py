@@ -1,12 +1,11 @@
 """The pure way from an effect to the bytes of its message; the same effect always gives the same bytes."""
 
 from math import isfinite
-from typing import Final, get_args
+from typing import Final
 
 import msgspec
 
 from streams.core.contracts.effects import AlertChanged, DeadLetter, LabelledExample, Reason
-from streams.core.contracts.events import PARTITIONS_MAX
 from streams.core.contracts.outputs import (
     DETAIL_CHARS_MAX,
     KEY,
@@ -19,15 +18,13 @@ from streams.core.contracts.outputs import (
     DeadLetterMessage,
     EvidenceMessage,
     ExampleMessage,
-    InputTopic,
     Message,
     OutputRecord,
     PositionMessage,
     ReasonMessage,
     rfc3339,
 )
-
-_INPUT_TOPICS: Final[tuple[InputTopic, ...]] = get_args(InputTopic)  # Numbered as `INPUTS` is.
+from streams.core.contracts.source import SourceNumber, partition_number, topic_name
 
 _DECODERS: Final[dict[type[Message], msgspec.json.Decoder[Message]]] = {
     struct: msgspec.json.Decoder(struct) for struct in OUTPUTS.values()
@@ -163,9 +160,8 @@ def _reason_message(reason: Reason) -> ReasonMessage:
     )
 
 
-def _position_message(source: int, offset: int) -> PositionMessage:
-    number, partition = divmod(source, PARTITIONS_MAX)
-    return PositionMessage(topic=_INPUT_TOPICS[number], partition=partition, offset=offset)
+def _position_message(source: SourceNumber, offset: int) -> PositionMessage:
+    return PositionMessage(topic=topic_name(source), partition=partition_number(source), offset=offset)
 
 
 def _headers(message: DeadLetterMessage, letter: DeadLetter) -> tuple[tuple[str, bytes], ...]:

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, final
 from msgspec import Meta, Struct
 
 from streams.core.contracts.ids import PSEUDONYM, PSEUDONYM_CHARS, must_be_pseudonymous
+from streams.core.contracts.source import SourceNumber
 
 INT32_MAX: Final = 2**31 - 1
 INT53_MAX: Final = 2**53 - 1
@@ -274,23 +275,11 @@ INPUTS: Final[dict[str, type[Body]]] = {
     "subscribers": Subscriber,
     "outcomes": Outcome,
 }
-"""Topic to contract; the order is each topic's number in a source number and must never change."""
+"""Topic to contract, in the order of their numbers (`source.TOPICS`)."""
 
 MARKET: Final = "market-events"
 BROADCASTS: Final[dict[str, type[MarketEvent]]] = {MARKET: MarketEvent}
 """Topic to contract of what is about no subscriber: every worker reads it whole."""
-
-TOPIC_NUMBERS: Final = {topic: number for number, topic in enumerate(INPUTS)}
-PARTITIONS_MAX: Final = 65_536
-
-
-def source_number(topic: str, partition: int) -> int:
-    """Return the small integer under which a state remembers how far it has applied (topic, partition).
-
-    >>> source_number("top-ups", 3)
-    131075
-    """
-    return TOPIC_NUMBERS[topic] * PARTITIONS_MAX + partition
 
 
 class Record(Struct, frozen=True, gc=False):
@@ -306,7 +295,7 @@ class Record(Struct, frozen=True, gc=False):
 class Event(Struct, frozen=True, gc=False):
     """A decoded record: where it stood, when it happened (ms since 1970 UTC), what it says."""
 
-    source: int
+    source: SourceNumber
     offset: int
     at_ms: int
     body: Body

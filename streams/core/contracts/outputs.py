@@ -28,13 +28,13 @@ from streams.core.contracts.events import (
     INPUTS,
     INT32_MAX,
     INT53_MAX,
-    PARTITIONS_MAX,
     Code,
     Currency,
     Name,
     Reference,
 )
 from streams.core.contracts.ids import PSEUDONYM, PSEUDONYM_CHARS
+from streams.core.contracts.source import PARTITIONS_MAX, InputTopic
 
 SubscriberId = Annotated[str, Meta(pattern=PSEUDONYM, min_length=PSEUDONYM_CHARS, max_length=PSEUDONYM_CHARS)]
 
@@ -69,7 +69,6 @@ Partition = Annotated[int, Meta(ge=0, le=PARTITIONS_MAX - 1)]
 Offset = Annotated[int, Meta(ge=0, le=INT53_MAX)]
 ValueAtRisk = Annotated[int, Meta(ge=0, le=INT53_MAX)]
 Days = Annotated[int, Meta(ge=1, le=3_660)]
-InputTopic = Literal["call-drops", "usage", "top-ups", "complaints", "subscribers", "outcomes"]
 PublishedState = Literal["pending", "firing", "resolved"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,6 +11,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
+from streams.core.contracts.source import SourceNumber
 from streams.core.subscriber.state import INACTIVE, USAGE_DAYS, AlertState, ComplaintState, PendingSnapshot, Profile
 from streams.core.subscriber.usage_days import unpack_day
 
@@ -32,7 +33,7 @@ class Facts:
     usage_day: int
     days: "array[int]"
     revisions: dict[int, int]
-    offsets: dict[int, int]
+    offsets: dict[SourceNumber, int]
     last_active_ms: int
     answered_total: int
     voice_s_total: int
@@ -63,7 +64,8 @@ class Facts:
 
     def __init__(  # noqa: PLR0917 - written out, since one that dataclass makes is interpreted where this is compiled
         self, first_ms: int, newest_ms: int, usage_day: int = 0, days: "array[int] | None" = None,
-        revisions: dict[int, int] | None = None, offsets: dict[int, int] | None = None, last_active_ms: int = 0,
+        revisions: dict[int, int] | None = None, offsets: dict[SourceNumber, int] | None = None,
+        last_active_ms: int = 0,
         answered_total: int = 0, voice_s_total: int = 0, data_level_total: int = 0, usage_days_total: int = 0,
         first_usage_day: int = 0, dropped_total: int = 0, top_ups_total: int = 0, top_up_days_total: int = 0,
         amount_minor_total: int = 0, complaints_total: int = 0, top_ups: "array[int] | None" = None,

@@ -15,7 +15,6 @@ from typing import Final, get_args
 
 from streams.core.contracts.decode import epoch_ms
 from streams.core.contracts.events import (
-    PARTITIONS_MAX,
     Body,
     CallDrop,
     Complaint,
@@ -26,6 +25,7 @@ from streams.core.contracts.events import (
     TopUp,
     Usage,
 )
+from streams.core.contracts.source import topic_number
 from streams.core.subscriber.facts import Facts
 from streams.core.subscriber.state import (
     FORGETTING_DAYS,
@@ -109,7 +109,7 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> FoldResult:
     if newest_ms - at_ms > lateness_ms:
         return _LATE
     if type(body) is not _USAGE:
-        number = id_number(body.event_id) ^ source // PARTITIONS_MAX  # An id is its topic's own.
+        number = id_number(body.event_id) ^ topic_number(source)  # An id is its topic's own.
         if number in facts.recent_ids:
             return _REPEATED
         facts.recent_ids[number] = at_ms // DAY_MS

@@ -10,6 +10,7 @@ import msgspec
 from streams.core.subscriber.facts import Facts, SubscriberState, Watch
 from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, PackedHead, PackedState
 
+K = TypeVar("K", bound=int)
 V = TypeVar("V")
 
 PLANES_MAX: Final = 255
@@ -85,7 +86,7 @@ def unpack(packed: bytes) -> SubscriberState:
     return SubscriberState(facts, watch)
 
 
-def _sorted(values: dict[int, V]) -> dict[int, V]:
+def _sorted(values: dict[K, V]) -> dict[K, V]:
     if len(values) < 2:
         return values
     in_order = sorted(values)

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand
+from streams.core.contracts.source import SourceNumber
 
 STATE_VERSION: Final = 1
 """Later than any event."""
@@ -120,7 +121,7 @@ class PackedState(Struct, array_like=True, gc=False):
     asked_at_ms: int
     asked: bool
     recent_ids: dict[int, int]
-    offsets: dict[int, int]
+    offsets: dict[SourceNumber, int]
     probability: float
     alert: AlertState | None
     pending: list[PendingSnapshot]

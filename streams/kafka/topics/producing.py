@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from streams.core.contracts.decode import decode_any
 from streams.core.contracts.effects import DeadLetter
-from streams.core.contracts.events import BROADCASTS, INPUTS, MARKET, PARTITIONS_MAX, BroadcastEvent, Event, Record
+from streams.core.contracts.events import BROADCASTS, INPUTS, MARKET, BroadcastEvent, Event, Record
+from streams.core.contracts.source import partition_number, topic_name
 from streams.core.times import DAY_MS
 from streams.core.token_bucket import UNBOUNDED, TokenBucket, spend, wait_ms
 from streams.files.sources import SOURCES_MAX, Item, MergedSources, Source, discover, merge_sources
@@ -47,8 +48,6 @@ PACE_S: Final = 0.05
 
 SENT: Final = (*INPUTS, *BROADCASTS)
 """The topics that files are sent to."""
-
-_TOPICS: Final = tuple(INPUTS)
 
 
 class ProduceResult(Struct, frozen=True, kw_only=True):
@@ -163,7 +162,7 @@ class _RecordBuilder:
             topic, key = self._bad(item)
             self.unusable += 1
         elif isinstance(item, _Line):
-            name = _TOPICS[item.source // PARTITIONS_MAX]
+            name = topic_name(item.source)
             topic, key = self._topic(name), item.body.subscriber_id.encode()
             at_ms = self._dated(item, topic)
         elif isinstance(item, _BroadcastLine):
@@ -190,7 +189,7 @@ class _RecordBuilder:
             return int(time() * 1000)
         if topic.retention_ms >= 0 and line.at_ms < self.now_ms - topic.retention_ms:
             raise InputError(
-                f"{self._place(line.source % PARTITIONS_MAX, line.offset)} is older than the "
+                f"{self._place(partition_number(line.source), line.offset)} is older than the "
                 f"{topic.retention_ms / DAY_MS:g} days that topic {topic.name} keeps, and would be deleted at once",
                 hint="--stamp sending dates records by the moment of sending",
             )

@@ -20,6 +20,7 @@ from streams.core.contracts.decode import AHEAD_MS_MAX, VALUE_BYTES_MAX, epoch_m
 from streams.core.contracts.effects import DeadLetter, DeadLetterReason, LabelledExample
 from streams.core.contracts.encode import outgoing
 from streams.core.contracts.outputs import ExampleMessage, OutputRecord, redrives_of
+from streams.core.contracts.source import SourceNumber, source_at
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
@@ -82,8 +83,8 @@ class TrainingTask(RecordCounts):
         super().__init__()
         self.partition = partition
         self.newest_ms = 0
-        self.queues = {partition: ExampleQueue(deque())}
-        self._log = self.queues[partition]
+        self._log = ExampleQueue(deque())
+        self.queues = {source_at(0, partition): self._log}
         self._application = application
         self._new_trainer = new_trainer
         self._trainer: Trainer | None = None
@@ -153,7 +154,7 @@ class TrainingTask(RecordCounts):
         self._log.waiting.clear()
         self._log.queued = self._log.applied
 
-    def queue(self, source: int, start: int, records: Sequence[LogRecord]) -> bool:
+    def queue(self, source: SourceNumber, start: int, records: Sequence[LogRecord]) -> bool:
         """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""
         log = self.queues[source]
         if start > log.queued:
@@ -162,11 +163,11 @@ class TrainingTask(RecordCounts):
         log.queued = max(log.queued, records[-1].offset + 1)
         return True
 
-    def waiting(self, source: int) -> int:
+    def waiting(self, source: SourceNumber) -> int:
         """Return how many records wait to be applied."""
         return len(self.queues[source].waiting)
 
-    def advance(self, ended: Collection[int], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
+    def advance(self, ended: Collection[SourceNumber], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
         """Learn what is due and apply the records in the order of the log; return how many examples and records.
 
         `limit` is how many they may be together.  A record waits until all is learned that was due before it: so the
@@ -233,7 +234,7 @@ class TrainingTask(RecordCounts):
             counters=dict(sorted(self.counters.items())),
             trainer=without_parts(state),
         )
-        positions = {self.partition: self._log.applied}
+        positions = {source: log.applied for source, log in self.queues.items()}
         return TaskChanges(states, (CHECKPOINT_KEY, _encode(mark)), list(self._outputs), positions)
 
     def written(self) -> None:

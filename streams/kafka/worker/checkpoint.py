@@ -6,6 +6,8 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
+from streams.core.contracts.source import SourceNumber
+
 CHECKPOINT_VERSION: Final = 1
 CHECKPOINT_KEY: Final = b"mark"
 """The key of the mark among the states; no subscriber has it, since theirs begin with s_."""
@@ -34,10 +36,10 @@ class TaskCheckpoint(Struct, array_like=True, frozen=True):
 
     version: int
     application: str
-    positions: dict[int, int]
+    positions: dict[SourceNumber, int]
     stream_ms: int
     counters: dict[str, int]
-    newest_ms: dict[int, int] = {}
+    newest_ms: dict[SourceNumber, int] = {}
 
 
 class BrokenCheckpointError(ValueError):

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from streams.core.contracts.source import SourceNumber
 from streams.kafka.worker.local_store import StateStore
 from streams.kafka.worker.partition_task import PartitionTask
 
@@ -26,7 +27,7 @@ class InFlightWrite(Struct, frozen=True):
     """A write that is on its way: up to which offsets of the sources, of how many records, waiting since when."""
 
     task: "asyncio.Future[None]"
-    positions: dict[int, int]
+    positions: dict[SourceNumber, int]
     records: int
     since_s: float
 
@@ -41,10 +42,10 @@ class OwnedPartition(Struct):
 
     slot: PartitionTask
     store: StateStore
-    safe: dict[int, int]
+    safe: dict[SourceNumber, int]
     written_s: float
     moved_s: float
-    ended: set[int] = msgspec.field(default_factory=set)
+    ended: set[SourceNumber] = msgspec.field(default_factory=set)
     unwritten: int = 0
     unwritten_since_s: float | None = None
     has_moved: bool = False

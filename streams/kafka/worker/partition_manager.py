@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Final, Protocol
 
-from streams.core.contracts.events import PARTITIONS_MAX
+from streams.core.contracts.source import SourceNumber, partition_number, source_at, topic_number
 from streams.core.subscriber.packing import UnreadableStateError
 from streams.kafka.client.admin import KafkaError
 from streams.kafka.worker.changelog import Changelog, RestoreResult, WriteFailedError
@@ -74,7 +74,7 @@ class PartitionManager:
         self.joined = self.is_taking = False
         self._application = application
         self._topics = tuple(topics)
-        self._bases = {topic: number * PARTITIONS_MAX for number, topic in enumerate(topics)}
+        self._topic_numbers = {topic: number for number, topic in enumerate(topics)}
         self._new_slot = new_slot
         self._changelog = changelog
         self._write_s = write_s
@@ -90,12 +90,12 @@ class PartitionManager:
         self._write_ended_s: float | None = None
         self._kept: dict[int, OwnedPartition] = {}
         self._parking = SuspendedTasks()
-        self._sought: dict[int, SeekPosition] = {}
-        self._paused: set[int] = set()
+        self._sought: dict[SourceNumber, SeekPosition] = {}
+        self._paused: set[SourceNumber] = set()
 
-    def source(self, topic: str, partition: int) -> int:
+    def source(self, topic: str, partition: int) -> SourceNumber:
         """Return the source number of a topic as it is named in Kafka."""
-        return self._bases[topic] + partition
+        return source_at(self._topic_numbers[topic], partition)
 
     def has_partitions(self) -> bool:
         """Say whether any partition is ours."""
@@ -317,20 +317,19 @@ class PartitionManager:
     def _go_on(self, reader: ConsumerControl) -> None:
         """Fetch again from the sources whose records have been worked off."""
         for source in list(self._paused):
-            number, partition = divmod(source, PARTITIONS_MAX)
+            partition = partition_number(source)
             kept = self._kept.get(partition)
             if kept is None or kept.slot.waiting(source) < WAITING_MAX // 2:
                 self._paused.discard(source)
-                reader.pause(self._topics[number], partition, paused=False)
+                reader.pause(self._topics[topic_number(source)], partition, paused=False)
 
-    def _read_again(self, source: int, stands: int, reader: ConsumerControl) -> None:
+    def _read_again(self, source: SourceNumber, stands: int, reader: ConsumerControl) -> None:
         """Go back to where a source stands, unless we have just done so and the answer is on its way."""
         sought, now_s = self._sought.get(source), monotonic()
         if sought is not None and sought.position == stands and now_s - sought.at_s < SEEK_AGAIN_S:
             return
         self._sought[source] = SeekPosition(stands, now_s)
-        number, partition = divmod(source, PARTITIONS_MAX)
-        reader.read_again(self._topics[number], partition, stands)
+        reader.read_again(self._topics[topic_number(source)], partition_number(source), stands)
 
     async def _turn(self, kept: OwnedPartition) -> None:
         """Apply all that can be applied; write when enough has gathered or waited for long enough."""

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from streams.core.contracts.source import SourceNumber
 from streams.engine.subscribers import PackedStates
 from streams.kafka.worker.source_queues import LogRecord
 from streams.kafka.worker.subscriber_task import TaskChanges
@@ -28,7 +29,7 @@ class PartitionTask(Protocol):
     recent: int
 
     @property
-    def queues(self) -> Mapping[int, SourceProgress]:
+    def queues(self) -> Mapping[SourceNumber, SourceProgress]:
         """Its sources by their numbers."""
 
     @property
@@ -50,13 +51,13 @@ class PartitionTask(Protocol):
     def rewind(self) -> None:
         """Forget what was queued and not applied; what was applied has to be written."""
 
-    def queue(self, source: int, start: int, records: Sequence[LogRecord]) -> bool:
+    def queue(self, source: SourceNumber, start: int, records: Sequence[LogRecord]) -> bool:
         """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""
 
-    def waiting(self, source: int) -> int:
+    def waiting(self, source: SourceNumber) -> int:
         """Return how many records of a source wait."""
 
-    def advance(self, ended: Collection[int], limit: int) -> int:
+    def advance(self, ended: Collection[SourceNumber], limit: int) -> int:
         """Apply up to `limit` records and wakes, return how many; `ended` are the sources without more."""
 
     async def gather(self) -> TaskChanges | None:

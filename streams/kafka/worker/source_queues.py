@@ -15,6 +15,7 @@ from streams.core.contracts.effects import DeadLetter
 from streams.core.contracts.events import Event
 from streams.core.contracts.ids import PSEUDONYM
 from streams.core.contracts.outputs import redrives_of
+from streams.core.contracts.source import SourceNumber
 from streams.core.subscriber.strays import LEAP_MS, LOOK_AHEAD, WHY_STRAY, is_stray
 
 ASKED_MAX: Final = 1_000
@@ -66,7 +67,7 @@ class SourceQueue:
     `is_ended` says that the log has no more of it.
     """
 
-    source: int
+    source: SourceNumber
     topic: str
     partition: int
     waiting: deque[LogRecord]

@@ -23,8 +23,9 @@ from streams.core.contracts.effects import (
     UnmatchedLeaving,
 )
 from streams.core.contracts.encode import outgoing
-from streams.core.contracts.events import INPUTS, PARTITIONS_MAX, Event, source_number
+from streams.core.contracts.events import Event
 from streams.core.contracts.outputs import OutputRecord
+from streams.core.contracts.source import TOPICS, SourceNumber, source_number, topic_number
 from streams.core.step import Context
 from streams.engine.in_force import ContextTimeline
 from streams.engine.subscribers import PackedStates, Subscribers
@@ -42,8 +43,7 @@ RECENT_RECORDS: Final = 1_000
 PART_STATES: Final = 1_000
 """States that are packed without a pause: some 20 ms."""
 
-_TOPICS: Final = tuple(INPUTS)
-_LANES: Final = len(_TOPICS)
+_LANES: Final = len(TOPICS)
 _EVENT: Final = Event
 """At hand where this is compiled; an imported name is looked up each time."""
 
@@ -54,7 +54,7 @@ class TaskChanges(Struct, frozen=True):
     states: list[tuple[bytes, bytes | None]]
     mark: tuple[bytes, bytes]
     outputs: list[OutputRecord]
-    positions: dict[int, int]
+    positions: dict[SourceNumber, int]
 
 
 class RecordCounts:
@@ -100,7 +100,7 @@ class SubscriberTask(RecordCounts):
         self.subscribers = Subscribers(self._serving.at(0)[0], open_max)
         self.queues = {
             source: SourceQueue(source, topic, partition, deque())
-            for topic in _TOPICS
+            for topic in TOPICS
             for source in (source_number(topic, partition),)
         }
         self._application = application
@@ -149,7 +149,7 @@ class SubscriberTask(RecordCounts):
                 source, lane.topic, lane.partition, deque(), lane.applied, lane.applied, newest_ms=lane.newest_ms
             )
 
-    def queue(self, source: int, start: int, records: Sequence[LogRecord]) -> bool:
+    def queue(self, source: SourceNumber, start: int, records: Sequence[LogRecord]) -> bool:
         """Queue a run that begins where the reader stood at `start`.
 
         Returns False, and queues nothing, if records between the last run and this one went missing on the way: the
@@ -166,12 +166,12 @@ class SubscriberTask(RecordCounts):
             self._draw(lane)
         return True
 
-    def waiting(self, source: int) -> int:
+    def waiting(self, source: SourceNumber) -> int:
         """Return how many records of a source wait."""
         lane = self.queues[source]
         return len(lane.waiting) + (lane.head is not None)
 
-    def advance(self, ended: Collection[int], limit: int) -> int:
+    def advance(self, ended: Collection[SourceNumber], limit: int) -> int:
         """Apply up to `limit` records and wakes in event time, return how many; `ended` have no more."""
         if self._served_edition != self._serving.edition:
             self._serve(self.stream_ms)
@@ -268,7 +268,7 @@ class SubscriberTask(RecordCounts):
             if replace:
                 heappop(heads)
             return False
-        head = lane.clock_ms * _LANES + lane.source // PARTITIONS_MAX
+        head = lane.clock_ms * _LANES + topic_number(lane.source)
         if not replace:
             heappush(heads, head)
         elif (len(heads) > 1 and heads[1] < head) or (len(heads) > 2 and heads[2] < head):

@@ -9,6 +9,7 @@ import msgspec
 
 from streams.core.contracts.effects import AlertChanged, Evidence, Reason
 from streams.core.contracts.outputs import rfc3339
+from streams.core.contracts.source import source_at
 from streams.core.notify.endpoints import MESSAGE_TYPES, Action, Endpoint, MessageType
 from streams.core.times import DAY_MS
 from streams.store.outbox.values import AlertWork, ClaimedDelivery, Ticket
@@ -213,7 +214,7 @@ def sample_delivery(action: Action, message_type: MessageType | None = None) -> 
         ),
         action="Call with the state of the complaint or the network fault, and a date for its repair",
         due_at_ms=SAMPLE_AT_MS + 3 * DAY_MS, model_version="champion-7-0000abcd", feature_table="sample",
-        policy_version="policy-sample", schema_version="contracts-sample", offsets={0: 1},
+        policy_version="policy-sample", schema_version="contracts-sample", offsets={source_at(0, 0): 1},
         account_manager_id="m_17", group_id=None, area_id="north",
     )  # fmt: skip
     work = AlertWork(

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from streams.core.contracts.decode import AHEAD_MS_MAX, VALUE_BYTES_MAX, decode, epoch_ms
 from streams.core.contracts.effects import DeadLetter, DeadLetterReason
-from streams.core.contracts.events import INPUTS, Body, Event, Record, source_number
+from streams.core.contracts.events import INPUTS, Body, Event, Record
+from streams.core.contracts.source import source_number
 from streams.core.times import DAY_MS
 from tests.core.makers import TOPIC_OF, at, at_ms_of, call_drop, complaint, moment, outcome, profile, top_up, usage
 from tests.core.strategies import histories, modest

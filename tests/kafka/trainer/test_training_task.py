@@ -14,6 +14,7 @@ from streams.app.new_trainer import new_trainer
 from streams.core.alerts.policy import Policy
 from streams.core.contracts.effects import LabelledExample
 from streams.core.contracts.outputs import DeadLetterMessage
+from streams.core.contracts.source import source_at
 from streams.core.times import DAY_MS
 from streams.kafka.trainer.trainer_parts import BLOCK_IDS
 from streams.kafka.trainer.training_task import PATIENCE_MS, TrainingTask, example_time_ms
@@ -29,6 +30,7 @@ from tests.kafka.workers import Raw
 
 APPLICATION = "forewarn-trainer"
 COUNT = 1_500
+LOG = source_at(0, 0)
 SEVERAL = 300
 
 
@@ -88,7 +90,7 @@ class FakeTrainingLog(FakeLog):
 
 
 def run(made: TrainingTask, records: Sequence[Raw], written: FakeLog) -> None:
-    assert made.queue(0, records[0].offset, records)
+    assert made.queue(LOG, records[0].offset, records)
     while made.advance(set(), 1_000):
         pass
     save(made, written)
@@ -109,9 +111,9 @@ def test_a_kill_at_any_point_leaves_the_same_versions_and_the_same_trainer(
     seed: int, policy: Policy, log: list[bytes], undisturbed: tuple[bytes, list[bytes]]
 ) -> None:
     draw, records, written = random.Random(seed), raw(log), FakeTrainingLog()
-    while (made := training(policy, written)).queues[0].applied < len(records):
-        stands = made.queues[0].applied
-        assert made.queue(0, stands, records[stands:])
+    while (made := training(policy, written)).queues[LOG].applied < len(records):
+        stands = made.queues[LOG].applied
+        assert made.queue(LOG, stands, records[stands:])
         for _ in range(draw.randint(1, 4)):
             made.advance(set(), draw.randint(1, SEVERAL))
             if draw.random() < 0.5:
@@ -166,12 +168,12 @@ def test_wherever_the_learning_of_one_hour_pauses_or_is_killed_the_versions_are_
 
 def take_a_turn(made: TrainingTask, records: Sequence[Raw], limit: int) -> int:
     """Hand over what is missing and let it work once; it may do no more than it was allowed to."""
-    queued, before = made.queues[0].queued, made.trainer.learned
-    applied = made.queues[0].applied
+    queued, before = made.queues[LOG].queued, made.trainer.learned
+    applied = made.queues[LOG].applied
     if queued < len(records):
-        assert made.queue(0, queued, records[queued:])
+        assert made.queue(LOG, queued, records[queued:])
     done = made.advance(set(), limit)
-    assert done == made.trainer.learned - before + made.queues[0].applied - applied <= limit
+    assert done == made.trainer.learned - before + made.queues[LOG].applied - applied <= limit
     return done
 
 
@@ -180,8 +182,8 @@ def test_a_paused_trainer_that_is_restored_goes_on_without_another_record(
 ) -> None:
     log, undisturbed, versions = heaped
     made, written = training(policy), FakeTrainingLog()
-    assert made.queue(0, 0, raw(log))
-    while made.waiting(0):
+    assert made.queue(LOG, 0, raw(log))
+    while made.waiting(LOG):
         made.advance(set(), 1)
         if made.trainer.learned % 40 == 39:
             save(made, written)
@@ -265,7 +267,7 @@ def test_forgotten_ids_leave_the_changelog_and_what_is_restored_is_bounded(log: 
     small = TrainerSettings(remembered_ids=2 * BLOCK_IDS)
     made, written = TrainingTask(0, APPLICATION, lambda: fresh(small)), FakeTrainingLog()
     for record in raw(log):
-        assert made.queue(0, record.offset, [record])
+        assert made.queue(LOG, record.offset, [record])
         made.advance(set(), 1)
         if not record.offset % 97:
             save(made, written)
@@ -286,7 +288,7 @@ def test_an_example_that_comes_again_while_it_waits_and_is_forgotten_is_kept_twi
 def test_a_transaction_holds_what_has_changed_and_not_all_that_is_remembered(policy: Policy, log: list[bytes]) -> None:
     made = training(policy)
     run(made, raw(log), FakeTrainingLog())
-    assert made.queue(0, len(log), raw(bodies([example(COUNT)]), len(log)))
+    assert made.queue(LOG, len(log), raw(bodies([example(COUNT)]), len(log)))
     made.advance(set(), 1)
     changes = made.changes()
     assert changes is not None
@@ -325,9 +327,9 @@ def test_a_run_behind_a_lost_one_is_refused_and_one_that_overlaps_is_not_applied
     policy: Policy, log: list[bytes]
 ) -> None:
     records, made = raw(log[:30]), training(policy)
-    assert made.queue(0, 0, records[:10])
-    assert not made.queue(0, 20, records[20:])
-    assert made.queue(0, 5, records[5:15])
+    assert made.queue(LOG, 0, records[:10])
+    assert not made.queue(LOG, 20, records[20:])
+    assert made.queue(LOG, 5, records[5:15])
     assert made.advance(set(), 100) == 15
     assert made.counters == {"examples": 15}
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from streams.core.contracts.decode import decode
 from streams.core.contracts.effects import DeadLetter
-from streams.core.contracts.events import Event, source_number
+from streams.core.contracts.events import Event
 from streams.core.contracts.outputs import rfc3339
+from streams.core.contracts.source import SourceNumber, source_number
 from streams.core.subscriber.strays import LOOK_AHEAD
 from streams.core.times import DAY_MS
 from streams.files.cursors import Cursor
@@ -47,13 +48,13 @@ def raws(days: Sequence[Line]) -> list[Raw]:
     return [Raw(number, RECEIVED_MS, b"s_" + b"0" * 32, line(number, day)) for number, day in enumerate(days)]
 
 
-def slot_and_others(written: FakeLog | None = None) -> tuple[SubscriberTask, set[int]]:
+def slot_and_others(written: FakeLog | None = None) -> tuple[SubscriberTask, set[SourceNumber]]:
     """Return a slot that goes on from what was written, and all its sources but one, which have ended."""
     slot = new_slot(written)
     return slot, slot.queues.keys() - {TOP_UPS}
 
 
-def applied(slot: SubscriberTask, ended: Collection[int]) -> int:
+def applied(slot: SubscriberTask, ended: Collection[SourceNumber]) -> int:
     """Apply what can be, wakes too; return how many records of the source are applied by then."""
     while slot.advance(ended, 100):
         pass

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.contracts.events import INPUTS, source_number
+from streams.core.contracts.events import INPUTS
+from streams.core.contracts.source import SourceNumber, source_number
 from streams.core.subscriber.packing import UnreadableStateError
 from streams.kafka.worker.checkpoint import CHECKPOINT_KEY, BrokenCheckpointError
 from streams.kafka.worker.local_store import InMemoryStore, LmdbStore, StateStore
@@ -18,7 +19,7 @@ PARTITION = 3
 APPLICATION = "forewarn"
 BATCHES = 5
 
-Log = dict[int, list[Raw]]
+Log = dict[SourceNumber, list[Raw]]
 
 
 class FakeLog:
