@@ -258,6 +258,27 @@ def test_a_clean_file_of_the_core_satisfies_every_rule(rule: Rule) -> None:
     assert list(rule(parse("streams/core/a.py", CLEAN))) == []
 
 
+def type_aliases(source: SourceFile) -> Iterator[str]:
+    """Yield the names of the literals and annotated types that a module defines."""
+    for node in source.tree.body:
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.Subscript(value=ast.Name(id="Literal" | "Annotated")),
+            ):
+                yield name
+
+
+def test_a_type_is_defined_in_one_module() -> None:
+    """`Language` is the exception: settings may import nothing, and a test compares the two."""
+    where: dict[str, list[str]] = {}
+    for source in files():
+        if source.path.startswith("streams/"):
+            for name in type_aliases(source):
+                where.setdefault(name, []).append(source.path)
+    assert [name for name, paths in where.items() if len(paths) > 1] == ["Language"], where
+
+
 def test_every_package_and_data_file_of_streams_is_named_in_pyproject() -> None:
     """What is not named is missing from an installed package although it works in a clone."""
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from streams.app.progress import Progress, TellProgress
-from streams.simulate.simulation import Compression, Simulation, SimulationReport
+from streams.shared.compression import Compression
+from streams.simulate.simulation import Simulation, SimulationReport
 
 
 def simulate(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from streams.app.progress import Progress, TellProgress
 from streams.imports.importing import ImportReport, import_file
+from streams.shared.compression import Compression
 from streams.shared.pseudonyms import pseudonym
-from streams.simulate.simulation import Compression
 
 
 def import_data(

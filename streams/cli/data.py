@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -13,8 +12,7 @@ from streams.cli.progress import progress_bar, wanted
 from streams.cli.shared import pseudonym_key_of, settings_of
 from streams.cli.summary import counts
 from streams.cli.words import day
-
-Compression = Literal["none", "gz", "zst"]
+from streams.shared.compression import Compression
 
 REFUSALS_SHOWN = 5
 SHARE = click.FloatRange(0.0, 0.5)

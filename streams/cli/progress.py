@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from streams.cli.words import day
+from streams.shared.settings import ProgressMode
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -14,10 +15,9 @@ if TYPE_CHECKING:
     from streams.app.progress import Progress
 
 Show = Callable[["Progress"], None]
-When = Literal["auto", "always", "never"]
 
 
-def wanted(when: When, *, as_json: bool) -> bool:
+def wanted(when: ProgressMode, *, as_json: bool) -> bool:
     """Return whether to draw: never for a program (`--json`), else as the setting `progress` says."""
     return not as_json and (when == "always" or (when == "auto" and sys.stderr.isatty()))
 

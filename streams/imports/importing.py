@@ -11,7 +11,8 @@ from streams.imports.conversions import RefusedError
 from streams.imports.mapping import LoadedMap, check_columns, load_map
 from streams.imports.reading import BadRow, Progress, Row, open_table
 from streams.imports.recipes import ImportedRow, Recipe
-from streams.imports.writing import SIGNATURE, Compression, TopicWriter
+from streams.imports.writing import SIGNATURE, TopicWriter
+from streams.shared.compression import Compression
 from streams.shared.errors import InputError
 
 REFUSALS_SHOWN_MAX: Final = 100

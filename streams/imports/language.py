@@ -19,11 +19,11 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct, field
 
 from streams.core.contracts.events import Provenance
+from streams.core.contracts.source import InputTopic
 
 FILLED_IN: Final = ("event_id", "event_time", "subscriber_id", "provenance")
 """Fields that the import makes itself; a map does not name them."""
 
-Topic = Literal["call-drops", "usage", "top-ups", "complaints", "subscribers", "outcomes"]
 EventPlace = Literal["start", "within", "active", "end", "outcome"]
 Scalar = str | int | bool
 Column = Annotated[str, Meta(min_length=1)]
@@ -112,7 +112,7 @@ class CellCondition(_MapTable, frozen=True):
 class EventMap(_MapTable, frozen=True):
     """One kind of event; `time` for a dated source, `place` (and `repeat`, a column that counts) for a rebuilt one."""
 
-    topic: Topic
+    topic: InputTopic
     time: TimeField | None = None
     place: EventPlace | None = None
     repeat: Column | None = None

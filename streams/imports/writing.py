@@ -13,15 +13,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Literal, Self
+from typing import IO, Final, Self
 
 import zstandard
 
 from streams.core.contracts.events import INPUTS
+from streams.shared.compression import SUFFIXES, Compression
 from streams.shared.errors import InputError
 
-Compression = Literal["none", "gz", "zst"]
-SUFFIXES: Final[dict[Compression, str]] = {"none": "", "gz": ".gz", "zst": ".zst"}
 RUN_LINES: Final = 500_000
 SIGNATURE: Final = "# Written by forewarn import"
 """How the settings file of an import begins, which is how a folder is known that may be written over."""

@@ -56,6 +56,7 @@ KEY_FILE_BYTES_MAX: Final = 4096
 
 ProgressMode = Literal["auto", "always", "never"]
 Language = Literal["en", "zh"]
+"""As in core/contracts/languages.py, which nothing in this room may import; a test compares the two."""
 KafkaProtocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 KafkaMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 SmtpTls = Literal["starttls", "tls", "none"]

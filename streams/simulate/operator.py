@@ -16,12 +16,13 @@ import zstandard
 from streams.core.contracts.events import INPUTS, MARKET, Event
 from streams.core.contracts.source import TOPIC_NUMBERS, source_number
 from streams.core.times import NEVER_MS
+from streams.shared.compression import SUFFIXES, Compression
 from streams.shared.errors import InputError
 from streams.simulate.chunk import CHUNK_SUBSCRIBERS, Chunk
 from streams.simulate.faults import Faults, Road
 from streams.simulate.market import market_events
 from streams.simulate.messages import PLAIN, WIRE, Cast, messages
-from streams.simulate.simulation import Compression, Simulation, SimulationReport
+from streams.simulate.simulation import Simulation, SimulationReport
 from streams.simulate.truth import INVOLUNTARY, KINDS, TrueProbability, moment
 from streams.simulate.world import Floats, Ints, World, build_world
 
@@ -30,7 +31,6 @@ Progress = Callable[[int, int], None]
 
 TRUTH: Final = "truth.jsonl"
 PROBABILITIES: Final = "truth-probabilities.jsonl"
-SUFFIXES: Final[dict[Compression, str]] = {"none": "", "gz": ".gz", "zst": ".zst"}
 
 _encode = msgspec.json.Encoder().encode
 

@@ -1,13 +1,12 @@
 """What a simulation is asked for, and what it says it has made."""
 
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import Struct
 
+from streams.shared.compression import Compression
 from streams.shared.errors import SettingsError
-
-Compression = Literal["none", "gz", "zst"]
 
 LATEST_DAYS: Final = 3_660
 

@@ -6,7 +6,7 @@ from typing import Any
 from streams.app import policies, runs, simulations
 from streams.app.runs import RunSummary
 from streams.core.notify.endpoints import Endpoint
-from streams.simulate.simulation import Compression
+from streams.shared.compression import Compression
 from streams.store.database import RunStore
 from streams.store.run.batch import Checkpoint
 from streams.store.sink import Sink

@@ -10,7 +10,8 @@ import pytest
 import zstandard
 
 from streams.imports import import_file, load_map
-from streams.imports.writing import Compression, TopicWriter
+from streams.imports.writing import TopicWriter
+from streams.shared.compression import Compression
 from streams.shared.errors import ForewarnError, InputError, MappingError, SettingsError
 from streams.shared.pseudonyms import pseudonym
 

@@ -5,10 +5,10 @@ import pytest
 
 from streams.core.contracts.effects import DeadLetter
 from streams.core.contracts.events import Event, Usage
+from streams.shared.compression import Compression
 from streams.shared.errors import InputError, SettingsError
 from streams.simulate import Simulation, chunk_count, draw_chunks, events_of, simulate
 from streams.simulate.chunk import CHUNK_SUBSCRIBERS, Chunk
-from streams.simulate.simulation import Compression
 from streams.simulate.world import build_world
 from tests.simulate.writing import CLEAN, TOPICS, SimulatedFolder, written
 

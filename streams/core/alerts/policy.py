@@ -11,14 +11,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.core.contracts.effects import ChurnKind, LabelKind, RiskBand, ValueBand
+from streams.core.contracts.outputs import Probability
 from streams.core.scoring.features import THEMES
 from streams.core.subscriber.state import RARE_DAYS
 from streams.core.times import DAY_MS, HOUR_MS
 
 Days = Annotated[int, Meta(ge=1, le=3650)]
 Hours = Annotated[int, Meta(ge=0, le=8760)]
-Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
-Minor = Annotated[int, Meta(ge=0)]
+LeastAmount = Annotated[int, Meta(ge=0)]
 LearnAt = Literal["close", "knowable"]
 Learner = Literal["steady", "adagrad", "hazard", "dynamic"]
 YARDSTICK: Final = "boosting"
@@ -77,8 +77,8 @@ class ScoringPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class ValueBands(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What separates the value bands: revenue of 30 days in minor units."""
 
-    mid_from_minor: Minor
-    high_from_minor: Minor
+    mid_from_minor: LeastAmount
+    high_from_minor: LeastAmount
 
 
 class AlertRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -36,7 +36,8 @@ from streams.core.contracts.events import (
 from streams.core.contracts.ids import PSEUDONYM, PSEUDONYM_CHARS
 from streams.core.contracts.source import PARTITIONS_MAX, InputTopic
 
-SubscriberId = Annotated[str, Meta(pattern=PSEUDONYM, min_length=PSEUDONYM_CHARS, max_length=PSEUDONYM_CHARS)]
+SubscriberIdText = Annotated[str, Meta(pattern=PSEUDONYM, min_length=PSEUDONYM_CHARS, max_length=PSEUDONYM_CHARS)]
+"""Checked by its pattern, where each value comes in; that of an event (`SubscriberId`) is checked in a cheaper way."""
 
 SCHEMA_VERSION: Final = "contracts-68392168"
 """Names the released contracts, inputs and outputs: the start of the SHA-256 of `schemas/history/LOCK`."""
@@ -68,7 +69,7 @@ Episode = Annotated[int, Meta(ge=1, le=INT32_MAX)]
 Partition = Annotated[int, Meta(ge=0, le=PARTITIONS_MAX - 1)]
 Offset = Annotated[int, Meta(ge=0, le=INT53_MAX)]
 ValueAtRisk = Annotated[int, Meta(ge=0, le=INT53_MAX)]
-Days = Annotated[int, Meta(ge=1, le=3_660)]
+WindowDays = Annotated[int, Meta(ge=1, le=3_660)]
 PublishedState = Literal["pending", "firing", "resolved"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,7 +83,7 @@ class EvidenceMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     unit: Code
     value: float
     baseline: float | None = None
-    window_days: Days | None = None
+    window_days: WindowDays | None = None
 
     def __post_init__(self) -> None:
         # JSON has no NaN: it would be written as null and read back as "no baseline".
@@ -130,7 +131,7 @@ class AlertMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
     alert_id: Reference
     transition_id: Reference
     event_time: CheckedTime
-    subscriber_id: SubscriberId
+    subscriber_id: SubscriberIdText
     kind: ChurnKind
     episode: Episode
     state: PublishedState
@@ -168,7 +169,7 @@ class ExampleMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, 
     """A past snapshot whose outcome is settled, features as served: topic `examples`, key `subscriber_id`."""
 
     example_id: Reference
-    subscriber_id: SubscriberId
+    subscriber_id: SubscriberIdText
     snapshot_at: CheckedTime
     features: Annotated[tuple[float, ...], Meta(min_length=1, max_length=1_024)]
     feature_table: Code

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from streams.core.times import HOUR_MS
 
-Circuit = Literal["closed", "open", "half_open"]
+CircuitState = Literal["closed", "open", "half_open"]
 
 FAILURES_TO_OPEN: Final = 5
 OPEN_S: Final = (5, 30, 120, 300, 900)
@@ -30,7 +30,7 @@ class CircuitBreaker(Struct, frozen=True, kw_only=True):
     `first_failure_ms` is when the row began.  `warned_percent` is the last of `WARNED_PERCENTS` that was reached.
     """
 
-    circuit: Circuit = "closed"
+    circuit: CircuitState = "closed"
     failures: int = 0
     first_failure_ms: int | None = None
     open_until_ms: int | None = None
@@ -40,7 +40,7 @@ class CircuitBreaker(Struct, frozen=True, kw_only=True):
 HEALTHY: Final = CircuitBreaker()
 
 
-def current_state(health: CircuitBreaker, now_ms: int) -> Circuit:
+def current_state(health: CircuitBreaker, now_ms: int) -> CircuitState:
     """Return how the circuit stands now: one that has been open for its time is half open.
 
     >>> current_state(CircuitBreaker(circuit="open", open_until_ms=10), 10)

@@ -9,16 +9,15 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import quote
 
 from msgspec import Struct
 
 from streams.shared.errors import InputError, SettingsError
-from streams.shared.settings import Secret
+from streams.shared.settings import Secret, SmtpTls
 from streams.sink.digest.words import DigestText
 
-SmtpTls = Literal["none", "starttls", "tls"]
 TIMEOUT_S: Final = 20.0
 
 

@@ -12,15 +12,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.core.contracts.decode import epoch_ms
+from streams.core.contracts.events import CustomerReason
 from streams.core.notify.endpoints import PresetName
+from streams.core.notify.messages import ActName
 
-ActName = Literal["acknowledge", "start", "assign", "note", "snooze", "wake", "close", "reopen"]
 OutcomeWord = Literal["saved", "lost", "declined", "not_reached", "false_alarm", "duplicate", "recovered"]
 Family = Literal["tmf621", "servicenow", "jira", "zendesk", "zammad", "pagerduty", "plain"]
-CustomerReason = Literal[
-    "price", "competitor_offer", "coverage", "call_quality", "data_quality", "customer_service", "billing", "moved",
-    "deceased", "end_of_contract", "non_payment", "fraud", "business_closure", "prepaid_inactivity", "unknown",
-]  # fmt: skip
 ExternalId = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(min_length=1, max_length=4_000)]
 

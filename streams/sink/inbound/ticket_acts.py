@@ -5,13 +5,13 @@ from typing import Any, Final
 from msgspec import Struct
 
 from streams.core.contracts.effects import AlertChanged
+from streams.core.contracts.events import CustomerReason
 from streams.core.notify.endpoints import Endpoint
+from streams.core.notify.messages import ActName
 from streams.sink.inbound.formats import (
     ACTS,
     OUTCOMES,
     REASONS,
-    ActName,
-    CustomerReason,
     OutcomeWord,
     TicketUpdate,
     meaning,

@@ -5,10 +5,9 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from streams.core.contracts.effects import AlertChanged
+from streams.core.notify.circuit import CircuitState
 from streams.core.notify.endpoints import Action, DeliveryState, Endpoint, EndpointState, MessageType
-
-CircuitState = Literal["closed", "open", "half_open"]
-AttemptOutcome = Literal["delivered", "refused", "failed", "timed_out", "unreachable", "blocked", "unrendered"]
+from streams.core.notify.retry import AttemptOutcome
 
 
 class EndpointRow(Struct, frozen=True, kw_only=True):

@@ -13,10 +13,10 @@ import pytest
 import trustme
 
 from streams.shared.errors import InputError, SettingsError
-from streams.shared.settings import Secret
+from streams.shared.settings import Secret, SmtpTls
 from streams.sink.digest import chat
 from streams.sink.digest.chat import send_chat
-from streams.sink.digest.mail import MailRefusedError, Smtp, SmtpTls, compose_mail, mailer, send_mail
+from streams.sink.digest.mail import MailRefusedError, Smtp, compose_mail, mailer, send_mail
 from streams.sink.digest.words import DigestText
 from tests.sink.digest.mail_server import MailServer
 
