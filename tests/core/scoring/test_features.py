@@ -1,6 +1,8 @@
 """The feature table against the words of its definitions."""
 
+import ast
 from math import isfinite
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,18 +16,19 @@ from streams.core.scoring.features import (
     NAMES,
     THEME_OF,
     THEMES,
-    Feature,
     feature_vector,
     table_version,
     vector,
 )
+from streams.core.scoring.themes.feature import Feature, Theme
 from streams.core.scoring.windows import measure
 from streams.core.subscriber.facts import Facts
 from streams.core.times import DAY_MS
 from tests.core import naive
-from tests.core.makers import BANDS, at, complaint, facts_of, profile, top_up, usage
+from tests.core.makers import BANDS, at, facts_of, profile, top_up
 from tests.core.strategies import modest, reached
 
+THEMES_FOLDER = Path(__file__).parents[3] / "streams/core/scoring/themes"
 Story = tuple[list[Body], Facts]
 ANY_TIME = st.integers(0, 20_000 * DAY_MS) | st.integers(-20_000 * DAY_MS, 0)
 
@@ -75,10 +78,42 @@ def test_the_themes_of_the_table_computed_one_by_one_are_the_vector(story: Story
     assert by_theme == vector(facts, at_ms, measures) == feature_vector(facts, at_ms, BANDS)
 
 
-def test_every_theme_computes_as_many_numbers_as_it_documents() -> None:
-    facts = facts_of(top_up(at(0)), usage(at(1)), complaint(at(1)), profile(at(1)))
-    measures = measure(facts, at(2), BANDS)
-    assert {t.name: len(t.compute(facts, at(2), measures)) for t in THEMES} == {t.name: len(t.features) for t in THEMES}
+def unnamed(text: str, theme: str, names: list[str]) -> list[str]:
+    """Return what a theme's function gives back that is neither its features by their names nor the module's zeros."""
+    module = ast.parse(text)
+    (function,) = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == theme]
+    zeros = [
+        ast.unparse(node.target)
+        for node in module.body
+        if isinstance(node, ast.AnnAssign) and node.value and ast.unparse(node.value).startswith("(0.0,) * len(")
+    ]
+    given = [ast.unparse(node.value) for node in ast.walk(function) if isinstance(node, ast.Return) and node.value]
+    computed = [what for what in given if what not in zeros]
+    return [what for what in computed if what != f"({', '.join(names)})"] if computed else ["nothing"]
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
+def test_every_theme_gives_back_its_features_by_the_names_of_its_rows_and_in_their_order(theme: Theme) -> None:
+    text = (THEMES_FOLDER / f"{theme.name}.py").read_text("utf-8")
+    assert unnamed(text, theme.name, [feature.name for feature in theme.features]) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("return a, b", []),
+        ("if f: return _NONE\n return a, b", []),
+        ("if f: return _OTHER\n return a, b", ["_OTHER"]),
+        ("return b, a", ["(b, a)"]),
+        ("return (a,)", ["(a,)"]),
+        ("return a, b, c", ["(a, b, c)"]),
+        ("return a, b + 0.0", ["(a, b + 0.0)"]),
+        ("return _NONE", ["nothing"]),
+    ],
+)
+def test_a_theme_that_gives_back_something_else_is_found(body: str, found: list[str]) -> None:
+    text = f"_NONE: Final = (0.0,) * len(ROWS)\n_OTHER: Final = (0.0, 0.0)\ndef rhythm(f):\n {body}\n"
+    assert unnamed(text, "rhythm", ["a", "b"]) == found
 
 
 def test_no_two_features_share_a_name_and_each_belongs_to_one_theme() -> None:
