@@ -40,21 +40,14 @@ from streams.core.scoring.scorer import Scorer, probability
 from streams.core.scoring.windows import measure
 from streams.core.signals.signals import NO_SIGNALS, Signals
 from streams.core.subscriber.facts import Facts, SubscriberState, Watch, new_state
-from streams.core.subscriber.fold import CONSENT, FoldResult, Life, fold, is_revenue, life_after
+from streams.core.subscriber.fold import CONSENT, Life, fold, is_revenue, life_after
 from streams.core.subscriber.state import INACTIVE
 from streams.core.times import DAY_MS, HOUR_MS
 
-_OUTCOME: Final = Outcome
-_COMPLAINT: Final = Complaint
-"""At hand where this is compiled; an imported name is looked up each time."""
 _REPEATED: Final = (RepeatedEvent(),)
-_APPLIED: Final = FoldResult.APPLIED
-_REPEATED_EVENT: Final = FoldResult.REPEATED
 _UNMATCHED: Final = (UnmatchedLeaving(),)
 _CONTACTS: Final = frozenset({"contacted", "retained"})
 _NOBODY_REACHED: Final = frozenset({"not_reached", "wrong_number", "no_action"})
-_HERE: Final = 0
-"""`Life.HERE`, and `FoldResult`'s members, without the price of looking them up in their classes."""
 _STAYING: Final = (None, Life.HERE)
 
 
@@ -119,19 +112,19 @@ def step(
         is_wanted = watch.next_wake_ms == at_ms
         return state, _on_wake(state, given.subscriber_id, at_ms, context) if is_wanted else ()
     folded, body = fold(facts, given, context.lateness_ms), given.body
-    if folded is not _APPLIED:
-        return state, _REPEATED if folded is _REPEATED_EVENT else (_late(given, facts),)
+    if folded != "applied":
+        return state, _REPEATED if folded == "repeated" else (_late(given, facts),)
     if not 0 < watch.first_revenue_ms <= at_ms and is_revenue(body):
         note_revenue(watch, at_ms)
     wake_ms = watch.next_wake_ms
-    if (not wake_ms or wake_ms - at_ms > context.wait_ms_max) and facts.life == _HERE:
+    if (not wake_ms or wake_ms - at_ms > context.wait_ms_max) and facts.life == Life.HERE:
         watch.next_wake_ms = _next_slot_ms(_present_ms(state), context.slot_ms)
-    if type(body) is _OUTCOME:
+    if type(body) is Outcome:
         if body.change in _CONTACTS and body.contact_outcome not in _NOBODY_REACHED:
             note_treatment(watch, CONTACTED, at_ms)
         if facts.life_at_ms == at_ms and life_after(body) not in _STAYING:
             return state, _on_leaving(state, body.subscriber_id, at_ms, context)
-    if type(body) is _COMPLAINT and body.change == "created":
+    if type(body) is Complaint and body.change == "created":
         return state, _on_complaint(state, body.subscriber_id, context)
     return state, ()
 
@@ -171,7 +164,7 @@ def _on_wake(state: SubscriberState, subscriber_id: str, at_ms: int, context: Co
         effects = settle_closed(watch, subscriber_id, at_ms, context.label, band)
     if context.surrogate_ms:
         effects += tell_early(watch, subscriber_id, at_ms, context.label)
-    if facts.life == _HERE:
+    if facts.life == Life.HERE:
         effects += _assess(state, subscriber_id, at_ms, context)
     watch.next_wake_ms = _next_wake_ms(state, subscriber_id, at_ms, context)
     return effects
@@ -228,7 +221,7 @@ def _snapshot_is_due(state: SubscriberState, subscriber_id: str, at_ms: int, con
     facts = state.facts
     if at_ms < _snapshot_due_ms(state, subscriber_id, context):
         return False
-    return facts.life == _HERE and at_ms - last_revenue_ms(facts) <= context.active_ms and not _barred(facts)
+    return facts.life == Life.HERE and at_ms - last_revenue_ms(facts) <= context.active_ms and not _barred(facts)
 
 
 def _snapshot_due_ms(state: SubscriberState, subscriber_id: str, context: Context) -> int:
@@ -266,7 +259,7 @@ def _next_wake_ms(state: SubscriberState, subscriber_id: str, at_ms: int, contex
     """Return when to wake next, or 0 to rest until an event comes."""
     facts, watch, slot_ms = state.facts, state.watch, context.slot_ms
     is_calm = watch.alert is INACTIVE or watch.alert.state in {"inactive", "resolved"}
-    if facts.life != _HERE or (is_calm and at_ms - last_revenue_ms(facts) > context.dormant_ms):
+    if facts.life != Life.HERE or (is_calm and at_ms - last_revenue_ms(facts) > context.dormant_ms):
         if not watch.pending:
             return 0
         closes_ms = watch.pending[0].at_ms + context.horizon_ms

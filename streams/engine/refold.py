@@ -21,7 +21,7 @@ from streams.core.scoring.scorer import Scorer, probability
 from streams.core.scoring.windows import measure
 from streams.core.signals.signals import NO_SIGNALS, Signals
 from streams.core.subscriber.facts import Facts, new_state
-from streams.core.subscriber.fold import FoldResult, Life, fold
+from streams.core.subscriber.fold import Life, fold
 from streams.core.subscriber.state import AlertState, PendingSnapshot
 from streams.files.cursors import Item
 
@@ -113,7 +113,7 @@ def alert_facts(
         if facts is None:
             facts = new_state(item.at_ms).facts
         folded = fold(facts, item, policy.lateness_ms)
-        if folded is FoldResult.APPLIED and isinstance(item.body, Complaint) and item.body.change == "created":
+        if folded == "applied" and isinstance(item.body, Complaint) and item.body.change == "created":
             kept.on_complaint(facts, stream_ms)
         if item.offset == last:
             missing.discard(item.source)

@@ -39,9 +39,6 @@ _READERS: Final[dict[str, tuple[Callable[[bytes], Body], int]]] = {
 _NOTICE_READERS: Final[dict[str, Callable[[bytes], MarketEvent]]] = {
     topic: msgspec.json.Decoder(struct).decode for topic, struct in BROADCASTS.items()
 }
-_USAGE: Final = Usage
-_EVENT: Final = Event
-"""At hand where this is compiled; an imported name is looked up each time."""
 _any_json: Final = msgspec.json.Decoder().decode
 _REASON_BY_TEXT: Final[tuple[tuple[str, DeadLetterReason], ...]] = (
     ("Object contains unknown field", "unknown_field"),
@@ -98,9 +95,9 @@ def decode_value(topic: str, partition: int, offset: int, value: bytes, received
     at_ms = epoch_ms(body.event_time)
     if not 0 <= at_ms <= received_ms + AHEAD_MS_MAX:
         return DeadLetter(topic, partition, offset, *_untimely(at_ms), value)
-    if type(body) is _USAGE and (problem := _period_problem(body)):
+    if type(body) is Usage and (problem := _period_problem(body)):
         return DeadLetter(topic, partition, offset, "bad_period", problem, value)
-    return _EVENT(source_at(reader[1], partition), offset, at_ms, body)
+    return Event(source_at(reader[1], partition), offset, at_ms, body)
 
 
 def decode_broadcast(record: Record) -> BroadcastEvent | DeadLetter:

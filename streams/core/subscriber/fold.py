@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import IntEnum
 from hashlib import blake2b
-from typing import Final, get_args
+from typing import Final, Literal, get_args
 
 from streams.core.contracts.decode import epoch_ms
 from streams.core.contracts.events import (
@@ -56,6 +56,8 @@ SEGMENT_CODES: Final = {"consumer": 0, "youth": 1, "sme": 2, "enterprise": 3, "g
 INVOLUNTARY_REASONS: Final = frozenset({"non_payment", "fraud", "deceased", "business_closure"})
 HALF_DAY_MS: Final = DAY_MS // 2
 FORGETTING_MS: Final = FORGETTING_DAYS * DAY_MS
+FoldResult = Literal["applied", "repeated", "late"]
+"""What became of an event: taken in, known already, or too late."""
 CONSENT: Final = 1
 CONTACT_ALLOWED: Final = 2
 
@@ -82,21 +84,6 @@ class Life(IntEnum):
     TERMINATED_INVOLUNTARILY = 3
 
 
-class FoldResult(IntEnum):
-    """What became of an event: taken in, known already, or too late."""
-
-    APPLIED = 0
-    REPEATED = 1
-    LATE = 2
-
-
-_USAGE: Final = Usage
-"""At hand where this is compiled; an imported name is looked up each time."""
-_APPLIED: Final = FoldResult.APPLIED  # Looking a member up in its class costs more than adding to a day.
-_REPEATED: Final = FoldResult.REPEATED
-_LATE: Final = FoldResult.LATE
-
-
 def fold(facts: Facts, event: Event, lateness_ms: int) -> FoldResult:
     """Add one event to the facts, in place, unless it is a repeat or later than the horizon allows.
 
@@ -104,14 +91,14 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> FoldResult:
     """
     source, offset, at_ms, body, newest_ms = event.source, event.offset, event.at_ms, event.body, facts.newest_ms
     if offset <= facts.offsets.get(source, -1):
-        return _REPEATED
+        return "repeated"
     facts.offsets[source] = offset
     if newest_ms - at_ms > lateness_ms:
-        return _LATE
-    if type(body) is not _USAGE:
+        return "late"
+    if type(body) is not Usage:
         number = id_number(body.event_id) ^ topic_number(source)  # An id is its topic's own.
         if number in facts.recent_ids:
-            return _REPEATED
+            return "repeated"
         facts.recent_ids[number] = at_ms // DAY_MS
         if len(facts.recent_ids) > IDS_MAX:
             del facts.recent_ids[min(facts.recent_ids, key=lambda n: (facts.recent_ids[n], n))]
@@ -125,12 +112,12 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> FoldResult:
         facts.first_ms = at_ms
     else:
         is_news = False
-    if type(body) is _USAGE:
+    if type(body) is Usage:
         return _fold_usage(facts, body, at_ms, is_news=is_news)
     _FOLDS[type(body)](facts, body, at_ms)
     if type(body) is Complaint and facts.tickets:
         _forget_tickets(facts, lateness_ms)
-    return _APPLIED
+    return "applied"
 
 
 def id_number(event_id: str) -> int:
@@ -144,7 +131,7 @@ def id_number(event_id: str) -> int:
 
 def is_revenue(body: Body) -> bool:
     """Say whether an event proves that the subscriber still pays or uses: a completed top-up or a day with activity."""
-    if type(body) is _USAGE:
+    if type(body) is Usage:
         return is_active(body)
     return type(body) is TopUp and body.status == "completed"
 
@@ -168,12 +155,12 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int, *, is_news: bool) -> Fold
                 facts.first_usage_day = day
     if old or body.revision or facts.revisions:
         says_it_again = _replace_usage_day(facts, new, body.revision, day)
-        return _REPEATED if says_it_again and not is_news else _APPLIED
+        return "repeated" if says_it_again and not is_news else "applied"
     days[index] = new
     facts.voice_s_total += voice_s
     facts.answered_total += answered
     facts.data_level_total += level
-    return _APPLIED
+    return "applied"
 
 
 def _replace_usage_day(facts: Facts, new: int, revision: int, day: int) -> bool:

@@ -1,8 +1,7 @@
 """What the features of several themes are made of.
 
 Ratios are smoothed, so that nothing divides by zero and small counts stay small; every feature is finite and bounded.
-No count stands alone: each is over time, over calls, over its own past or over the subscriber's own habit.  The themes
-that everybody has write `change` out, since a call costs as much as what it does.
+No count stands alone: each is over time, over calls, over its own past or over the subscriber's own habit.
 """
 
 from math import exp

@@ -4,7 +4,7 @@ from math import log, log1p
 from typing import Final
 
 from streams.core.scoring.themes.feature import Feature
-from streams.core.scoring.themes.parts import SURPRISE_MAX
+from streams.core.scoring.themes.parts import SURPRISE_MAX, change
 from streams.core.scoring.windows import Measures
 from streams.core.subscriber.facts import Facts
 
@@ -35,8 +35,7 @@ def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
     days = f.top_up_days_total
     if not days:
         return _NEVER_TOPPED_UP
-    age_days, silent_days, n14, n30 = m.age_days, m.silent_days, m.top_ups_14, m.top_ups_30
-    n14_before, n30_before = m.top_ups_14_before, m.top_ups_30_before
+    age_days, silent_days = m.age_days, m.silent_days
     top_up_silence = log1p(silent_days)
     top_up_overdue = log1p(m.overdue)
     top_up_silence_share = silent_days / (age_days + 1.0)
@@ -44,8 +43,8 @@ def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG
     top_up_surprise = surprise if surprise < SURPRISE_MAX else SURPRISE_MAX
     top_up_habit = log1p(30.0 / m.gap_days)
     top_up_experience = days / (days + 3.0)
-    top_ups_trend_14d = (n14 - n14_before) / (n14 + n14_before + 2.0)
-    top_ups_trend_30d = (n30 - n30_before) / (n30 + n30_before + 2.0)
+    top_ups_trend_14d = change(m.top_ups_14, m.top_ups_14_before, 1.0)
+    top_ups_trend_30d = change(m.top_ups_30, m.top_ups_30_before, 1.0)
     return (
         top_up_silence,
         top_up_overdue,

@@ -60,7 +60,6 @@ def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     idle_days = (idle_ms if idle_ms > 0 else 0) / DAY_MS if f.last_active_ms else m.age_days
     known_days, profile = f.usage_days_total, f.profile
     is_youth = profile is not None and profile.segment == YOUTH
-    v7, v7_before, v14, v14_before = m.voice_7, m.voice_7_before, m.voice_14, m.voice_14_before
     data_7, data_7_before = m.data_7, m.data_7_before
     usage_silence = log1p(idle_days)
     usage_surprise = 0.0
@@ -70,8 +69,8 @@ def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     if usage_surprise > SURPRISE_MAX:
         usage_surprise = SURPRISE_MAX
     usage_surprise_and_prepaid = usage_surprise if profile is not None and profile.payment == PREPAID else 0.0
-    voice_trend_7d = (v7 - v7_before) / (v7 + v7_before + 1200.0)
-    voice_trend_14d = (v14 - v14_before) / (v14 + v14_before + 1200.0)
+    voice_trend_7d = change(m.voice_7, m.voice_7_before, 600.0)
+    voice_trend_14d = change(m.voice_14, m.voice_14_before, 600.0)
     voice_trend_and_youth = voice_trend_14d if is_youth else 0.0
     calls_over_habit = change(m.answered_14 / days, f.answered_total / span_days, 0.2)
     calls_fall = -calls_over_habit if calls_over_habit < 0.0 else 0.0

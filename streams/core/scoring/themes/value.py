@@ -34,11 +34,10 @@ HIGH_BAND: Final = 2
 
 def value(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
     """Compute the value theme."""
-    usual, m14, m30 = usual_minor(f), m.minor_14, m.minor_30
-    m14_before, m30_before = m.minor_14_before, m.minor_30_before
-    amount_trend_14d = (m14 - m14_before) / (m14 + m14_before + usual + usual)
-    amount_trend_30d = (m30 - m30_before) / (m30 + m30_before + usual + usual)
-    top_up_size = change(m30 / m.top_ups_30, usual, 1.0) if m.top_ups_30 else 0.0
+    usual = usual_minor(f)
+    amount_trend_14d = change(m.minor_14, m.minor_14_before, usual)
+    amount_trend_30d = change(m.minor_30, m.minor_30_before, usual)
+    top_up_size = change(m.minor_30 / m.top_ups_30, usual, 1.0) if m.top_ups_30 else 0.0
     revenue_30d = log1p(m.revenue_30 / 1000.0)
     value_band = float(m.band)
     value_fall = 1.0 if m.band_before == HIGH_BAND and m.band == LOW_BAND and m.age_days > 60.0 else 0.0
