@@ -6,7 +6,8 @@ The contract bounds a day to 360,000 s, 65,535 calls and level 255: `SUM_DAYS_MA
 into the next.  One number a day instead of four is what makes the windows cheap.
 """
 
-from math import log2
+from bisect import bisect_right
+from math import isqrt
 from typing import Final
 
 from streams.core.contracts.events import Usage
@@ -19,7 +20,10 @@ LEVEL_SHIFT: Final = 6
 LEVEL_MASK: Final = (1 << 13) - 1
 ACTIVE_MASK: Final = (1 << 6) - 1
 LEVEL_MAX: Final = 255
-_log2: Final = log2
+_LEVELS_FROM: Final = tuple(
+    isqrt(isqrt(isqrt(isqrt(10**96 << 2 * level - 1)))) + 1 - 10**6 for level in range(1, LEVEL_MAX + 1)
+)
+"""From how many bytes on a day has the levels 1 to 255: 2^((2 level - 1) / 16) - 1 million, in whole numbers alone."""
 
 
 def is_active(usage: Usage) -> bool:
@@ -33,8 +37,7 @@ def data_level(data_bytes: int | None) -> int:
     >>> data_level(None), data_level(1_000_000), data_level(3_000_000)
     (0, 8, 16)
     """
-    level = int(8.0 * _log2(1.0 + data_bytes / 1e6) + 0.5) if data_bytes else 0
-    return level if level < LEVEL_MAX else LEVEL_MAX
+    return bisect_right(_LEVELS_FROM, data_bytes) if data_bytes else 0
 
 
 def pack_day(voice_s: int, answered: int, level: int, active: int) -> int:
