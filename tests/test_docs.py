@@ -14,28 +14,44 @@ import click
 import pytest
 
 from streams.cli.app import forewarn
-from streams.core.alerts.policy import Policy
+from streams.cli.model_card import RECIPES
+from streams.core.alerts.policy import Learner, Policy
 from streams.core.contracts import effects
 from streams.core.contracts.decode import decode
 from streams.core.contracts.events import BROADCASTS, INPUTS, Event, Record
 from streams.core.scoring import reasons
 from streams.core.scoring.features import FEATURES, THEMES
 from streams.core.times import DAY_MS
+from streams.shared import exits
+from streams.shared.errors import SettingsError
 from streams.shared.settings import PREFIX, Settings
 from tests.cli.calling import KEY, call
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = sorted([README, ROOT / "CHANGELOG.md", ROOT / "schemas/README.md", *(ROOT / "docs").rglob("*.md")])
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+ARCHITECTURE = ROOT / "docs/architecture.md"
+PAGES = sorted(
+    [
+        README,
+        CONTRIBUTING,
+        ROOT / "CHANGELOG.md",
+        ROOT / "schemas/README.md",
+        *(ROOT / "docs").rglob("*.md"),
+    ]
+)
 RESULTS = ROOT / "benchmarks/results"
 PICTURE = ROOT / "docs/images/demo.svg"
 PICTURE_BYTES_MAX = 200_000
+DRAWINGS = ("rooms.svg", "event.svg")
+DRAWING_BYTES_MAX = 10_000
 UNMEASURED = "pending"
 OUTPUT_TOPICS = ("alerts", "examples", "dead-letters")
 
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 NAMED_TEST = re.compile(r"`(tests/[a-z_/]+\.py)::(test_\w+)`")
+NAMED_CLASS = re.compile(r"`([A-Z]\w+)`")
 NAMED_PATH = re.compile(r"`((?:streams|tests|benchmarks|docs|schemas)/[\w./-]+)`")
 PRIVATE = re.compile(
     r"(?<![\w.])/(?:work|root|home|tmp|Users)/|localhost|pypi\.|pythonhosted|npmjs\.|crates\.io|artifactory"
@@ -159,8 +175,20 @@ def test_each_reason_code_stands_beside_its_theme() -> None:
     assert pairs <= {(row[0], row[1]) for row in rows(ROOT / "docs/reference.md") if len(row) > 1}
 
 
+def test_every_recipe_of_a_model_is_described() -> None:
+    recipes = {code(name) for name in get_args(Learner)}
+    assert recipes == {row[0] for row in rows(ROOT / "docs/models.md") if row[0] in recipes}
+    assert set(get_args(Learner)) <= set(RECIPES)
+
+
+def test_every_exit_code_of_a_worker_is_on_its_page() -> None:
+    codes = {str(value) for name, value in vars(exits).items() if name.startswith("EXIT_")}
+    listed = {row[0] for row in rows(ROOT / "docs/workers.md") if row[0].isdigit()}
+    assert listed == codes | {"0", str(SettingsError.exit_code)}
+
+
 def test_the_architecture_names_every_module() -> None:
-    page = text_of(ROOT / "docs/architecture.md")
+    page = text_of(ARCHITECTURE)
     modules = [path for path in (ROOT / "streams").rglob("*.py") if path.stem not in {"__init__", "__main__"}]
     shown = [path for path in modules if path.parent.name != "versions"]
     missing = [str(path.relative_to(ROOT)) for path in shown if not re.search(rf"\b{path.stem}\b", page)]
@@ -189,10 +217,33 @@ def test_every_file_and_test_that_a_page_names_exists(page: Path) -> None:
 
 
 def test_every_invariant_names_a_test() -> None:
-    section = text_of(ROOT / "docs/architecture.md").split("## Invariants")[1].split("\n## ")[0]
+    section = text_of(ARCHITECTURE).split("## Invariants")[1].split("\n## ")[0]
     claims = [part for part in section.split("\n\n") if part.startswith("**")]
     assert len(claims) > 10
     assert [claim for claim in claims if not NAMED_TEST.search(claim)] == []
+
+
+def test_every_place_to_change_something_names_its_files_and_the_test_that_fails_first() -> None:
+    asked = [row for row in rows(CONTRIBUTING) if not set(row[0]) <= {"-"}][1:]
+    words = " ".join(row[0] for row in asked)
+    assert all(f"**{what}**" in words for what in ("a topic", "a reason", "a preset", "an exit code"))
+    assert "**what a threshold means**" in words
+    for what, places, first in asked:
+        assert NAMED_PATH.search(places) or first == "the same", what
+        assert NAMED_TEST.fullmatch(first) or first == "the same", what
+    for page in (README, ARCHITECTURE):
+        assert "CONTRIBUTING.md#where-do-i-change-it)" in text_of(page)
+
+
+def test_the_glossary_has_each_term_once_and_its_classes_exist() -> None:
+    page = ROOT / "docs/glossary.md"
+    terms = [row[0] for row in rows(page) if len(row) == 3 and row[0] not in {"term", "---"}]
+    assert len(terms) == len(set(terms)) > 50
+    source = "\n".join(text_of(path) for path in (ROOT / "streams").rglob("*.py"))
+    named = set(NAMED_CLASS.findall(text_of(page)))
+    assert {name for name in named if not re.search(rf"^class {name}\b", source, re.MULTILINE)} == set()
+    for other in (README, ARCHITECTURE, CONTRIBUTING):
+        assert "glossary.md)" in text_of(other)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -319,6 +370,24 @@ def test_the_picture_is_small_and_shows_alerts_that_fire_with_their_reasons() ->
     assert "@font-face" not in picture
 
 
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_of_the_architecture_is_small_described_and_made_for_dark_pages_too(name: str) -> None:
+    drawing = text_of(ROOT / "docs/images" / name)
+    assert len(drawing.encode()) < DRAWING_BYTES_MAX
+    assert all(part in drawing for part in ("<title", "<desc", 'role="img"', "prefers-color-scheme:dark"))
+    assert not any(part in drawing for part in ("@import", "@font-face", "<script"))
+    shown = re.search(rf"!\[([^\]]+)\]\(images/{re.escape(name)}\)", text_of(ARCHITECTURE))
+    assert shown is not None
+    assert len(shown[1]) > 50, "the picture has no words in its place"
+
+
+def test_the_drawing_of_the_rooms_has_every_room() -> None:
+    drawing = text_of(ROOT / "docs/images/rooms.svg")
+    rooms = {path.parent.name for path in (ROOT / "streams").glob("*/__init__.py")}
+    parts = {path.parent.name for path in (ROOT / "streams/core").glob("*/__init__.py")}
+    assert {name for name in rooms | parts if f">{name}<" not in drawing} == set()
+
+
 def test_decisions_are_numbered_listed_and_say_what_they_cost() -> None:
     folder = ROOT / "docs/adr"
     records = sorted(path for path in folder.glob("*.md") if path.name != "README.md")
@@ -330,5 +399,6 @@ def test_decisions_are_numbered_listed_and_say_what_they_cost() -> None:
 
 
 def test_no_page_names_a_machine_or_a_registry() -> None:
-    for path in [*PAGES, PICTURE, *(ROOT / "docs").rglob("*.py")]:
+    drawings = [ROOT / "docs/images" / name for name in DRAWINGS]
+    for path in [*PAGES, PICTURE, *drawings, *(ROOT / "docs").rglob("*.py")]:
         assert PRIVATE.findall(text_of(path)) == [], path
