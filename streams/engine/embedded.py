@@ -1,9 +1,9 @@
 """The whole system in one process: sources, `step`, the trainer and the store, without a broker.
 
-Records come merged in event time; before the stream moves past a wake, the wake is given to its subscriber.  What was
-published about the market is read whole beforehand, and is in force from its event time on.  All that follows since
-the last commit (states, alerts, examples, versions, positions) is written in one transaction, so a run that is killed
-at any point goes on from its last commit and ends with the same alerts.
+Records come merged in event time.  Before the stream moves past a wake, the run gives the wake to its subscriber.  It
+reads the market whole beforehand; each entry is in force from its event time on.  A commit writes all that has changed
+since the last one (states, alerts, examples, versions, positions) in one transaction, so a run that is killed at any
+point goes on from its last commit and ends with the same alerts.
 """
 
 import gc
@@ -44,7 +44,7 @@ PROGRESS_RECORDS: Final = 4096
 
 
 class TrainerInterface(Protocol):
-    """What the runner needs of the trainer; the real one is `streams.learning.trainer`.
+    """What the run needs of the trainer; the real one is `streams.learning.trainer`.
 
     `next_due_ms` is the event time at which `advance` has something to do.
     """
@@ -68,7 +68,7 @@ class TrainerInterface(Protocol):
 
 
 class RecordStream(Protocol):
-    """What the runner needs of the merged sources."""
+    """What the run needs of the merged sources."""
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the records in the order of event time."""

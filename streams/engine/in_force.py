@@ -1,9 +1,9 @@
 """What is in force when: model versions, policies and market signals by the event time from which each serves.
 
-Pure: records of the topics `models`, `policies` and `market-events` in, contexts out.  At an event time that version
-of the line promoted last by then serves which is dated latest by then, so that whoever works off old records does not
-score them with what was learned later; the policy that was published last among those that are to serve by then; and of
-the market what was published by then.  What cannot be used is refused in words, and changes nothing.
+Pure: records of the topics `models`, `policies` and `market-events` in, contexts out.  At an event time the line that
+was promoted last serves, with its latest version by then, so that nobody scores old records with what was learned
+later.  Of the policies that serve by then, the one published last serves.  The market is what was published by then.
+What cannot be used is refused in words, and changes nothing.
 """
 
 from bisect import bisect_right
@@ -173,7 +173,7 @@ def read_model(value: bytes) -> tuple[int, Scorer]:
     """Return the event time (ms) from which a published model version serves, and its scorer.
 
     Raises:
-        ModelError: it is no such JSON, its hash is not that of its content, or it was learned on other features.
+        UnusableModelError: it is no such JSON, its hash is not that of its content, or its features are others.
     """
     version = read_version(value)
     return version.published_at_ms, scorer_from(version)

@@ -1,8 +1,8 @@
 """Looking back: fold a run's records again, to score everybody at a past moment or to prove an alert's numbers.
 
-What a state adds up to depends only on its subscriber's records, so nothing of the run's own path (wakes, learning,
-alerts) is repeated: fold the records up to the moment, compute the features with what was known of the market, and
-score with the version of the time.
+A subscriber's facts depend only on its records, so looking back repeats nothing of the run's own path (wakes, learning,
+alerts): it folds the records up to the moment, computes the features with what was known of the market, and scores
+with the version of that time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The subscribers of one runner: their states, who waits for which wake, and who changed since the last write."""
+"""The subscribers of one run or partition: their states, their wakes, and which changed since the last write."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

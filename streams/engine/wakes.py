@@ -1,4 +1,4 @@
-"""Who has asked to be woken when: a calendar of event times, rebuilt from the states after a restart."""
+"""A calendar of wakes: who asked to be woken at which event time.  A restart rebuilds it from the states."""
 
 from collections.abc import Iterator
 from heapq import heappop, heappush

@@ -1,7 +1,7 @@
 """Bootstrap intervals of the main figures for many sets of predictions at once: all, each week, each segment.
 
 Subscribers are drawn whole, since one subscriber's weeks resemble one another; and one draw serves all sets.  The
-figures are those of `core.evaluation`, over arrays that are sorted once.
+figures are those of `metrics`, over arrays that are sorted once.
 """
 
 from collections.abc import Iterable, Sequence

@@ -3,11 +3,11 @@
 All lines are fed the same examples in the same order and publish on the same dates, each under its own name.  Weeks of
 snapshots are judged once they are mature; after each a decision is made for every challenger.  With `manual` promotion
 it is written down for a person, with `automatic` the trainer acts on it.  Manual is the default: the decision rests on
-what was served by the line in force, whose alerts were acted upon, so that who was called and stayed counts as a wrong
-alarm against it; a person knows when that was much.
+what the line in force served, and people acted on its alerts, so that a subscriber who was called and stayed counts as
+a wrong alarm against it; a person knows when that was often.
 
-Boosted trees may be judged among them, as what a learner of another kind would give.  They never serve: where they were
-better for as long as a promotion would take, a person is told, since the features then hold more than a line has found.
+Boosted trees may be judged among them, as a learner of another kind.  They never serve: when they were better for as
+long as a promotion would take, a person is told, since the features then hold more than a line has found.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""All model versions that there are, which of them serves, and the promotions that a person makes among them."""
+"""The model registry: all versions that there are, which of them serves, and the promotions that a person makes."""
 
 from collections.abc import Sequence
 from typing import Final

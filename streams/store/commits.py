@@ -1,7 +1,7 @@
 """Hop 7, the writing half: one batch into the tables, inside a transaction that the caller holds.
 
-Ids decide what is new.  A record of something that happened is added once and never changed; where the run and
-its subscribers stand is overwritten.  Nothing here reads a clock or depends on the order of arrival.
+Ids decide what is new.  A record of something that happened is added once and never changed; the present state of the
+run and of its subscribers is overwritten.  Nothing here reads a clock or depends on the order of arrival.
 """
 
 import struct

@@ -1,4 +1,4 @@
-"""What leaves: the three output contracts as frozen values; `publishing` makes them of effects.
+"""What leaves: the three output contracts as frozen values; `encode` makes them of effects.
 
 Each struct is field for field a file in `schemas/json/` (`tests/contracts/` proves it).  Times are RFC 3339 in
 UTC with milliseconds and `Z`, names snake_case with the unit last, subscribers pseudonyms.  No phone number and

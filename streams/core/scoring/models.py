@@ -75,7 +75,7 @@ def read_version(data: bytes) -> ModelVersion:
     """Return the version that the JSON holds.
 
     Raises:
-        ModelError: it is no such JSON, its hash is not that of its content, or its numbers do not fit together.
+        UnusableModelError: it is no such JSON, its hash is not that of its content, or its numbers do not fit together.
     """
     try:
         version = msgspec.json.decode(data, type=ModelVersion)
@@ -98,7 +98,7 @@ def scorer_from(version: ModelVersion) -> Scorer:
 
     Raises:
         ForeignTableError: the version was learned on another feature table.
-        ModelError: it holds a number that is not finite.
+        UnusableModelError: it holds a number that is not finite.
     """
     if version.feature_table != FEATURE_TABLE or version.features != NAMES:
         raise ForeignTableError(version)
@@ -141,7 +141,7 @@ def read_scorecard(text: str) -> Scorer:
     """Return the scorer of a scorecard in TOML.
 
     Raises:
-        ModelError: it is no TOML, a field is wrong, or it weighs a feature that does not exist, or one twice.
+        UnusableModelError: it is no TOML, a field is wrong, or it weighs a feature that does not exist, or one twice.
     """
     card = _read_card(text)
     rows = {weight.feature: weight for weight in card.weights}
@@ -155,7 +155,7 @@ def read_warm_start(text: str) -> dict[str, float]:
     """Return where a model begins that starts from a scorecard: a weight for each feature, per standard deviation.
 
     Raises:
-        ModelError: as `read_scorecard` does.
+        UnusableModelError: as `read_scorecard` does.
     """
     return {row.feature: row.weight * row.spread for row in _read_card(text).weights}
 
@@ -164,7 +164,7 @@ def read_least_scales(text: str) -> dict[str, float]:
     """Return the least that a model divides a feature by that moves seldom: until it has, the scorecard's weight holds.
 
     Raises:
-        ModelError: as `read_scorecard` does.
+        UnusableModelError: as `read_scorecard` does.
     """
     return {row.feature: row.spread for row in _read_card(text).weights if row.seldom}
 

@@ -55,7 +55,7 @@ def read_promotion(data: bytes) -> Promotion:
     """Return the promotion that the JSON holds.
 
     Raises:
-        ModelError: it is no such JSON, or its hash is not that of its content.
+        UnusableModelError: it is no such JSON, or its hash is not that of its content.
     """
     try:
         promotion = msgspec.json.decode(data, type=Promotion)

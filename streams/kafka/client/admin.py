@@ -1,4 +1,4 @@
-"""What a Kafka cluster says about its topics, as values; the requests that ask for it and make topics."""
+"""What a Kafka cluster says about its topics, as values, and the requests that ask for it and that make topics."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence

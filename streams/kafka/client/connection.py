@@ -43,7 +43,7 @@ class ConnectionSettings(Struct, frozen=True, kw_only=True):
 
 
 def connection_settings(settings: Settings) -> ConnectionSettings:
-    """Return the wire that the settings describe.
+    """Return the connection that the settings describe.
 
     Raises:
         SettingsError: a setting is missing that its protocol needs, or one is given that the protocol has no use for.

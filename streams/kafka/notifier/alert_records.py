@@ -1,4 +1,4 @@
-"""Records of the topic `alerts`: the transition that one tells of, or why it tells of none; and how many are bad."""
+"""Reads records of the topic `alerts`: the transition in each, or why there is none; and counts the bad ones."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Dead letters looked at, and sent again to where they came from once the cause is mended.
+"""Lists dead letters, and redrives them to where they came from once the cause is mended.
 
 A record that is sent again and the note that it was (the letter's key without a value, in `dead-letters`) are one
 transaction.  So whoever is interrupted gives the same command again: no letter is sent twice, and none is left out.

@@ -1,4 +1,4 @@
-"""Topics made, checked and described: that they exist, fit together, keep what they must, and are written rightly."""
+"""Makes, checks and describes topics: they exist, fit together, keep what they must, and have the right keys."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The topic `models` read once and whole: the versions and the promotions that are left of it."""
+"""Reads the topic `models` once and whole: the versions and the promotions in it."""
 
 from time import monotonic
 from typing import Final

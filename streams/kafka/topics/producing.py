@@ -1,8 +1,8 @@
 """Records from files to their topics: keyed by subscriber, in the order of event time over all topics.
 
-What is about the whole market is keyed by its entry and goes first, since workers read it before all else.  A line is
-sent as it stands.  It is looked at only for whom it is about and when it happened; whether it is good is for the worker
-to say, so that bad lines become dead letters there as they do in `forewarn run`.
+A record about the whole market is keyed by its entry and goes first, since workers read those before all else.  A line
+is sent as it is.  Only its subscriber and its time are read; the worker decides whether it is good, so that bad lines
+become dead letters there as they do in `forewarn run`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The newest records of topics, looked at to see whether whoever writes them uses the right keys and partitions."""
+"""Reads the newest records of topics and sees whether their producers use the right keys and partitions."""
 
 import asyncio
 from collections.abc import Mapping

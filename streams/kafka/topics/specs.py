@@ -1,4 +1,4 @@
-"""What each topic has to be like: the contracts' topics as `schemas/topics/` says, and our own internal ones.
+"""How each topic should be set up: the contracts' topics as `schemas/topics/` says, and Forewarn's internal ones.
 
 The files of `schemas/topics/` are the only place where this is written down.  In a clone they lie beside the package;
 the build puts them inside it, so that an installed Forewarn has them too.

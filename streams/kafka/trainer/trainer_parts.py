@@ -1,7 +1,7 @@
-"""What of a trainer is kept in states of its own, so that a transaction is as large as what has changed.
+"""The parts of a trainer's state that are records of their own, so that a transaction writes only what has changed.
 
-One state for each example that waits, the remembered ids in blocks, and one state for each row and for each fit of a
-yardstick.  All else changes with every example, and is in the mark.
+There is one record for each example that waits, for each block of remembered ids, and for each row and each fit of a
+yardstick.  All else changes with every example, and is in the checkpoint.
 """
 
 from collections import defaultdict
@@ -57,7 +57,7 @@ class TrainerParts(Struct):
             self.blocks[int(key.removeprefix(IDS))] = _read_ids(value)
 
     def joined(self, state: TrainerState) -> TrainerState:
-        """Return the whole state of which a mark has the rest.
+        """Return the whole state of which a checkpoint has the rest.
 
         Raises:
             TrainerError: something is missing.
@@ -106,7 +106,7 @@ def parts_of(state: TrainerState) -> TrainerParts:
 
 
 def without_parts(state: TrainerState) -> TrainerState:
-    """Return what is left of a whole state for the mark."""
+    """Return what is left of a whole state for the checkpoint."""
     lineup, boosting = state.lineup, _boosting(state)
     if lineup is not None and boosting is not None:
         lineup = replace(lineup, boosting=replace(boosting, rows=[], fits=[]))

@@ -1,9 +1,9 @@
-"""Learning from the examples in the log, in their order: runs of records in, model versions out.
+"""The trainer's partition task: batches of examples in, in the order of the log, model versions out.
 
-It does no I/O and reads no clock, so a test can drive it to any point and kill it there.  What it writes is plain JSON:
-the mark with all of the trainer that changes with every example, the rest in states of their own (`training_parts`).
+It does no I/O and reads no clock, so a test can drive it to any point and kill it there.  It writes plain JSON: the
+checkpoint has what changes with every example, the rest are records of their own (`trainer_parts`).
 
-The trainer's time is that of the newest settled example, less `PATIENCE_MS`.  Partitions are worked off at different
+The trainer's time is that of the newest settled example, less `PATIENCE_MS`.  Workers process partitions at different
 speeds, so their examples come interleaved; as long as none is further behind than that, it does not show in the
 versions.  What comes later still is learned at the next tick.
 """
@@ -112,10 +112,10 @@ class TrainingTask(RecordCounts):
         return 1 + self.trainer.counts.waiting
 
     def restore(self, states: PackedStates) -> None:
-        """Take in what was written: the mark and the parts.
+        """Take in what was written: the checkpoint and the parts.
 
         Raises:
-            BrokenMarkError: they are not all there, unreadable, another application's, or of another feature table.
+            BrokenCheckpointError: they are incomplete, unreadable, another application's, or of another feature table.
         """
         mark: bytes | None = None
         parts = TrainerParts()
@@ -248,10 +248,10 @@ class TrainingTask(RecordCounts):
 
 
 def read_training_checkpoint(raw: bytes, application: str) -> TrainingCheckpoint:
-    """Return the mark that was written.
+    """Return the checkpoint that was written.
 
     Raises:
-        BrokenMarkError: it cannot be read, or belongs to another application or version.
+        BrokenCheckpointError: it cannot be read, or belongs to another application or version.
     """
     return decode_checkpoint("the trainer's mark", _decode_mark, raw, MARK_VERSION, application)
 

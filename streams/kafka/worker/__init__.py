@@ -1,1 +1,1 @@
-"""The worker: Faust's transport, partition tasks, and the changelog that they live in."""
+"""The worker: Faust's transport, partition tasks, and the changelog that holds their states."""

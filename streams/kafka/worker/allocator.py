@@ -1,4 +1,4 @@
-"""How a worker treats memory: it keeps what it has freed, and looks for cycles seldom."""
+"""Settings of memory for a worker: it keeps what it has freed, and collects cycles seldom."""
 
 import ctypes
 import gc

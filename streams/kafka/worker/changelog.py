@@ -1,8 +1,8 @@
-"""The states of a partition number in the log: restored by whoever takes it, written by nobody else.
+"""The changelog: the states of a partition number in the log.  Its owner restores them, and nobody else writes them.
 
-Each partition number has a producer of its own, whose transactional id belongs to the number and not to the process:
-whoever takes it fences the former owner, so that a frozen worker that wakes cannot overwrite newer states (KIP-98).
-States, their mark and what is published go into one transaction: all of it is in the log, or nothing.
+Each partition number has a producer of its own, whose transactional id belongs to the number and not to the process.
+A new owner fences the former one, so that a frozen worker that wakes cannot overwrite newer states (KIP-98).  States,
+their checkpoint and what is published go into one transaction: all of it is in the log, or nothing.
 """
 
 import asyncio
@@ -116,11 +116,11 @@ class Changelog:
         return records
 
     def mark(self, partition: int) -> int | None:
-        """Return where in the log the newest mark of a partition stands that was read or written here."""
+        """Return the offset of the newest checkpoint of a partition that was read or written here."""
         return self._marks.get(partition)
 
     async def ends_with(self, partition: int, mark: int) -> bool:
-        """Say whether nothing was committed to a partition after the mark that stands at an offset.
+        """Say whether nothing was committed to a partition after the checkpoint at an offset.
 
         Raises:
             KafkaError: as `read`.

@@ -1,4 +1,4 @@
-"""Where a partition number stands, as a record among its states."""
+"""The checkpoint of a partition task, as a record among its states."""
 
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
@@ -10,11 +10,11 @@ from streams.core.contracts.source import SourceNumber
 
 CHECKPOINT_VERSION: Final = 1
 CHECKPOINT_KEY: Final = b"mark"
-"""The key of the mark among the states; no subscriber has it, since theirs begin with s_."""
+"""The key of the checkpoint among the states; no subscriber has it, since theirs begin with s_."""
 
 
 class CheckpointHeader(Protocol):
-    """What every kind of mark says of itself: the version of its form, and whose it is."""
+    """What every kind of checkpoint says of itself: the version of its form, and whose it is."""
 
     @property
     def version(self) -> int:
@@ -29,9 +29,9 @@ M = TypeVar("M", bound=CheckpointHeader)
 
 
 class TaskCheckpoint(Struct, array_like=True, frozen=True):
-    """Where a slot stands, written with the states that it belongs to: the next offset of each source, and the time.
+    """How far a task has come, written with its states: the next offset of each source, and the stream time.
 
-    `newest_ms` is the latest event time of each source by then; marks that were written without it have none.
+    `newest_ms` is the latest event time of each source by then; checkpoints that were written without it have none.
     """
 
     version: int
@@ -43,7 +43,7 @@ class TaskCheckpoint(Struct, array_like=True, frozen=True):
 
 
 class BrokenCheckpointError(ValueError):
-    """The mark of a slot cannot be read, or belongs to another application or version."""
+    """A checkpoint cannot be read, or belongs to another application or version."""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -51,24 +51,24 @@ _decode: Final = msgspec.msgpack.Decoder(TaskCheckpoint).decode
 
 
 def write_checkpoint(mark: TaskCheckpoint) -> tuple[bytes, bytes]:
-    """Return the record of a mark: its key and its bytes."""
+    """Return the record of a checkpoint: its key and its bytes."""
     return CHECKPOINT_KEY, _encode(mark)
 
 
 def read_checkpoint(raw: bytes, application: str) -> TaskCheckpoint:
-    """Return the mark that was written.
+    """Return the checkpoint that was written.
 
     Raises:
-        BrokenMarkError: it cannot be read, or belongs to another application or version.
+        BrokenCheckpointError: it cannot be read, or belongs to another application or version.
     """
     return decode_checkpoint("the mark", _decode, raw, CHECKPOINT_VERSION, application)
 
 
 def decode_checkpoint(what: str, decode: Callable[[bytes], M], raw: bytes, version: int, application: str) -> M:
-    """Return a mark of some kind, which an error calls `what`.
+    """Return a checkpoint of some kind, which an error calls `what`.
 
     Raises:
-        BrokenMarkError: it cannot be read, or belongs to another application or version.
+        BrokenCheckpointError: it cannot be read, or belongs to another application or version.
     """
     try:
         mark = decode(raw)

@@ -1,4 +1,4 @@
-"""Faust fed with batches: one message for each fetched run of a partition, and offsets that we account for ourselves.
+"""Faust's transport for batches: one message for each fetched run of a partition, and offsets of our own account.
 
 Registered as the transport `forewarn://` (entry point `faust.transports`).  All topics of its app are keyed ones, and
 four things differ from Faust's own transport:
@@ -7,7 +7,7 @@ four things differ from Faust's own transport:
   messages without a word while partitions move; from the position the receiver sees that a run went missing.
 - A partition is taken (fenced and restored) before anything is fetched from it, and dropped before anybody else gets
   it.  It is read from where its states stand, whatever the group has committed.
-- What is committed is what the keeper says was applied and written, not what an agent has acknowledged.
+- It commits the offsets that the partition manager has applied and written, not those that an agent acknowledged.
 - aiokafka's consumer runs in the loop of the app and not in a thread of its own, so that a position and the records
   that were read up to it are always seen together.
 

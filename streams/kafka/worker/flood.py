@@ -1,4 +1,4 @@
-"""Bad records that are too many to be left out one by one."""
+"""The limit of a flood: so many bad records that the worker stops instead of leaving them out one by one."""
 
 from collections.abc import Mapping
 

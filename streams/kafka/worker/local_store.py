@@ -1,4 +1,4 @@
-"""Where the packed states of a partition number lie while it is ours: in memory, or on a disk where that is too small.
+"""The store of a partition's packed states while a worker owns it: in memory, or on a disk where memory is too small.
 
 Neither is a truth of its own: the changelog is, and whoever takes a partition reads it whole into a store that is made
 anew.  So a store needs no recovery, and is gone when its process is.

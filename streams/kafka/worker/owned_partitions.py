@@ -1,4 +1,4 @@
-"""What a keeper remembers of each partition number that is its own, and of the sources that it has gone back to."""
+"""What the partition manager knows of each partition number that it owns, and of the sources that it reads again."""
 
 import asyncio
 from typing import Final
@@ -33,7 +33,7 @@ class InFlightWrite(Struct, frozen=True):
 
 
 class OwnedPartition(Struct):
-    """One partition number that is ours: its slot, the store of its packed states, and how far it is safe.
+    """One partition number that is ours: its task, the store of its packed states, and how far it is safe.
 
     `safe` has the next offset of each source that is not yet in the log, `ended` the sources that were read to their
     end, `unwritten` the records that were applied since `written_s`, `moved_s` when (monotonic seconds) something was
@@ -59,7 +59,7 @@ class OwnedPartition(Struct):
 
 
 class SuspendedTask(Struct, frozen=True):
-    """A partition number that was given up, with all of it written: the mark at that offset of the log is its own."""
+    """A partition number that was given up, with all of it written: the checkpoint at offset `mark` is its own."""
 
     slot: PartitionTask
     store: StateStore
@@ -74,7 +74,7 @@ class SuspendedTasks:
         self._parked: dict[int, SuspendedTask] = {}
 
     def put(self, kept: OwnedPartition, mark: int | None) -> None:
-        """Park what was kept; without a mark in the log there is nothing to know it again by."""
+        """Keep a task that was given up; without a checkpoint in the log nothing tells whether it is still valid."""
         if mark is None:
             kept.store.close()
         else:

@@ -1,4 +1,4 @@
-"""Who keeps the partitions of one worker: takes and drops slots, feeds them runs, writes what they change.
+"""The partition manager of one worker: takes and drops partition tasks, feeds them, and writes what they change.
 
 One lock orders everything, so a rebalance never comes into the middle of a write.  A write that fails ends the process:
 memory is ahead of the log then, and only a restart puts that right.
@@ -41,7 +41,7 @@ WAITING_MAX: Final = 20_000
 
 
 class ConsumerControl(Protocol):
-    """What the keeper needs of the consumer."""
+    """What the partition manager needs of the consumer."""
 
     def read_again(self, topic: str, partition: int, position: int) -> None:
         """Go back to a position of a source."""
@@ -183,7 +183,7 @@ class PartitionManager:
     async def drop(self, revoked: Sequence[tuple[str, int]]) -> None:
         """Write what is left to write, then give up every partition number that was revoked.
 
-        What they hold is parked until the group has said what is ours next: it may well be the same.
+        Their tasks are suspended until the group has assigned the partitions anew: they may well come back.
         """
         async with self._lock:
             self._assigned = None  # Until the group has said what is ours next.

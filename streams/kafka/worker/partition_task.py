@@ -1,4 +1,4 @@
-"""What a keeper needs of the work on one partition number, whatever is done with its records."""
+"""What the partition manager needs of the work on one partition number, whatever the work is."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
@@ -45,7 +45,7 @@ class PartitionTask(Protocol):
 
         Raises:
             UnreadableStateError: a state is none, or of another version.
-            BrokenMarkError: the mark is missing among states, unreadable, or another application's.
+            BrokenCheckpointError: the checkpoint is missing among states, unreadable, or another application's.
         """
 
     def rewind(self) -> None:

@@ -76,7 +76,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
 
 class FaustConsumerControl:
-    """What the keeper may ask of Faust's consumer."""
+    """What the partition manager may ask of Faust's consumer."""
 
     def __init__(self, app: KeyedApp) -> None:
         """Keep the app; its consumer is made later."""
@@ -98,10 +98,10 @@ class FaustConsumerControl:
 
 
 class FailStopManager:
-    """The keeper as the transport sees it: a stop ends the process, there and then."""
+    """The partition manager as the transport sees it: a stop ends the process at once."""
 
     def __init__(self, keeping: PartitionManager, shutdown_s: float) -> None:
-        """Keep the keeper; `shutdown_s` is how long the end may take."""
+        """Wrap the partition manager; `shutdown_s` is how long the end may take."""
         self._keeping = keeping
         self._shutdown_s = shutdown_s
         self.keyed = keeping.keyed
@@ -174,7 +174,7 @@ async def exit_on_failure(work: Awaitable[None]) -> None:
 def make_app(
     settings: WorkerSettings, wire: ConnectionSettings, topics: Sequence[str], new_slot: Callable[[int], PartitionTask]
 ) -> tuple[KeyedApp, PartitionManager]:
-    """Return the Faust app of one worker over the keyed topics, and its keeper."""
+    """Return the Faust app of one worker over the keyed topics, and its partition manager."""
     options = client_options(wire)
     changelog = Changelog(settings.group, changelog_of(settings.group), settings.prefix, options)
     keeping = PartitionManager(

@@ -1,4 +1,4 @@
-"""The sources of a partition number: what was read of each and waits to be applied, with the next one decoded."""
+"""The source queues of a partition number: of each source the records that wait, the first one decoded."""
 
 import re
 from collections import deque

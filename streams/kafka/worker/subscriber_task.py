@@ -1,8 +1,8 @@
-"""The work on one partition number of all keyed topics: runs of records in, in event time through `step`, changes out.
+"""The partition task that keeps subscribers: runs of records in, through `step` in event time, changes out.
 
-A slot does no I/O and reads no clock, so a test can drive it to any point and kill it there.  Runs are queued by source
-(a topic's partition) and taken out merged by event time: a source that has records in the log, but none here, holds the
-others back, and one that has been read to its end does not.  So a backlog is worked off in the order in which it
+A task does no I/O and reads no clock, so a test can drive it to any point and kill it there.  It queues runs by source
+(a topic's partition) and takes records out merged by event time.  A source that has records in the log, but none here,
+holds the others back; one that has been read to its end does not.  So a task applies a backlog in the order in which it
 happened, and a wake comes after the events before it and before those after it.
 """
 
@@ -49,7 +49,7 @@ _EVENT: Final = Event
 
 
 class TaskChanges(Struct, frozen=True):
-    """What one transaction writes: states by key (None erases), the mark, and what is published."""
+    """What one transaction writes: states by key (None erases), the checkpoint, and what is published."""
 
     states: list[tuple[bytes, bytes | None]]
     mark: tuple[bytes, bytes]
@@ -58,7 +58,7 @@ class TaskChanges(Struct, frozen=True):
 
 
 class RecordCounts:
-    """What is counted of the records of one partition number: by name for the mark, and bad ones against a flood."""
+    """Counts of the records of one partition number: by name for the checkpoint, and bad ones against a flood."""
 
     def __init__(self) -> None:
         """Begin with nothing counted."""
@@ -119,11 +119,11 @@ class SubscriberTask(RecordCounts):
         return self.subscribers.changed
 
     def restore(self, states: PackedStates) -> None:
-        """Take over what was written: states by key, and the mark.
+        """Take over what was written: states by key, and the checkpoint.
 
         Raises:
             UnreadableStateError: a state is none, or of another version.
-            BrokenMarkError: the mark is missing among states, unreadable, or another application's.
+            BrokenCheckpointError: the checkpoint is missing among states, unreadable, or another application's.
         """
         mark = states.pop(CHECKPOINT_KEY, None)
         self.subscribers.restore(states)
@@ -153,7 +153,7 @@ class SubscriberTask(RecordCounts):
         """Queue a run that begins where the reader stood at `start`.
 
         Returns False, and queues nothing, if records between the last run and this one went missing on the way: the
-        caller has to read again from `lanes[source].queued`.  Records that were queued before are left out.
+        caller has to read again from `queues[source].queued`.  Records that were queued before are left out.
         """
         lane = self.queues[source]
         if start > lane.queued:
@@ -229,7 +229,7 @@ class SubscriberTask(RecordCounts):
                 return found
 
     async def gather(self) -> TaskChanges | None:
-        """Return what `changes` does; after every `PART_STATES` states others have the loop, but not this slot."""
+        """Return what `changes` does; after every `PART_STATES` states others have the loop, but not this task."""
         if not self._moved:
             return None
         states: list[tuple[bytes, bytes | None]] = []
@@ -250,7 +250,7 @@ class SubscriberTask(RecordCounts):
         return TaskChanges(states, write_checkpoint(mark), list(self._outputs), positions)
 
     def written(self) -> None:
-        """Note that the last `changes` are on their way; if they do not arrive, this slot must not be used again."""
+        """Note that the last `changes` are on their way; if they do not arrive, this task must not be used again."""
         self.subscribers.written()
         self._outputs.clear()
         self._moved = False
@@ -262,7 +262,7 @@ class SubscriberTask(RecordCounts):
                 await asyncio.sleep(0)
 
     def _draw(self, lane: SourceQueue, *, replace: bool = False) -> bool:
-        """Decode the next record of a lane to its head, if there is one; without a time it has the last one's."""
+        """Decode the next record of a queue to its head, if there is one; without a time it has the last one's."""
         heads = self._heads
         if not lane.draw():
             if replace:

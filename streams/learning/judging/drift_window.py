@@ -1,4 +1,4 @@
-"""An adaptive window over days (ADWIN, Bifet and Gavaldà 2007): it is cut where something changed.
+"""An adaptive window over days (ADWIN, Bifet and Gavaldà 2007), cut where something changed.
 
 Every cut of the window in two is tried.  Where the means of the two sides differ by more than chance allows, the days
 before the cut are forgotten.  ADWIN keeps examples in buckets of growing size and cuts between two; here a bucket is a

@@ -1,4 +1,4 @@
-"""Whether a challenger should serve: a paired bootstrap over blocks of subscribers, and a rule that is slow on purpose.
+"""Decides whether a challenger should serve: a paired bootstrap over blocks of subscribers, and a rule slow on purpose.
 
 A challenger is better for a mature week when, over the last four mature weeks, both its log loss and its recall in the
 riskiest 5 % are better than those of the line that serves, by so much that 95 % of all resamples say so, and its

@@ -1,4 +1,4 @@
-"""What is known of how the lines of models do, as plain values: figures of weeks, decisions, notices.
+"""How the lines of models do, as plain values: figures of weeks, decisions, notices.
 
 A trainer makes them and keeps them in its state; whoever shows them needs neither a trainer nor River.
 """

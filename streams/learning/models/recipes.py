@@ -1,4 +1,4 @@
-"""Which recipe a model is made by."""
+"""Makes a new model by the name of its recipe."""
 
 from streams.core.alerts.policy import Learner
 from streams.learning.models.dynamic import DynamicModel

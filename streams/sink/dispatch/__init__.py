@@ -1,1 +1,1 @@
-"""The dispatcher: claims deliveries, sends them, and writes down what came of it."""
+"""The dispatcher: claims deliveries, sends them, and records the results."""

@@ -1,6 +1,6 @@
-"""The dispatcher: claims what is due, sends it, and writes down what came of it, for as long as it is let.
+"""The dispatcher: claims what is due, sends it, and records the result, until it is stopped.
 
-A claim and its outcome are two transactions, and the call lies between them.  Whoever is killed in between leaves
+A claim and its result are two transactions, with the call between them.  A dispatcher that is killed in between leaves
 leases behind: when they end, another dispatcher sends again, with the same ids.  Database calls run in threads of
 their own, so that no receiver waits for the database and the database for no receiver.
 """
@@ -65,7 +65,7 @@ _TOLD: Final[dict[DeliveryState, str]] = {
 
 
 class Dispatcher:
-    """Sends what is due to the receivers of a roster; belongs to one event loop.
+    """Sends what is due to the receivers of an endpoint registry; belongs to one event loop.
 
     `now_ms` is the clock of the wall, `tell` takes lines for people, and `warn` what is wrong with an endpoint.
     """

@@ -1,4 +1,4 @@
-"""What a dispatcher holds for one receiver: what it claimed, how fast it may go on, and how far it looks ahead."""
+"""The queue of one endpoint: what a dispatcher claimed for it, how fast it sends, and how many it claims ahead."""
 
 from collections import deque
 from typing import Final

@@ -1,4 +1,4 @@
-"""The receivers as a dispatcher knows them: settings made ready to send, and secrets opened."""
+"""The registry of endpoints that a dispatcher can send to: settings made ready, and secrets opened."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final

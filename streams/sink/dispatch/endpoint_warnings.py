@@ -1,4 +1,4 @@
-"""What is wrong with endpoints, said once and not with every delivery, in words and to another endpoint."""
+"""Warnings of what is wrong with an endpoint: once and not with every delivery, in words and to another endpoint."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, Literal

@@ -1,4 +1,4 @@
-"""One delivery, from what was claimed to what came of it: asked for, signed, sent, and judged."""
+"""One delivery from claim to result: rendered, signed, sent, and judged."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final

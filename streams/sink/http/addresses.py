@@ -1,4 +1,4 @@
-"""Which addresses may be called: a table of those that are nobody's on the public internet, and what opens a range.
+"""Which addresses may be called: a table of those that are not on the public internet, and what opens a range.
 
 The table follows the IANA registries of special-purpose addresses.  `ipaddress` has a table too, without carriers' own
 NAT, relays, and IPv6 addresses that carry an IPv4 address.  Of IPv6 only 2000::/3 is given out, so all else is refused

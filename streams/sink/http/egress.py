@@ -1,7 +1,7 @@
 """Where calls may go: an endpoint's URL is checked when it is added, and every address when its socket is opened.
 
-The second is what counts.  A name is resolved once, each of its addresses is checked, and the socket is connected to an
-address that was checked: there is no second resolution in which a name could answer differently.
+The second check is what counts.  It resolves a name once, checks each of its addresses, and connects the socket to an
+address that it checked: there is no second resolution in which the name could answer differently.
 """
 
 import asyncio

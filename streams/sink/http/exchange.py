@@ -1,6 +1,6 @@
 """One HTTP/1.1 exchange without its connection: the head of a request as bytes, and an answer read from bytes.
 
-The reading is `httptools`', strict as its parser is by itself; what is here is what a client of webhooks makes of it.
+`httptools` reads, as strictly as its parser does by itself; this module adds what a client of webhooks needs.
 Standard: RFC 9110, RFC 9112.
 """
 

@@ -1,4 +1,4 @@
-"""Who calls: a signature of Standard Webhooks under an endpoint's own secret, or the secret that its calls bear."""
+"""Checks who calls: by a signature of Standard Webhooks under an endpoint's secret, or by the secret in the call."""
 
 import binascii
 from base64 import b64decode, b64encode

@@ -1,7 +1,7 @@
 """What ticketing systems say when a ticket has changed: bodies of their own shapes in, one shape out.
 
-Only the state of a ticket, its resolution and its ids are read.  Texts and names are not: they would come back from
-notes that we wrote, and names of people have no business here.  The plain body of ours says an act in so many words.
+It reads only the state of a ticket, its resolution and its ids.  It reads no texts and no names: texts could be notes
+that we wrote, and names of people have no business here.  Our own plain body names the act itself.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What came of attempts, written down: deliveries, attempts, and what receivers know of alerts from now on."""
+"""Records the results of attempts: deliveries, attempts, and what receivers know of alerts from now on."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final

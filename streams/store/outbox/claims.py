@@ -1,8 +1,8 @@
-"""Deliveries handed out to dispatchers and taken back: who may send what, and what became of it.
+"""Claims: dispatchers take deliveries and give them back, and a lease says who may send which.
 
-A dispatcher that claims a delivery has it until its lease ends.  On PostgreSQL rows that another one has locked are
-passed over; on SQLite, which has one writer at a time, the claim begins with a write.  The HTTP call lies between two
-transactions, and what comes back counts only for who holds the lease.
+A dispatcher that claims a delivery has it until its lease ends.  On PostgreSQL a claim skips rows that another one has
+locked; on SQLite, which has one writer at a time, it begins with a write.  The HTTP call lies between two transactions,
+and its result counts only for the holder of the lease.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,6 @@
-"""The books that bound how much is told: cool-downs by channel, and the account managers' days.
+"""The limits of contact: cool-downs by channel, and the daily capacity of account managers.
 
-Both are read under the lock of whoever decides what is told, changed in memory while a batch is worked off, and then
-written.
+Whoever enqueues deliveries reads both under its lock, changes them in memory during a batch, and then writes them.
 """
 
 from collections.abc import Collection, Iterable

@@ -1,4 +1,4 @@
-"""Deliveries for people: what waits, what became of it, and what is sent again."""
+"""Deliveries as people look at them: what waits, what was sent, and what is sent again."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""What the daily digests are made of, and which of them were sent."""
+"""The facts of the daily digests, and which digests were sent."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Endpoints as they stand in the database: added, changed, paused, and how they do; every change is written down."""
+"""Endpoints in the database: added, changed, paused, with their circuit breakers; every change is written down."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches

@@ -1,7 +1,7 @@
-"""Which endpoints are told of what: from transitions and acts to deliveries, in the transaction of whoever calls.
+"""Enqueues deliveries: transitions and acts become rows for the endpoints they concern, in the caller's transaction.
 
-Every message that concerns an endpoint becomes one row: to be sent, or with the reason why it is not.  Where a receiver
-was not sent an older message of the same alert yet, the newer one takes its place: after an outage it hears once how
+Every message that concerns an endpoint becomes one row: to be sent, or with the reason why it is not.  A newer message
+takes the place of an older one of the same alert that was not sent yet: after an outage a receiver hears once how
 things stand, and nothing of what came and went meanwhile.
 """
 

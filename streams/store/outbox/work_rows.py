@@ -1,4 +1,4 @@
-"""What people do about alerts: one act after the other, each counted once; no event of the machine writes here."""
+"""The work of people on alerts: one act after the other, each counted once; no event of the machine writes here."""
 
 from collections.abc import Sequence
 from typing import Any, Final, get_args
