@@ -50,6 +50,8 @@ OUTPUT_TOPICS = ("alerts", "examples", "dead-letters")
 
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+NAMED_IN_A_ROOM = re.compile(r"`([a-z]+/[\w./]+)`")
+ROOMS = {path.parent.name for path in (ROOT / "streams").glob("*/__init__.py")}
 NAMED_TEST = re.compile(r"`(tests/[a-z_/]+\.py)::(test_\w+)`")
 NAMED_CLASS = re.compile(r"`([A-Z]\w+)`")
 NAMED_PATH = re.compile(r"`((?:streams|tests|benchmarks|docs|schemas)/[\w./-]+)`")
@@ -211,6 +213,8 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 def test_every_file_and_test_that_a_page_names_exists(page: Path) -> None:
     for path in NAMED_PATH.findall(text_of(page)):
         assert (ROOT / path).exists(), f"{path} does not exist"
+    for path in NAMED_IN_A_ROOM.findall(text_of(page)):
+        assert path.split("/")[0] not in ROOMS or (ROOT / "streams" / path).exists(), f"{path} does not exist"
     for path, name in NAMED_TEST.findall(text_of(page)):
         assert (ROOT / path).is_file(), f"{path} does not exist"
         assert f"def {name}(" in text_of(ROOT / path), f"{path} has no {name}"
@@ -383,9 +387,8 @@ def test_a_drawing_of_the_architecture_is_small_described_and_made_for_dark_page
 
 def test_the_drawing_of_the_rooms_has_every_room() -> None:
     drawing = text_of(ROOT / "docs/images/rooms.svg")
-    rooms = {path.parent.name for path in (ROOT / "streams").glob("*/__init__.py")}
     parts = {path.parent.name for path in (ROOT / "streams/core").glob("*/__init__.py")}
-    assert {name for name in rooms | parts if f">{name}<" not in drawing} == set()
+    assert {name for name in ROOMS | parts if f">{name}<" not in drawing} == set()
 
 
 def test_decisions_are_numbered_listed_and_say_what_they_cost() -> None:
