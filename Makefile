@@ -99,6 +99,7 @@ bench: $(DEV) servers
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/deliveries.py
 	$(BIN)/python benchmarks/told.py
+	$(BIN)/python benchmarks/alert_list.py
 	$(BIN)/python benchmarks/real_data.py
 	$(BIN)/python benchmarks/ceiling.py
 	$(BIN)/python benchmarks/learning.py

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.app.deliveries import now_ms, printable, sink_key_of
+from streams.core.contracts.validation import with_place
 from streams.core.notify.endpoints import Endpoint, EndpointState, MessageType
 from streams.core.notify.messages import action_of
 from streams.core.times import HOUR_MS
@@ -270,7 +271,7 @@ def _checked(wanted: NewEndpoint) -> tuple[Endpoint, Secrets]:
     try:
         endpoint = msgspec.convert(fields, Endpoint)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"endpoint {name}: {_plain(error)}") from None
+        raise SettingsError(f"endpoint {name}: {with_place(error)}") from None
     check_url(endpoint, look_up)
     prepared = prepare(endpoint)
     auth = endpoint.auth
@@ -327,11 +328,6 @@ def _open_settings(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.headers:
         values["headers"] = hidden["headers"]
     return values
-
-
-def _plain(error: msgspec.ValidationError) -> str:
-    """Return what is wrong in words of the settings, without `$` for the whole."""
-    return str(error).replace(" - at `$.", " (at `").replace("`$.", "`") + (")" if " - at `$." in str(error) else "")
 
 
 def read_reference(text: str) -> str:

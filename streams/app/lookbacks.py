@@ -8,6 +8,7 @@ from streams.app.policies import cold_scorer
 from streams.app.progress import TellProgress
 from streams.app.runs import decoder_of, load_checkpoint, run_progress
 from streams.core.alerts.policy import policy_from
+from streams.core.contracts.decode_alert import differences
 from streams.core.contracts.effects import AlertChanged
 from streams.core.scoring.models import scorer_from
 from streams.core.scoring.promotions import serving_periods
@@ -22,7 +23,10 @@ from streams.store.run.batch import Run
 
 
 class Explanation(Struct, frozen=True):
-    """An alert as stored and as computed again; `recomputed` is None where the records are not at hand."""
+    """An alert as stored and as computed again; `recomputed` is None where the records are not at hand.
+
+    `equal` is of what `differences` compares.
+    """
 
     stored: AlertChanged
     recomputed: AlertChanged | None
@@ -72,7 +76,7 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: TellProg
     if refolded is None or scorer is None or signals is None:
         return Explanation(stored, None, equal=False)
     recomputed = refold.recompute(stored, refolded, scorer, policy, signals)
-    return Explanation(stored, recomputed, equal=recomputed == stored)
+    return Explanation(stored, recomputed, equal=not differences(stored, recomputed))
 
 
 def _served(store: RunStore) -> list[tuple[int, Scorer]]:
@@ -93,8 +97,8 @@ def _one_alert(store: RunStore, alert_id: str) -> AlertChanged:
     row = store.alert(alert_id)
     if row is not None:
         return row.latest
-    near = [r.latest for r in store.alerts() if r.latest.alert_id.startswith(alert_id)] if len(alert_id) > 3 else []
-    if len(near) == 1:
-        return near[0]
+    near = store.alert_ids(alert_id) if len(alert_id) > 3 else []
+    if len(near) == 1 and (row := store.alert(near[0])) is not None:
+        return row.latest
     hint = "`forewarn alerts` lists them" if not near else "give more of it"
     raise InputError(f"{len(near) or 'no'} alert{'s' if near else ''} with the id {alert_id}", hint=hint)

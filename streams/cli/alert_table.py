@@ -10,7 +10,7 @@ from streams.cli.output import new_table
 from streams.cli.words import BAND_STYLES
 from streams.core.contracts.effects import AlertChanged, Reason
 from streams.core.contracts.encode import alert_message
-from streams.words.phrasing import day_text, moment_text, money_text, percent_text, reason_text, translate
+from streams.words.phrasing import action_text, day_text, moment_text, money_text, percent_text, reason_text
 from streams.words.wording import LanguageCatalogue
 
 if TYPE_CHECKING:
@@ -93,4 +93,4 @@ def _what_to_do(change: AlertChanged, words: LanguageCatalogue) -> str:
 
     # The policy file's words are text, whatever brackets they hold.
     due = words.around["by"].format(moment=moment_text(change.due_at_ms, words))
-    return f"{escape(translate(change.action, words))}\n[bold]{due}[/]"
+    return f"{escape(action_text(change, words))}\n[bold]{due}[/]"

@@ -66,7 +66,7 @@ def demo(
         note(around["reading"].format(events=f"{events_total:,}", left=f"{left_total:,}"))
         with progress_bar("Reading", drawn=drawn) as report:
             summary = runs.run(str(events), db, until_ms=None, policy_path=None, topic=None, progress=report)
-        alerts = [row.latest for row in alert_lists.alerts(db)]
+        alerts = [row.latest for row in alert_lists.alerts(db).rows]
         _show_alerts(alerts, summary, words)
         show_summary(summary, words)
     _say_what_next(out, alerts, words)

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from streams.cli.alert_table import alert_json
 from streams.cli.glyphs import signed_bar
@@ -12,17 +11,19 @@ from streams.cli.output import new_table, note, show, write_lines
 from streams.cli.progress import progress_bar, wanted
 from streams.cli.shared import settings_of
 from streams.cli.words import BAND_STYLES, number
+from streams.core.contracts.decode_alert import differences
 from streams.core.contracts.effects import AlertChanged
 from streams.shared.errors import ForewarnError
 from streams.words.catalogues import catalogue
 from streams.words.phrasing import (
+    action_text,
     day_text,
     evidence_text,
     moment_text,
     money_text,
     percent_text,
     reason_name,
-    translate,
+    why_text,
 )
 from streams.words.wording import LanguageCatalogue
 
@@ -75,7 +76,7 @@ def explain(
         note(words.around[_verdict(found.recomputed, equal=found.equal)])
     if found.recomputed is not None and not found.equal:
         raise ForewarnError(
-            f"folding the records again gave other numbers: {_differences(found.stored, found.recomputed)}",
+            f"folding the records again gave other numbers: {', '.join(differences(found.stored, found.recomputed))}",
             hint="the input was changed since, or this is a defect",
         )
 
@@ -89,7 +90,7 @@ def _show_alert(change: AlertChanged, words: LanguageCatalogue) -> None:
         around["stands"].format(
             state=words.states[change.state],
             moment=moment_text(change.at_ms, words),
-            why=escape(translate(change.why, words)),
+            why=escape(why_text(change, words)),
         ),
         around["identity"].format(
             alert=change.alert_id,
@@ -103,7 +104,7 @@ def _show_alert(change: AlertChanged, words: LanguageCatalogue) -> None:
             percent=percent_text(change.threshold, words),
         ),
         around["act"].format(
-            action=f"[bold]{escape(translate(change.action, words))}[/]", moment=moment_text(change.due_at_ms, words)
+            action=f"[bold]{escape(action_text(change, words))}[/]", moment=moment_text(change.due_at_ms, words)
         ),
         "",
         _reason_table(change, words),
@@ -160,12 +161,3 @@ def _verdict(recomputed: AlertChanged | None, *, equal: bool) -> str:
     if recomputed is None:
         return "not_again"
     return "same" if equal else "not_same"
-
-
-def _differences(stored: AlertChanged, recomputed: AlertChanged) -> str:
-    names = [
-        name
-        for name in (field.name for field in msgspec.structs.fields(AlertChanged))
-        if getattr(stored, name) != getattr(recomputed, name)
-    ]
-    return ", ".join(names)

@@ -70,8 +70,11 @@ def alerts(
     from streams.app import alert_lists
 
     settings = settings_of(context, database=db, language=language)
-    rows = alert_lists.alerts(settings.database, states or None, bands or None, kinds or None, held_out=held_out)
-    shown = rows[: _rows(limit, as_json=as_json)]
+    wanted = _rows(limit, as_json=as_json)
+    found = alert_lists.alerts(
+        settings.database, states or None, bands or None, kinds or None, limit=wanted, held_out=held_out
+    )
+    shown = found.rows
     if as_json:
         write_lines(
             alert_json(row.latest)
@@ -80,12 +83,12 @@ def alerts(
         )
         return
     words = catalogue(settings.language)
-    if not rows:
+    if not shown:
         note(words.around["no_alerts"])
         return
     show(alert_table([row.latest for row in shown], words))
-    if len(shown) < len(rows):
-        note(words.around["some_alerts"].format(shown=len(shown), all=len(rows)))
+    if len(shown) < found.total:
+        note(words.around["some_alerts"].format(shown=len(shown), all=found.total))
     command = f"forewarn explain {shown[0].latest.alert_id} --db {settings.database}"
     note(words.around["why_next"].format(command=command))
 

@@ -8,6 +8,7 @@ with the version of that time.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from struct import pack
 
+import msgspec
 from msgspec import Struct
 
 from streams.core.alerts.alerting import Move
@@ -164,9 +165,11 @@ def recompute(
     why = next((found for found in explanations if found == change.reasons), explanations[0])
     episode = change.episode - (change.change == "dropped")
     alert = AlertState(change.state, episode, change.kind, change.band, change.opened_at_ms)
-    move = Move(change.state, change.change, change.why)
+    move = Move(change.state, change.change, change.why_code or "threshold_reached")
     scored = ScoreBreakdown(at_ms, logit, probability(logit, scorer.periods), measures, why, signals)
-    return announce(change.subscriber_id, facts, alert, move, scored, scorer, policy)
+    announced = announce(change.subscriber_id, facts, alert, move, scored, scorer, policy)
+    # Why it moved follows from the state before it, which nobody has kept.
+    return msgspec.structs.replace(announced, why=change.why, why_code=change.why_code)
 
 
 def scorer_in_force(at_ms: int, cold: Scorer, published: Sequence[tuple[int, Scorer]]) -> Scorer:

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 from streams.core.contracts.effects import DeadLetter, DeadLetterReason
 from streams.core.contracts.events import BroadcastEvent, Event, Record
 from streams.core.contracts.source import topic_name
+from streams.core.contracts.validation import refusal
 from streams.core.subscriber.strays import LEAP_MS, LOOK_AHEAD, WHY_STRAY, is_stray
 from streams.files.lines import BLOCK_BYTES, KEPT_BYTES, LINE_BYTES_MAX, LineBlock, LineReader
 from streams.shared.errors import InputError
@@ -39,11 +40,12 @@ class _Envelope(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
-_ENVELOPE_REASONS: Final[tuple[tuple[str, DeadLetterReason, str], ...]] = (
-    ("missing required field", "missing_field", 'the line has no "topic" or no "value"'),
-    ("unknown field", "unknown_field", 'the line has a field beside "topic" and "value"'),
-    ("of length", "out_of_range", "the topic's name is empty or too long"),
-)
+_ENVELOPE_PROBLEMS: Final[dict[DeadLetterReason, str]] = {
+    "missing_field": 'the line has no "topic" or no "value"',
+    "unknown_field": 'the line has a field beside "topic" and "value"',
+    "out_of_range": "the topic's name is empty or too long",
+}
+_NO_ENVELOPE: Final = 'the line is not {"topic": "...", "value": {...}}'
 
 
 class Cursor:
@@ -168,12 +170,10 @@ class Cursor:
         try:
             envelope = _ENVELOPE.decode(line)
         except msgspec.ValidationError as error:
-            for fragment, reason, detail in _ENVELOPE_REASONS:
-                if fragment in str(error):
-                    return self._refuse(offset, reason, detail, line)
-            return self._refuse(offset, "wrong_type", 'the line is not {"topic": "...", "value": {...}}', line)
+            reason = refusal(error)
+            return self._refuse(offset, reason, _ENVELOPE_PROBLEMS.get(reason, _NO_ENVELOPE), line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self._refuse(offset, "not_json", 'the line is not {"topic": "...", "value": {...}}', line)
+            return self._refuse(offset, "not_json", _NO_ENVELOPE, line)
         return self._decode(Record(envelope.topic, self._partition, offset, bytes(envelope.value), self._received_ms))
 
     def _times_after(self, index: int, lines: list[bytes]) -> list[int]:

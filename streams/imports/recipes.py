@@ -1,6 +1,5 @@
 """A map put to work on one table: row in, events out, each checked by the decoder that will read it."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
@@ -11,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.core.contracts.events import INPUTS, Body
+from streams.core.contracts.validation import without_values
 from streams.core.times import DAY_MS, HOUR_MS
 from streams.imports import rebuilding
 from streams.imports.conversions import (
@@ -33,7 +33,6 @@ from streams.shared.pseudonyms import pseudonym
 PLACES_MS: Final = {"start": HOUR_MS, "end": -HOUR_MS}
 """Where an event at the start or end of a window lies, from that border: an hour inside."""
 
-_QUOTED: Final = re.compile("'[^']*'")
 _COUNTS: Final = ("voice_setup_failed", "sms_count", "data_sessions")
 _encode: Final = msgspec.json.Encoder().encode
 _decoders: Final[dict[str, Callable[[bytes], Body]]] = {
@@ -143,7 +142,7 @@ class Recipe:
         try:
             _decoders[topic](line)
         except msgspec.ValidationError as error:
-            raise RefusedError(f"no {topic} event: {_QUOTED.sub('(not shown)', str(error))}") from None
+            raise RefusedError(f"no {topic} event: {without_values(error)}") from None
         return ImportedEvent(topic, at_ms, line)
 
 

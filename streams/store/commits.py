@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, or_, select, tuple_, update
 
 from streams.core.contracts.effects import AlertChange, AlertChanged, LabelledExample
 from streams.core.notify.contact import ContactRules
@@ -121,13 +121,35 @@ def _advance_alerts(connection: Connection, transitions: Sequence[AlertChanged])
     newer = tuple_(excluded.latest_at_ms, excluded.latest_rank, excluded.latest_transition_id) > tuple_(
         alerts.c.latest_at_ms, alerts.c.latest_rank, alerts.c.latest_transition_id
     )
-    moving = ("state", "band", "value_band", "probability", "latest_at_ms", "latest_rank", "latest_transition_id")
+    moving = (
+        "state", "band", "value_band", "probability", "latest_at_ms", "latest_rank", "latest_transition_id",
+        "is_firing", "urgency",
+    )  # fmt: skip
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[alerts.c.alert_id], set_={name: excluded[name] for name in moving}, where=newer
         ),
         [_alert(changed) for changed in transitions],
     )
+    _note_firing(connection, transitions)
+
+
+def _note_firing(connection: Connection, transitions: Sequence[AlertChanged]) -> None:
+    """Note when alerts fired first, whichever of their transitions is the newest."""
+    fired = [{"fired": one.alert_id, "first_ms": one.at_ms} for one in transitions if one.change == "fired"]
+    if fired:
+        column = tables.alerts.c
+        is_first = or_(column.fired_at_ms.is_(None), column.fired_at_ms > bindparam("first_ms"))
+        earliest = update(tables.alerts).where(column.alert_id == bindparam("fired"), is_first)
+        connection.execute(earliest.values(fired_at_ms=bindparam("first_ms")), fired)
+
+
+def urgency_of(changed: AlertChanged) -> float:
+    """Return what an alert is sorted by for people: probability times value, and of no value by probability.
+
+    The migration that brought the column computes the same, to the last bit.
+    """
+    return changed.probability * (changed.value_at_risk_minor + 1)
 
 
 def _alert(changed: AlertChanged) -> RowValues:
@@ -145,6 +167,8 @@ def _alert(changed: AlertChanged) -> RowValues:
         "latest_rank": CHANGE_RANK[changed.change],
         "latest_transition_id": changed.transition_id,
         "held_out": changed.held_out,
+        "is_firing": changed.state == "firing",
+        "urgency": urgency_of(changed),
     }
 
 

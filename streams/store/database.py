@@ -19,7 +19,16 @@ from streams.store.base.connections import name_of, open_engine, reporting, url_
 from streams.store.base.tables import THE_ROW
 from streams.store.commits import write_batch
 from streams.store.run import queries, tables
-from streams.store.run.batch import NO_TIME_MS, AlertRow, Batch, Checkpoint, MarketAnnouncement, PredictionRow, Run
+from streams.store.run.batch import (
+    NO_TIME_MS,
+    AlertPage,
+    AlertRow,
+    Batch,
+    Checkpoint,
+    MarketAnnouncement,
+    PredictionRow,
+    Run,
+)
 
 
 class RunStore:
@@ -113,6 +122,29 @@ class RunStore:
                 held_out=held_out,
                 limit=limit,
             )
+
+    def alert_page(
+        self,
+        states: Collection[str] | None = None,
+        bands: Collection[str] = (),
+        kinds: Collection[str] = (),
+        *,
+        held_out: bool = False,
+        limit: int | None = None,
+    ) -> AlertPage:
+        """Return the alerts that ever fired, firing ones first and then by what is at stake, and how many there are.
+
+        Pending ones are among them where `states` names them.
+        """
+        with self._failures(), self._engine.connect() as connection:
+            return queries.alert_page(
+                connection, states=states, bands=bands, kinds=kinds, held_out=held_out, limit=limit
+            )
+
+    def alert_ids(self, prefix: str) -> list[str]:
+        """Return the ids of the alerts that begin so, in their order."""
+        with self._failures(), self._engine.connect() as connection:
+            return queries.alert_ids(connection, prefix)
 
     def alert(self, alert_id: str) -> AlertRow | None:
         """Return one alert as it stands now, or None if no alert has this id."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from streams.core.contracts.effects import Evidence, Reason
+from streams.core.contracts.effects import AlertChanged, Evidence, Reason
 from streams.words.numbers import about, major, number
 from streams.words.wording import OTHER_CURRENCY, EvidenceWords, LanguageCatalogue, Quantity
 
@@ -126,9 +126,14 @@ def percent_text(share: float, words: LanguageCatalogue) -> str:
     return counted("percent", percent_digits(share), words)
 
 
-def translate(text: str, words: LanguageCatalogue) -> str:
-    """Return a sentence of the core or of the default policy in this language; any other as it is."""
-    return words.said.get(text, text)
+def why_text(changed: AlertChanged, words: LanguageCatalogue) -> str:
+    """Return why an alert changed: the words of its code, and its own where it has none."""
+    return changed.why if changed.why_code is None else words.whys[changed.why_code]
+
+
+def action_text(changed: AlertChanged, words: LanguageCatalogue) -> str:
+    """Return what to do about an alert: the words of its code; an operator's own action as it is."""
+    return changed.action if changed.action_code is None else words.actions[changed.action_code]
 
 
 def _dated(template: str, at_ms: int) -> str:

@@ -13,13 +13,20 @@ from typing import Any, Final, get_args
 import msgspec
 from msgspec import Struct
 
-from streams.core.alerts.alerting import MOVES
-from streams.core.contracts.effects import AlertChange, AlertStateName, ChurnKind, RiskBand, ValueBand
+from streams.core.contracts.effects import (
+    ActionCode,
+    AlertChange,
+    AlertStateName,
+    ChurnKind,
+    RiskBand,
+    ValueBand,
+    WhyCode,
+)
 from streams.core.contracts.languages import LANGUAGES, Language
 from streams.core.scoring.reasons import CODES, CODES_BY_FEATURE, MEASURES
 
 SOURCE: Final[Language] = "en"
-"""The language in which the core and the default policy say why an alert changed and what to do."""
+"""The language whose entries and placeholders the others have, and in which alerts are published."""
 
 REASON_CODES: Final = frozenset({*CODES.values(), *CODES_BY_FEATURE.values()})
 QUANTITIES: Final = frozenset({
@@ -86,7 +93,7 @@ class Dates(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LanguageCatalogue(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All words of one language; `said` has them for the sentences that come out of the core and the default policy."""
+    """All words of one language."""
 
     language: Language
     dates: Dates
@@ -99,10 +106,9 @@ class LanguageCatalogue(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     value_bands: dict[ValueBand, str]
     states: dict[AlertStateName, str]
     changes: dict[AlertChange, str]
-    whys: dict[str, str]
-    actions: dict[ChurnKind, str]
+    whys: dict[WhyCode, str]
+    actions: dict[ActionCode, str]
     around: dict[str, str]
-    said: dict[str, str] = {}
 
 
 def read_wordings(texts: Mapping[Language, str]) -> dict[Language, LanguageCatalogue]:
@@ -121,13 +127,7 @@ def read_wordings(texts: Mapping[Language, str]) -> dict[Language, LanguageCatal
         for place, placeholders in own.items():
             if placeholders != shape[place]:
                 raise WordingError(f"{place} has other placeholders in {language} than in {SOURCE}")
-    return {language: _with_said(wording, source) for language, wording in read.items()}
-
-
-def _with_said(wording: LanguageCatalogue, source: LanguageCatalogue) -> LanguageCatalogue:
-    said = {source.whys[name]: text for name, text in wording.whys.items()}
-    said |= {source.actions[kind]: text for kind, text in wording.actions.items()}
-    return msgspec.structs.replace(wording, said=said)
+    return read
 
 
 def _read(language: Language, text: str) -> LanguageCatalogue:
@@ -164,8 +164,8 @@ def _expected() -> dict[str, set[str]]:
         "value_bands": set(get_args(ValueBand)),
         "states": set(get_args(AlertStateName)),
         "changes": set(get_args(AlertChange)),
-        "whys": {f"{state}_{signal}" for state, signal in MOVES},
-        "actions": set(get_args(ChurnKind)),
+        "whys": set(get_args(WhyCode)),
+        "actions": set(get_args(ActionCode)),
         "around": set(AROUND),
     }
 
@@ -173,7 +173,7 @@ def _expected() -> dict[str, set[str]]:
 def _entries(wording: LanguageCatalogue) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
     """Yield the place of each text, the placeholders in it, and those that it may have."""
     for section, tree in msgspec.to_builtins(wording).items():
-        if section in {"language", "said"}:
+        if section == "language":
             continue
         for place, text in _leaves(section, tree):
             yield place, _placeholders(place, text), _allowed(place)

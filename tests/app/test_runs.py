@@ -2,8 +2,10 @@
 
 import gzip
 import re
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +229,7 @@ def test_empty_files_are_no_records_and_no_failure(tmp_path: Path) -> None:
         summary = run(tmp_path, tmp_path / "run.db")
         assert (summary.events, summary.dead_letters, summary.subscribers, summary.stream_ms) == ({}, {}, 0, 0)
         assert not summary.prequential
-    assert alert_lists.alerts(str(tmp_path / "run.db")) == []
+    assert alert_lists.alerts(str(tmp_path / "run.db")).rows == []
     assert list(lookbacks.scores(str(tmp_path / "run.db"), START_MS)) == []
 
 
@@ -358,17 +360,36 @@ def test_a_given_policy_is_laid_over_that_of_the_folder_and_both_over_the_defaul
     assert policies.read_policy_for("-", None).label.horizon_days == 30
 
 
+def test_an_alert_of_before_there_were_codes_equals_the_one_computed_again(folder: Path, tmp_path: Path) -> None:
+    db = str(tmp_path / "run.db")
+    runs.run(str(folder), db)
+    newest = alert_lists.alerts(db, limit=1).rows[0].latest
+    assert newest.why_code is not None
+    assert newest.action_code is not None
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("update transitions set why_code = null, action_code = null, schema_version = 'contracts-0'")
+    found = lookbacks.explain(db, newest.alert_id[:12])
+    assert found.equal
+    assert (found.stored.why_code, found.stored.action_code) == (None, None)
+    assert found.recomputed is not None
+    assert found.recomputed.action_code == newest.action_code
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("update transitions set action = 'Send flowers'")
+    assert not lookbacks.explain(db, newest.alert_id).equal
+
+
 def test_every_alert_that_is_listed_has_fired_and_the_most_urgent_comes_first(folder: Path, tmp_path: Path) -> None:
     db = str(tmp_path / "run.db")
     runs.run(str(folder), db)
-    listed = alert_lists.alerts(db)
+    listed = alert_lists.alerts(db).rows
     assert listed
     assert all(row.fired_at_ms is not None for row in listed)
     firing = [row.latest.state == "firing" for row in listed]
     assert firing == sorted(firing, reverse=True)
-    assert alert_lists.alerts(db, limit=2) == listed[:2]
-    assert {row.latest.band for row in alert_lists.alerts(db, bands=["low"])} <= {"low"}
-    assert {row.latest.state for row in alert_lists.alerts(db, states=["pending", "resolved"])} <= {
+    shown = alert_lists.alerts(db, limit=2)
+    assert (shown.rows, shown.total) == (listed[:2], len(listed))
+    assert {row.latest.band for row in alert_lists.alerts(db, bands=["low"]).rows} <= {"low"}
+    assert {row.latest.state for row in alert_lists.alerts(db, states=["pending", "resolved"]).rows} <= {
         "pending",
         "resolved",
     }

@@ -1,7 +1,7 @@
 """The whole path: what an event or a wake does to one subscriber, and what it leaves alone."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from streams.core.alerts.announcing import YEAR_MONTHS
 from streams.core.alerts.policy import Policy
-from streams.core.contracts.effects import AlertChanged, Effect, LabelledExample, LateEvent, RepeatedEvent
+from streams.core.contracts.codes import WHYS
+from streams.core.contracts.effects import AlertChanged, ChurnKind, Effect, LabelledExample, LateEvent, RepeatedEvent
 from streams.core.contracts.events import Body, Event, Wake
 from streams.core.scoring.features import FEATURE_TABLE, feature_vector
 from streams.core.scoring.scorer import Scorer, probability
@@ -409,6 +410,18 @@ def test_what_a_transition_says_is_what_was_computed() -> None:
     assert (change.model_version, change.policy_version) == (scorer.version, tale.context.policy.version)
     assert change.offsets == tale.known.facts.offsets
     assert msgspec.json.decode(msgspec.json.encode(change), type=AlertChanged) == change
+
+
+def test_an_alert_has_the_codes_of_its_move_and_of_the_default_action_and_none_for_an_operators_own() -> None:
+    own = {kind: {"action": "Send flowers"} for kind in get_args(ChurnKind)}
+    for plays, actions in (({}, {"report_repair"}), (own, {None})):
+        tale = Tale(COMPLAINING, policy(plays=plays))
+        for day in range(1, 80):
+            tale.tell(complaint(at(day)) if day == 70 else usage(at(day)))
+        alerts = [effect for effect in tale.effects if isinstance(effect, AlertChanged)]
+        assert [alert.why_code for alert in alerts][:2] == ["threshold_reached", "hold_time_elapsed"]
+        assert all(alert.why_code is not None and alert.why == WHYS[alert.why_code] for alert in alerts)
+        assert {alert.action_code for alert in alerts} == actions
 
 
 def test_a_context_lays_out_its_policy_for_the_hot_path() -> None:

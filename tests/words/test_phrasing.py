@@ -18,8 +18,10 @@ from streams.core.scoring.reasons import MEASURES, reasons
 from streams.core.scoring.windows import measure
 from streams.core.subscriber.facts import Facts
 from streams.core.times import DAY_MS
+from streams.sink.presets.delivery_facts import sample_delivery
 from streams.words.phrasing import (
     LEADING,
+    action_text,
     day_text,
     evidence_text,
     moment_text,
@@ -27,7 +29,7 @@ from streams.words.phrasing import (
     percent_text,
     reason_name,
     reason_text,
-    translate,
+    why_text,
 )
 from tests.core.makers import BANDS, entry, market_of, scorecard
 from tests.core.strategies import modest, reached
@@ -143,6 +145,10 @@ def test_money_shares_days_and_moments_are_written_as_the_language_writes_them()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_sentence_of_somebodys_own_policy_stays_as_it_is(language: Language) -> None:
-    assert translate("Ring the bell", wordings()[language]) == "Ring the bell"
-    assert (translate("the subscriber left", wordings()[language]) == "the subscriber left") == (language == "en")
+def test_people_read_the_words_of_the_codes_and_somebodys_own_action_as_it_is(language: Language) -> None:
+    words = wordings()[language]
+    left = msgspec.structs.replace(sample_delivery("resolve").transition, why="as it was called", action="as well")
+    assert why_text(left, words) == words.whys["subscriber_left"]
+    assert action_text(left, words) == words.actions["report_repair"]
+    own = msgspec.structs.replace(left, why_code=None, action_code=None)
+    assert (why_text(own, words), action_text(own, words)) == ("as it was called", "as well")

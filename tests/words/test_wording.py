@@ -9,8 +9,9 @@ from typing import get_args
 
 import pytest
 
-from streams.core.alerts.alerting import MOVES
 from streams.core.alerts.policy import layered
+from streams.core.contracts.codes import ACTIONS, WHYS, action_code, why_code
+from streams.core.contracts.effects import ActionCode, WhyCode
 from streams.core.contracts.languages import LANGUAGES, Language
 from streams.core.scoring.reasons import MEASURES
 from streams.defaults import read_default
@@ -70,18 +71,29 @@ def test_a_sentence_speaks_of_a_measurement_that_exists() -> None:
         assert with_evidence == {code for code, leading in LEADING.items() if leading is not None}
 
 
-def test_the_source_language_says_what_the_core_and_the_default_policy_say() -> None:
+def test_the_source_language_says_what_alerts_carry_beside_their_codes() -> None:
     source = wordings()["en"]
-    policy = layered(tomllib.loads(read_default("policy.toml")))
-    assert source.whys == {f"{state}_{signal}": move.why for (state, signal), move in MOVES.items()}
-    assert source.actions == {kind: play.action for kind, play in policy.plays.items()}
-    assert all(text == own for text, own in source.said.items())
+    assert source.whys == WHYS
+    assert source.actions == ACTIONS
 
 
-def test_every_sentence_of_the_core_and_of_the_default_policy_is_said_in_chinese() -> None:
-    said, source = wordings()["zh"].said, wordings()["en"]
-    assert set(said) == {*source.whys.values(), *source.actions.values()}
-    assert not any(LATIN.search(text) for text in said.values())
+def test_every_code_has_words_in_every_language() -> None:
+    for language, words in wordings().items():
+        assert set(words.whys) == set(get_args(WhyCode))
+        assert set(words.actions) == set(get_args(ActionCode))
+        assert all((*words.whys.values(), *words.actions.values())), language
+    chinese = wordings()["zh"]
+    assert not any(LATIN.search(text) for text in (*chinese.whys.values(), *chinese.actions.values()))
+
+
+def test_every_action_of_the_default_policy_has_a_code() -> None:
+    policy = layered(tomllib.loads((STREAMS / "defaults/policy.toml").read_text("utf-8")))
+    assert {action_code(play.action) for play in policy.plays.values()} == set(get_args(ActionCode))
+
+
+def test_a_code_and_its_sentence_stand_for_each_other() -> None:
+    assert {why_code(text): text for text in WHYS.values()} == WHYS
+    assert {action_code(text): text for text in ACTIONS.values()} == ACTIONS
 
 
 def test_the_chinese_words_hold_no_latin_ones() -> None:
@@ -99,6 +111,7 @@ def test_the_setting_knows_the_languages_that_there_are() -> None:
     ("language", "old", "new", "problem"),
     [
         ("zh", "topup_gap = {", "topup_gab = {", "reasons.topup_gab is unknown in the words of zh"),
+        ("zh", "band_rose =", "firing_worse =", "the words of zh cannot be used: .*'firing_worse'"),
         ("zh", 'critical = "极高"\n', "", "bands: |`critical`|bands.critical is missing in the words of zh"),
         ("en", 'since = "since {day}"', 'since = "since {dya}"', "around.since has a placeholder in en that nothing"),
         ("zh", 'since = "{day}起"', 'since = "起"', "around.since has other placeholders in zh than in en"),

@@ -1,7 +1,7 @@
 """Hop 6: when a risk becomes an alert, as a table.
 
-    inactive --above--> pending --held--> firing --cleared--> resolved --above--> pending (next episode)
-                           |                 '--left, barred--> resolved
+    inactive --above--> pending --hold_elapsed--> firing --cleared--> resolved --above--> pending (next episode)
+                           |                         '--left, barred--> resolved
                            '--between, below, left, barred--> inactive
 
 `above` the opening threshold for the whole hold time an alert fires; `below` the (lower) closing threshold for the
@@ -9,7 +9,7 @@ whole clear time it is resolved; between the two a firing alert does not end.  I
 falls when the risk was in lower bands for the whole clear time (`easier`), to the highest of those: so a risk that
 swings between bands eases once in a clear time at most, and one that is about to clear says only that it has.  After an
 episode the cool-down keeps the next one from opening.  What happens is decided by `signal`, what follows from it stands
-in `MOVES`, and each move carries its reason.
+in `MOVES`, and each move carries the code of its reason.
 """
 
 from hashlib import blake2b
@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from streams.core.alerts.policy import AlertRule
-from streams.core.contracts.effects import AlertChange, AlertStateName, ChurnKind, RiskBand
+from streams.core.contracts.effects import AlertChange, AlertStateName, ChurnKind, RiskBand, WhyCode
 from streams.core.subscriber.state import AlertState
 from streams.core.times import DAY_MS, HOUR_MS
 
@@ -31,32 +31,28 @@ BANDS: Final[tuple[RiskBand, ...]] = ("low", "medium", "high", "critical")
 
 
 class Move(Struct, frozen=True):
-    """Where a signal leads, what the change is called, and why, in words for a person."""
+    """Where a signal leads, what the change is called, and the code of why."""
 
     to: AlertStateName
     change: AlertChange
-    why: str
+    why_code: WhyCode
 
 
 MOVES: Final[dict[tuple[AlertStateName, AlertSignal], Move]] = {
-    ("inactive", "above"): Move("pending", "opened", "the risk reached the opening threshold"),
-    ("inactive", "hold_elapsed"): Move("firing", "fired", "the risk reached the opening threshold"),
-    ("resolved", "above"): Move("pending", "opened", "the risk reached the opening threshold again"),
-    ("resolved", "hold_elapsed"): Move("firing", "fired", "the risk reached the opening threshold again"),
-    ("pending", "hold_elapsed"): Move(
-        "firing", "fired", "the risk stayed above the opening threshold for the hold time"
-    ),
-    ("pending", "between"): Move("inactive", "dropped", "the risk fell under the opening threshold too soon"),
-    ("pending", "below"): Move("inactive", "dropped", "the risk fell under the closing threshold too soon"),
-    ("pending", "left"): Move("inactive", "dropped", "the subscriber left before the hold time"),
-    ("pending", "barred"): Move("inactive", "dropped", "profiling consent was withdrawn"),
-    ("firing", "worse"): Move("firing", "worsened", "the risk rose to a higher band"),
-    ("firing", "easier"): Move("firing", "eased", "the risk stayed in a lower band for the clear time"),
-    ("firing", "cleared"): Move(
-        "resolved", "resolved", "the risk stayed below the closing threshold for the clear time"
-    ),
-    ("firing", "left"): Move("resolved", "resolved", "the subscriber left"),
-    ("firing", "barred"): Move("resolved", "resolved", "profiling consent was withdrawn"),
+    ("inactive", "above"): Move("pending", "opened", "threshold_reached"),
+    ("inactive", "hold_elapsed"): Move("firing", "fired", "threshold_reached"),
+    ("resolved", "above"): Move("pending", "opened", "threshold_reached_again"),
+    ("resolved", "hold_elapsed"): Move("firing", "fired", "threshold_reached_again"),
+    ("pending", "hold_elapsed"): Move("firing", "fired", "hold_time_elapsed"),
+    ("pending", "between"): Move("inactive", "dropped", "fell_below_opening"),
+    ("pending", "below"): Move("inactive", "dropped", "fell_below_closing"),
+    ("pending", "left"): Move("inactive", "dropped", "left_before_hold_time"),
+    ("pending", "barred"): Move("inactive", "dropped", "consent_withdrawn"),
+    ("firing", "worse"): Move("firing", "worsened", "band_rose"),
+    ("firing", "easier"): Move("firing", "eased", "band_fell"),
+    ("firing", "cleared"): Move("resolved", "resolved", "clear_time_elapsed"),
+    ("firing", "left"): Move("resolved", "resolved", "subscriber_left"),
+    ("firing", "barred"): Move("resolved", "resolved", "consent_withdrawn"),
 }
 """Every pair that is not here leaves the alert as it is."""
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 from streams.core.alerts.alerting import Move, alert_id, transition_id
 from streams.core.alerts.labels import is_held_out
 from streams.core.alerts.policy import Policy
+from streams.core.contracts.codes import WHYS, action_code
 from streams.core.contracts.effects import AlertChanged, Reason
 from streams.core.contracts.outputs import SCHEMA_VERSION
 from streams.core.scoring.features import FEATURE_TABLE
@@ -62,7 +63,7 @@ def announce(  # noqa: PLR0917 - all that an alert says, from the one place that
         episode=alert.episode + (move.change == "dropped"),
         state=move.to,
         change=move.change,
-        why=move.why,
+        why=WHYS[move.why_code],
         at_ms=scored.at_ms,
         opened_at_ms=alert.opened_at_ms,
         probability=scored.probability,
@@ -87,4 +88,6 @@ def announce(  # noqa: PLR0917 - all that an alert says, from the one place that
         signals_version=scored.signals.version or None,
         held_out=is_held_out(subscriber_id, policy.holdout.share),
         contact_allowed=profile is None or bool(profile.flags & CONTACT_ALLOWED),
+        why_code=move.why_code,
+        action_code=action_code(play.action),
     )

@@ -5,7 +5,6 @@ it was received, a usage summary covers one day (23 to 25 hours, for the change 
 its end, nothing in a market ends before it begins, and a record holds at most `VALUE_BYTES_MAX`.
 """
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -24,6 +23,7 @@ from streams.core.contracts.events import (
     Usage,
 )
 from streams.core.contracts.source import TOPIC_NUMBERS, source_at
+from streams.core.contracts.validation import refusal, without_values
 from streams.core.times import DAY_MS
 
 AHEAD_MS_MAX: Final = DAY_MS
@@ -40,21 +40,6 @@ _NOTICE_READERS: Final[dict[str, Callable[[bytes], MarketEvent]]] = {
     topic: msgspec.json.Decoder(struct).decode for topic, struct in BROADCASTS.items()
 }
 _any_json: Final = msgspec.json.Decoder().decode
-_REASON_BY_TEXT: Final[tuple[tuple[str, DeadLetterReason], ...]] = (
-    ("Object contains unknown field", "unknown_field"),
-    ("Object missing required field", "missing_field"),
-    ("Invalid RFC3339", "bad_time"),
-    ("with a timezone component", "bad_time"),
-    ("Invalid enum value", "out_of_range"),
-    (" of length ", "out_of_range"),
-    ("matching regex", "out_of_range"),
-    ("` >= ", "out_of_range"),
-    ("` <= ", "out_of_range"),
-    ("Integer value out of range", "out_of_range"),
-)
-_SHOWN_NEVER: Final = re.compile(r"""(['"]).*\1|(?<=unknown field )`(?![a-z][a-z0-9_]{0,63}`).*`""", re.DOTALL)
-"""Values, from the first quote to the last of its kind, since a value may hold quotes itself; and names of unknown
-fields that are no names, since somebody may have keyed an object by a phone number."""
 
 
 def epoch_ms(moment: datetime) -> int:
@@ -141,9 +126,8 @@ def why_undecodable(value: bytes, error: Exception) -> tuple[DeadLetterReason, s
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
             error = broken
         else:
-            detail = _SHOWN_NEVER.sub("(not shown)", str(error))
-            return _validation_reason(detail), detail
-    return "not_json" if value.strip() else "empty", _SHOWN_NEVER.sub("(not shown)", str(error))
+            return refusal(error), without_values(error)
+    return "not_json" if value.strip() else "empty", without_values(error)
 
 
 def _too_large(value: bytes) -> tuple[DeadLetterReason, str]:
@@ -163,13 +147,6 @@ def _period_problem(usage: Usage) -> str | None:
     if usage.event_time != end:
         return "event_time is not period_end"
     return None
-
-
-def _validation_reason(text: str) -> DeadLetterReason:
-    for fragment, reason in _REASON_BY_TEXT:
-        if fragment in text:
-            return reason
-    return "wrong_type"
 
 
 def _refused(record: Record, reason: DeadLetterReason, detail: str) -> DeadLetter:

@@ -1,19 +1,24 @@
 """The way back from a message of topic `alerts` to the transition that it was made of, equal to the last bit."""
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
+from streams.core.contracts.codes import action_code, why_code
 from streams.core.contracts.decode import epoch_ms
 from streams.core.contracts.effects import AlertChanged, Evidence, Reason
 from streams.core.contracts.outputs import AlertMessage, ReasonMessage
 from streams.core.contracts.source import source_number
 
+NOT_COMPARED: Final = frozenset({"why_code", "action_code", "schema_version"})
+
 
 def alert_changed(message: AlertMessage) -> AlertChanged:
     """Return the transition that a message tells of: `alert_message` turned round.
 
-    What was published as `resolved` with change `dropped` never fired, so it is `inactive` again.
+    What was published as `resolved` with change `dropped` never fired, so it is `inactive` again.  A message of before
+    there were codes gets those of its sentences.
     """
     return AlertChanged(
         alert_id=message.alert_id,
@@ -48,7 +53,19 @@ def alert_changed(message: AlertMessage) -> AlertChanged:
         signals_version=message.signals_version,
         held_out=message.held_out,
         contact_allowed=message.contact_allowed,
+        why_code=message.why_code or why_code(message.why),
+        action_code=message.action_code or action_code(message.action),
     )
+
+
+def differences(one: AlertChanged, other: AlertChanged) -> tuple[str, ...]:
+    """Return the names of the fields in which two accounts of one transition differ.
+
+    Not compared is what depends on when the alert was written: its codes, which older alerts do not have, and the
+    contracts of the time.
+    """
+    names = [name for name in AlertChanged.__struct_fields__ if name not in NOT_COMPARED]
+    return tuple(name for name in names if getattr(one, name) != getattr(other, name))
 
 
 def at_ms(text: str) -> int:

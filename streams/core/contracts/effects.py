@@ -12,6 +12,13 @@ DeadLetterReason = Literal[
 ]  # fmt: skip
 AlertStateName = Literal["inactive", "pending", "firing", "resolved"]
 AlertChange = Literal["opened", "fired", "worsened", "eased", "dropped", "resolved"]
+WhyCode = Literal[
+    "threshold_reached", "threshold_reached_again", "hold_time_elapsed", "fell_below_opening", "fell_below_closing",
+    "left_before_hold_time", "consent_withdrawn", "band_rose", "band_fell", "clear_time_elapsed", "subscriber_left",
+]  # fmt: skip
+"""Why an alert changed; `codes.WHYS` has the sentence of each."""
+ActionCode = Literal["offer_fitting_plan", "offer_payment_help", "offer_renewal", "report_repair", "review_plan"]
+"""What the default policy asks people to do; `codes.ACTIONS` has the sentence of each."""
 RiskBand = Literal["low", "medium", "high", "critical"]
 ValueBand = Literal["low", "mid", "high"]
 ChurnKind = Literal["natural", "involuntary", "competitive", "service_fault", "value_loss"]
@@ -77,7 +84,11 @@ class Reason(Struct, frozen=True, gc=False):
 
 @final
 class AlertChanged(Struct, frozen=True, gc=False):
-    """One transition of one alert, carrying everything that a person or a replay needs to understand it."""
+    """One transition of one alert, carrying everything that a person or a replay needs to understand it.
+
+    `why_code` and `action_code` say what `why` and `action` say; None stands for a sentence without a code, such as an
+    action of the operator's own.
+    """
 
     alert_id: str
     transition_id: str
@@ -111,6 +122,8 @@ class AlertChanged(Struct, frozen=True, gc=False):
     signals_version: str | None = None
     held_out: bool = False
     contact_allowed: bool = True
+    why_code: WhyCode | None = None
+    action_code: ActionCode | None = None
 
 
 @final

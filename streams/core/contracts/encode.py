@@ -106,6 +106,8 @@ def alert_message(change: AlertChanged) -> AlertMessage:
         signals_version=change.signals_version,
         held_out=change.held_out,
         contact_allowed=change.contact_allowed,
+        why_code=change.why_code,
+        action_code=change.action_code,
     )
 
 

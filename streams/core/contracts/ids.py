@@ -2,6 +2,8 @@
 
 from typing import Final, Protocol
 
+from streams.core.contracts.validation import RefusedValueError
+
 PSEUDONYM: Final = "^s_[0-9a-f]{32}$"
 PSEUDONYM_CHARS: Final = 34
 
@@ -25,7 +27,7 @@ def must_be_pseudonymous(body: HasSubscriberId) -> None:
     Drawing the shape of an id costs less than looking for the pattern, and every event pays.
 
     Raises:
-        ValueError: the id is no pseudonym; the text does not show it.
+        RefusedValueError: the id is no pseudonym; the text does not show it.
     """
     if body.subscriber_id.encode("ascii", "replace").translate(_SHAPES) != _SHAPE:
-        raise ValueError(f"Expected `str` matching regex '{PSEUDONYM}' for `subscriber_id`")
+        raise RefusedValueError("out_of_range", "`subscriber_id` is no pseudonym: `s_` and 32 hexadecimal digits")

@@ -16,6 +16,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from streams.core.contracts.effects import (
+    ActionCode,
     AlertChange,
     ChurnKind,
     DeadLetterReason,
@@ -23,6 +24,7 @@ from streams.core.contracts.effects import (
     RiskBand,
     Treatment,
     ValueBand,
+    WhyCode,
 )
 from streams.core.contracts.events import (
     INPUTS,
@@ -35,11 +37,12 @@ from streams.core.contracts.events import (
 )
 from streams.core.contracts.ids import PSEUDONYM, PSEUDONYM_CHARS
 from streams.core.contracts.source import PARTITIONS_MAX, InputTopic
+from streams.core.contracts.validation import RefusedValueError
 
 SubscriberIdText = Annotated[str, Meta(pattern=PSEUDONYM, min_length=PSEUDONYM_CHARS, max_length=PSEUDONYM_CHARS)]
 """Checked by its pattern, where each value comes in; that of an event (`SubscriberId`) is checked in a cheaper way."""
 
-SCHEMA_VERSION: Final = "contracts-68392168"
+SCHEMA_VERSION: Final = "contracts-68371186"
 """Names the released contracts, inputs and outputs: the start of the SHA-256 of `schemas/history/LOCK`."""
 
 DETAIL_CHARS_MAX: Final = 512
@@ -160,6 +163,8 @@ class AlertMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
     signals_version: VersionName | None = None
     held_out: bool = False
     contact_allowed: bool = True
+    why_code: WhyCode | None = None
+    action_code: ActionCode | None = None
 
     def __post_init__(self) -> None:
         _check_times(self.event_time, self.opened_at, self.due_at)
@@ -250,5 +255,5 @@ def _check_times(*texts: str) -> None:
 def _check_time(text: str) -> None:
     # The pattern fixes the shape; only a calendar knows that February has no 30th.
     if not _TIME.fullmatch(text):
-        raise ValueError(f"Expected `str` matching regex '{TIME_PATTERN}'")
+        raise RefusedValueError("out_of_range", "a time is not RFC 3339 in UTC with milliseconds")
     datetime.fromisoformat(text)

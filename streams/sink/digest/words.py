@@ -12,7 +12,7 @@ from streams.core.contracts.outputs import rfc3339
 from streams.defaults import read_default
 from streams.sink.digest.digest import Digest, DigestEntry
 from streams.words.catalogues import catalogue
-from streams.words.phrasing import moment_text, money_text, reason_text, translate
+from streams.words.phrasing import action_text, moment_text, money_text, reason_text
 from streams.words.wording import LanguageCatalogue
 
 REASONS_TOLD: Final = 2
@@ -100,7 +100,7 @@ def _entry(entry: DigestEntry, around: dict[str, Any], words: LanguageCatalogue)
         "assignee": entry.assignee,
         "outcome": around["outcomes"].get(entry.outcome, entry.outcome) if entry.outcome else None,
         "reasons": [reason_text(reason, alert.currency, words) for reason in alert.reasons[:REASONS_TOLD]],
-        "action": translate(alert.action, words),
+        "action": action_text(alert, words),
     }
 
 

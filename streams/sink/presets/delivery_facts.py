@@ -7,14 +7,15 @@ from typing import Any, Final
 
 import msgspec
 
-from streams.core.contracts.effects import AlertChanged, Evidence, Reason
+from streams.core.contracts.codes import ACTIONS, WHYS
+from streams.core.contracts.effects import AlertChanged, Evidence, Reason, WhyCode
 from streams.core.contracts.outputs import rfc3339
 from streams.core.contracts.source import source_at
 from streams.core.notify.endpoints import MESSAGE_TYPES, Action, Endpoint, MessageType
 from streams.core.times import DAY_MS
 from streams.store.outbox.values import AlertWork, ClaimedDelivery, Ticket
 from streams.words.numbers import MINOR_DIGITS
-from streams.words.phrasing import moment_text, money_text, percent_text, reason_text, translate
+from streams.words.phrasing import action_text, moment_text, money_text, percent_text, reason_text, why_text
 from streams.words.wording import LanguageCatalogue
 
 NOTE_CHARS_MAX: Final = 2_000
@@ -81,7 +82,7 @@ def facts_of(claimed: ClaimedDelivery, words: LanguageCatalogue, now_ms: int) ->
 
 def _alert(change: AlertChanged, words: LanguageCatalogue) -> dict[str, Any]:
     reasons = [_reason(reason, change.currency, words) for reason in change.reasons]
-    action = _clipped(translate(change.action, words), TEXT_CHARS_MAX)
+    action = _clipped(action_text(change, words), TEXT_CHARS_MAX)
     headline = f"{percent_text(change.probability, words)} {words.bands[change.band]}, {words.kinds[change.kind]}"
     lines = [headline, *_lines(change, words, reasons, action)]
     return {
@@ -91,7 +92,8 @@ def _alert(change: AlertChanged, words: LanguageCatalogue) -> dict[str, Any]:
         "episode": change.episode,
         "state": change.state,
         "change": change.change,
-        "why": _clipped(translate(change.why, words), TEXT_CHARS_MAX),
+        "why": _clipped(why_text(change, words), TEXT_CHARS_MAX),
+        "why_code": change.why_code,
         "band": change.band,
         "probability": change.probability,
         "probability_pct": round(change.probability * 100.0, 1),
@@ -104,6 +106,7 @@ def _alert(change: AlertChanged, words: LanguageCatalogue) -> dict[str, Any]:
         "changed_at": rfc3339(change.at_ms),
         "due_at": rfc3339(change.due_at_ms),
         "action": action,
+        "action_code": change.action_code,
         "headline": headline,
         "explanation": "\n".join(lines),
         "reasons": reasons,
@@ -155,7 +158,7 @@ def _summary(claimed: ClaimedDelivery, words: LanguageCatalogue) -> str:
     """Return in a sentence what has happened: what the machine found, or what people did."""
     change, what = claimed.transition, claimed.type.removeprefix("alert.")
     if what == change.change:
-        return f"{words.changes[change.change]}: {_clipped(translate(change.why, words), TEXT_CHARS_MAX)}"
+        return f"{words.changes[change.change]}: {_clipped(why_text(change, words), TEXT_CHARS_MAX)}"
     details = claimed.work.outcome if what == "closed" else claimed.work.snooze_reason if what == "snoozed" else None
     return what if details is None else f"{what}: {_clipped(details, TEXT_CHARS_MAX)}"
 
@@ -192,6 +195,7 @@ def sample_delivery(action: Action, message_type: MessageType | None = None) -> 
     """Return a made-up delivery that asks for an action; updates and resolutions have a ticket."""
     kind = message_type or _TYPE_OF[action]
     worse, over = kind != "alert.fired", kind in {"alert.resolved", "alert.closed"}
+    why: WhyCode = "subscriber_left" if kind == "alert.resolved" else "band_rose" if worse else "hold_time_elapsed"
     at_ms = SAMPLE_AT_MS + (MESSAGE_TYPES.index(kind) + 1) * DAY_MS
     change = AlertChanged(
         alert_id="a_00000000000000000000000000000001", transition_id="t_00000000000000000000000000000001",
@@ -199,8 +203,7 @@ def sample_delivery(action: Action, message_type: MessageType | None = None) -> 
         state="resolved" if kind == "alert.resolved" else "firing",
         change="resolved" if kind == "alert.resolved" else "eased" if kind == "alert.eased" else
         "worsened" if worse else "fired",
-        why="the subscriber left" if kind == "alert.resolved" else "the risk rose to a higher band" if worse else
-        "the risk stayed above the opening threshold for the hold time",
+        why=WHYS[why], why_code=why,
         at_ms=at_ms, opened_at_ms=SAMPLE_AT_MS, probability=0.73 if worse else 0.41, logit=0.99, intercept=-3.2,
         threshold=0.22, band="critical" if worse else "high", value_band="high", value_at_risk_minor=123_450,
         currency="EUR",
@@ -212,7 +215,7 @@ def sample_delivery(action: Action, message_type: MessageType | None = None) -> 
             Reason("topup_gap", "rhythm", 0.6, {"top_up_gap": 0.6}, (
                 Evidence("days_since_top_up", "days", 21.0, 8.0, None),), 0.2, SAMPLE_AT_MS),
         ),
-        action="Call with the state of the complaint or the network fault, and a date for its repair",
+        action=ACTIONS["report_repair"], action_code="report_repair",
         due_at_ms=SAMPLE_AT_MS + 3 * DAY_MS, model_version="champion-7-0000abcd", feature_table="sample",
         policy_version="policy-sample", schema_version="contracts-sample", offsets={source_at(0, 0): 1},
         account_manager_id="m_17", group_id=None, area_id="north",

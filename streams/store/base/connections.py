@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from streams.shared.errors import StoreError
+from streams.store.base.failures import CONNECT_TIMEOUT_S, is_locked, meaning
 from streams.store.base.tables import SCHEMA_VERSION, THE_ROW, forewarn
 from streams.store.migrations import FIRST, migrate
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 SQLITE_HEADER: Final = b"SQLite format 3\x00"
 BUSY_TIMEOUT_S: Final = 30.0
-CONNECT_TIMEOUT_S: Final = 5
 WRITING: Final = "is_writing"
 """The option of an SQLAlchemy engine whose transactions all write."""
 
@@ -40,36 +40,8 @@ _PRAGMAS: Final = (
     "PRAGMA journal_size_limit = 67108864",  # Give the disk space of an unusually large commit back.
 )
 _LOG_AHEAD: Final = "PRAGMA journal_mode = WAL"
-_CHECK_URL: Final = "put both right in the URL; the password may stand in PGPASSWORD or in ~/.pgpass instead"
-_AGAIN: Final = "run again: it goes on from the last commit"
 _SECRET: Final = ("password", "sslpassword")
 """What may stand in the query of a URL and is told to nobody."""
-_SAID: Final = (
-    ("database is locked", "is in use: another process is writing to it", "wait until that has ended"),
-    ("disk is full", "cannot grow: the disk is full", "make room and run again: it goes on from the last commit"),
-    ("readonly database", "may only be read, not written", "check the permissions of the file and its folder"),
-    ("unable to open", "cannot be opened", "check the permissions of the file and its folder"),
-    ("not a database", "is not a database", "name another file after --db"),
-    ("password authentication failed", "takes neither this user nor this password", _CHECK_URL),
-    ("FATAL:  role", "knows no such user", _CHECK_URL),
-    ("FATAL:  database", "is not there", "make it first, as with `createdb`; its tables are made when it is opened"),
-    ("Connection refused", "does not answer: nothing listens there", "start the server, or put host and port right"),
-    ("failed to resolve host", "cannot be found: nobody knows its host", "put the host in the URL right"),
-    (
-        "timeout expired",
-        f"does not answer within {CONNECT_TIMEOUT_S} s",
-        "put host and port right, or mend the network",
-    ),
-    ("too many clients", "takes no more connections", "close some, or raise max_connections of the server"),
-    ("connection slots are reserved", "takes no more connections", "close some, or raise its max_connections"),
-    ("permission denied", "does not let this user do that", "let the user own the database, or grant it what it needs"),
-    ("read-only transaction", "may only be read, not written", "name the server that takes writes"),
-    ("No space left", "cannot grow: the disk is full", "make room and run again: it goes on from the last commit"),
-    ("the database system is", "is starting or stopping", "wait until it is up, and run again"),
-    ("server closed the connection", "has ended the connection", _AGAIN),
-    ("terminating connection", "has ended the connection", _AGAIN),
-    ("malformed", "is damaged", "move it away and run again: the input gives the same alerts"),
-)
 
 
 @contextmanager
@@ -78,11 +50,11 @@ def reporting(name: str) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
+        meant = meaning(error)
+        if meant is not None:
+            raise StoreError(f"database {name} {meant.problem}", hint=meant.hint) from error
         # Only the driver's own words: the statement and its values are of no use to a reader, and may be private.
         words = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-        for fragment, problem, hint in _SAID:
-            if fragment in words:
-                raise StoreError(f"database {name} {problem}", hint=hint) from error
         raise StoreError(f"database {name}: {words.partition(chr(10))[0]}") from error
 
 
@@ -211,7 +183,7 @@ def _log_ahead(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> Non
         connection.execute(_LOG_AHEAD)
     except SqliteError as error:
         # It is written into the file once; where another process has it open just now, that one or the next writes it.
-        if "locked" not in str(error):
+        if not is_locked(error):
             raise
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Connection, Table, any_, bindparam, literal, select
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Connection, Table, and_, any_, bindparam, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from streams.store.base.tables import forewarn
@@ -15,6 +15,9 @@ T = TypeVar("T")
 
 PART: Final = 500
 """How many values one statement names: both databases have limits far above it."""
+
+_LAST_CHARACTER: Final = "\U0010ffff"
+"""No id has it, so that what begins so comes before the same with this behind it."""
 
 _INSERTS: Final[dict[str, Callable[[Table], Insert]]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -40,6 +43,17 @@ def among(connection: Connection, column: ColumnElement[T], values: Sequence[T])
     if connection.dialect.name == "postgresql":
         return column == any_(literal(values, ARRAY(column.type)))
     return column.in_(values)
+
+
+def begins_with(connection: Connection, column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    """Say that a text begins so, letter by letter, small and capital ones apart.
+
+    SQLite's LIKE takes them for the same and passes its index over, so there it is a range.  PostgreSQL orders text as
+    the language of the database does, where what begins alike need not stand together.
+    """
+    if connection.dialect.name == "postgresql":
+        return column.startswith(prefix, autoescape=True)
+    return and_(column >= prefix, column < prefix + _LAST_CHARACTER)
 
 
 def insert_into(connection: Connection, table: Table) -> Insert:

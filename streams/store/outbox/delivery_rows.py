@@ -6,10 +6,10 @@ from typing import Any, Final
 from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, func, select, update
 
-from streams.core.notify.endpoints import WAITING
+from streams.core.notify.endpoints import WAITING, SuppressedBy
 from streams.core.times import WEEK_MS
 from streams.shared.errors import InputError
-from streams.store.base.statements import inline_value, insert_into, lock_outbox
+from streams.store.base.statements import begins_with, inline_value, insert_into, lock_outbox
 from streams.store.outbox import tables
 from streams.store.outbox.claims import claimed_from, tickets_of, works_of
 from streams.store.outbox.endpoint_rows import endpoint_row
@@ -18,7 +18,7 @@ from streams.store.run.queries import transitions_by_id
 
 RECOVERED: Final = ("failed", "expired", "unknown")
 _AGAIN: Final = (*RECOVERED, "delivered", "skipped", "superseded", "suppressed")
-_NEVER: Final = ("held_out", "contact_not_allowed")
+_NEVER: Final[frozenset[SuppressedBy | None]] = frozenset({"held_out", "contact_not_allowed"})
 _ASIDE: Final = ("superseded", "suppressed", "skipped")
 _PREFIX_CHARS_MIN: Final = 4
 
@@ -117,10 +117,10 @@ def facts(connection: Connection, delivery_id: str) -> ClaimedDelivery:
 def resend(connection: Connection, delivery_id: str, now_ms: int) -> DeliveryRow:
     """Let a delivery be sent again, whatever became of it; one that is on its way already is left alone."""
     lock_outbox(connection)
-    row = _row(_one(connection, _rows(), delivery_id))
+    row = _one(connection, _rows(), delivery_id)
     if row.state not in _AGAIN:
         raise InputError(f"delivery {row.delivery_id} is {row.state}", hint="it is sent without this")
-    if row.state == "suppressed" and row.why.startswith(_NEVER):
+    if row.suppressed_by in _NEVER:
         raise InputError(f"delivery {row.delivery_id} is held back for good: {row.why}")
     _again(connection, [row.delivery_id], now_ms)
     return delivery(connection, row.delivery_id)[0]
@@ -144,8 +144,9 @@ def recover(connection: Connection, endpoint: str, from_ms: int, until_ms: int, 
 def _again(connection: Connection, delivery_ids: Sequence[str], now_ms: int) -> None:
     """Begin anew: with all attempts, and a week for them."""
     column = tables.deliveries.c
-    anew: dict[str, object] = {"state": "pending", "why": "sent again by hand", "next_attempt_ms": now_ms}
-    anew |= {"attempts": 0, "expires_ms": now_ms + WEEK_MS, "finished_ms": None, "lease_owner": None}
+    anew: dict[str, object] = {"state": "pending", "why": "sent again by hand", "suppressed_by": None}
+    anew |= {"next_attempt_ms": now_ms, "attempts": 0, "expires_ms": now_ms + WEEK_MS}
+    anew |= {"finished_ms": None, "lease_owner": None}
     for start in range(0, len(delivery_ids), 500):
         chosen = (column.delivery_id.in_(delivery_ids[start : start + 500]), column.state.in_(_AGAIN))
         connection.execute(update(tables.deliveries).where(*chosen).values(anew))
@@ -166,7 +167,7 @@ def _one(connection: Connection, query: Select[Any], delivery_id: str) -> Row[An
     column = tables.deliveries.c.delivery_id
     rows = connection.execute(query.where(column == delivery_id)).all()
     if not rows and len(delivery_id) >= _PREFIX_CHARS_MIN:
-        rows = connection.execute(query.where(column.startswith(delivery_id, autoescape=True)).limit(2)).all()
+        rows = connection.execute(query.where(begins_with(connection, column, delivery_id)).limit(2)).all()
     if len(rows) != 1:
         hint = "give more of it" if rows else "forewarn deliveries list shows them"
         raise InputError(

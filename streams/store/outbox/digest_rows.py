@@ -163,7 +163,7 @@ def _beyond_capacity(connection: Connection) -> frozenset[str]:
     crowded = (
         select(columns.alert_id)
         .join(tables.alerts, tables.alerts.c.alert_id == columns.alert_id)
-        .where(columns.state == "suppressed", columns.why.like("capacity%"), tables.alerts.c.state == "firing")
+        .where(columns.state == "suppressed", columns.suppressed_by == "capacity", tables.alerts.c.state == "firing")
     )
     told = select(sink_tables.tickets.c.alert_id)
     return frozenset(connection.scalars(crowded)) - frozenset(connection.scalars(told))

@@ -139,7 +139,7 @@ class _DeliveryWriter:
         self._rules = rules
         self._now_ms = now_ms
         self._rows: dict[str, dict[str, object]] = {}
-        self._changes: dict[str, tuple[DeliveryState, str]] = {}
+        self._changes: dict[str, tuple[DeliveryState, str, SuppressedBy | None]] = {}
         self._standings: dict[str, dict[str, _AlertDeliveryState]] = {}
         self._cool_downs = CoolDowns(connection, rules, {notice.changed.subscriber_id for notice in notices})
         self._days = ManagerDays(connection, rules)
@@ -156,7 +156,7 @@ class _DeliveryWriter:
         why = self._why_not(endpoint, notice, standing)
         if why is not None:
             standing.is_held = True
-            self._put(endpoint, notice, "suppressed", _WHY[why])
+            self._put(endpoint, notice, "suppressed", _WHY[why], why)
             return
         if endpoint.coalesce:
             for older in standing.waiting:
@@ -178,9 +178,14 @@ class _DeliveryWriter:
             statement = (
                 update(table)
                 .where(table.c.delivery_id == bindparam("the_id"), table.c.state == "pending")
-                .values(state=bindparam("to"), why=bindparam("because"), finished_ms=now_ms)
+                .values(
+                    state=bindparam("to"), why=bindparam("because"), suppressed_by=bindparam("by"), finished_ms=now_ms
+                )
             )
-            changes = [{"the_id": one, "to": to, "because": why} for one, (to, why) in sorted(self._changes.items())]
+            changes = [
+                {"the_id": one, "to": to, "because": why, "by": by}
+                for one, (to, why, by) in sorted(self._changes.items())
+            ]
             connection.execute(statement, changes)
         self._cool_downs.write(connection)
         self._days.write(connection)
@@ -243,7 +248,7 @@ class _DeliveryWriter:
         for name, standing in standings.items():
             if self._is_limited(name) and standing.waiting:
                 for waiting in standing.waiting:
-                    self._set(waiting, "suppressed", _WHY["capacity"])
+                    self._set(waiting, "suppressed", _WHY["capacity"], "capacity")
                 standing.waiting.clear()
                 standing.is_held = True
         speaking = {self._endpoints[name].channel for name, one in standings.items() if self._speaks(name, one)}
@@ -262,7 +267,9 @@ class _DeliveryWriter:
         endpoint = self._endpoints.get(name)
         return endpoint is not None and endpoint.contact and standing.has_begun
 
-    def _put(self, endpoint: Endpoint, notice: OutboxMessage, state: DeliveryState, why: str) -> str:
+    def _put(
+        self, endpoint: Endpoint, notice: OutboxMessage, state: DeliveryState, why: str, by: SuppressedBy | None = None
+    ) -> str:
         now_ms, one = self._now_ms, delivery_id(endpoint.name, notice.message_id)
         self._rows[one] = {
             "delivery_id": one,
@@ -271,6 +278,7 @@ class _DeliveryWriter:
             "alert_id": notice.changed.alert_id,
             "state": state,
             "why": why,
+            "suppressed_by": by,
             "rank": rank_of(notice.changed),
             "attempts": 0,
             "next_attempt_ms": after_quiet_hours(endpoint.quiet_hours, now_ms),
@@ -280,12 +288,12 @@ class _DeliveryWriter:
         }
         return one
 
-    def _set(self, one: str, state: DeliveryState, why: str) -> None:
+    def _set(self, one: str, state: DeliveryState, why: str, by: SuppressedBy | None = None) -> None:
         row = self._rows.get(one)
         if row is None:
-            self._changes[one] = (state, why)
+            self._changes[one] = (state, why, by)
         else:
-            row.update(state=state, why=why, finished_ms=self._now_ms)
+            row.update(state=state, why=why, suppressed_by=by, finished_ms=self._now_ms)
 
     def _standing(self, endpoint: str, alert_id: str) -> _AlertDeliveryState:
         return self._of(alert_id).setdefault(endpoint, _AlertDeliveryState())

@@ -90,6 +90,8 @@ deliveries: Final = Table(
     Column("finished_ms", BigInteger),
     Column("lease_owner", String(64)),
     Column("lease_until_ms", BigInteger),
+    # Which rule holds it back, of those in `SuppressedBy`; `why` says the same to people.
+    Column("suppressed_by", Text),
     Index("deliveries_once", "endpoint", "message_id", unique=True),
     Index("deliveries_by_alert", "alert_id"),
 )

@@ -93,6 +93,13 @@ class AlertRow(Struct, frozen=True, kw_only=True):
     changes: int
 
 
+class AlertPage(Struct, frozen=True, kw_only=True):
+    """The first of the alerts that were asked for, and how many there are in all."""
+
+    rows: Sequence[AlertRow]
+    total: int
+
+
 class PredictionRow(Struct, frozen=True, gc=False):
     """What was said of a subscriber at a snapshot, and what came of it."""
 

@@ -5,16 +5,29 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Result, Row, Select, String, Table, case, collate, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Result,
+    Row,
+    Select,
+    String,
+    Table,
+    case,
+    collate,
+    func,
+    or_,
+    select,
+)
 
 from streams.core.contracts.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
 from streams.core.contracts.events import MarketEvent
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
-from streams.store.base.statements import among, parts
+from streams.store.base.statements import among, begins_with, parts
 from streams.store.base.tables import THE_ROW
 from streams.store.run import tables
-from streams.store.run.batch import AlertRow, Checkpoint, MarketAnnouncement, Position, PredictionRow, Run
+from streams.store.run.batch import AlertPage, AlertRow, Checkpoint, MarketAnnouncement, Position, PredictionRow, Run
 
 AnyColumns = tuple[Any, ...]
 T = TypeVar("T", bound=msgspec.Struct)
@@ -65,26 +78,50 @@ def alerts(
     limit: int | None = None,
 ) -> list[AlertRow]:
     """Return alerts with their newest transition, by falling probability; of equals, the lower id first."""
-    alert, transition = tables.alerts.c, tables.transitions.c
-    history = tables.transitions.alias("history")
-    of_alert = history.c.alert_id == alert.alert_id
-    changes = select(func.count()).where(of_alert).scalar_subquery()
-    fired_at_ms = select(func.min(history.c.at_ms)).where(of_alert, history.c.change == "fired").scalar_subquery()
-    query = (
-        _of(tables.transitions, AlertChanged)
-        .add_columns(changes.label("changes"), fired_at_ms.label("fired_at_ms"))
-        .join(tables.alerts, alert.latest_transition_id == transition.transition_id)
-        .limit(limit)
-    )
-    query = _ordered(connection, query, alert.probability.desc(), alert.alert_id)
+    alert = tables.alerts.c
+    query = _ordered(connection, _standing().limit(limit), alert.probability.desc(), alert.alert_id)
     wanted = {"alert_id": alert_id, "band": band, "kind": kind, "subscriber_id": subscriber_id, "held_out": held_out}
     query = query.where(*(alert[name] == value for name, value in wanted.items() if value is not None))
     if states is not None:
         query = query.where(alert.state.in_(sorted(states)))
-    return [
-        AlertRow(latest=_changed(row), fired_at_ms=row.fired_at_ms, changes=row.changes)
-        for row in connection.execute(query)
-    ]
+    return [_alert_row(row) for row in connection.execute(query)]
+
+
+def alert_page(
+    connection: Connection,
+    *,
+    states: Collection[str] | None,
+    bands: Collection[str],
+    kinds: Collection[str],
+    held_out: bool,
+    limit: int | None,
+) -> AlertPage:
+    """Return the alerts that ever fired (pending ones too where `states` names them), and how many there are.
+
+    Those that fire come first, then what has most at stake; of equals, the lower id.
+    """
+    alert = tables.alerts.c
+    has_fired = alert.fired_at_ms.is_not(None)
+    chosen = [alert.held_out == held_out]
+    chosen += [column.in_(sorted(wanted)) for column, wanted in ((alert.band, bands), (alert.kind, kinds)) if wanted]
+    if states is None:
+        chosen.append(has_fired)
+    else:
+        chosen += [alert.state.in_(sorted(states)), or_(has_fired, alert.state == "pending")]
+    query = _standing().where(*chosen).limit(limit)
+    query = _ordered(connection, query, alert.is_firing.desc(), alert.urgency.desc(), alert.alert_id)
+    rows = [_alert_row(row) for row in connection.execute(query)]
+    if limit is None or len(rows) < limit:
+        return AlertPage(rows=rows, total=len(rows))
+    total = connection.scalar(select(func.count()).select_from(tables.alerts).where(*chosen))
+    return AlertPage(rows=rows, total=total or 0)
+
+
+def alert_ids(connection: Connection, prefix: str) -> list[str]:
+    """Return the ids of the alerts that begin so, in their order."""
+    column = tables.alerts.c.alert_id
+    query = select(column).where(begins_with(connection, column, prefix))
+    return list(connection.scalars(_ordered(connection, query, column)))
 
 
 def transitions(connection: Connection, alert_id: str) -> list[AlertChanged]:
@@ -187,6 +224,21 @@ def _ordered(connection: Connection, query: Select[*AnyColumns], *keys: ColumnEl
 def _of(table: Table, kind: type[msgspec.Struct]) -> Select[*AnyColumns]:
     """Select the columns that are the fields of a struct, in their order; one without a column has a default."""
     return select(*(table.c[name] for name in kind.__struct_fields__ if name in table.c))
+
+
+def _standing() -> Select[*AnyColumns]:
+    """Select alerts as rows of their newest transitions, with when they fired and how often they have changed."""
+    alert, history = tables.alerts.c, tables.transitions.alias("history")
+    changes = select(func.count()).where(history.c.alert_id == alert.alert_id).scalar_subquery()
+    return (
+        _of(tables.transitions, AlertChanged)
+        .add_columns(changes.label("changes"), alert.fired_at_ms)
+        .join(tables.alerts, alert.latest_transition_id == tables.transitions.c.transition_id)
+    )
+
+
+def _alert_row(row: Row[*AnyColumns]) -> AlertRow:
+    return AlertRow(latest=_changed(row), fired_at_ms=row.fired_at_ms, changes=row.changes)
 
 
 def _streamed(connection: Connection, query: Select[*AnyColumns]) -> Result[*AnyColumns]:

@@ -19,6 +19,8 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
+    text,
     true,
 )
 
@@ -76,8 +78,13 @@ alerts: Final = Table(
     Column("latest_rank", SmallInteger, nullable=False),
     Column("latest_transition_id", String(128), nullable=False),
     Column("held_out", Boolean, nullable=False),
+    # What lists for people are chosen and sorted by: `is_firing` is `state` again, as an index can have it.
+    Column("is_firing", Boolean, nullable=False, server_default=false()),
+    Column("urgency", Double, nullable=False, server_default=text("0")),
+    Column("fired_at_ms", BigInteger),
     Index("alerts_by_subscriber", "subscriber_id"),
     Index("alerts_by_state", "state", "probability"),
+    Index("alerts_by_urgency", "held_out", "is_firing", "urgency", "fired_at_ms"),
 )
 
 transitions: Final = Table(
@@ -117,6 +124,8 @@ transitions: Final = Table(
     Column("signals_version", Text),
     Column("held_out", Boolean, nullable=False),
     Column("contact_allowed", Boolean, nullable=False, server_default=true()),
+    Column("why_code", Text),
+    Column("action_code", Text),
     Index("transitions_by_alert", "alert_id", "at_ms"),
 )
 

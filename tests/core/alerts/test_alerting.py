@@ -21,7 +21,8 @@ from streams.core.alerts.alerting import (
     transition_id,
 )
 from streams.core.alerts.policy import AlertRule
-from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand
+from streams.core.contracts.codes import WHYS
+from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand, WhyCode
 from streams.core.subscriber.state import INACTIVE, AlertState
 from streams.core.times import DAY_MS, HOUR_MS
 from tests.core.makers import SUBSCRIBER, at, changed
@@ -50,7 +51,7 @@ SIGNALS: list[tuple[str, AlertState, Circumstances, AlertRule, AlertSignal]] = [
     ("a risk below the closing threshold is below", INACTIVE, now(0.099, at(0)), RULE, "below"),
     ("without a hold time it fires at once", INACTIVE, now(0.2, at(0)), NO_HOLD, "hold_elapsed"),
     ("a pending alert waits for the hold time", PENDING, now(0.3, at(0, 23)), RULE, "above"),
-    ("and is held when it has passed", PENDING, now(0.3, at(0, 24)), RULE, "hold_elapsed"),
+    ("and fires when it has passed", PENDING, now(0.3, at(0, 24)), RULE, "hold_elapsed"),
     ("a pending alert between the thresholds waits on", PENDING, now(0.15, at(3)), RULE, "between"),
     ("a pending alert below is not cleared but dropped", PENDING, now(0.0, at(9)), RULE, "below"),
     ("a firing alert in its own band is just above", FIRING, now(0.3, at(1)), RULE, "above"),
@@ -105,8 +106,12 @@ def test_every_move_is_to_another_state_or_to_another_band_and_says_why(
     pair: tuple[AlertStateName, AlertSignal], move: Move
 ) -> None:
     assert move.to != pair[0] or move.change in {"worsened", "eased"}
-    assert len(move.why) > 15
-    assert move.why.split()[0] in {"the", "profiling"}
+    assert len(WHYS[move.why_code]) > 15
+    assert WHYS[move.why_code].split()[0] in {"the", "profiling"}
+
+
+def test_every_code_is_that_of_a_move() -> None:
+    assert {move.why_code for move in MOVES.values()} == set(get_args(WhyCode)) == WHYS.keys()
 
 
 CHANGES: list[tuple[str, AlertState, tuple[AlertStateName, AlertSignal], AlertState]] = [

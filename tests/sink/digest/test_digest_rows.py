@@ -38,8 +38,8 @@ HISTORY = (
 def delivery(number: int, **fields: Any) -> dict[str, Any]:
     return {
         "delivery_id": f"d_{number}", "endpoint": "crm", "message_id": f"m_{number}", "alert_id": f"a_{number:08x}",
-        "state": "suppressed", "why": "capacity: 20 of 20", "rank": 0.0, "attempts": 0, "next_attempt_ms": 0,
-        "expires_ms": 0, "created_ms": 0, **fields,
+        "state": "suppressed", "why": "the day is full", "suppressed_by": "capacity", "rank": 0.0,
+        "attempts": 0, "next_attempt_ms": 0, "expires_ms": 0, "created_ms": 0, **fields,
     }  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def filled(place: str, history: tuple[AlertChanged, ...] = HISTORY) -> str:
         connection.execute(insert(sink_tables.work).values(**work))
         connection.execute(
             insert(sink_tables.deliveries),
-            [delivery(7), delivery(10), delivery(1, state="pending", why=""), delivery(4)],
+            [delivery(7), delivery(10), delivery(1, state="pending", why="", suppressed_by=None), delivery(4)],
         )
         connection.execute(insert(sink_tables.tickets).values(alert_id=told(10).alert_id, **ticket))
     engine.dispose()
