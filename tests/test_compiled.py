@@ -78,13 +78,10 @@ def said_of_tests(python: Python, *which: str) -> str:
 
 
 def test_all_tests_of_the_core_hold_for_what_is_compiled(python: Python) -> None:
-    own = [
-        "core",
-        "contracts",
-        "kafka/worker/test_subscriber_task.py",
-        "kafka/worker/test_source_queues.py",
-        "engine/test_subscribers.py",
-    ]
+    """And those of the work that inherits from what is compiled."""
+    own = ["core", "contracts", "engine/test_subscribers.py", "kafka/trainer/test_training_task.py"]
+    own += ["kafka/notifier/test_alert_intake.py"]
+    own += [f"kafka/worker/test_{name}.py" for name in ("subscriber_task", "source_queues")]
     chosen = ["-m", "not slow and not interpreted", *(str(ROOT / "tests" / name) for name in own)]
     assert " passed" in said_of_tests(python, *chosen)
 

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import version
 
 import msgspec
@@ -89,21 +89,22 @@ class CountingTask(SubscriberTask):
             self._meter.saw(done)
         return done
 
-    async def gather(self) -> TaskChanges | None:
-        """Return the states that changed, without a pause."""
+    def gather(self) -> Iterator[TaskChanges | None]:
+        """Yield the states that changed, in one part."""
         if not self._changed:
-            return None
+            return
         states: list[tuple[bytes, bytes | None]] = [(key, PAIR.pack(*pair)) for key, pair in self._changed.items()]
         self._packed.update(states)  # type: ignore[arg-type]  # none of them is an erasure
         mark = (CHECKPOINT_KEY, PAIR.pack(0, -1))
-        return TaskChanges(states, mark, [], {self._source: self.queues[self._source].applied})
+        yield TaskChanges(states, mark, [], {self._source: self.queues[self._source].applied})
 
     def written(self) -> None:
         """Note that the last changes are safe."""
         self._changed.clear()
 
-    async def trim_memory(self) -> None:
-        """Do nothing: all counts stay in memory."""
+    def trim_memory(self) -> Iterator[None]:
+        """Yield nothing: all counts stay in memory."""
+        return iter(())
 
 
 async def make_changelog(job: Job) -> None:
@@ -143,7 +144,7 @@ def count(job: Job) -> None:
     run_app(app)
 
 
-async def _until_all_is_safe(job: Job, meter: Meter, app: KeyedApp, keeping: PartitionManager) -> None:
+async def _until_all_is_safe(job: Job, meter: Meter, app: KeyedApp, keeping: PartitionManager[TaskChanges]) -> None:
     while meter.seen < job.events or keeping.written_records < job.events:  # noqa: ASYNC110 - plain numbers, polled
         await asyncio.sleep(POLL_S)
     await app.consumer.commit()

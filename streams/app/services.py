@@ -15,6 +15,7 @@ from streams.engine.in_force import ContextTimeline
 from streams.kafka.client.connection import ConnectionSettings, connection_settings
 from streams.kafka.topics import management as topics
 from streams.kafka.topics.broadcast import BroadcastReader
+from streams.kafka.topics.management import BlockingProblem
 from streams.kafka.topics.specs import trainer_of
 from streams.kafka.worker.flood import FloodLimit
 from streams.kafka.worker.local_store import check_folder
@@ -114,7 +115,7 @@ async def _checked_and_read(
     wire: ConnectionSettings, prefix: str, application: str, broadcast: BroadcastReader
 ) -> None:
     problems = await topics.check(wire, prefix, application=application, sample=0)
-    fatal = [problem for problem in problems if problem.found == "missing" or "number of partitions" in problem.what]
-    if fatal:
-        raise SettingsError(f"kafka_prefix {prefix!r}: topic {fatal[0].words()}", hint="see forewarn topics create")
+    blocking = [problem for problem in problems if isinstance(problem, BlockingProblem)]
+    if blocking:
+        raise SettingsError(f"kafka_prefix {prefix!r}: topic {blocking[0].words()}", hint="see forewarn topics create")
     await broadcast.read()

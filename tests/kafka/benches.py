@@ -7,6 +7,7 @@ from streams.core.contracts.events import INPUTS
 from streams.core.contracts.outputs import OutputRecord
 from streams.core.subscriber.strays import LOOK_AHEAD
 from streams.engine.subscribers import PackedStates
+from streams.kafka.worker.changelog_progress import ChangelogProgress
 from streams.kafka.worker.faust_transport import PartitionOffsets, RecordBatch
 from streams.kafka.worker.flood import FloodLimit
 from streams.kafka.worker.partition_manager import PartitionManager
@@ -108,10 +109,13 @@ class Bench:
             run = self.log[PREFIX + fed.topic]
             run.append(Raw(len(run), 2**62, fed.key, fed.value))
         self.keeping = PartitionManager(
-            "p.forewarn",
             TOPICS,
-            lambda partition: SubscriberTask(partition, "p.forewarn", cold_context()),
-            self.changelog,  # type: ignore[arg-type]  # what the keeper needs of it
+            ChangelogProgress(
+                "p.forewarn",
+                self.changelog,  # type: ignore[arg-type]  # what is needed of it
+                lambda partition: SubscriberTask(partition, "p.forewarn", cold_context()),
+                say=self.said.append,
+            ),
             flood=flood or FloodLimit(),
             accepts_expired=accepts_expired,
             say=self.said.append,

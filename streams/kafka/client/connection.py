@@ -287,8 +287,7 @@ def _mistrust(failure: ssl.SSLCertVerificationError, address: str) -> tuple[str,
 def _broken_off(failure: BaseException, address: str, wire: ConnectionSettings) -> tuple[str, str | None]:
     """Return why an encrypted connection was ended: a broker tells, if at all, with an alert in the middle of it."""
     agreed = isinstance(failure, kafka_errors.KafkaConnectionError)  # Only what follows the handshake is aiokafka's.
-    alert = str(failure).upper()
-    if not agreed and not any(sign in alert for sign in ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE")):
+    if not agreed and getattr(failure, "reason", None) not in _REFUSALS:
         return f"kafka_protocol: {address} does not speak the TLS that {wire.protocol} needs", "is it plaintext?"
     if wire.cert_file is None:
         return (
@@ -303,6 +302,20 @@ def _broken_off(failure: BaseException, address: str, wire: ConnectionSettings) 
 
 _EXPECTED: Final = (OSError, EOFError, ValueError, kafka_errors.KafkaError)
 _NOT_THERE: Final = (socket.gaierror, ConnectionRefusedError, TimeoutError)
+_REFUSALS: Final = frozenset(
+    {
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",
+        "SSLV3_ALERT_NO_CERTIFICATE",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "TLSV1_ALERT_UNKNOWN_CA",
+    }
+)
+"""OpenSSL's names of the alerts with which a broker refuses a client that brings no certificate, or a bad one."""
 _WHICH_MECHANISM: Final = "a user may be known to one mechanism and not to another: see kafka_mechanism"
 _HINTS: Final = {
     "kafka_mechanism": "it is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, as the broker's listener is configured",

@@ -2,8 +2,10 @@
 
 A consumer made with `key_deserializer=as_parsed` hands over the parser's own records: offset, timestamp, key, value
 and headers, as bytes and numbers, taken from the parser a batch at a time.  Topic and partition are those under which
-the records are handed over.  Any other consumer is as it was.  aiokafka has no such switch; a test on a broker holds
-that this one still does what it is to do.
+the records are handed over.  Any other consumer is as it was.
+
+aiokafka has no such switch, so whoever starts a process calls `install_parsed_records`; without it that consumer hands
+over aiokafka's own records, which say the same.  A test on a broker holds that the switch still does what it is to do.
 """
 
 from collections.abc import Iterator
@@ -12,6 +14,11 @@ from typing import Any
 from weakref import proxy
 
 from aiokafka.consumer import fetcher  # type: ignore[import-untyped]  # aiokafka comes without types
+
+
+def install_parsed_records() -> None:
+    """Replace the class of aiokafka that makes records, for the rest of this process; may be repeated."""
+    fetcher.PartitionRecords = _Records
 
 
 def as_parsed(key: bytes) -> bytes:
@@ -75,6 +82,3 @@ class _Batch:
         if records:
             self.records, self.offset = records, records[-1].offset
             yield self
-
-
-fetcher.PartitionRecords = _Records

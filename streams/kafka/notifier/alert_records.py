@@ -1,4 +1,4 @@
-"""Reads records of the topic `alerts`: the transition in each, or why there is none; and counts the bad ones."""
+"""Reads records of the topic `alerts`: the transition in each, or why there is none."""
 
 from typing import Final
 
@@ -8,9 +8,7 @@ from streams.core.contracts.decode import VALUE_BYTES_MAX, why_undecodable
 from streams.core.contracts.decode_alert import alert_changed
 from streams.core.contracts.effects import AlertChanged, DeadLetter, DeadLetterReason
 from streams.core.contracts.outputs import AlertMessage, redrives_of
-from streams.kafka.worker.flood import FloodLimit
 from streams.kafka.worker.source_queues import LogRecord
-from streams.kafka.worker.subscriber_task import RECENT_RECORDS
 
 ALERTS: Final = "alerts"
 
@@ -24,31 +22,6 @@ def read_alert(record: LogRecord, partition: int) -> AlertChanged | DeadLetter:
         return alert_changed(_read(value))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _refused(record, partition, *why_undecodable(value, error))
-
-
-class BadRecordCounter:
-    """The bad records of one partition, against a flood of them."""
-
-    def __init__(self, partition: int, flood: FloodLimit) -> None:
-        """Begin with none."""
-        self._partition = partition
-        self._flood = flood
-        self._run = self._bad = self._recent = 0
-
-    def take(self, *, is_bad: bool) -> None:
-        """Count one record.
-
-        Raises:
-            StoppedError: the bad ones are too many.
-        """
-        self._run = self._run + 1 if is_bad else 0
-        self._bad += is_bad
-        self._recent += 1
-        if is_bad:
-            self._flood.refuse(self._partition, self._run, self._bad, self._recent, {})
-        if self._recent >= 2 * RECENT_RECORDS:
-            self._recent //= 2
-            self._bad //= 2
 
 
 def _refused(record: LogRecord, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:

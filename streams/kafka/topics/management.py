@@ -45,6 +45,10 @@ class TopicProblem(Struct, frozen=True):
         return f"{self.topic}: {self.what} is {self.found} and should be {self.expected}"
 
 
+class BlockingProblem(TopicProblem, frozen=True):
+    """A problem with which nothing is to start: a topic is missing, or has not the partitions that it needs."""
+
+
 async def create(
     wire: ConnectionSettings, prefix: str, partitions: int, replication: int, *, application: str = APPLICATION
 ) -> list[TopicCreation]:
@@ -102,7 +106,7 @@ async def check(
         changelog = prefix + changelog_of(application)
         samples = await sample_topics(wire, {topic: n for topic, n in inputs.items() if topic != changelog}, sample)
     return [
-        *(TopicProblem(topic, "it", "missing", "there") for topic in specs if topic not in states),
+        *(BlockingProblem(topic, "it", "missing", "there") for topic in specs if topic not in states),
         *uneven(inputs),
         *(problem for topic, state in states.items() for problem in _unlike(state, specs[topic])),
         *(problem for topic, found in samples.items() for problem in _misplaced(topic, found)),
@@ -120,7 +124,7 @@ def uneven(partitions: Mapping[str, int]) -> list[TopicProblem]:
     wanted, _ = max(Counter(partitions.values()).items(), key=lambda pair: (pair[1], pair[0]))
     others = f"{wanted}, as of the other topics with its key"
     return [
-        TopicProblem(topic, "number of partitions", str(count), others)
+        BlockingProblem(topic, "number of partitions", str(count), others)
         for topic, count in partitions.items()
         if count != wanted
     ]
@@ -128,12 +132,13 @@ def uneven(partitions: Mapping[str, int]) -> list[TopicProblem]:
 
 def _unlike(state: TopicState, spec: TopicSpec) -> list[TopicProblem]:
     """Return in what a topic's own settings differ from what is declared."""
-    problems = []
+    problems: list[TopicProblem] = []
     if spec.partitions is not None and state.partitions != spec.partitions:
-        problems.append(TopicProblem(state.topic, "number of partitions", str(state.partitions), str(spec.partitions)))
+        wanted = str(spec.partitions)
+        problems.append(BlockingProblem(state.topic, "number of partitions", str(state.partitions), wanted))
     if state.leaderless:
         found = f"{state.leaderless} of {state.partitions}"
-        problems.append(TopicProblem(state.topic, "number of partitions without a leader", found, "0"))
+        problems.append(BlockingProblem(state.topic, "number of partitions without a leader", found, "0"))
     for name in ("cleanup.policy", "retention.ms", *spec.lags()):
         found, expected = state.settings.get(name, "unknown"), spec.configs(1)[name]
         if found != expected:

@@ -38,6 +38,15 @@ def trainer_of(application: str) -> str:
     return f"{application}-trainer"
 
 
+def notifiers_of(application: str) -> str:
+    """Return the name of the group of notifiers of an application's alerts.
+
+    >>> notifiers_of(APPLICATION)
+    'forewarn-notifier'
+    """
+    return f"{application}-notifier"
+
+
 def changelog_of(application: str) -> str:
     """Return the name of the changelog of a group of workers, without the prefix.
 

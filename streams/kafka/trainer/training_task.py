@@ -8,8 +8,7 @@ speeds, so their examples come interleaved; as long as none is further behind th
 versions.  What comes later still is learned at the next tick.
 """
 
-from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -20,7 +19,7 @@ from streams.core.contracts.decode import AHEAD_MS_MAX, VALUE_BYTES_MAX, epoch_m
 from streams.core.contracts.effects import DeadLetter, DeadLetterReason, LabelledExample
 from streams.core.contracts.encode import outgoing
 from streams.core.contracts.outputs import ExampleMessage, OutputRecord, redrives_of
-from streams.core.contracts.source import SourceNumber, source_at
+from streams.core.contracts.source import SourceNumber
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
@@ -28,8 +27,9 @@ from streams.core.times import DAY_MS
 from streams.engine.subscribers import PackedStates
 from streams.kafka.trainer.trainer_parts import TrainerParts, parts_of, without_parts
 from streams.kafka.worker.checkpoint import CHECKPOINT_KEY, BrokenCheckpointError, decode_checkpoint
+from streams.kafka.worker.single_source import SingleSource
 from streams.kafka.worker.source_queues import LogRecord
-from streams.kafka.worker.subscriber_task import RecordCounts, TaskChanges
+from streams.kafka.worker.subscriber_task import TaskChanges
 from streams.learning.models.linear import TrainerError
 from streams.learning.queue import FEATURE_MAX, ExampleRefusal
 from streams.learning.trainer import Trainer, TrainerState
@@ -67,24 +67,13 @@ class TrainingCheckpoint(Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     trainer: TrainerState
 
 
-class ExampleQueue(Struct):
-    """The one source: the records that wait, and up to where it was queued and applied."""
-
-    waiting: deque[LogRecord]
-    queued: int = 0
-    applied: int = 0
-
-
-class TrainingTask(RecordCounts):
-    """The work on one partition of examples, in the shape of `Work`."""
+class TrainingTask(SingleSource):
+    """The work on one partition of examples, in the shape of `StatefulTask`."""
 
     def __init__(self, partition: int, application: str, new_trainer: Callable[[], Trainer]) -> None:
         """Begin at the beginning; `new_trainer` is asked unless there is something to restore."""
-        super().__init__()
-        self.partition = partition
+        super().__init__(partition)
         self.newest_ms = 0
-        self._log = ExampleQueue(deque())
-        self.queues = {source_at(0, partition): self._log}
         self._application = application
         self._new_trainer = new_trainer
         self._trainer: Trainer | None = None
@@ -148,25 +137,6 @@ class TrainingTask(RecordCounts):
         self.newest_ms, self.counters = mark.newest_ms, dict(mark.counters)
         self._log.queued = self._log.applied = mark.position
 
-    def rewind(self) -> None:
-        """Forget what was queued and not applied; what was applied has to be written."""
-        super().rewind()
-        self._log.waiting.clear()
-        self._log.queued = self._log.applied
-
-    def queue(self, source: SourceNumber, start: int, records: Sequence[LogRecord]) -> bool:
-        """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""
-        log = self.queues[source]
-        if start > log.queued:
-            return False
-        log.waiting.extend(record for record in records if record.offset >= log.queued)
-        log.queued = max(log.queued, records[-1].offset + 1)
-        return True
-
-    def waiting(self, source: SourceNumber) -> int:
-        """Return how many records wait to be applied."""
-        return len(self.queues[source].waiting)
-
     def advance(self, ended: Collection[SourceNumber], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
         """Learn what is due and apply the records in the order of the log; return how many examples and records.
 
@@ -215,9 +185,9 @@ class TrainingTask(RecordCounts):
         self._outputs.append(outgoing(letter))
         self._count(f"dead:{letter.reason}")
 
-    async def gather(self) -> TaskChanges | None:
-        """Return what `changes` does, without a pause: the states are those of one trainer."""
-        return self.changes()
+    def gather(self) -> Iterator[TaskChanges | None]:
+        """Yield what `changes` returns in one part: the states are those of one trainer."""
+        yield self.changes()
 
     def changes(self) -> TaskChanges | None:
         """Return what has changed since `written` was last called, or None if nothing has."""
@@ -243,8 +213,9 @@ class TrainingTask(RecordCounts):
         self._outputs.clear()
         self._moved = False
 
-    async def trim_memory(self) -> None:
-        """Do nothing: all that is learned stays in memory."""
+    def trim_memory(self) -> Iterator[None]:
+        """Yield nothing: all that is learned stays in memory."""
+        return iter(())
 
 
 def read_training_checkpoint(raw: bytes, application: str) -> TrainingCheckpoint:

@@ -26,6 +26,7 @@ from streams.kafka.client.partitioning import partition_of
 from streams.kafka.client.record_parser import as_parsed
 from streams.kafka.worker.checkpoint import CHECKPOINT_KEY
 from streams.kafka.worker.subscriber_task import TaskChanges
+from streams.kafka.worker.task_progress import WriteFailedError
 
 BATCH_BYTES: Final = 4 << 20
 """Half of what the changelog takes: of each partition one batch is under way, so that large ones are fast ones."""
@@ -41,10 +42,6 @@ STALLED_S: Final = 30.0
 _BARE: Final[list[tuple[str, bytes]]] = []
 _Record = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
 """Key, value and headers."""
-
-
-class WriteFailedError(RuntimeError):
-    """A transaction was not committed, or it is not known that it was; the process must not go on with its memory."""
 
 
 class RestoreResult(Struct, frozen=True):

@@ -11,7 +11,8 @@ four things differ from Faust's own transport:
 - aiokafka's consumer runs in the loop of the app and not in a thread of its own, so that a position and the records
   that were read up to it are always seen together.
 
-Partitions are assigned by range, so that one number of all keyed topics goes to one worker.
+Partitions are assigned by range, so that one number of all keyed topics goes to one worker; an app of one topic may
+have them assigned otherwise.
 """
 
 import asyncio
@@ -23,6 +24,9 @@ from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without
     AIOKafkaConsumer,
     ConsumerRebalanceListener,
     TopicPartition,
+)
+from aiokafka.coordinator.assignors.abstract import (  # type: ignore[import-untyped]  # as above
+    AbstractPartitionAssignor,
 )
 from aiokafka.coordinator.assignors.range import (  # type: ignore[import-untyped]  # as above
     RangePartitionAssignor,
@@ -96,17 +100,27 @@ class PartitionOwner(Protocol):
 
 
 class KeyedApp(faust.App):
-    """A Faust app that knows who keeps its keyed partitions, how it stands, and how aiokafka's clients connect."""
+    """A Faust app that knows who keeps its keyed partitions, how it stands, and how aiokafka's clients connect.
+
+    Faust begins an app's tasks when partitions were assigned for the first time; those `at_once` do not wait for that.
+    By `assignors` the group gives its members partitions: by range, one number of all topics goes to one member.
+    """
 
     keeper: PartitionOwner
     options: dict[str, Any]
     standing: Callable[[], HealthStatus]
-    watch: Callable[[], Coroutine[Any, Any, None]]
+    assignors: Sequence[type[AbstractPartitionAssignor]] = (RangePartitionAssignor,)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's own signature
+        """Begin with nothing to be done at once."""
+        super().__init__(*args, **kwargs)
+        self.at_once: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     async def on_start(self) -> None:
-        """Begin to watch at once: Faust begins an app's tasks only when partitions were assigned for the first time."""
+        """Begin with what is to be done at once."""
         await super().on_start()
-        self.add_future(self.watch())
+        for task in self.at_once:
+            self.add_future(task())
 
     def _create_directories(self) -> None:
         """Make none: nothing of ours is kept in files."""
@@ -172,7 +186,7 @@ class Consumer(base.Consumer):
         self._reader = AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
-            partition_assignment_strategy=[RangePartitionAssignor],
+            partition_assignment_strategy=app.assignors,
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -1,26 +1,26 @@
 """The partition manager of one worker: takes and drops partition tasks, feeds them, and writes what they change.
 
 One lock orders everything, so a rebalance never comes into the middle of a write.  A write that fails ends the process:
-memory is ahead of the log then, and only a restart puts that right.
+memory is ahead of what is written then, and only a restart puts that right.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol
+
+from msgspec import Struct
 
 from streams.core.contracts.source import SourceNumber, partition_number, source_at, topic_number
 from streams.core.subscriber.packing import UnreadableStateError
 from streams.kafka.client.admin import KafkaError
-from streams.kafka.worker.changelog import Changelog, RestoreResult, WriteFailedError
 from streams.kafka.worker.checkpoint import BrokenCheckpointError
 from streams.kafka.worker.faust_transport import PartitionOffsets, RecordBatch
 from streams.kafka.worker.flood import FloodLimit
 from streams.kafka.worker.health import HealthStatus
-from streams.kafka.worker.local_store import InMemoryStore, StateStore
-from streams.kafka.worker.owned_partitions import InFlightWrite, OwnedPartition, SeekPosition, SuspendedTasks
-from streams.kafka.worker.partition_task import PartitionTask
+from streams.kafka.worker.owned_partitions import InFlightWrite, OwnedPartition, SeekPosition
 from streams.kafka.worker.source_queues import LogRecord
+from streams.kafka.worker.task_progress import C, TaskProgress, WriteFailedError
 from streams.shared.exits import EXIT_INVARIANT, EXIT_IO, StoppedError
 
 TURN_RECORDS: Final = 1_000
@@ -40,6 +40,18 @@ WAITING_MAX: Final = 20_000
 """Records of one source that may wait for the other sources before its partition is paused."""
 
 
+class Pace(Struct, frozen=True, kw_only=True):
+    """When a partition is written: after so long, after so long while it works off a backlog, after so many records."""
+
+    write_s: float = WRITE_S
+    write_behind_s: float = WRITE_BEHIND_S
+    write_records: int = WRITE_RECORDS
+
+    def between_s(self, *, is_behind: bool) -> float:
+        """Return how long a partition may wait from one write to the next."""
+        return max(self.write_s, self.write_behind_s) if is_behind else self.write_s
+
+
 class ConsumerControl(Protocol):
     """What the partition manager needs of the consumer."""
 
@@ -50,46 +62,35 @@ class ConsumerControl(Protocol):
         """Stop or go on fetching a source."""
 
 
-class PartitionManager:
+class PartitionManager(Generic[C]):
     """The partitions of one worker; every method is called in the loop that the worker runs in."""
 
     def __init__(
         self,
-        application: str,
         topics: Sequence[str],
-        new_slot: Callable[[int], PartitionTask],
-        changelog: Changelog,
+        progress: TaskProgress[C],
         *,
-        write_s: float = WRITE_S,
-        write_behind_s: float = WRITE_BEHIND_S,
-        write_records: int = WRITE_RECORDS,
+        pace: Pace = Pace(),  # noqa: B008 - frozen
         flood: FloodLimit = FloodLimit(),  # noqa: B008 - frozen
         accepts_expired: bool = False,
-        new_store: Callable[[], StateStore] = InMemoryStore,
         say: Callable[[str], None] = print,
     ) -> None:
         """Keep nothing yet; `topics` are the keyed ones as Kafka names them, in the order of their numbers."""
         self.keyed = frozenset(topics)
         self.written_records = 0
         self.joined = self.is_taking = False
-        self._application = application
         self._topics = tuple(topics)
         self._topic_numbers = {topic: number for number, topic in enumerate(topics)}
-        self._new_slot = new_slot
-        self._changelog = changelog
-        self._write_s = write_s
-        self._write_behind_s = max(write_s, write_behind_s)
-        self._write_records = write_records
+        self._progress = progress
+        self._pace = pace
         self._flood = flood
         self._accepts_expired = accepts_expired
-        self._new_store = new_store
         self._say = say
         self._lock = asyncio.Lock()
         self._accepted_s = monotonic()
         self._assigned: tuple[int, ...] | None = None
         self._write_ended_s: float | None = None
-        self._kept: dict[int, OwnedPartition] = {}
-        self._parking = SuspendedTasks()
+        self._kept: dict[int, OwnedPartition[C]] = {}
         self._sought: dict[SourceNumber, SeekPosition] = {}
         self._paused: set[SourceNumber] = set()
 
@@ -124,7 +125,7 @@ class PartitionManager:
         return 0.0 if self.is_taking else now_s - min((kept.moved_s for kept in self._kept.values()), default=now_s)
 
     async def take(self, assigned: Sequence[tuple[str, int]]) -> None:
-        """Fence and restore every partition number that was assigned.
+        """Make every partition number ours that was assigned.
 
         Raises:
             StoppedError: not all topics of a number were assigned to us, or its states cannot be used.
@@ -143,13 +144,12 @@ class PartitionManager:
                 await self._take(partition)
             for kept in self._kept.values():
                 kept.moved_s = monotonic()  # The first of them have waited for the last.
-            self._parking.clear()
+            self._progress.settle(self._assigned)
             self.is_taking = False
 
     async def _take(self, partition: int) -> None:
         try:
-            await self._changelog.fence(partition)
-            slot, store = await self._as_it_was(partition) or await self._restored(partition)
+            slot = await self._progress.take(partition)
         except (KafkaError, OSError, TimeoutError) as error:
             raise StoppedError(
                 EXIT_IO, f"partition {partition} cannot be taken: {type(error).__name__}: {error}"
@@ -157,33 +157,12 @@ class PartitionManager:
         except (UnreadableStateError, BrokenCheckpointError) as error:
             raise StoppedError(EXIT_INVARIANT, f"partition {partition} cannot be restored: {error}") from error
         safe = {source: lane.applied for source, lane in slot.queues.items()}
-        self._kept[partition] = OwnedPartition(slot, store, safe, written_s=monotonic(), moved_s=monotonic())
-
-    async def _as_it_was(self, partition: int) -> tuple[PartitionTask, StateStore] | None:
-        """Return what was ours until a moment ago, if nobody has written to it since; None if it has to be restored."""
-        parked = self._parking.take(partition)
-        if parked is None:
-            return None
-        if not await self._changelog.ends_with(partition, parked.mark):
-            parked.store.close()
-            return None
-        parked.slot.rewind()
-        self._say(f"partition {partition} restored: {parked.slot.held} as they were, since nobody has changed them")
-        return parked.slot, parked.store
-
-    async def _restored(self, partition: int) -> tuple[PartitionTask, StateStore]:
-        """Return what the changelog holds."""
-        slot, store, begun_s = self._new_slot(partition), self._new_store(), monotonic()
-        records = await self._changelog.read(partition, store)
-        slot.restore(store)
-        restored = RestoreResult(records, monotonic() - begun_s)
-        self._say(f"partition {partition} restored: {slot.held} from {restored.words()}")
-        return slot, store
+        self._kept[partition] = OwnedPartition(slot, safe, written_s=monotonic(), moved_s=monotonic())
 
     async def drop(self, revoked: Sequence[tuple[str, int]]) -> None:
         """Write what is left to write, then give up every partition number that was revoked.
 
-        Their tasks are suspended until the group has assigned the partitions anew: they may well come back.
+        Where tasks are suspended, they wait until the group has assigned the partitions anew: they may well come back.
         """
         async with self._lock:
             self._assigned = None  # Until the group has said what is ours next.
@@ -191,8 +170,8 @@ class PartitionManager:
                 if partition in self._kept:
                     await self._write(self._kept[partition])
                     await self._arrive(self._kept[partition])
-                    self._parking.put(self._kept.pop(partition), self._changelog.mark(partition))
-                await self._changelog.drop(partition)
+                    del self._kept[partition]
+                    await self._progress.give_up(partition)
 
     async def write(self) -> None:
         """Write everything that was applied.
@@ -213,32 +192,22 @@ class PartitionManager:
             StoppedError: a write failed.
         """
         await self.drop([(topic, partition) for partition in self._kept for topic in self.keyed])
-        self._parking.clear()
+        self._progress.settle(())
 
     def begin(self, topic: str, partition: int, reach: PartitionOffsets) -> int | None:
         """Return from where a source has to be read: from where its states stand; None if it is not ours.
 
         Raises:
-            StoppedError: the group has committed further than the changelog goes, or the log does not reach to where
-                the states stand: one of them is another's.
+            StoppedError: the log is not the one of which that was applied, or records have expired unread.
         """
         kept = self._kept.get(partition)
         if kept is None:
             return None
         source = self.source(topic, partition)
         lane = kept.slot.queues[source]
-        if (reach.committed or 0) > lane.applied:
-            raise StoppedError(
-                EXIT_INVARIANT,
-                f"the group {self._application} has committed offset {reach.committed} of {topic}/{partition}, but the "
-                f"changelog goes to {lane.applied}: offsets without their states would lose subscribers silently",
-            )
-        if reach.end < lane.applied:
-            raise StoppedError(
-                EXIT_INVARIANT,
-                f"{topic}/{partition} ends at {reach.end}, but {lane.applied} of its records are applied: "
-                "the topic was made anew, or is another one",
-            )
+        why = self._progress.misfit(f"{topic}/{partition}", lane.applied, reach)
+        if why is not None:
+            raise StoppedError(EXIT_INVARIANT, why)
         if 0 < lane.queued < reach.first:
             self.expired(topic, partition, lane.queued, reach.first)
         self._sought.pop(source, None)
@@ -331,7 +300,7 @@ class PartitionManager:
         self._sought[source] = SeekPosition(stands, now_s)
         reader.read_again(self._topics[topic_number(source)], partition_number(source), stands)
 
-    async def _turn(self, kept: OwnedPartition) -> None:
+    async def _turn(self, kept: OwnedPartition[C]) -> None:
         """Apply all that can be applied; write when enough has gathered or waited for long enough."""
         slot = kept.slot
         while done := slot.advance(kept.ended, TURN_RECORDS):
@@ -341,34 +310,38 @@ class PartitionManager:
             kept.unwritten += done
             if kept.unwritten_since_s is None:
                 kept.unwritten_since_s = kept.moved_s
-            is_worth_it = kept.is_worth_a_write(self._write_records)
+            is_worth_it = kept.is_worth_a_write(self._pace.write_records)
             await (self._write(kept) if is_worth_it else asyncio.sleep(0))
         if len(kept.ended) == len(slot.queues):
             kept.moved_s = monotonic()  # Nothing is left to apply.
             kept.has_moved = kept.has_moved or not (kept.unwritten or kept.writing)
         if kept.writing is not None and kept.writing.task.done():
             await self._arrive(kept)
-        write_s = self._write_behind_s if kept.is_behind else self._write_s
+        write_s = self._pace.between_s(is_behind=kept.is_behind)
         if kept.writing is None and kept.unwritten and monotonic() - kept.written_s >= write_s:
             await self._write(kept)
 
-    async def _write(self, kept: OwnedPartition) -> None:
-        """Begin to write what has changed, once what was begun before is in the log.
+    async def _write(self, kept: OwnedPartition[C]) -> None:
+        """Begin to write what has changed, once what was begun before is written.
 
         What goes on meanwhile changes nothing of it; if it fails the process ends, and its memory with it.
         """
         await self._arrive(kept)
-        changes = await kept.slot.gather()
+        changes: C | None = None
+        for changes in kept.slot.gather():
+            if changes is None:  # A part of the packing is done.
+                await asyncio.sleep(0)
         if changes is None:
             return
         kept.slot.written()
-        writing = asyncio.ensure_future(self._changelog.write(kept.slot.partition, changes))
+        writing = asyncio.ensure_future(self._progress.write(kept.slot.partition, changes))
         kept.writing = InFlightWrite(writing, changes.positions, kept.unwritten, kept.unwritten_since_s or monotonic())
         kept.unwritten, kept.unwritten_since_s, kept.written_s = 0, None, monotonic()
-        await kept.slot.trim_memory()  # Last, since whoever stops it has to find the write begun and noted.
+        for _ in kept.slot.trim_memory():  # Last, since whoever stops it has to find the write begun and noted.
+            await asyncio.sleep(0)
 
-    async def _arrive(self, kept: OwnedPartition) -> None:
-        """Wait until what was begun to be written is in the log, and take note of it."""
+    async def _arrive(self, kept: OwnedPartition[C]) -> None:
+        """Wait until what was begun to be written is written, and take note of it."""
         if kept.writing is None:
             return
         try:

@@ -1,7 +1,7 @@
 """What the partition manager needs of the work on one partition number, whatever the work is."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from streams.core.contracts.source import SourceNumber
 from streams.engine.subscribers import PackedStates
@@ -16,10 +16,22 @@ class SourceProgress(Protocol):
     applied: int
 
 
-class PartitionTask(Protocol):
-    """Runs of records in, changes out, without any I/O: a partition task keeps subscribers, a training task learns.
+class ChangeSet(Protocol):
+    """What one write holds.  The manager knows this alone of it: the next offset of each source once it is written."""
 
-    `bad_run` counts the bad records one after the other, `bad_recent` those among the last `recent`.
+    @property
+    def positions(self) -> Mapping[SourceNumber, int]:
+        """The next offsets by the numbers of the sources."""
+
+
+C_co = TypeVar("C_co", bound=ChangeSet, covariant=True)
+
+
+class PartitionTask(Protocol[C_co]):
+    """Runs of records in, changes out, without any I/O.
+
+    A subscriber task keeps subscribers, a training task learns, an alert intake reads alerts.  `bad_run` counts the bad
+    records one after the other, `bad_recent` those among the last `recent`.
     """
 
     partition: int
@@ -33,12 +45,37 @@ class PartitionTask(Protocol):
         """Its sources by their numbers."""
 
     @property
-    def held(self) -> str:
-        """What it holds, in words for people."""
-
-    @property
     def changed(self) -> int:
         """How many states a write has to look at."""
+
+    def queue(self, source: SourceNumber, start: int, records: Sequence[LogRecord]) -> bool:
+        """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""
+
+    def waiting(self, source: SourceNumber) -> int:
+        """Return how many records of a source wait."""
+
+    def advance(self, ended: Collection[SourceNumber], limit: int) -> int:
+        """Apply up to `limit` records and wakes, return how many; `ended` are the sources without more."""
+
+    def gather(self) -> Iterator[C_co | None]:
+        """Yield None after each part of the packing, and last what has changed since `written`, if anything has.
+
+        Between two parts the caller may give the loop to others, as long as they leave this work alone.
+        """
+
+    def written(self) -> None:
+        """Note that what was gathered last is on its way; if it does not arrive, this work must not be used again."""
+
+    def trim_memory(self) -> Iterator[None]:
+        """Make room in memory, right after `written`, in parts as `gather` does."""
+
+
+class StatefulTask(PartitionTask[TaskChanges], Protocol):
+    """Work whose states lie in a changelog."""
+
+    @property
+    def held(self) -> str:
+        """What it holds, in words for people."""
 
     def restore(self, states: PackedStates) -> None:
         """Take over what was written, by its keys.
@@ -50,24 +87,3 @@ class PartitionTask(Protocol):
 
     def rewind(self) -> None:
         """Forget what was queued and not applied; what was applied has to be written."""
-
-    def queue(self, source: SourceNumber, start: int, records: Sequence[LogRecord]) -> bool:
-        """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""
-
-    def waiting(self, source: SourceNumber) -> int:
-        """Return how many records of a source wait."""
-
-    def advance(self, ended: Collection[SourceNumber], limit: int) -> int:
-        """Apply up to `limit` records and wakes, return how many; `ended` are the sources without more."""
-
-    async def gather(self) -> TaskChanges | None:
-        """Return what has changed since `written` was last called, or None if nothing has.
-
-        Others may have the loop meanwhile, and leave this work alone.
-        """
-
-    def written(self) -> None:
-        """Note that what was gathered last is on its way; if it does not arrive, this work must not be used again."""
-
-    async def trim_memory(self) -> None:
-        """Make room in memory, right after `written`; others may have the loop meanwhile, and leave this work alone."""

@@ -23,17 +23,20 @@ from msgspec import Struct
 from streams.core.contracts.events import INPUTS
 from streams.kafka.client.admin import KafkaError, error_text
 from streams.kafka.client.connection import ConnectionSettings, client_options, faust_credentials
+from streams.kafka.client.record_parser import install_parsed_records
 from streams.kafka.topics.broadcast import BroadcastReader
 from streams.kafka.topics.specs import APPLICATION, changelog_of
 from streams.kafka.worker.allocator import settle
 from streams.kafka.worker.changelog import Changelog
+from streams.kafka.worker.changelog_progress import ChangelogProgress
 from streams.kafka.worker.faust_transport import Consumer, KeyedApp, PartitionOffsets, RecordBatch
 from streams.kafka.worker.flood import FloodLimit
 from streams.kafka.worker.health import HealthService
 from streams.kafka.worker.local_store import InMemoryStore, LmdbStore
-from streams.kafka.worker.partition_manager import WRITE_BEHIND_S, WRITE_RECORDS, PartitionManager
-from streams.kafka.worker.partition_task import PartitionTask
-from streams.kafka.worker.subscriber_task import SubscriberTask
+from streams.kafka.worker.partition_manager import WRITE_BEHIND_S, WRITE_RECORDS, Pace, PartitionManager
+from streams.kafka.worker.partition_task import StatefulTask
+from streams.kafka.worker.subscriber_task import SubscriberTask, TaskChanges
+from streams.kafka.worker.task_progress import C, TaskProgress
 from streams.shared.exits import EXIT_INVARIANT, EXIT_IO, EXIT_STALLED, StoppedError
 
 TICK_S: Final = 0.05
@@ -100,7 +103,7 @@ class FaustConsumerControl:
 class FailStopManager:
     """The partition manager as the transport sees it: a stop ends the process at once."""
 
-    def __init__(self, keeping: PartitionManager, shutdown_s: float) -> None:
+    def __init__(self, keeping: PartitionManager[Any], shutdown_s: float) -> None:
         """Wrap the partition manager; `shutdown_s` is how long the end may take."""
         self._keeping = keeping
         self._shutdown_s = shutdown_s
@@ -172,29 +175,30 @@ async def exit_on_failure(work: Awaitable[None]) -> None:
 
 
 def make_app(
-    settings: WorkerSettings, wire: ConnectionSettings, topics: Sequence[str], new_slot: Callable[[int], PartitionTask]
-) -> tuple[KeyedApp, PartitionManager]:
-    """Return the Faust app of one worker over the keyed topics, and its partition manager."""
-    options = client_options(wire)
-    changelog = Changelog(settings.group, changelog_of(settings.group), settings.prefix, options)
+    settings: WorkerSettings, wire: ConnectionSettings, topics: Sequence[str], new_slot: Callable[[int], StatefulTask]
+) -> tuple[KeyedApp, PartitionManager[TaskChanges]]:
+    """Return the Faust app of one worker over the keyed topics, with its states in the changelog, and its keeper."""
+    changelog = Changelog(settings.group, changelog_of(settings.group), settings.prefix, client_options(wire))
+    new_store = InMemoryStore if settings.store is None else partial(LmdbStore, settings.store)
+    progress = ChangelogProgress(settings.group, changelog, new_slot, new_store=new_store, say=say)
+    # What is not written stays open.
+    write_records = min(WRITE_RECORDS, settings.open_max or WRITE_RECORDS)
+    pace = Pace(write_behind_s=settings.write_behind_s, write_records=write_records)
+    return make_app_over(settings, wire, topics, progress, pace)
+
+
+def make_app_over(
+    settings: WorkerSettings, wire: ConnectionSettings, topics: Sequence[str], progress: TaskProgress[C], pace: Pace
+) -> tuple[KeyedApp, PartitionManager[C]]:
+    """Return a Faust app over topics whose progress lies anywhere, and its keeper."""
     keeping = PartitionManager(
-        settings.group,
-        topics,
-        new_slot,
-        changelog,
-        write_behind_s=settings.write_behind_s,
-        # What is not written stays open.
-        write_records=min(WRITE_RECORDS, settings.open_max or WRITE_RECORDS),
-        flood=settings.flood,
-        accepts_expired=settings.accepts_expired,
-        new_store=InMemoryStore if settings.store is None else partial(LmdbStore, settings.store),
-        say=say,
+        topics, progress, pace=pace, flood=settings.flood, accepts_expired=settings.accepts_expired, say=say
     )
     app = _faust_app(settings, wire)
-    app.keeper, app.options = FailStopManager(keeping, settings.shutdown_s), options
+    app.keeper, app.options = FailStopManager(keeping, settings.shutdown_s), client_options(wire)
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
     topic = app.topic(*sorted(keeping.keyed), **raw)
-    reader, watchdog = FaustConsumerControl(app), Watchdog(settings, keeping, changelog)
+    reader, watchdog = FaustConsumerControl(app), Watchdog(settings, keeping, progress)
 
     async def apply(stream: Any) -> None:  # noqa: ANN401 - Faust's streams are untyped
         async for event in cast("AsyncIterator[Any]", stream.events()):
@@ -220,7 +224,7 @@ def make_app(
     app.standing = lambda: keeping.standing(watchdog.unreached_s())
     app.agent(topic, name="apply", concurrency=1)(apply)
     app.task(tick)
-    app.watch = watch
+    app.at_once.append(watch)
     return app, keeping
 
 
@@ -269,7 +273,7 @@ def run_work(
     settings: WorkerSettings,
     wire: ConnectionSettings,
     topics: Sequence[str],
-    new_slot: Callable[[int], PartitionTask],
+    new_slot: Callable[[int], StatefulTask],
     health: socket.socket | None,
     *tasks: Callable[[], Awaitable[None]],
 ) -> NoReturn:
@@ -283,6 +287,7 @@ def run_work(
 def run_app(app: KeyedApp, *services: faust.Service) -> NoReturn:
     """Run a worker's app in this process; the services begin before it and end after it."""
     settle()
+    install_parsed_records()
     worker = faust.Worker(app, *services, loglevel="WARNING", quiet=True, redirect_stdouts=False)
     worker.spinner = None  # It draws on a terminal's last line, which is ours.
     worker.execute_from_commandline()
@@ -295,7 +300,7 @@ async def _followed(broadcast: BroadcastReader) -> None:
         raise StoppedError(EXIT_IO, f"models and policies cannot be read: {error_text(error)}") from error
 
 
-async def _tick(keeping: PartitionManager, reader: FaustConsumerControl) -> None:
+async def _tick(keeping: PartitionManager[Any], reader: FaustConsumerControl) -> None:
     ended, lags = await reader.consumer.progress()
     await keeping.tick({(tp.topic, tp.partition): position for tp, position in ended.items()}, lags, reader)
 
@@ -303,11 +308,11 @@ async def _tick(keeping: PartitionManager, reader: FaustConsumerControl) -> None
 class Watchdog:
     """Ends the process where nothing moves although it should: a supervisor does better than waiting."""
 
-    def __init__(self, settings: WorkerSettings, keeping: PartitionManager, changelog: Changelog) -> None:
+    def __init__(self, settings: WorkerSettings, keeping: PartitionManager[Any], progress: TaskProgress[Any]) -> None:
         """Begin now."""
         self._settings = settings
         self._keeping = keeping
-        self._changelog = changelog
+        self._progress = progress
         self._begun_s = self._reached_s = self._flowed_s = monotonic()
 
     def unreached_s(self) -> float:
@@ -321,7 +326,7 @@ class Watchdog:
             StoppedError: a deadline has passed.
         """
         keeping, settings = self._keeping, self._settings
-        if await self._changelog.is_reachable():
+        if await self._progress.is_reachable():
             self._reached_s = monotonic()
         now_s = monotonic()
         if not is_held:

@@ -6,13 +6,13 @@ holds the others back; one that has been read to its end does not.  So a task ap
 happened, and a wake comes after the events before it and before those after it.
 """
 
-import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import Final
 
 from msgspec import Struct
+from mypy_extensions import mypyc_attr
 
 from streams.core.contracts.effects import (
     AlertChanged,
@@ -57,6 +57,7 @@ class TaskChanges(Struct, frozen=True):
     positions: dict[SourceNumber, int]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RecordCounts:
     """Counts of the records of one partition number: by name for the checkpoint, and bad ones against a flood."""
 
@@ -220,23 +221,23 @@ class SubscriberTask(RecordCounts):
 
     def changes(self) -> TaskChanges | None:
         """Return what has changed since `written` was last called, or None if nothing has."""
-        gathering = self.gather()
-        while True:
-            try:
-                gathering.send(None)
-            except StopIteration as end:
-                found: TaskChanges | None = end.value
-                return found
+        found: TaskChanges | None = None
+        for found in self.gather():  # noqa: B007 - the last one counts
+            pass
+        return found
 
-    async def gather(self) -> TaskChanges | None:
-        """Return what `changes` does; after every `PART_STATES` states others have the loop, but not this task."""
+    def gather(self) -> Iterator[TaskChanges | None]:
+        """Yield None after every `PART_STATES` states, and then what has changed, if anything has.
+
+        Between two parts others may have the loop, but not this task.
+        """
         if not self._moved:
-            return None
+            return
         states: list[tuple[bytes, bytes | None]] = []
         for state in self.subscribers.packed_apart():
             states.append(state)
             if not len(states) % PART_STATES:
-                await asyncio.sleep(0)
+                yield None
         positions = {source: lane.applied for source, lane in self.queues.items() if lane.applied}
         self._count("scored", self.subscribers.scored)
         self.subscribers.scored = 0
@@ -247,7 +248,7 @@ class SubscriberTask(RecordCounts):
         newest_ms = {source: lane.newest_ms for source, lane in self.queues.items() if lane.newest_ms}
         counters = dict(sorted(self.counters.items()))
         mark = TaskCheckpoint(CHECKPOINT_VERSION, self._application, positions, self.stream_ms, counters, newest_ms)
-        return TaskChanges(states, write_checkpoint(mark), list(self._outputs), positions)
+        yield TaskChanges(states, write_checkpoint(mark), list(self._outputs), positions)
 
     def written(self) -> None:
         """Note that the last `changes` are on their way; if they do not arrive, this task must not be used again."""
@@ -255,11 +256,11 @@ class SubscriberTask(RecordCounts):
         self._outputs.clear()
         self._moved = False
 
-    async def trim_memory(self) -> None:
-        """Pack states that are more than may be open, once all is written; others have the loop as in `gather`."""
+    def trim_memory(self) -> Iterator[None]:
+        """Pack states that are more than may be open, once all is written, in parts as `gather` does."""
         for count, _ in enumerate(self.subscribers.trim_memory(), 1):
             if not count % PART_STATES:
-                await asyncio.sleep(0)
+                yield
 
     def _draw(self, lane: SourceQueue, *, replace: bool = False) -> bool:
         """Decode the next record of a queue to its head, if there is one; without a time it has the last one's."""

@@ -22,6 +22,7 @@ from streams.shared.errors import InputError
 from streams.sink.dispatch.endpoint_queue import EndpointQueue, LeasedDelivery
 from streams.sink.dispatch.endpoint_registry import EndpointRegistry
 from streams.sink.dispatch.endpoint_warnings import EndpointWarning, EndpointWarnings
+from streams.sink.dispatch.phases import Event, Phase, next_phase
 from streams.sink.dispatch.sending import AttemptResult, Sender, sort_unsent
 from streams.store.outbox.values import ClaimedDelivery, EndpointRow
 from streams.store.sink import ClaimLimit, Sink
@@ -98,13 +99,16 @@ class Dispatcher:
         self._counts: Counter[str] = Counter()
         self._wake = asyncio.Event()
         self._finished = asyncio.Event()
-        self._is_once = False
-        self._is_closing = False
-        self._is_last = False
+        self._phase = Phase.SERVING
         self._writing = 0
         self._read_s: float | None = None
         self._heard_s: float | None = None
         self._looked_s = 0.0
+
+    @property
+    def phase(self) -> Phase:
+        """What it is doing."""
+        return self._phase
 
     @property
     def in_flight(self) -> int:
@@ -127,7 +131,7 @@ class Dispatcher:
         Raises:
             StoreError: the database fails; what was under way is sent again when its lease ends.
         """
-        self._is_once = once
+        self._phase = Phase.CLEARING if once else Phase.SERVING
         finishing = asyncio.create_task(self._finishing())
         claiming = asyncio.create_task(self._claiming())
         told: asyncio.Future[Any] = asyncio.ensure_future(stopping.wait())
@@ -149,29 +153,30 @@ class Dispatcher:
 
     async def _ended(self, claiming: asyncio.Task[None], finishing: asyncio.Task[None]) -> None:
         """Claim no more, give back what was not sent, and wait for what is under way."""
-        self._is_closing = True
+        self._phase = next_phase(self._phase, Event.STOP)
         self._wake.set()
         await claiming
         for lane in self._lanes.values():
             self._give_back(lane)
-        self._is_last = True
+        self._phase = next_phase(self._phase, Event.RELEASED)
         while self._calls:
             done, _ = await asyncio.wait([*self._calls, finishing], return_when=asyncio.FIRST_COMPLETED)
             if finishing in done:
                 finishing.result()
         self._finished.set()
         await finishing
+        self._phase = next_phase(self._phase, Event.WRITTEN)
 
     async def _claiming(self) -> None:
-        """Claim whatever there is room for, until it is closing, or there is nothing left to do once."""
-        while not self._is_closing:
+        """Claim whatever there is room for, until it is told to stop, or has cleared all that is due."""
+        while self._phase.claims:
             self._wake.clear()
             await self._read()
             rooms = self._rooms()
             if rooms:
                 await self._claim(rooms)
                 continue
-            if self._is_once and self.in_flight == 0 and self._next_wait_s() is None:
+            if self._phase is Phase.CLEARING and self.in_flight == 0 and self._next_wait_s() is None:
                 return
             await self._rest()
 
@@ -183,7 +188,8 @@ class Dispatcher:
                 await self._wake.wait()
         except TimeoutError:
             pass
-        if not self._is_once and asyncio.get_running_loop().time() >= self._looked_s + self._settings.poll_s:
+        is_serving = self._phase is Phase.SERVING
+        if is_serving and asyncio.get_running_loop().time() >= self._looked_s + self._settings.poll_s:
             self._look_again()
 
     def _next_wait_s(self) -> float | None:
@@ -208,15 +214,15 @@ class Dispatcher:
         for name, asked in rooms.items():
             lane, ours = self._lanes[name], by_lane[name]
             until_s = begun_s + lease_s - self._settings.margin_s - lane.receiver.endpoint.timeout_s
-            if self._is_once and any(one.delivery_id in self._tried for one in ours):
+            if any(one.delivery_id in self._tried for one in ours):
                 # What is tried again after a wait is for another time.
                 lane.is_done = True
                 self._unsent += [LeasedDelivery(one, until_s) for one in ours if one.delivery_id in self._tried]
                 ours = [one for one in ours if one.delivery_id not in self._tried]
             lane.took(asked, ours, until_s, now_ms)
-            if self._is_once:
+            if self._phase is Phase.CLEARING:
                 self._tried.update(one.delivery_id for one in ours)
-            if not self._is_closing:
+            if self._phase.claims:
                 self._call(lane)
         if self._unsent:
             self._finished.set()
@@ -260,10 +266,10 @@ class Dispatcher:
             self._wake.set()
 
     async def _finishing(self) -> None:
-        """Write down what came of attempts, several at a time, until it is closing and nothing is left."""
+        """Write down what came of attempts, several at a time, until nothing is left when it ends."""
         while True:
             await self._finished.wait()
-            if not self._is_last and len(self._done) < FINISH_MAX:
+            if self._phase is not Phase.FINISHING and len(self._done) < FINISH_MAX:
                 await asyncio.sleep(GATHER_S)
             self._finished.clear()
             done, self._done = self._done[:FINISH_MAX], self._done[FINISH_MAX:]
@@ -273,7 +279,7 @@ class Dispatcher:
             self._writing = len(done) + len(unsent)
             await self._write(done, unsent)
             self._writing = 0
-            if self._is_last and not self._calls and not self._done and not self._unsent:
+            if self._phase is Phase.FINISHING and not self._calls and not self._done and not self._unsent:
                 return
 
     async def _write(self, done: list[AttemptResult], unsent: list[LeasedDelivery]) -> None:
@@ -286,7 +292,7 @@ class Dispatcher:
             await self._in_thread(self._sink.release, worker, back.released, now_ms)
         self._counts.update(_TOLD[sent.finished.state] for sent in done)
         await self._note_health(done)
-        if done or not self._is_once:
+        if done or self._phase is Phase.SERVING:
             self._look_again()
 
     async def _note_health(self, done: list[AttemptResult]) -> None:
@@ -312,7 +318,7 @@ class Dispatcher:
         lane.noted(failed)
         if not lane.is_open(self._now_ms()):
             self._give_back(lane)
-        elif not self._is_closing:
+        elif self._phase.claims:
             self._call(lane)
 
     async def _noted(

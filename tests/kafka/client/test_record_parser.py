@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 import weakref
 from typing import Any
 
@@ -13,9 +15,27 @@ from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without
 )
 from aiokafka.consumer import fetcher  # type: ignore[import-untyped]  # as above
 
-from streams.kafka.client.record_parser import as_parsed
+from streams.kafka.client.record_parser import as_parsed, install_parsed_records
 from tests.kafka.broker import Broker
 from tests.kafka.workers import SentRecord, prepare, send
+
+BEFORE_AND_AFTER = """
+from aiokafka.consumer import fetcher
+own = fetcher.PartitionRecords
+import streams.app.notifier
+from streams.kafka.client import record_parser as parsed
+assert fetcher.PartitionRecords is own
+parsed.install_parsed_records()
+parsed.install_parsed_records()
+assert fetcher.PartitionRecords is not own
+"""
+
+
+@pytest.fixture(autouse=True)
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install it, for one test."""
+    monkeypatch.setattr(fetcher, "PartitionRecords", fetcher.PartitionRecords)
+    install_parsed_records()
 
 
 async def read(address: str, topic: str, **options: Any) -> list[Any]:
@@ -44,6 +64,10 @@ def test_a_consumer_that_asks_for_it_is_given_the_parsers_records_and_any_other_
     facts = [(record.offset, record.timestamp, record.key, record.value) for record in parsed]
     assert facts == [(record.offset, record.timestamp, record.key, record.value) for record in plain]
     assert [fact[2:] for fact in facts] == [(b"s_1", b"one"), (b"s_2", b"two")]
+
+
+def test_a_file_that_is_imported_changes_nothing_in_aiokafka_until_it_is_asked_to() -> None:
+    subprocess.run([sys.executable, "-c", BEFORE_AND_AFTER], check=True)
 
 
 async def in_transactions(address: str, topic: str, *fates: bool) -> None:

@@ -4,13 +4,17 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafka comes without types
+from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without types
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+)
 from sqlalchemy import delete, func, select
 
 from streams.app.healthcheck import unready
@@ -19,17 +23,16 @@ from streams.core.contracts.encode import outgoing
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint
 from streams.core.times import HOUR_MS
-from streams.kafka.notifier.alert_records import BadRecordCounter, read_alert
-from streams.kafka.notifier.notifier import with_deadline
-from streams.kafka.worker.flood import FloodLimit
-from streams.shared.exits import StoppedError
+from streams.kafka.notifier.alert_records import read_alert
+from streams.kafka.notifier.database_progress import with_deadline
+from streams.kafka.topics.specs import APPLICATION, notifiers_of
 from streams.sink.inbound.outcomes import reports
 from streams.store.base.connections import open_engine, url_of
 from streams.store.outbox import tables as sink_tables
 from streams.store.run import tables
 from streams.store.sink import Sink
 from tests.kafka.broker import Broker
-from tests.kafka.workers import Raw, SupervisedWorker, Worker, prepare, read_topic, until
+from tests.kafka.workers import PARTITIONS, Raw, SupervisedWorker, Worker, prepare, read_topic, until
 from tests.postgres.databases import KINDS, fresh
 from tests.sink.alerts_told import BEGAN_MS, told
 
@@ -119,22 +122,6 @@ def test_a_record_that_is_no_alert_is_a_dead_letter_that_says_where_it_stood(val
     assert isinstance(letter, DeadLetter)
     assert (letter.topic, letter.partition, letter.offset) == ("alerts", 5, 3)
     assert (letter.reason, letter.key, letter.redrives, letter.value) == (reason, b"k", 2, value or b"")
-
-
-def test_a_flood_is_so_many_in_a_row_or_such_a_share() -> None:
-    tally = BadRecordCounter(0, FloodLimit(ratio=0.5, run=3))
-    for is_bad in (True, True, False, True, True):
-        tally.take(is_bad=is_bad)
-    with pytest.raises(StoppedError, match="a flood of bad records in partition 0"):
-        tally.take(is_bad=True)
-    tally = BadRecordCounter(0, FloodLimit(ratio=0.5, run=1_000))
-    with pytest.raises(StoppedError, match="50%"):
-        take_turns(tally)
-
-
-def take_turns(tally: BadRecordCounter) -> None:
-    for number in range(5_000):
-        tally.take(is_bad=number % 2 == 0)
 
 
 def test_a_topic_that_is_read_three_times_tells_nobody_anything_new(
@@ -303,6 +290,43 @@ def test_a_spare_waits_and_takes_over_where_the_first_one_stood(broker: Broker, 
         asyncio.run(write(broker.address, prefix, log[50:]))
         until(lambda: consumed(place) == len(log), 40.0, lambda: str(consumed(place)))
     assert counted(place)["transitions"] == len(log)
+
+
+async def wait_for(is_so: Callable[[], bool]) -> None:
+    """Wait as `until` does, and let the loop go round meanwhile."""
+    await asyncio.to_thread(until, is_so, 60.0, lambda: "it has not come")
+
+
+async def replace(before: Any, begin: Callable[[], Worker], is_all_in: Callable[[], bool]) -> int:
+    """Have a notifier of before stand in the group until a new one has its share; return how the new one ends."""
+    await before.start()
+    await wait_for(lambda: len(before.assignment()) == PARTITIONS)
+    await before.commit(dict.fromkeys(before.assignment(), 10_000))
+    with begin() as ours:
+        await wait_for(lambda: len(before.assignment()) == PARTITIONS // 2)
+        await before.stop()
+        await wait_for(is_all_in)
+        return await asyncio.to_thread(ours.stop)
+
+
+def test_a_new_one_joins_a_notifier_of_before_and_goes_on_where_the_database_stands(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Those of before assign partitions in turns, and what they have committed only shows how far they were."""
+    asyncio.run(prepare(broker.address, prefix))
+    place, log = database(tmp_path), in_order(50)
+    with Sink.open(place) as sink:
+        sink.record([], ContactRules(), 0, {("alerts", partition): 1 for partition in range(PARTITIONS)})
+    asyncio.run(write(broker.address, prefix, log))
+
+    async def run() -> int:
+        group = prefix + notifiers_of(APPLICATION)
+        before = AIOKafkaConsumer(f"{prefix}alerts", bootstrap_servers=broker.address, group_id=group)
+        begin = partial(notifier, broker, prefix, tmp_path, place)
+        return await replace(before, begin, lambda: consumed(place) == len(log))
+
+    assert asyncio.run(run()) == 0
+    assert counted(place)["transitions"] == len(log) - PARTITIONS
 
 
 def test_without_its_topics_or_its_database_one_line_says_so(broker: Broker, prefix: str, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from streams.kafka.client.admin import settings_of
 from streams.kafka.client.connection import ConnectionSettings
 from streams.kafka.client.partitioning import partition_of
 from streams.kafka.topics import management as topics
+from streams.kafka.topics.management import BlockingProblem
 from streams.kafka.topics.specs import BROADCAST, topic_specs
 from streams.shared.errors import SettingsError
 from tests.contracts.catalogue import topic_file
@@ -163,7 +164,9 @@ def test_each_way_of_being_wrong_is_one_line_that_says_what_it_should_be(broker:
     done(changed(broker, f"{prefix}forewarn-state", cleanup_policy="compact,delete", retention_ms="604800000"))
     done(changed(broker, f"{prefix}subscribers", cleanup_policy="compact", retention_ms="-1"))
     done(changed(broker, f"{prefix}alerts", retention_ms="34560000000", min_insync_replicas="2"))
-    lines = [problem.words().removeprefix(prefix) for problem in done(topics.check(wire_of(broker), prefix))]
+    problems = done(topics.check(wire_of(broker), prefix))
+    assert [one.topic for one in problems if isinstance(one, BlockingProblem)] == [f"{prefix}top-ups"]
+    lines = [problem.words().removeprefix(prefix) for problem in problems]
     assert sorted(lines) == [
         "alerts: min.insync.replicas is 2 and should be 1, since with 1 replicas nothing can be written",
         "forewarn-state: cleanup.policy is compact,delete and should be compact",
@@ -202,6 +205,7 @@ def test_old_versions_of_a_profile_outlive_the_cleaner_until_a_backlog_is_worked
 def test_missing_topics_are_named_each(broker: Broker, prefix: str) -> None:
     problems = done(topics.check(wire_of(broker), prefix))
     assert {problem.topic.removeprefix(prefix) for problem in problems} == {spec.name for spec in topic_specs()}
+    assert all(isinstance(problem, BlockingProblem) for problem in problems)
     assert problems[0].words() == f"{prefix}call-drops: it is missing and should be there"
 
 

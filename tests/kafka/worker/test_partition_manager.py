@@ -10,14 +10,14 @@ from aiokafka.errors import KafkaConnectionError  # type: ignore[import-untyped]
 
 from streams.kafka.worker import owned_partitions as kept
 from streams.kafka.worker import partition_manager as keeping
-from streams.kafka.worker.changelog import WriteFailedError
 from streams.kafka.worker.checkpoint import CHECKPOINT_KEY
 from streams.kafka.worker.faust_transport import PartitionOffsets
 from streams.kafka.worker.flood import FloodLimit
-from streams.kafka.worker.local_store import InMemoryStore
 from streams.kafka.worker.owned_partitions import RECORDS_A_STATE, WORTH_RECORDS, OwnedPartition
 from streams.kafka.worker.partition_manager import LOST_S, SEEK_AGAIN_S, WRITE_RECORDS
 from streams.kafka.worker.partition_task import PartitionTask
+from streams.kafka.worker.subscriber_task import TaskChanges
+from streams.kafka.worker.task_progress import WriteFailedError
 from streams.shared.exits import StoppedError
 from tests.kafka.benches import PREFIX, TOPICS, Bench, Clock
 from tests.kafka.workers import SentRecord
@@ -114,8 +114,8 @@ def test_what_was_read_and_never_arrived_is_read_again_once_nothing_comes_any_mo
     [(0, WORTH_RECORDS), (1_000, WORTH_RECORDS), (20_000, 20_000 * RECORDS_A_STATE), (1_000_000, WRITE_RECORDS)],
 )
 def test_few_states_are_written_sooner_than_many_and_none_later_than_the_limit(changed: int, worth: int) -> None:
-    slot = cast("PartitionTask", SimpleNamespace(changed=changed))
-    ours = OwnedPartition(slot, InMemoryStore(), {}, written_s=0.0, moved_s=0.0, unwritten=worth - 1)
+    slot = cast("PartitionTask[TaskChanges]", SimpleNamespace(changed=changed))
+    ours = OwnedPartition(slot, {}, written_s=0.0, moved_s=0.0, unwritten=worth - 1)
     assert not ours.is_worth_a_write(WRITE_RECORDS)
     ours.unwritten += 1
     assert ours.is_worth_a_write(WRITE_RECORDS)

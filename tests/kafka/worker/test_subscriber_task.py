@@ -71,7 +71,7 @@ def apply(slot: SubscriberTask, log: Log) -> None:
 
 def rest(slot: SubscriberTask) -> None:
     """Pack whoever is open beyond what may be."""
-    for _ in slot.trim_memory().__await__():
+    for _ in slot.trim_memory():
         pass
 
 
@@ -100,7 +100,10 @@ def test_whoever_packs_many_states_pauses_for_others_and_packs_the_same(
     whole = slots[0].changes()
     assert whole is not None
     monkeypatch.setattr("streams.kafka.worker.subscriber_task.PART_STATES", 10)
-    assert sum(1 for _ in slots[1].gather().__await__()) == len(whole.states) // 10 > 3
+    *parts, last = slots[1].gather()
+    assert parts == [None] * (len(whole.states) // 10)
+    assert len(parts) > 3
+    assert last == whole
     assert slots[2].changes() == whole
 
 
@@ -111,10 +114,10 @@ def test_whoever_is_interrupted_while_packing_packs_everything_again(log: Log, m
     for slot in slots:
         apply(slot, log)
     monkeypatch.setattr("streams.kafka.worker.subscriber_task.PART_STATES", 10)
-    interrupted = slots[0].gather().__await__()
+    interrupted = slots[0].gather()
     for _ in range(3):
         next(interrupted)
-    interrupted.close()  # As a task does that is cancelled.
+    del interrupted  # As a task does that is cancelled.
     again = slots[0].changes()
     assert again == slots[1].changes()
     assert again is not None
@@ -122,7 +125,7 @@ def test_whoever_is_interrupted_while_packing_packs_everything_again(log: Log, m
 
 
 def test_a_slot_that_has_applied_nothing_gathers_nothing() -> None:
-    assert list(new_slot().gather().__await__()) == []
+    assert list(new_slot().gather()) == []
 
 
 @pytest.fixture(scope="module")
@@ -247,13 +250,13 @@ def test_others_have_the_loop_while_many_states_are_packed_and_who_stops_it_lose
     apply(slot, log)
     written.take(slot.changes())
     slot.written()
-    interrupted = slot.trim_memory().__await__()
+    interrupted = slot.trim_memory()
     next(interrupted)
-    interrupted.close()
+    del interrupted
     spare = len(slot.subscribers._states) - 5
     assert len(slot.subscribers) - len(slot.subscribers._states) == 10
     assert slot.changes() is None
-    assert sum(1 for _ in slot.trim_memory().__await__()) == spare // 10 > 3
+    assert sum(1 for _ in slot.trim_memory()) == spare // 10 > 3
     finish(slot, {}, written)
     assert written.states == in_one_go.states
 
