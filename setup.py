@@ -18,6 +18,7 @@ COMPILED = (
     "streams/core/subscriber/facts.py",
     "streams/core/scoring/features.py",
     "streams/core/subscriber/fold.py",
+    "streams/core/alerts/drafts.py",
     "streams/core/alerts/labels.py",
     "streams/core/subscriber/packing.py",
     "streams/core/contracts/ids.py",
@@ -43,6 +44,7 @@ COMPILED = (
     "streams/core/scoring/windows.py",
     "streams/engine/subscribers.py",
     "streams/engine/wakes.py",
+    "streams/engine/waiting_snapshots.py",
     "streams/kafka/worker/source_queues.py",
     "streams/kafka/worker/subscriber_task.py",
 )

@@ -26,13 +26,13 @@ import msgspec
 from aiokafka import AIOKafkaConsumer  # type: ignore[import-untyped]  # aiokafka comes without types
 from on_kafka import KafkaOperator, prepare, produce
 from servers import broker
-from step import BEGIN_MS, RECEIVED_MS, TEMPLATES, WARM_DAYS, Stream, time_text, warm_states
+from step import BEGIN_MS, RECEIVED_MS, TEMPLATES, WARM_DAYS, Stream, Template, time_text, warm_states
 from traffic import remove
 from workers import Program, WorkerProcess
 
 from streams.core.alerts.policy import layered
 from streams.core.contracts.decode import decode
-from streams.core.contracts.effects import AlertChanged
+from streams.core.contracts.effects import AlertChanged, AlertDraft
 from streams.core.contracts.events import Event, Record, Wake
 from streams.core.scoring.models import read_scorecard
 from streams.core.step import Context, step
@@ -61,18 +61,21 @@ def complaint(sid: str, at_ms: int, number: int) -> Record:
     return Record("complaints", 0, 1 << 41, msgspec.json.encode(body), RECEIVED_MS)
 
 
-def about_to_fire(context: Context, templates: list[bytes], ids: list[str]) -> list[str]:
+def about_to_fire(context: Context, templates: list[Template], ids: list[str]) -> list[str]:
     """Return the subscribers whose complaint at noon fires an alert."""
     firing = set()
-    for number, packed in enumerate(templates):
+    for number, template in enumerate(templates):
         event = decode(complaint(ids[number], NOON_MS, number))
         if not isinstance(event, Event):
             raise SystemExit(f"no result: {event}")
-        state, morning_ms = unpack(packed), unpack(packed).watch.next_wake_ms
+        state = unpack(template.packed)
+        morning_ms = state.watch.next_wake_ms
         if 0 < morning_ms <= NOON_MS:
             step(state, Wake(ids[number], morning_ms), context)
         _, effects = step(state, event, context)
-        if any(isinstance(effect, AlertChanged) and effect.change == "fired" for effect in effects):
+        moves = [effect.changed for effect in effects if isinstance(effect, AlertDraft)]
+        moves += [effect for effect in effects if isinstance(effect, AlertChanged)]
+        if any(move.change == "fired" for move in moves):
             firing.add(number)
     return [sid for number, sid in enumerate(ids) if number % TEMPLATES in firing]
 

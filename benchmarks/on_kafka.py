@@ -9,7 +9,7 @@ from multiprocessing import get_context
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # aiokafka comes without types
 from msgspec import Struct
-from step import WARM_DAYS, Stream, served
+from step import WARM_DAYS, Stream, Template, served
 
 from streams.core.contracts.events import Record
 from streams.core.step import Context
@@ -48,7 +48,7 @@ class KafkaOperator(Struct, frozen=True, kw_only=True):
             day += 1
 
 
-def fill(operator: KafkaOperator, templates: list[bytes], events: int = 0) -> int:
+def fill(operator: KafkaOperator, templates: list[Template], events: int = 0) -> int:
     """Create the topics, write the states, and send the first records; return the states' bytes in the changelog.
 
     A process of its own does it, whose memory is the system's again before anything is measured.
@@ -57,20 +57,20 @@ def fill(operator: KafkaOperator, templates: list[bytes], events: int = 0) -> in
         return apart.submit(_fill, operator, templates, events).result()
 
 
-def _fill(operator: KafkaOperator, templates: list[bytes], events: int) -> int:
+def _fill(operator: KafkaOperator, templates: list[Template], events: int) -> int:
     size_bytes = asyncio.run(prepare(operator, served(), templates))
     if events:
         asyncio.run(produce(operator, operator.records(), events))
     return size_bytes
 
 
-async def prepare(operator: KafkaOperator, context: Context, templates: Sequence[bytes]) -> int:
+async def prepare(operator: KafkaOperator, context: Context, templates: Sequence[Template]) -> int:
     """Create the topics, and write each subscriber's state as a worker would; return their bytes in the changelog."""
     await create(ConnectionSettings(brokers=operator.brokers), operator.prefix, operator.partitions, 1)
     group = operator.settings.group
     changelog = Changelog(group, changelog_of(group), operator.prefix, {"bootstrap_servers": operator.brokers})
-    lived = [_at_home(packed) for packed in templates]
-    shares: list[list[tuple[str, bytes]]] = [[] for _ in range(operator.partitions)]
+    lived = [_at_home(template) for template in templates]
+    shares: list[list[tuple[str, Template]]] = [[] for _ in range(operator.partitions)]
     for number, sid in enumerate(Stream(operator.subscribers, seed=2).ids):
         shares[partition_of(sid.encode(), operator.partitions)].append((sid, lived[number % len(lived)]))
     size_bytes = 0
@@ -78,8 +78,10 @@ async def prepare(operator: KafkaOperator, context: Context, templates: Sequence
         await changelog.fence(partition)
         slot = SubscriberTask(partition, group, context)
         for i in range(0, len(share), TRANSACTION_STATES):
-            for sid, packed in share[i : i + TRANSACTION_STATES]:
-                slot.subscribers._states[sid] = unpack(packed)  # noqa: SLF001 - as if they had come by events
+            for sid, template in share[i : i + TRANSACTION_STATES]:
+                slot.subscribers._states[sid] = unpack(template.packed)  # noqa: SLF001 - as if they had come by events
+                for at_ms, body in template.snapshots.items():
+                    slot.subscribers.waiting.keep(sid, at_ms, body)
                 slot.subscribers._changed.add(sid)  # noqa: SLF001 - as above
             slot._moved = True  # noqa: SLF001 - as above
             changes = slot.changes()
@@ -103,11 +105,11 @@ async def counted(operator: KafkaOperator) -> dict[str, int]:
     return dict(total)
 
 
-def _at_home(packed: bytes) -> bytes:
+def _at_home(template: Template) -> Template:
     """Return the state as it would be in a new log: no offset of it is applied yet."""
-    state = unpack(packed)
+    state = unpack(template.packed)
     state.facts.offsets.clear()
-    return pack(state)
+    return Template(pack(state), template.snapshots)
 
 
 async def produce(operator: KafkaOperator, records: Iterator[Record], count: int, *, per_s: float = 0.0) -> None:

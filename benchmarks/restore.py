@@ -25,14 +25,14 @@ from typing import Any
 
 from on_kafka import KafkaOperator, fill
 from servers import broker
-from step import served, warm_states
+from step import Template, served, warm_states
 from traffic import remove
 from workers import Program, WorkerProcess, restored, wait_until_restored
 
 RESULT = Path(__file__).parent / "results" / "restore.json"
 
 
-def measure(operator: KafkaOperator, templates: list[bytes], rounds: int, store: Path | None) -> dict[str, Any]:
+def measure(operator: KafkaOperator, templates: list[Template], rounds: int, store: Path | None) -> dict[str, Any]:
     """Write the states once and have a new worker take them over again and again."""
     fill(operator, templates)
     folder = Path(tempfile.mkdtemp(prefix="forewarn-restore-"))

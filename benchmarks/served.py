@@ -16,6 +16,8 @@ from streams.core.step import Context, step
 from streams.core.subscriber.facts import SubscriberState
 from streams.core.times import DAY_MS
 from streams.defaults import read_default
+from streams.engine.subscribers import PackedInMemory
+from streams.engine.waiting_snapshots import WaitingSnapshots
 from streams.engine.wakes import Wakes
 from streams.simulate import Simulation, events_of
 from streams.simulate.chunk import Chunk
@@ -54,12 +56,14 @@ def serve_chunk(settings: Simulation, number: int) -> ServedExamples:
     policy = layered(tomllib.loads(read_default("policy.toml")))
     context = Context(read_scorecard(read_default("scorecard.toml")), policy)
     states: dict[str, SubscriberState] = {}
+    waiting = WaitingSnapshots(PackedInMemory())
     wakes, examples, events = Wakes(), list[LabelledExample](), 0
 
     def give(who: str, given: Event | Wake) -> None:
         state = states.get(who)
         asked_ms = state.watch.next_wake_ms if state is not None else 0
-        states[who], effects = step(state, given, context)
+        states[who], made = step(state, given, context)
+        effects = waiting.finish(who, made, context.scorer)
         wake_ms = states[who].watch.next_wake_ms
         if wake_ms and wake_ms != asked_ms:
             wakes.ask(wake_ms, who)
@@ -70,8 +74,8 @@ def serve_chunk(settings: Simulation, number: int) -> ServedExamples:
         for event in day:
             next_ms = wakes.next_ms
             if next_ms <= event.at_ms:
-                for at_ms, waiting in wakes.due(event.at_ms):
-                    for who in waiting:
+                for at_ms, asking in wakes.due(event.at_ms):
+                    for who in asking:
                         give(who, Wake(who, at_ms))
             give(event.body.subscriber_id, event)
         events += len(day)

@@ -5,9 +5,11 @@
 The stream has the rates of the simulated operator: each day one usage summary a subscriber, a failed call every
 nineteenth day (half of them dropped), a top-up every fourteenth, a complaint every third year.  Two thousand
 subscribers live through 75 days first, outside the clock; their states are copied to as many as are asked for, and the
-days that follow are timed: JSON bytes in, alerts and settled examples out, wakes included.  The hops are then timed
-alone, on the same records and states.  What else runs on the machine only takes away, so the best of the rounds counts,
-as in `timeit`; all of them are kept.
+days that follow are timed: JSON bytes in, alerts and settled examples out, wakes included.  What waiting snapshots
+hold goes to a store on a disk, as in a worker, and comes from it.  The hops are then timed alone, on the same records
+and states.  Memory is what the process has for itself: pages of the store's file that the system keeps are not in it,
+since it takes them back whenever it needs them.  What else runs on the machine only takes away, so the best of the
+rounds counts, as in `timeit`; all of them are kept.
 """
 
 import argparse
@@ -15,7 +17,6 @@ import gc
 import json
 import platform
 import random
-import resource
 import statistics
 import tomllib
 from collections.abc import Callable, Iterator
@@ -25,7 +26,9 @@ from hashlib import blake2b
 from multiprocessing import get_context
 from operator import itemgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import NamedTuple
 
 import msgspec
 
@@ -41,11 +44,17 @@ from streams.core.subscriber.fold import fold
 from streams.core.subscriber.packing import pack, unpack
 from streams.core.times import DAY_MS
 from streams.defaults import read_default
+from streams.engine.waiting_snapshots import SnapshotStore, SubscriberEffects, WaitingSnapshots, parts_of, snapshot_key
 from streams.engine.wakes import Wakes
+from streams.kafka.worker.local_store import InMemoryStore, LmdbStore
 
 BEGIN_MS = 19_723 * DAY_MS
 WARM_DAYS = 75
 TEMPLATES = 2_000
+TURN_WAKES = 1_000
+"""How many of those who wake at one time have their turn before others may have the loop, as in a worker."""
+WRITE_SNAPSHOTS = 1_000
+"""How many are left to the store at once, as a worker does with each write to the log."""
 FETCH_RECORDS = 2_000
 """What a consumer is handed at once: a megabyte, as a Kafka fetch has by default."""
 RECEIVED_MS = 2**62
@@ -121,10 +130,11 @@ class Stream:
 class Loop:
     """The inner loop of a runner: records in, effects counted, wakes given when the stream passes them."""
 
-    def __init__(self, context: Context) -> None:
-        """Begin with no states."""
+    def __init__(self, context: Context, store: SnapshotStore) -> None:
+        """Begin with no states; what waiting snapshots hold goes to the store."""
         self.context = context
         self.states: dict[str, SubscriberState] = {}
+        self.waiting = WaitingSnapshots(store)
         self.wakes = Wakes()
         self.wakes_given = self.effects = 0
 
@@ -149,17 +159,24 @@ class Loop:
             if wake_ms != asked_ms:
                 wakes.ask(wake_ms, sid)
                 next_ms = min(next_ms, wake_ms)
-            self.effects += len(effects)
+            if effects:
+                self.effects += len(self.waiting.finish(sid, effects, context.scorer))
+        if len(self.waiting.new) + len(self.waiting.gone) >= WRITE_SNAPSHOTS:
+            self.waiting.written()
 
     def _wake(self, stream_ms: int) -> None:
         states, context, ask = self.states, self.context, self.wakes.ask
         for at_ms, ids in self.wakes.due(stream_ms):
             self.wakes_given += len(ids)
-            for sid in ids:
-                state, effects = step(states[sid], Wake(sid, at_ms), context)
-                if state.watch.next_wake_ms:
-                    ask(state.watch.next_wake_ms, sid)
-                self.effects += len(effects)
+            for start in range(0, len(ids), TURN_WAKES):
+                made: list[SubscriberEffects] = []
+                for sid in ids[start : start + TURN_WAKES]:
+                    state, effects = step(states[sid], Wake(sid, at_ms), context)
+                    if state.watch.next_wake_ms:
+                        ask(state.watch.next_wake_ms, sid)
+                    if effects:
+                        made.append((sid, effects))
+                self.effects += sum(len(whole) for _, whole in self.waiting.finish_all(made, context.scorer))
 
 
 def served() -> Context:
@@ -170,30 +187,49 @@ def served() -> Context:
     )
 
 
-def rss_bytes() -> int:
-    """Return the resident memory of this process in bytes."""
-    pages = Path("/proc/self/statm").read_text().split()[1]
-    return int(pages) * resource.getpagesize()
+def memory_bytes() -> int:
+    """Return the resident memory that this process has for itself, in bytes: no pages of files."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1])
 
 
-def warm_states(context: Context) -> list[bytes]:
-    """Return the packed states of the templates after the warm-up."""
-    loop, stream = Loop(context), Stream(TEMPLATES, seed=1)
+class Template(NamedTuple):
+    """A packed state after the warm-up, and its waiting snapshots by their times."""
+
+    packed: bytes
+    snapshots: dict[int, bytes]
+
+
+def warm_states(context: Context) -> list[Template]:
+    """Return the templates after the warm-up."""
+    store = InMemoryStore()
+    loop, stream = Loop(context, store), Stream(TEMPLATES, seed=1)
     for day in range(WARM_DAYS):
         loop.feed(list(stream.day(day)))
-    return [pack(loop.states[sid]) for sid in stream.ids]
+    loop.waiting.written()
+    templates = []
+    for sid in stream.ids:
+        state = loop.states[sid]
+        found = store.read_snapshots([snapshot_key(sid, snapshot.at_ms) for snapshot in state.watch.waiting])
+        templates.append(Template(pack(state), {parts_of(key)[1]: body for key, body in found.items()}))
+    return templates
 
 
-def at_scale(templates: list[bytes], subscribers: int, events: int) -> dict[str, float]:
+def at_scale(templates: list[Template], subscribers: int, events: int) -> dict[str, float]:
     """Time whole days for so many subscribers until `events` are reached, two days at least."""
     context = served()
-    before_bytes = rss_bytes()
-    loop, stream = Loop(context), Stream(subscribers, seed=2)
+    before_bytes = memory_bytes()
+    with TemporaryDirectory() as folder:
+        store = LmdbStore(Path(folder))
+    loop, stream = Loop(context, store), Stream(subscribers, seed=2)
     stream._offset = 1 << 40  # noqa: SLF001 - beyond the offsets of the warm-up, which the states remember
     for n, sid in enumerate(stream.ids):
-        loop.states[sid] = state = unpack(templates[n % TEMPLATES])
+        template = templates[n % TEMPLATES]
+        loop.states[sid] = state = unpack(template.packed)
+        store.write_snapshots({snapshot_key(sid, at_ms): body for at_ms, body in template.snapshots.items()}, ())
         loop.wakes.ask(state.watch.next_wake_ms, sid)
-    state_bytes = (rss_bytes() - before_bytes) / subscribers
+    store.flush_snapshots()
+    state_bytes = (memory_bytes() - before_bytes) / subscribers
     gc.freeze()
     gc.disable()
     done, elapsed_s, day = 0, 0.0, WARM_DAYS
@@ -213,7 +249,7 @@ def at_scale(templates: list[bytes], subscribers: int, events: int) -> dict[str,
     }
 
 
-def in_rounds(templates: list[bytes], subscribers: int, events: int, rounds: int) -> dict[str, object]:
+def in_rounds(templates: list[Template], subscribers: int, events: int, rounds: int) -> dict[str, object]:
     """Return the best round of a scale, and the events a second of each; every round has a process of its own."""
     found = []
     for _ in range(rounds):
@@ -235,13 +271,13 @@ def in_pieces(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
         yield piece
 
 
-def hops(context: Context, templates: list[bytes]) -> dict[str, float]:
+def hops(context: Context, templates: list[Template]) -> dict[str, float]:
     """Time each hop alone, in microseconds a call, on one day of the templates' records."""
     stream = Stream(TEMPLATES, seed=3)
     stream._offset = 1 << 40  # noqa: SLF001
     records = list(stream.day(WARM_DAYS))
     events = [event for event in map(decode, records) if isinstance(event, Event)]
-    states = {sid: unpack(packed) for sid, packed in zip(stream.ids, templates, strict=True)}
+    states = {sid: unpack(template.packed) for sid, template in zip(stream.ids, templates, strict=True)}
     at_ms = BEGIN_MS + (WARM_DAYS + 1) * DAY_MS + 4 * DAY_MS // 24
     everyone = list(states.values())
     lateness_ms, scorer = context.policy.lateness_ms, context.scorer
@@ -273,16 +309,16 @@ def hops(context: Context, templates: list[bytes]) -> dict[str, float]:
         ),
         "score_us": each(lambda: [scorer.logit(x) for x in features], len(features)),
         "pack_us": each(lambda: [pack(state) for state in everyone], len(everyone)),
-        "unpack_us": each(lambda: [unpack(packed) for packed in templates], len(templates)),
+        "unpack_us": each(lambda: [unpack(template.packed) for template in templates], len(templates)),
     }
 
 
-def packed_sizes(templates: list[bytes]) -> dict[str, float]:
+def packed_sizes(templates: list[Template]) -> dict[str, float]:
     """Return the distribution of packed state sizes in bytes, without the pending snapshots."""
     sizes = []
-    for packed in templates:
-        state = unpack(packed)
-        state.watch.pending = []
+    for template in templates:
+        state = unpack(template.packed)
+        del state.watch.pending[:]
         sizes.append(len(pack(state)))
     cuts = statistics.quantiles(sizes, n=100)
     return {"min": min(sizes), "p10": cuts[9], "median": cuts[49], "p90": cuts[89], "p99": cuts[98], "max": max(sizes)}

@@ -4,9 +4,10 @@ import asyncio
 import logging
 import socket
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Final, NoReturn
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from streams.app.new_trainer import check_learners, new_trainer
 from streams.app.policies import cold_scorer, read_policy_for
@@ -26,6 +27,8 @@ from streams.shared.sockets import listen
 
 OPEN_MAX: Final = 50_000
 """States of a partition that are open where the others lie on a disk: some 400 MB."""
+IN_MEMORY: Final = Path("memory")
+"""What is given as a store so that nothing goes to a file."""
 
 
 # What goes wrong comes back as an error, in one line; aiokafka would write it to standard error as well, in many.
@@ -35,7 +38,8 @@ logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 class ServiceOptions(Struct, frozen=True, kw_only=True):
     """What a command that runs until it is told to stop was told; `health` is host and port, None for nowhere.
 
-    `open_max` states are open, None for all of them or, where the others lie in a `store`, for `OPEN_MAX`.
+    The rest is for workers.  `store` is a folder for waiting snapshots and packed states, None for that of temporary
+    files, `IN_MEMORY` for none.  `open_max` states are open; None is all of them, or `OPEN_MAX` where `store` is named.
     """
 
     application: str
@@ -55,8 +59,19 @@ class ServiceOptions(Struct, frozen=True, kw_only=True):
             session_s=self.session_s,
             flood=FloodLimit(self.flood_ratio, self.flood_run),
             accepts_expired=self.accept_expired,
-            store=None if self.store is None else check_folder(self.store),
-            open_max=OPEN_MAX if self.open_max is None and self.store is not None else self.open_max,
+        )
+
+    def worker_settings(self, prefix: str) -> WorkerSettings:
+        """Return the settings of a worker, once its store could be made.
+
+        Raises:
+            SettingsError: the store cannot be made.
+        """
+        is_named = self.store not in {None, IN_MEMORY}
+        return structs.replace(
+            self.settings(prefix, self.application),
+            store=None if self.store == IN_MEMORY else check_folder(self.store or Path(gettempdir())),
+            open_max=OPEN_MAX if self.open_max is None and is_named else self.open_max,
         )
 
     def listening(self) -> socket.socket | None:
@@ -68,15 +83,15 @@ def work(settings: Settings, running: ServiceOptions) -> NoReturn:
     """Run one worker until it is told to stop, or bad records are too many.
 
     Raises:
-        SettingsError: the cluster cannot be reached, its topics are not there or do not fit together, or the address
-            at which to say how it stands is taken.
+        SettingsError: the cluster cannot be reached, its topics are not there or do not fit together, the address at
+            which to say how it stands is taken, or the store cannot be made.
     """
     wire = connection_settings(settings)
     broadcast = _ready(settings, wire, running.application)
     context = broadcast.serving.newest()
     market = f", the market's is {context.signals.version}" if context.signals.version else ""
     say(f"the newest versions are {context.scorer.version} and {context.policy.version}{market}")
-    run_worker(running.settings(settings.kafka_prefix, running.application), wire, broadcast, running.listening())
+    run_worker(running.worker_settings(settings.kafka_prefix), wire, broadcast, running.listening())
 
 
 def train(settings: Settings, running: ServiceOptions) -> NoReturn:

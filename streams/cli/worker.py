@@ -25,13 +25,14 @@ from streams.cli.shared import settings_of
     "--store",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Where states that are not open lie packed, if memory is too small for them.",
+    help="Where waiting snapshots lie, and packed the states that are not open: a folder, or `memory`."
+    "  [default: the folder of temporary files]",
 )
 @click.option(
     "--open-max",
     type=click.IntRange(1),
     metavar="N",
-    help="How many states of a partition are open; 50,000 where there is a store, else all.",
+    help="How many states of a partition are open.  [default: 50,000 where --store names a folder, else all]",
 )
 @click.pass_context
 def worker(

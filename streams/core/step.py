@@ -5,6 +5,9 @@ every test run it; whoever calls it does the reading, the writing and the keepin
 
     event -> fold -> (revenue, leaving: settle labels) -> score now if it cannot wait -> ask for the next wake
     wake  -> settle labels whose horizon closed -> features -> score -> alert -> snapshot -> ask for the next wake
+
+What a waiting snapshot holds is not in the state: a snapshot that is taken is an effect, and what needs one later is a
+draft, which the caller finishes with the snapshot that it names (`core/alerts/drafts.py`).
 """
 
 from dataclasses import dataclass
@@ -19,7 +22,6 @@ from streams.core.alerts.labels import (
     CONTACTED,
     EXPLICIT_KINDS,
     HELD_OUT,
-    HIGH_BAND,
     is_gone,
     is_held_out,
     last_revenue_ms,
@@ -31,16 +33,26 @@ from streams.core.alerts.labels import (
     tell_early,
 )
 from streams.core.alerts.policy import AlertRule, LabelPolicy, Policy
-from streams.core.contracts.effects import ChurnKind, Effect, LateEvent, Reason, RepeatedEvent, UnmatchedLeaving
+from streams.core.contracts.effects import (
+    AlertDraft,
+    ChurnKind,
+    LateEvent,
+    Reason,
+    RepeatedEvent,
+    SnapshotTaken,
+    StepEffect,
+    UnmatchedLeaving,
+)
 from streams.core.contracts.events import Complaint, Event, Outcome, Wake
 from streams.core.contracts.source import partition_number, topic_name
 from streams.core.scoring.features import FEATURE_TABLE, vector
-from streams.core.scoring.reasons import reasons
+from streams.core.scoring.reasons import reasons_now
 from streams.core.scoring.scorer import Scorer, probability
 from streams.core.scoring.windows import measure
 from streams.core.signals.signals import NO_SIGNALS, Signals
-from streams.core.subscriber.facts import Facts, SubscriberState, Watch, new_state
+from streams.core.subscriber.facts import PENDING_WIDTH, Facts, SubscriberState, Watch, new_state
 from streams.core.subscriber.fold import CONSENT, Life, fold, is_revenue, life_after
+from streams.core.subscriber.snapshots import HIGH_BAND
 from streams.core.subscriber.state import INACTIVE
 from streams.core.times import DAY_MS, HOUR_MS
 
@@ -102,7 +114,7 @@ class Context:
 
 def step(
     state: SubscriberState | None, given: Event | Wake, context: Context
-) -> tuple[SubscriberState, tuple[Effect, ...]]:
+) -> tuple[SubscriberState, tuple[StepEffect, ...]]:
     """Apply one event or wake to one subscriber; the state is changed in place and returned with what follows."""
     at_ms = given.at_ms
     if state is None:
@@ -134,19 +146,20 @@ def _present_ms(state: SubscriberState) -> int:
     return max(state.facts.newest_ms, state.watch.scored_at_ms)
 
 
-def _on_complaint(state: SubscriberState, subscriber_id: str, context: Context) -> tuple[Effect, ...]:
+def _on_complaint(state: SubscriberState, subscriber_id: str, context: Context) -> tuple[StepEffect, ...]:
     """Score at once; who is no longer quiet is not left waiting for a quiet subscriber's next turn."""
     at_ms, watch = _present_ms(state), state.watch
     effects = _assess(state, subscriber_id, at_ms, context)
-    if watch.next_wake_ms and (effects or watch.probability >= context.quiet_below):
+    has_moved = bool(effects) and type(effects[0]) is not SnapshotTaken
+    if watch.next_wake_ms and (has_moved or watch.probability >= context.quiet_below):
         watch.next_wake_ms = min(watch.next_wake_ms, _next_slot_ms(at_ms, context.slot_ms))
     return effects
 
 
-def _on_leaving(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[Effect, ...]:
+def _on_leaving(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[StepEffect, ...]:
     """Settle what waited for this outcome, end the alert, and let the subscriber rest."""
     life, label = Life(state.facts.life), context.label
-    effects: tuple[Effect, ...] = settle_at_leaving(state.watch, subscriber_id, at_ms, life, label)
+    effects: tuple[StepEffect, ...] = settle_at_leaving(state.watch, at_ms, life, label)
     if not effects and label.explicit and life in EXPLICIT_KINDS:
         effects = _UNMATCHED
     is_alerted = state.watch.alert.state != "inactive"
@@ -156,21 +169,21 @@ def _on_leaving(state: SubscriberState, subscriber_id: str, at_ms: int, context:
     return effects + ended
 
 
-def _on_wake(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[Effect, ...]:
+def _on_wake(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[StepEffect, ...]:
     facts, watch = state.facts, state.watch
-    effects: tuple[Effect, ...] = ()
-    if watch.pending and watch.pending[0].at_ms + context.horizon_ms < at_ms:
+    effects: tuple[StepEffect, ...] = ()
+    if watch.pending and watch.pending[0] + context.horizon_ms < at_ms:
         band = measure(facts, at_ms, context.bands).band if context.label.value_loss else HIGH_BAND
-        effects = settle_closed(watch, subscriber_id, at_ms, context.label, band)
+        effects = settle_closed(watch, at_ms, context.label, band)
     if context.surrogate_ms:
-        effects += tell_early(watch, subscriber_id, at_ms, context.label)
+        effects += tell_early(watch, at_ms, context.label)
     if facts.life == Life.HERE:
         effects += _assess(state, subscriber_id, at_ms, context)
     watch.next_wake_ms = _next_wake_ms(state, subscriber_id, at_ms, context)
     return effects
 
 
-def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[Effect, ...]:
+def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Context) -> tuple[StepEffect, ...]:
     """Compute features, score, move the alert, and take a snapshot if one is due."""
     facts, watch, policy, scorer = state.facts, state.watch, context.policy, context.scorer
     measures = measure(facts, at_ms, context.bands, context.signals)
@@ -178,7 +191,7 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
     logit = scorer.logit(features)
     watch.scored_at_ms = at_ms
     watch.probability = chance = probability(logit, scorer.periods)
-    effects: tuple[Effect, ...] = ()
+    effects: tuple[StepEffect, ...] = ()
     rule = context.rules[max(measures.band, measures.band_before)]
     if chance >= rule.close_at or watch.alert is not INACTIVE:
         now = Circumstances(
@@ -189,15 +202,17 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
         if move is None:
             watch.alert = note_lower_risk(watch.alert, now, sign)
         else:
-            why = reasons(scorer, features, facts, at_ms, measures, watch.pending[-1] if watch.pending else None)
+            shares = scorer.contributions(features)
+            why = reasons_now(shares, facts, at_ms, measures)
             watch.alert = apply_move(watch.alert, move, now, rule, _kind(why, policy))
             scored = ScoreBreakdown(at_ms, logit, chance, measures, why, context.signals)
-            effects = (announce(subscriber_id, facts, watch.alert, move, scored, scorer, policy),)
+            changed = announce(subscriber_id, facts, watch.alert, move, scored, scorer, policy)
+            effects = (AlertDraft(changed, watch.pending[-PENDING_WIDTH], shares) if watch.pending else changed,)
             if watch.alert.state == "firing":
                 note_treatment(watch, _treated(watch, subscriber_id, policy), at_ms)
     if _snapshot_is_due(state, subscriber_id, at_ms, context):
         treated = _treated(watch, subscriber_id, policy)
-        take_snapshot(watch, at_ms, features, FEATURE_TABLE, scorer.version, treated, measures.band)
+        effects += take_snapshot(watch, at_ms, features, FEATURE_TABLE, scorer.version, treated, measures.band)
     return effects
 
 
@@ -262,7 +277,7 @@ def _next_wake_ms(state: SubscriberState, subscriber_id: str, at_ms: int, contex
     if facts.life != Life.HERE or (is_calm and at_ms - last_revenue_ms(facts) > context.dormant_ms):
         if not watch.pending:
             return 0
-        closes_ms = watch.pending[0].at_ms + context.horizon_ms
+        closes_ms = watch.pending[0] + context.horizon_ms
         return max(_next_slot_ms(closes_ms, slot_ms), _next_slot_ms(at_ms, slot_ms))
     is_quiet = is_calm and watch.probability < context.quiet_below
     wake_ms = at_ms + (context.quiet_every_ms if is_quiet else context.score_every_ms)

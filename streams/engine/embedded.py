@@ -7,7 +7,7 @@ point goes on from its last commit and ends with the same alerts.
 """
 
 import gc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import Final, Protocol
@@ -32,6 +32,7 @@ from streams.core.signals.market import Market
 from streams.core.step import Context
 from streams.core.times import NEVER_MS
 from streams.engine.subscribers import Subscribers
+from streams.engine.waiting_snapshots import parts_of, snapshot_key
 from streams.files.lines import DamagedInputError
 from streams.files.sources import Item
 from streams.shared.errors import InputError
@@ -128,7 +129,8 @@ class EmbeddedEngine:
         # Whoever promoted something did so between two runs, at the time that the first of them had come to.
         self._trainer.promoted(self._incumbent.to)
         self._serve(self._incumbent.serving or scorer, self.stream_ms)
-        self._subscribers.restore({subscriber_id.encode(): packed for subscriber_id, packed in store.states()})
+        packed = ((subscriber_id.encode(), packed) for subscriber_id, packed in store.states())
+        self._subscribers.restore(_StatesInMemory(store, packed))
 
     @property
     def model_version(self) -> str:
@@ -288,11 +290,14 @@ class EmbeddedEngine:
         """Write all that happened since the last commit, or nothing of it."""
         self._count("scored", self._subscribers.scored)
         self._subscribers.scored = 0
+        waiting = self._subscribers.waiting
         batch = Batch(
             positions=merge.positions() | self._bulletins,
             stream_ms=self.stream_ms,
             counters=self.counters,
             states=[(subscriber_id, packed) for subscriber_id, packed in self._subscribers.packed() if packed],
+            snapshots=[(*parts_of(key), body) for key, body in waiting.new.items()],
+            ended_snapshots=[*map(parts_of, waiting.gone)],
             transitions=self._transitions,
             examples=self._examples,
             late=self._late,
@@ -309,6 +314,21 @@ class EmbeddedEngine:
             self._transitions, self._examples, self._late, self._dead, self._models, self._promotions, self._announced,
         ):  # fmt: skip
             written.clear()
+
+
+class _StatesInMemory(dict[bytes, bytes]):
+    """Packed states until they are opened; snapshots stay in the database, where the commit has written them."""
+
+    def __init__(self, store: RunStore, packed: Iterable[tuple[bytes, bytes]]) -> None:
+        super().__init__(packed)
+        self._store = store
+
+    def read_snapshots(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        found = self._store.snapshots(map(parts_of, keys))
+        return {snapshot_key(subscriber_id, at_ms): body for subscriber_id, at_ms, body in found}
+
+    def write_snapshots(self, new: Mapping[bytes, bytes], gone: Collection[bytes]) -> None:
+        """Nothing is left to do."""
 
 
 def known_market(store: RunStore) -> Market:

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, func, or_, select, tuple_, update
@@ -48,7 +48,9 @@ def write_batch(connection: Connection, batch: Batch, *, commits: int, rules: Co
             hint="let only one `forewarn run` use a database, then run again: it goes on from the last commit",
         )
     replace(connection, tables.positions, _positions(batch))
-    _replace_states(connection, batch.states)
+    _write_rows(connection, tables.states, sorted(batch.states, key=itemgetter(0)))
+    _write_rows(connection, tables.snapshots, batch.snapshots)
+    _end_snapshots(connection, batch.ended_snapshots)
     _forget(connection, batch.forgotten)
     write_transitions(connection, batch.transitions, rules, now_ms)
     add(connection, tables.predictions, _columns_of(tables.predictions, batch.examples))
@@ -78,18 +80,28 @@ def write_transitions(
     return len(new), enqueue(connection, messages_of(new), rules, now_ms)
 
 
-def _replace_states(connection: Connection, states: Sequence[tuple[str, bytes]]) -> None:
-    """Write many states at once, in the order of the tree that they go into."""
-    if not states:
+def _write_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write many packed bodies at once, in the order in which they come; each row has a value for each column."""
+    if not rows:
         return
-    statement, rows = upsert(connection, tables.states, ("body",)), sorted(states, key=itemgetter(0))
+    statement = upsert(connection, table, ("body",))
     compiled = statement.compile(dialect=connection.dialect)
     if connection.dialect.positional:
         # The rows are what the driver wants already; taking each apart and together again costs twice as
         # much time as writing it (200,000 states: 4 s against 2 s).
-        connection.exec_driver_sql(compiled.string, rows)
+        connection.exec_driver_sql(compiled.string, list(rows))
     else:
-        connection.execute(statement, [{"subscriber_id": key, "body": body} for key, body in rows])
+        names = table.columns.keys()
+        connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def _end_snapshots(connection: Connection, ended: Sequence[tuple[str, int]]) -> None:
+    if ended:
+        columns = tables.snapshots.c
+        statement = delete(tables.snapshots).where(
+            columns.subscriber_id == bindparam("ended"), columns.at_ms == bindparam("taken_ms")
+        )
+        connection.execute(statement, [{"ended": subscriber_id, "taken_ms": at_ms} for subscriber_id, at_ms in ended])
 
 
 def _columns_of(table: Table, values: Iterable[msgspec.Struct]) -> list[RowValues]:
@@ -102,8 +114,8 @@ def _positions(batch: Batch) -> list[RowValues]:
 
 
 def _forget(connection: Connection, subscriber_ids: Sequence[str]) -> None:
-    if subscriber_ids:
-        statement = delete(tables.states).where(tables.states.c.subscriber_id == bindparam("forgotten"))
+    for table in (tables.states, tables.snapshots) if subscriber_ids else ():
+        statement = delete(table).where(table.c.subscriber_id == bindparam("forgotten"))
         connection.execute(statement, [{"forgotten": subscriber_id} for subscriber_id in subscriber_ids])
 
 

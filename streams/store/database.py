@@ -1,6 +1,6 @@
 """The store: one database that holds a run's states, alerts, models and positions, always all from one moment."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from time import time
@@ -100,6 +100,11 @@ class RunStore:
         """Return one subscriber's packed state, or None if there is none."""
         with self._failures(), self._engine.connect() as connection:
             return queries.state(connection, subscriber_id)
+
+    def snapshots(self, keys: Iterable[tuple[str, int]]) -> list[tuple[str, int, bytes]]:
+        """Return (subscriber_id, when it was taken, packed snapshot) of those that wait here, in any order."""
+        with self._failures(), self._engine.connect() as connection:
+            return list(queries.snapshots(connection, keys))
 
     def alerts(
         self,

@@ -20,6 +20,8 @@ from streams.core.subscriber.facts import SubscriberState
 from streams.core.subscriber.packing import pack, unpack
 from streams.core.subscriber.state import INACTIVE, PENDING_MAX
 from streams.core.times import DAY_MS, HOUR_MS
+from streams.engine.subscribers import PackedInMemory
+from streams.engine.waiting_snapshots import WaitingSnapshots
 from tests.core.makers import (
     BANDS,
     SUBSCRIBER,
@@ -50,6 +52,7 @@ class Tale:
 
     def __init__(self, scorer: Scorer = COMPLAINING, rules: Policy | None = None) -> None:
         self.context = Context(scorer, rules or policy())
+        self.waiting = WaitingSnapshots(PackedInMemory())
         self.state: SubscriberState | None = None
         self.effects: list[Effect] = []
         self.wakes: list[int] = []
@@ -61,7 +64,8 @@ class Tale:
         return self.state
 
     def give(self, given: Event | Wake) -> tuple[Effect, ...]:
-        self.state, effects = step(self.state, given, self.context)
+        self.state, made = step(self.state, given, self.context)
+        effects = self.waiting.finish(SUBSCRIBER, made, self.context.scorer)
         self.effects += effects
         return effects
 
@@ -141,7 +145,7 @@ def test_every_wake_is_asked_for_at_the_scoring_hour_and_later_than_the_one_befo
     tale.until(tale.known.facts.newest_ms + more_days * DAY_MS)
     assert tale.wakes == sorted(set(tale.wakes))
     assert {wake_ms % DAY_MS for wake_ms in tale.wakes} <= {4 * HOUR_MS}
-    assert len(tale.known.watch.pending) <= PENDING_MAX
+    assert len(tale.known.watch.waiting) <= PENDING_MAX
 
 
 @modest(35)
@@ -151,7 +155,7 @@ def test_each_snapshot_of_a_story_is_settled_at_most_once(bodies: list[Body]) ->
     tale.until(tale.known.facts.newest_ms + 300 * DAY_MS)
     ids = [e.example_id for e in tale.examples()]
     assert len(set(ids)) == len(ids)
-    assert tale.known.watch.pending == []
+    assert tale.known.watch.waiting == []
     assert tale.known.watch.next_wake_ms == 0
 
 
@@ -205,14 +209,14 @@ def test_a_complaint_that_comes_late_is_judged_now_with_what_is_known_now() -> N
 def test_leaving_ends_the_alert_settles_the_labels_and_lets_the_subscriber_rest() -> None:
     tale = Tale().days(1, 50).tell(complaint(at(50, 1))).days(51, 53)
     assert tale.changes()[-1] == ("fired", at(51, 4))
-    waiting = [s.at_ms for s in tale.known.watch.pending]
+    waiting = [s.at_ms for s in tale.known.watch.waiting]
     assert len(waiting) >= 3
     tale.tell(outcome(at(53, 9), "port_out_completed"))
     assert tale.changes()[-1] == ("resolved", at(53, 9))
     settled = [e for e in tale.examples() if e.kind == "port_out"]
     assert [e.snapshot_at_ms for e in settled] == waiting
     assert {e.knowable_at_ms for e in settled} == {at(53, 9)}
-    assert (tale.known.watch.pending, tale.known.watch.next_wake_ms) == ([], 0)
+    assert (tale.known.watch.waiting, tale.known.watch.next_wake_ms) == ([], 0)
     resolved = [e for e in tale.effects if isinstance(e, AlertChanged)][-1]
     assert (resolved.state, resolved.why) == ("resolved", "the subscriber left")
 
@@ -225,16 +229,16 @@ def test_leaving_without_an_alert_says_nothing_of_alerts() -> None:
 
 def test_who_is_made_to_leave_gives_no_example_either_way() -> None:
     tale = Tale().days(1, 40)
-    assert tale.known.watch.pending
+    assert tale.known.watch.waiting
     tale.tell(outcome(at(40, 1), "terminated", reason="non_payment")).until(at(200))
     assert tale.examples() == []
-    assert tale.known.watch.pending == []
+    assert tale.known.watch.waiting == []
 
 
 def test_snapshots_that_a_leaving_does_not_cover_are_still_settled_when_their_horizon_closes() -> None:
     only_silence = policy(label={"explicit": False})
     tale = Tale(rules=only_silence).days(1, 40).tell(outcome(at(40, 1), "port_out_completed"))
-    waiting = [s.at_ms for s in tale.known.watch.pending]
+    waiting = [s.at_ms for s in tale.known.watch.waiting]
     assert waiting
     assert tale.known.watch.next_wake_ms > 0
     tale.until(at(120))
@@ -268,7 +272,7 @@ def test_after_long_silence_scoring_rests_until_an_event_comes() -> None:
 def test_an_event_ends_the_rest_even_while_old_snapshots_wait_for_a_long_horizon() -> None:
     patient = policy(label={"horizon_days": 200})
     tale = Tale(rules=patient).days(1, 30).until(at(120))
-    assert tale.known.watch.pending
+    assert tale.known.watch.waiting
     assert tale.known.watch.next_wake_ms > at(200)
     tale.tell(top_up(at(120, 5)))
     assert tale.known.watch.next_wake_ms == at(121, 4)
@@ -277,7 +281,7 @@ def test_an_event_ends_the_rest_even_while_old_snapshots_wait_for_a_long_horizon
 def test_who_rests_with_snapshots_waiting_is_woken_when_the_first_horizon_closes() -> None:
     patient = policy(label={"horizon_days": 200})
     tale = Tale(rules=patient).days(1, 30).until(at(120))
-    first = tale.known.watch.pending[0]
+    first = tale.known.watch.waiting[0]
     assert first.at_ms + 200 * DAY_MS < tale.known.watch.next_wake_ms <= first.at_ms + 201 * DAY_MS
     tale.until(at(400))
     assert [e.kind for e in tale.examples()][-1] == "inactivity"
@@ -286,7 +290,7 @@ def test_who_rests_with_snapshots_waiting_is_woken_when_the_first_horizon_closes
 
 def test_snapshots_are_taken_weekly_once_known_long_enough_and_only_while_active() -> None:
     tale = Tale(rules=policy(scoring={"quiet_below": 0.0})).days(1, 60)
-    taken = [s.at_ms for s in tale.known.watch.pending] + [e.snapshot_at_ms for e in tale.examples()]
+    taken = [s.at_ms for s in tale.known.watch.waiting] + [e.snapshot_at_ms for e in tale.examples()]
     assert sorted(taken) == [at(day, 4) for day in (29, 36, 43, 50, 57)]
     tale.until(at(200))
     assert tale.known.watch.snapshot_at_ms == at(71, 4)  # 14 days without revenue since day 60 would end at day 78.
@@ -301,7 +305,7 @@ def test_a_first_snapshot_is_spread_over_the_week_by_the_subscribers_key() -> No
             while tale.state is not None and 0 < tale.state.watch.next_wake_ms <= at(day):
                 tale.give(Wake(key, tale.state.watch.next_wake_ms))
             tale.give(event(usage(at(day), subscriber_id=key), day))
-        firsts.add(tale.known.watch.pending[0].at_ms)
+        firsts.add(tale.known.watch.waiting[0].at_ms)
     assert firsts == {at(day, 4) for day in range(29, 36)}
 
 
@@ -325,13 +329,13 @@ def test_a_quiet_subscriber_is_scored_every_third_day_and_any_other_daily() -> N
 
 def test_a_snapshot_that_is_due_does_not_wait_for_a_quiet_subscribers_turn() -> None:
     tale = Tale(scorer_of(-4.0)).days(1, 70)
-    taken = sorted([s.at_ms for s in tale.known.watch.pending] + [e.snapshot_at_ms for e in tale.examples()])
+    taken = sorted([s.at_ms for s in tale.known.watch.waiting] + [e.snapshot_at_ms for e in tale.examples()])
     assert {b - a for a, b in pairwise(taken)} == {7 * DAY_MS}
 
 
 def test_without_consent_there_is_no_alert_and_no_snapshot() -> None:
     tale = Tale().tell(profile(at(0), profiling_consent=False)).days(1, 40).tell(complaint(at(40, 1))).days(41, 60)
-    assert (tale.changes(), tale.known.watch.pending, tale.examples()) == ([], [], [])
+    assert (tale.changes(), tale.known.watch.waiting, tale.examples()) == ([], [], [])
     assert tale.known.watch.alert is INACTIVE
 
 

@@ -38,6 +38,7 @@ from streams.core.scoring.promotions import Promotion, with_promotion_hash
 from streams.core.step import Context
 from streams.core.times import DAY_MS
 from streams.engine.in_force import MODELS, POLICIES, ContextTimeline, policy_message
+from streams.engine.subscribers import PackedInMemory
 from streams.kafka.client.partitioning import partition_of
 from streams.kafka.trainer.training_task import TrainingTask, read_training_checkpoint
 from streams.kafka.worker.checkpoint import CHECKPOINT_KEY, read_checkpoint
@@ -188,10 +189,10 @@ class Workers:
         self.slots = []
         for number, log in enumerate(self.logs):
             slot = SubscriberTask(number, APPLICATION, self.serving, open_max=50 if number % 2 else None)
-            slot.restore(dict(log.states))
+            slot.restore(PackedInMemory(log.states))
             self.slots.append(slot)
         self.training = TrainingTask(0, TRAINER, self._new_trainer)
-        self.training.restore(dict(self.learned.states))
+        self.training.restore(PackedInMemory(self.learned.states))
 
     def publish(self, topic: str, key: bytes, value: bytes) -> None:
         """Have something broadcast."""

@@ -10,13 +10,14 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from streams.core.subscriber.facts import SubscriberState
-from streams.core.subscriber.packing import unpack
-from streams.core.subscriber.snapshots import restore_snapshots
+from streams.core.subscriber.packing import unpack, unpack_whole
+from streams.core.subscriber.snapshots import unpack_snapshot
+from streams.core.subscriber.state import PendingSnapshot
 from streams.engine.subscribers import SNAPSHOT
 from streams.store.database import RunStore
 
@@ -77,29 +78,37 @@ def digest(values: Iterable[Any]) -> str:
     return sink.hexdigest()
 
 
-def of_states(states: Iterable[tuple[str, SubscriberState]]) -> dict[str, str]:
+class OpenState(NamedTuple):
+    """A state with the snapshots that wait in it, each as it was when it stood whole in its state."""
+
+    name: str
+    state: SubscriberState
+    snapshots: list[PendingSnapshot]
+
+
+def of_states(states: Iterable[OpenState]) -> dict[str, str]:
     """Return the digests of states: facts, what watches over them, and the snapshots that wait, each for itself."""
-    told = sorted(states, key=lambda one: one[0])
-    watches = [[name, plain(state.watch, (*DECLARED, *SNAPSHOTS_APART))] for name, state in told]
+    told = sorted(states, key=lambda one: one.name)
+    watches = [[one.name, plain(one.state.watch, (*DECLARED, *SNAPSHOTS_APART))] for one in told]
     return {
-        "facts": digest([name, plain(state.facts)] for name, state in told),
+        "facts": digest([one.name, plain(one.state.facts)] for one in told),
         "watches": digest(watches),
-        "snapshots": digest([name, [snapshot(one) for one in waiting(state)]] for name, state in told),
+        "snapshots": digest([one.name, [snapshot(each) for each in one.snapshots]] for one in told),
     }
 
 
-def waiting(state: SubscriberState) -> list[Any]:
-    """Return the snapshots of a state that wait for their outcome, wherever they are kept."""
-    return list(state.watch.pending)
-
-
-def stored(store: RunStore) -> list[tuple[str, SubscriberState]]:
+def stored(store: RunStore) -> list[OpenState]:
     """Return the states that a database holds, with their snapshots."""
-    return opened({name.encode(): packed for name, packed in store.states()})
+    states = dict(store.states())
+    waiting = [(name, row.at_ms) for name, packed in states.items() for row in unpack(packed).watch.waiting]
+    apart: dict[str, dict[int, bytes]] = {}
+    for name, at_ms, body in store.snapshots(waiting):
+        apart.setdefault(name, {})[at_ms] = body
+    return [_opened(name, packed, apart.get(name, {})) for name, packed in states.items()]
 
 
-def opened(written: Mapping[bytes, bytes]) -> list[tuple[str, SubscriberState]]:
-    """Return the states of a changelog without its mark, each with the snapshots that are written apart from it."""
+def opened(written: Mapping[bytes, bytes]) -> list[OpenState]:
+    """Return the states of a changelog without its checkpoint, each with the snapshots written apart from it."""
     apart: dict[bytes, dict[int, bytes]] = {}
     whole: dict[bytes, bytes] = {}
     for key, packed in written.items():
@@ -108,4 +117,17 @@ def opened(written: Mapping[bytes, bytes]) -> list[tuple[str, SubscriberState]]:
             apart.setdefault(name, {})[int(at_ms)] = packed
         else:
             whole[key] = packed
-    return [(key.decode(), restore_snapshots(unpack(packed), apart.get(key, {}))) for key, packed in whole.items()]
+    return [_opened(key.decode(), packed, apart.get(key, {})) for key, packed in whole.items()]
+
+
+def _opened(name: str, packed: bytes, apart: Mapping[int, bytes]) -> OpenState:
+    """Return a state with its snapshots, each joined from its two halves; one of before has both halves inside."""
+    state, inside = unpack_whole(packed)
+    halves = {one.at_ms: one for one in inside} | {at_ms: unpack_snapshot(body, at_ms) for at_ms, body in apart.items()}
+    joined = [
+        msgspec.structs.replace(
+            halves[row.at_ms], first_revenue_ms=row.first_revenue_ms, treated=row.treated, told=row.told
+        )
+        for row in state.watch.waiting
+    ]
+    return OpenState(name, state, joined)

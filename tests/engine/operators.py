@@ -1,11 +1,14 @@
 """A small operator to run, and everything that a database holds of a run, so that two runs can be compared."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from streams.app import policies, runs, simulations
 from streams.app.runs import RunSummary
 from streams.core.notify.endpoints import Endpoint
+from streams.core.subscriber.packing import unpack_whole
 from streams.shared.compression import Compression
 from streams.store.database import RunStore
 from streams.store.run.batch import Checkpoint
@@ -82,6 +85,7 @@ def contents(db: Path) -> dict[str, Any]:
             "counters": checkpoint.counters,
             "trainer": checkpoint.trainer,
             "states": list(store.states()),
+            "snapshots": snapshots_in(db),
             "alerts": alerts,
             "transitions": [store.transitions(alert.latest.alert_id) for alert in alerts],
             "models": store.models(),
@@ -91,6 +95,19 @@ def contents(db: Path) -> dict[str, Any]:
             "dead letters": list(store.dead_letters()),
             "late events": list(store.late_events()),
         }
+
+
+def snapshots_in(db: Path) -> list[tuple[str, int, bytes]]:
+    """Every snapshot that waits in a database; those that its states wait for, and no others."""
+    with closing(sqlite3.connect(db)) as connection:
+        found = connection.execute("SELECT subscriber_id, at_ms, body FROM snapshots ORDER BY subscriber_id, at_ms")
+        snapshots = found.fetchall()
+    with RunStore.open(str(db), create=False) as store:
+        opened = {subscriber_id: unpack_whole(packed) for subscriber_id, packed in store.states()}
+    awaited = {(who, one.at_ms) for who, (state, _) in opened.items() for one in state.watch.waiting}
+    whole = {(who, one.at_ms) for who, (_, inside) in opened.items() for one in inside}
+    assert {(who, at_ms) for who, at_ms, _ in snapshots} == awaited - whole
+    return snapshots
 
 
 def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

@@ -3,9 +3,11 @@
 import gzip
 import io
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ from streams.app import policies, progress
 from streams.core.contracts.decode import decode
 from streams.core.contracts.events import INPUTS, MARKET, Event, MarketEvent
 from streams.core.contracts.source import topic_name
-from streams.core.subscriber.packing import unpack
+from streams.core.subscriber.packing import unpack, unpack_whole
+from streams.core.subscriber.snapshots import pack_apart
 from streams.core.times import DAY_MS
 from streams.files.sources import discover, merge_sources
+from streams.store.base.connections import upgrade
 from tests.core import makers
-from tests.engine.operators import LIVELY, checkpoint_of, contents, differing, run, write_operator
+from tests.engine.operators import LIVELY, checkpoint_of, contents, differing, run, snapshots_in, write_operator
 
 START_MS = 1_704_067_200_000
 TOPICS = [*INPUTS, MARKET]
@@ -58,6 +62,42 @@ def copy_of(folder: Path, to: Path, lines: dict[str, list[bytes]]) -> Path:
         (to / f"{topic}.jsonl").write_bytes(b"".join(written))
     (to / policies.DATASET_FILE).write_text((folder / policies.DATASET_FILE).read_text())
     return to
+
+
+def begun_before(db: Path, folder: Path) -> dict[tuple[str, int], bytes]:
+    """Make a database of version 4 with the first 45 days of a folder, and return the snapshots that wait in it.
+
+    The version that it is of has made it, with `run(folder, db, until_ms=day(45))`, and its states have their snapshots
+    in themselves.
+    """
+    text = gzip.decompress(Path(__file__).with_name("released").joinpath("v4.run.sql.gz").read_bytes()).decode()
+    with closing(sqlite3.connect(db)) as connection:
+        connection.executescript(text)
+        connection.execute("UPDATE run SET input = ?", [str(folder.resolve())])
+        connection.commit()
+        states = connection.execute("SELECT subscriber_id, body FROM states").fetchall()
+    assert upgrade(str(db)) == 4
+    return {(who, one.at_ms): pack_apart(one) for who, packed in states for one in unpack_whole(packed)[1]}
+
+
+def test_a_run_that_had_its_snapshots_in_its_states_goes_on_and_ends_as_a_straight_one(tmp_path: Path) -> None:
+    folder = write_operator(tmp_path / "events", subscribers=16, days=70, seed=5)
+    before, straight = tmp_path / "before.db", tmp_path / "straight.db"
+    old = begun_before(before, folder)
+    assert len(old) > 16
+    run(folder, straight, until_ms=day(45))
+    assert old.keys() == {(who, at_ms) for who, at_ms, _ in snapshots_in(straight)}
+    run(folder, straight)
+    assert run(folder, before).resumed
+    one, other = contents(straight), contents(before)
+    assert [(p.example_id, p.kind) for p in one["predictions"]] == [
+        (p.example_id, p.kind) for p in other["predictions"]
+    ]
+    assert [alert.latest.transition_id for alert in one["alerts"]] == [a.latest.transition_id for a in other["alerts"]]
+    assert [name for name, _ in one["states"]] == [name for name, _ in other["states"]]
+    assert [row[:2] for row in one["snapshots"]] == [row[:2] for row in other["snapshots"]]
+    kept = {(who, at_ms): body for who, at_ms, body in other["snapshots"]}
+    assert all(old[key] == kept[key] for key in old.keys() & kept.keys())
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import pytest
 from streams.core.contracts.events import Wake
 from streams.core.step import Context
 from streams.core.subscriber.packing import next_wake_ms, unpack
-from streams.engine.subscribers import MANY_CHANGED, Subscribers
+from streams.engine.subscribers import MANY_CHANGED, PackedInMemory, Subscribers
 from tests.core.makers import at, event, policy, scorecard, top_up
 
 EVERYBODY = [f"s_{number:032x}" for number in range(5 * MANY_CHANGED)]
@@ -42,7 +42,7 @@ def test_a_restored_subscriber_is_written_again_as_soon_as_a_wake_has_opened_it(
     (state,) = written(before).values()
     assert state is not None
     after = Subscribers(before.context)
-    after.restore({EVERYBODY[0].encode(): state})
+    after.restore(PackedInMemory({EVERYBODY[0].encode(): state}))
     assert written(after) == {}
     after.give(EVERYBODY[0], Wake(EVERYBODY[0], next_wake_ms(state)))
     (again,) = written(after).values()

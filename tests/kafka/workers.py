@@ -26,7 +26,7 @@ from streams.core.scoring.models import read_scorecard
 from streams.core.step import Context
 from streams.core.subscriber.facts import Facts
 from streams.core.subscriber.packing import unpack
-from streams.core.subscriber.snapshots import restore_snapshots
+from streams.core.subscriber.snapshots import unpack_snapshot
 from streams.defaults import read_default
 from streams.engine.subscribers import SNAPSHOT
 from streams.kafka.client.connection import ConnectionSettings
@@ -313,17 +313,18 @@ def states_of(slots: Sequence[SubscriberTask]) -> dict[bytes, bytes]:
 
 def facts_of(states: Mapping[bytes, bytes]) -> dict[bytes, Facts]:
     """Return what the events add up to, by subscriber; no snapshot may be missing, and none left over."""
-    snapshots: dict[bytes, dict[int, bytes]] = defaultdict(dict)
+    snapshots: dict[bytes, set[int]] = defaultdict(set)
     whole: dict[bytes, bytes] = {}
     for key, packed in states.items():
         name, is_snapshot, at_ms = key.partition(SNAPSHOT.encode())
         if is_snapshot:
-            snapshots[name][int(at_ms)] = packed
+            unpack_snapshot(packed, int(at_ms))
+            snapshots[name].add(int(at_ms))
         else:
             whole[key] = packed
-    opened = {key: restore_snapshots(unpack(packed), snapshots[key]) for key, packed in whole.items()}
-    waiting = {key: {snapshot.at_ms for snapshot in state.watch.pending} for key, state in opened.items()}
-    assert {key: set(found) for key, found in snapshots.items() if found} == {k: w for k, w in waiting.items() if w}
+    opened = {key: unpack(packed) for key, packed in whole.items()}
+    waiting = {key: {snapshot.at_ms for snapshot in state.watch.waiting} for key, state in opened.items()}
+    assert snapshots == {k: w for k, w in waiting.items() if w}
     return {key: state.facts for key, state in opened.items()}
 
 

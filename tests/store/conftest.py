@@ -119,6 +119,7 @@ def promoted(to: str) -> Promotion:
 def full_batch() -> Batch:
     return batch(
         states=[("s_b", b"\x00two"), ("s_a", b"one")],
+        snapshots=[("s_b", 5, b"\x00body"), ("s_a", 5, b"a"), ("s_a", 7, b"b")],
         transitions=[changed(change="opened", at_ms=500), changed(), changed("b", "opened", 700)],
         examples=[example(1), example(2)],
         late=[LateEvent("s_a", "usage", 0, 3, "ev3", 4, 86_400)],
@@ -136,6 +137,7 @@ def contents(store: RunStore) -> dict[str, object]:
     return {
         "checkpoint": store.load(),
         "states": list(store.states()),
+        "snapshots": sorted(store.snapshots([(who, at_ms) for who in ("s_a", "s_b") for at_ms in (5, 7, 9)])),
         "alerts": alerts,
         "transitions": {row.latest.alert_id: store.transitions(row.latest.alert_id) for row in alerts},
         "models": store.models(),

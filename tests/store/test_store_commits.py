@@ -256,3 +256,23 @@ def test_nothing_can_be_committed_before_the_run_is_started(tmp_path: Path, make
         assert store.load() is None
         with pytest.raises(RuntimeError, match="start comes before"):
             store.commit(make.batch())
+
+
+def test_snapshots_wait_beside_the_states_until_they_are_ended_or_their_subscriber_is_forgotten(
+    store: RunStore, make: SimpleNamespace
+) -> None:
+    taken = [("s_a", 5, b"1"), ("s_a", 7, b"2"), ("s_b", 5, b"3"), ("s_ab", 5, b"4")]
+    keys = [(who, at_ms) for who, at_ms, _ in taken]
+    store.commit(make.batch(1, states=[("s_a", b"a"), ("s_b", b"b"), ("s_ab", b"ab")], snapshots=taken))
+    assert sorted(store.snapshots([*keys, ("s_b", 7), ("nobody", 5)])) == sorted(taken)
+    assert store.snapshots([]) == []
+    store.commit(make.batch(2, ended_snapshots=[("s_a", 5), ("nobody", 5)]))
+    assert sorted(store.snapshots(keys)) == sorted(taken[1:])
+    store.commit(make.batch(3, forgotten=["s_a"]))
+    assert sorted(store.snapshots(keys)) == sorted(taken[2:])
+
+
+def test_more_snapshots_than_one_statement_names_are_found(store: RunStore, make: SimpleNamespace) -> None:
+    taken = [(f"s_{number}", number, b"%d" % number) for number in range(1_200)]
+    store.commit(make.batch(1, snapshots=taken))
+    assert sorted(store.snapshots([(who, at_ms) for who, at_ms, _ in taken])) == sorted(taken)

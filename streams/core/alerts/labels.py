@@ -6,18 +6,20 @@ business) is censored: neither left nor stayed.  Each settled snapshot becomes o
 as they were served; when it is learned is the trainer's policy, so both times are on it: when the label could be
 known, and when its horizon closed.  What was done about the subscriber meanwhile is on it too, since an offer that
 works makes a right warning look wrong.
+
+What a snapshot holds is not here: all functions work on the rows of `Watch.pending` and return drafts.
 """
 
-from functools import cache
+from array import array
 from hashlib import blake2b
-from struct import Struct
 from typing import Final, get_args
 
 from streams.core.alerts.policy import LabelPolicy
-from streams.core.contracts.effects import LabelKind, LabelledExample, Treatment
-from streams.core.subscriber.facts import Facts, Watch
+from streams.core.contracts.effects import ExampleDraft, LabelKind, SnapshotDropped, SnapshotTaken, Treatment
+from streams.core.subscriber.facts import PENDING_WIDTH, Facts, Watch
 from streams.core.subscriber.fold import Life
-from streams.core.subscriber.state import PENDING_MAX, PendingSnapshot
+from streams.core.subscriber.snapshots import HIGH_BAND, pack_snapshot
+from streams.core.subscriber.state import PENDING_MAX
 from streams.core.times import DAY_MS
 
 TREATMENTS: Final[tuple[Treatment, ...]] = get_args(Treatment)
@@ -28,9 +30,15 @@ HELD_OUT: Final = TREATMENTS.index("held_out")
 PROVISIONAL_LABELS: Final = (None, False, True)
 """What a snapshot's label was said to be before its horizon closed: nothing, that they stayed, that they left."""
 
-HIGH_BAND: Final = 2
 LOW_BAND: Final = 0
 HOLDOUT_VALUES: Final = 2**64
+
+_WIDTH: Final = PENDING_WIDTH
+"""At hand where this is compiled; an imported name is looked up each time."""
+_REVENUE: Final = 1
+_TREATED: Final = 2
+_TOLD: Final = 3
+"""Places in a row of `Watch.pending`; when the snapshot was taken stands first."""
 
 EXPLICIT_KINDS: Final[dict[Life, LabelKind]] = {Life.PORTED_OUT: "port_out", Life.TERMINATED: "termination"}
 
@@ -65,131 +73,117 @@ def take_snapshot(  # noqa: PLR0917 - all that a snapshot holds, from the one pl
     model_version: str,
     treated: int = 0,
     band: int = LOW_BAND,
-) -> None:
-    """Remember the features and the score as served, until the outcome is known; the oldest gives way to the bound."""
+) -> tuple[SnapshotTaken | SnapshotDropped, ...]:
+    """Hand out the features and the score as served, and wait for the outcome; the oldest gives way to the bound."""
     watch.snapshot_at_ms, watch.first_revenue_ms = at_ms, 0
-    packed = _doubles(len(features)).pack(*features)
-    snapshot = PendingSnapshot(at_ms, packed, table, watch.probability, model_version, treated=treated, band=band)
-    watch.pending.append(snapshot)
-    if len(watch.pending) > PENDING_MAX:
-        del watch.pending[0]
+    # Of its exact size, where an array that is extended takes half as much again.
+    watch.pending = rows = watch.pending + array("q", (at_ms, 0, treated, 0))
+    taken = SnapshotTaken(at_ms, pack_snapshot(at_ms, features, table, watch.probability, model_version, band))
+    if len(rows) <= PENDING_MAX * _WIDTH:
+        return (taken,)
+    oldest_ms = rows[0]
+    del rows[:_WIDTH]
+    return taken, SnapshotDropped(oldest_ms)
 
 
 def note_revenue(watch: Watch, at_ms: int) -> None:
     """Remember, for each waiting snapshot, its first revenue event; called in any order of events."""
-    for snapshot in reversed(watch.pending):
-        if snapshot.at_ms >= at_ms:
+    rows = watch.pending
+    for i in range(len(rows) - _WIDTH, -1, -_WIDTH):
+        if rows[i] >= at_ms:
             continue
-        if 0 < snapshot.first_revenue_ms <= at_ms:
+        if 0 < rows[i + _REVENUE] <= at_ms:
             break
-        snapshot.first_revenue_ms = at_ms
+        rows[i + _REVENUE] = at_ms
     _keep_newest_at_hand(watch)
 
 
 def note_treatment(watch: Watch, treated: int, at_ms: int) -> None:
     """Remember that something was done at a time about every snapshot before it; the most that was done counts."""
-    for snapshot in watch.pending:
-        if snapshot.at_ms < at_ms and snapshot.treated < treated:
-            snapshot.treated = treated
+    rows = watch.pending
+    for i in range(0, len(rows), _WIDTH):
+        if rows[i] < at_ms and rows[i + _TREATED] < treated:
+            rows[i + _TREATED] = treated
 
 
-def tell_early(watch: Watch, subscriber_id: str, at_ms: int, label: LabelPolicy) -> tuple[LabelledExample, ...]:
+def tell_early(watch: Watch, at_ms: int, label: LabelPolicy) -> tuple[ExampleDraft, ...]:
     """Return a provisional example of each waiting snapshot whose first `surrogate_days` are over, once.
 
     Silence through all of them stands for leaving.  Bugajev et al. 2025 predict prepaid churn of 90 days from labels
     of 40; what it costs where nobody corrects it is in the decision record on the times of labels.
     """
     surrogate_ms = label.surrogate_days * DAY_MS
-    told = []
-    for snapshot in watch.pending:
-        known_ms = snapshot.at_ms + surrogate_ms
-        if snapshot.told or not surrogate_ms or known_ms >= at_ms:
+    told, rows = [], watch.pending
+    for i in range(0, len(rows), _WIDTH):
+        known_ms = rows[i] + surrogate_ms
+        if rows[i + _TOLD] or not surrogate_ms or known_ms >= at_ms:
             continue
-        is_silent = label.inactivity and not 0 < snapshot.first_revenue_ms <= known_ms
-        snapshot.told = PROVISIONAL_LABELS.index(is_silent)
+        is_silent = label.inactivity and not 0 < rows[i + _REVENUE] <= known_ms
+        rows[i + _TOLD] = PROVISIONAL_LABELS.index(is_silent)
         kind: LabelKind = "inactivity" if is_silent else "stayed"
-        told.append(_example(subscriber_id, snapshot, kind, known_ms, known_ms, provisional=True))
+        told.append(_draft(rows, i, kind, known_ms, known_ms, provisional=True))
     return tuple(told)
 
 
 def settle_at_leaving(
-    watch: Watch, subscriber_id: str, at_ms: int, life: Life, label: LabelPolicy
-) -> tuple[LabelledExample, ...]:
+    watch: Watch, at_ms: int, life: Life, label: LabelPolicy
+) -> tuple[ExampleDraft | SnapshotDropped, ...]:
     """Settle the snapshots whose horizon covers an explicit leaving at `at_ms`; involuntary leaving censors them."""
     horizon_ms = label.horizon_days * DAY_MS
-    covered = [s for s in watch.pending if s.at_ms < at_ms <= s.at_ms + horizon_ms]
+    rows = watch.pending
+    covered = [i for i in range(0, len(rows), _WIDTH) if rows[i] < at_ms <= rows[i] + horizon_ms]
     if not label.explicit or not covered:
         return ()
-    watch.pending = [s for s in watch.pending if not s.at_ms < at_ms <= s.at_ms + horizon_ms]
+    left = array("q")
+    for i in range(0, len(rows), _WIDTH):
+        if not rows[i] < at_ms <= rows[i] + horizon_ms:
+            left.extend(rows[i : i + _WIDTH])
+    watch.pending = left
     _keep_newest_at_hand(watch)
     kind = EXPLICIT_KINDS.get(life)
     if kind is None:
-        return ()
-    return tuple(_example(subscriber_id, s, kind, at_ms, s.at_ms + horizon_ms) for s in covered)
+        return tuple([SnapshotDropped(rows[i]) for i in covered])
+    return tuple([_draft(rows, i, kind, at_ms, rows[i] + horizon_ms) for i in covered])
 
 
-def settle_closed(
-    watch: Watch, subscriber_id: str, at_ms: int, label: LabelPolicy, band_now: int = HIGH_BAND
-) -> tuple[LabelledExample, ...]:
+def settle_closed(watch: Watch, at_ms: int, label: LabelPolicy, band_now: int = HIGH_BAND) -> tuple[ExampleDraft, ...]:
     """Settle the snapshots whose horizon has closed by `at_ms`: inactive through all of it, worth less, or stayed.
 
     `band_now` is the value band at `at_ms`; it is looked at only where a loss of value counts as leaving.
     """
     horizon_ms = label.horizon_days * DAY_MS
-    pending = watch.pending
-    count = 0
-    while count < len(pending) and pending[count].at_ms + horizon_ms < at_ms:
-        count += 1
-    if not count:
-        return ()
-    settled = []
-    for snapshot in pending[:count]:
-        closed_ms, first_ms = snapshot.at_ms + horizon_ms, snapshot.first_revenue_ms
+    is_worth_less = label.value_loss and band_now == LOW_BAND
+    rows, settled, count = watch.pending, [], 0
+    while count < len(rows) and rows[count] + horizon_ms < at_ms:
+        closed_ms, first_ms = rows[count] + horizon_ms, rows[count + _REVENUE]
         if label.inactivity and not 0 < first_ms <= closed_ms:
-            settled.append(_example(subscriber_id, snapshot, "inactivity", closed_ms, closed_ms))
-        elif label.value_loss and snapshot.band == HIGH_BAND and band_now == LOW_BAND:
-            settled.append(_example(subscriber_id, snapshot, "value_loss", closed_ms, closed_ms))
+            settled.append(_draft(rows, count, "inactivity", closed_ms, closed_ms))
         else:
-            knowable_ms = closed_ms if label.explicit or label.value_loss else first_ms
-            settled.append(_example(subscriber_id, snapshot, "stayed", knowable_ms, closed_ms))
-    del pending[:count]
-    _keep_newest_at_hand(watch)
+            known_ms = closed_ms if label.explicit or label.value_loss else first_ms
+            draft = _draft(rows, count, "stayed", known_ms, closed_ms, is_worth_less=is_worth_less)
+            settled.append(draft)
+        count += _WIDTH
+    if settled:
+        del rows[:count]
+        _keep_newest_at_hand(watch)
     return tuple(settled)
 
 
 def _keep_newest_at_hand(watch: Watch) -> None:
-    watch.first_revenue_ms = watch.pending[-1].first_revenue_ms if watch.pending else 0
+    rows = watch.pending
+    watch.first_revenue_ms = rows[len(rows) - _WIDTH + _REVENUE] if rows else 0
 
 
-@cache
-def _doubles(count: int) -> Struct:
-    return Struct(f"<{count}d")
-
-
-def _example(
-    subscriber_id: str,
-    snapshot: PendingSnapshot,
+def _draft(
+    rows: "array[int]",
+    i: int,
     kind: LabelKind,
     knowable_at_ms: int,
     closed_at_ms: int,
     *,
     provisional: bool = False,
-) -> LabelledExample:
-    key = f"{subscriber_id}|{snapshot.at_ms}"
-    digest = blake2b(key.encode(), digest_size=16).hexdigest()
-    return LabelledExample(
-        example_id=f"{'p' if provisional else 'e'}_{digest}",
-        subscriber_id=subscriber_id,
-        snapshot_at_ms=snapshot.at_ms,
-        features=_doubles(len(snapshot.features) // 8).unpack(snapshot.features),
-        feature_table=snapshot.feature_table,
-        label=kind != "stayed",
-        kind=kind,
-        knowable_at_ms=knowable_at_ms,
-        closed_at_ms=closed_at_ms,
-        probability=snapshot.probability,
-        model_version=snapshot.model_version,
-        treatment=TREATMENTS[snapshot.treated],
-        provisional=provisional,
-        corrects=None if provisional else PROVISIONAL_LABELS[snapshot.told],
-    )
+    is_worth_less: bool = False,
+) -> ExampleDraft:
+    """Return the example of the snapshot whose row begins at `i`, without what the snapshot holds."""
+    treatment, corrects = TREATMENTS[rows[i + _TREATED]], None if provisional else PROVISIONAL_LABELS[rows[i + _TOLD]]
+    return ExampleDraft(rows[i], kind, knowable_at_ms, closed_at_ms, treatment, corrects, provisional, is_worth_less)

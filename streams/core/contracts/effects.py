@@ -1,4 +1,8 @@
-"""What the core asks of the world: the only things `step` returns beside the state."""
+"""What the core asks of the world: the only things `step` returns beside the state.
+
+Most effects are whole.  A draft lacks what a waiting snapshot holds: snapshots lie in a store, and the core reads none.
+Whoever calls `step` reads the snapshot that the draft names, and `core.snapshots` makes the whole effect of both.
+"""
 
 from typing import Literal, final
 
@@ -160,3 +164,54 @@ class UnmatchedLeaving(Struct, frozen=True, gc=False):
 
 
 Effect = LateEvent | AlertChanged | LabelledExample | RepeatedEvent | UnmatchedLeaving
+"""What happened, whole."""
+
+
+@final
+class SnapshotTaken(Struct, frozen=True, gc=False):
+    """A snapshot that waits for its outcome from now on: it has to be kept until a draft or a drop ends its wait."""
+
+    at_ms: int
+    body: bytes
+
+
+@final
+class SnapshotDropped(Struct, frozen=True, gc=False):
+    """A snapshot that nobody waits for any more, and of which no example is made."""
+
+    at_ms: int
+
+
+@final
+class ExampleDraft(Struct, frozen=True, gc=False):
+    """A labelled example without what its snapshot holds; one that is not `provisional` ends the snapshot's wait.
+
+    `is_worth_less` says that the subscriber is in the lowest value band now, where that counts as leaving: the kind is
+    then "value_loss" if the snapshot was taken in the highest.
+    """
+
+    at_ms: int
+    kind: LabelKind
+    knowable_at_ms: int
+    closed_at_ms: int
+    treatment: Treatment
+    corrects: bool | None
+    provisional: bool
+    is_worth_less: bool
+
+
+@final
+class AlertDraft(Struct, frozen=True, gc=False):
+    """A transition whose reasons do not say yet what has changed since the newest waiting snapshot, of `since_ms`.
+
+    `shares` are what the features add to the logit now.
+    """
+
+    changed: AlertChanged
+    since_ms: int
+    shares: tuple[float, ...]
+
+
+Draft = ExampleDraft | AlertDraft
+StepEffect = Effect | SnapshotTaken | SnapshotDropped | Draft
+"""What `step` returns; the engine keeps and drops snapshots and finishes drafts, and hands on `Effect` alone."""

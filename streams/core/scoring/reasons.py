@@ -12,6 +12,8 @@ from operator import sub
 from struct import Struct
 from typing import Final
 
+import msgspec
+
 from streams.core.contracts.effects import Evidence, Reason
 from streams.core.scoring.features import FEATURE_TABLE, NAMES, THEMES
 from streams.core.scoring.scorer import Scorer
@@ -60,10 +62,23 @@ def reasons(  # noqa: PLR0917 - one score's whole circumstances
     Changes are those since `waiting`, the subscriber's newest snapshot; one of another feature table says nothing.
     """
     shares = scorer.contributions(features)
-    moves, since_ms = None, None
-    if waiting is not None and waiting.feature_table == FEATURE_TABLE:
-        before = scorer.contributions(_VECTOR.unpack(waiting.features))
-        moves, since_ms = tuple(map(sub, shares, before)), waiting.at_ms
+    why = reasons_now(shares, facts, at_ms, m)
+    if waiting is None or waiting.feature_table != FEATURE_TABLE:
+        return why
+    return changed_since(why, shares, scorer.contributions(_VECTOR.unpack(waiting.features)), waiting.at_ms)
+
+
+def changed_since(
+    why: tuple[Reason, ...], shares: tuple[float, ...], before: tuple[float, ...], since_ms: int
+) -> tuple[Reason, ...]:
+    """Return reasons with what has changed since a moment; `shares` and `before` are the contributions now and then."""
+    moves = tuple(map(sub, shares, before))
+    changes = {theme: sum(moves[begin:end]) for theme, begin, end in _LAYOUT}
+    return tuple([msgspec.structs.replace(one, change=changes[one.theme], since_ms=since_ms) for one in why])
+
+
+def reasons_now(shares: tuple[float, ...], facts: Facts, at_ms: int, m: Measures) -> tuple[Reason, ...]:
+    """Return one reason for each theme, the heaviest first, without what has changed; `shares` are contributions."""
     found = []
     for theme, begin, end in _LAYOUT:
         total, most, least = 0.0, begin, begin
@@ -78,8 +93,7 @@ def reasons(  # noqa: PLR0917 - one score's whole circumstances
             if share:
                 parts[NAMES[i]] = share
         code = CODES_BY_FEATURE.get(NAMES[most if total > 0 else least], CODES[theme])
-        change = None if moves is None else sum(moves[begin:end])
-        found.append(Reason(code, theme, total, parts, _EVIDENCE[theme](facts, at_ms, m), change, since_ms))
+        found.append(Reason(code, theme, total, parts, _EVIDENCE[theme](facts, at_ms, m)))
     return tuple(sorted(found, key=lambda reason: (-reason.contribution, reason.theme)))
 
 

@@ -12,8 +12,18 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from streams.core.contracts.source import SourceNumber
-from streams.core.subscriber.state import INACTIVE, USAGE_DAYS, AlertState, ComplaintState, PendingSnapshot, Profile
+from streams.core.subscriber.state import (
+    INACTIVE,
+    USAGE_DAYS,
+    AlertState,
+    ComplaintState,
+    Profile,
+    Waiting,
+)
 from streams.core.subscriber.usage_days import unpack_day
+
+PENDING_WIDTH: Final = 4
+"""Numbers in a row of `Watch.pending`."""
 
 _NO_DAYS: Final = array("Q", bytes(8 * USAGE_DAYS))
 
@@ -126,7 +136,9 @@ class Facts:
 class Watch:
     """Where scoring, the alert and the label queue of one subscriber stand.
 
-    `first_revenue_ms` is that of the newest waiting snapshot, at hand for every event.
+    Each waiting snapshot has a row of `pending`, the oldest first: when it was taken, its first revenue event (0 = none
+    yet), what was done about the subscriber (`TREATMENTS`), and what its label was said to be (`TOLD`).  What the
+    snapshot holds lies in a store.  `first_revenue_ms` is that of the newest, at hand for every event.
     """
 
     next_wake_ms: int
@@ -134,7 +146,7 @@ class Watch:
     snapshot_at_ms: int
     probability: float
     alert: AlertState
-    pending: list[PendingSnapshot]
+    pending: "array[int]"
     first_revenue_ms: int
 
     def __init__(  # noqa: PLR0917 - as above
@@ -144,13 +156,19 @@ class Watch:
         snapshot_at_ms: int = 0,
         probability: float = 0.0,
         alert: AlertState = INACTIVE,
-        pending: list[PendingSnapshot] | None = None,
+        pending: "array[int] | None" = None,
         first_revenue_ms: int = 0,
     ) -> None:
         self.next_wake_ms, self.scored_at_ms, self.snapshot_at_ms = next_wake_ms, scored_at_ms, snapshot_at_ms
         self.probability, self.alert = probability, alert
-        self.pending = [] if pending is None else pending
+        self.pending = array("q") if pending is None else pending
         self.first_revenue_ms = first_revenue_ms
+
+    @property
+    def waiting(self) -> list[Waiting]:
+        """The rows of `pending`, each with names."""
+        rows = self.pending
+        return [Waiting(*rows[i : i + PENDING_WIDTH]) for i in range(0, len(rows), PENDING_WIDTH)]
 
 
 @mypyc_attr(acyclic=True)

@@ -7,8 +7,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from streams.core.subscriber.facts import Facts, SubscriberState, Watch
-from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, PackedHead, PackedState
+from streams.core.subscriber.facts import PENDING_WIDTH, Facts, SubscriberState, Watch
+from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, PackedHead, PackedState, PendingSnapshot
 
 K = TypeVar("K", bound=int)
 V = TypeVar("V")
@@ -50,13 +50,22 @@ def pack(state: SubscriberState) -> bytes:
             f.currency, f.profile, _sorted(f.tickets), f.life_at_ms, f.life,
             f.asked_at_ms, f.asked, _sorted(f.recent_ids), _sorted(f.offsets),
             w.probability, None if w.alert == INACTIVE else w.alert,
-            w.pending,
+            _hollow(w.pending),
         )
     )  # fmt: skip
 
 
 def unpack(packed: bytes) -> SubscriberState:
-    """Return the state that `pack` wrote.
+    """Return the state that `pack` wrote; of one of before, without what its snapshots hold (`unpack_whole` has it).
+
+    Raises:
+        UnreadableStateError: the bytes are no state, or one of another version.
+    """
+    return unpack_whole(packed)[0]
+
+
+def unpack_whole(packed: bytes) -> tuple[SubscriberState, list[PendingSnapshot]]:
+    """Return the state that `pack` wrote, and the snapshots that one of before has in it, not beside it.
 
     Raises:
         UnreadableStateError: the bytes are no state, or one of another version.
@@ -81,9 +90,22 @@ def unpack(packed: bytes) -> SubscriberState:
         first_top_up_ms, last_top_up_ms, failed_ms, drop_ms, complaint_ms, p.currency, p.profile, p.tickets,
         p.life_at_ms, p.life, p.asked_at_ms, p.asked, p.recent_ids,
     )  # fmt: skip
+    waiting: list[int] = []
+    for pending in p.pending:
+        waiting += (pending.at_ms, pending.first_revenue_ms, pending.treated, pending.told)
     first_revenue_ms = p.pending[-1].first_revenue_ms if p.pending else 0
-    watch = Watch(p.next_wake_ms, scored_ms, kept_ms, p.probability, p.alert or INACTIVE, p.pending, first_revenue_ms)
-    return SubscriberState(facts, watch)
+    watch = Watch(
+        p.next_wake_ms, scored_ms, kept_ms, p.probability, p.alert or INACTIVE, _array(waiting), first_revenue_ms
+    )
+    return SubscriberState(facts, watch), [pending for pending in p.pending if pending.features]
+
+
+def _hollow(rows: "array[int]") -> list[PendingSnapshot]:
+    """Return the waiting snapshots as a state has them: without what they hold."""
+    return [
+        PendingSnapshot(rows[i], b"", "", 0.0, "", rows[i + 1], rows[i + 2], rows[i + 3])
+        for i in range(0, len(rows), PENDING_WIDTH)
+    ]
 
 
 def _sorted(values: dict[K, V]) -> dict[K, V]:
@@ -162,6 +184,10 @@ def _rows(columns: list[int], width: int) -> "array[int]":
         values[i * width] = day
         for j in range(1, width):
             values[i * width + j] = columns[j * count + i]
+    return _array(values)
+
+
+def _array(values: list[int]) -> "array[int]":
     try:
         return array("q", _numbers(len(values)).pack(*values))  # Twice as fast as of the list itself.
     except struct.error as error:

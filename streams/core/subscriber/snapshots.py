@@ -1,65 +1,58 @@
-"""A state and the snapshots that wait in it as records of their own: a snapshot never changes, its state does all day.
+"""Snapshots as records of their own: a snapshot never changes, its state does all day.
 
-A waiting snapshot is larger than the rest of its state.  Where states are written again and again it is written once,
-and its place in the state holds only when it was taken and what has happened since.
+What a waiting snapshot holds is larger than its whole state, and nothing looks at it until its outcome is known, or
+until an alert of its subscriber moves.  So it lies in a store, by its subscriber and when it was taken; the state has
+a row of what has happened since.
 """
 
-from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
+from struct import Struct
 from typing import Final
 
 import msgspec
 
-from streams.core.subscriber.facts import SubscriberState
-from streams.core.subscriber.packing import UnreadableStateError, pack
+from streams.core.subscriber.packing import UnreadableStateError
 from streams.core.subscriber.state import PendingSnapshot
 
-NAMES_KEPT: Final = 1_024
+HIGH_BAND: Final = 2
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(PendingSnapshot).decode
 
 
-def pack_apart(state: SubscriberState) -> bytes:
-    """Return the state as bytes, without what its snapshots hold; `restore_snapshots` puts them back."""
-    watch = state.watch
-    if not watch.pending:
-        return pack(state)
-    whole = watch.pending
-    watch.pending = [PendingSnapshot(p.at_ms, b"", "", 0.0, "", p.first_revenue_ms, p.treated, p.told) for p in whole]
-    try:
-        return pack(state)
-    finally:
-        watch.pending = whole
+def pack_snapshot(  # noqa: PLR0917 - all that a snapshot holds
+    at_ms: int, features: tuple[float, ...], table: str, chance: float, model_version: str, band: int
+) -> bytes:
+    """Return what a snapshot holds as bytes: the features and the score as served, and the value band."""
+    doubles = _doubles(len(features)).pack(*features)
+    return _encode(PendingSnapshot(at_ms, doubles, table, chance, model_version, band=band))
 
 
-def pack_snapshot(snapshot: PendingSnapshot) -> bytes:
-    """Return what a snapshot holds as bytes, the same as long as it waits."""
-    s = snapshot
-    return _encode(PendingSnapshot(s.at_ms, s.features, s.feature_table, s.probability, s.model_version, band=s.band))
+def pack_apart(whole: PendingSnapshot) -> bytes:
+    """Return the half of a snapshot that is a record of its own, of one that has stood whole in a state of before."""
+    w = whole
+    return _encode(PendingSnapshot(w.at_ms, w.features, w.feature_table, w.probability, w.model_version, band=w.band))
 
 
-def restore_snapshots(state: SubscriberState, snapshots: Mapping[int, bytes]) -> SubscriberState:
-    """Return the state with its snapshots as `pack_snapshot` wrote them, by when they were taken; those it holds stay.
+def unpack_snapshot(body: bytes, at_ms: int) -> PendingSnapshot:
+    """Return the snapshot of a moment that `pack_snapshot` wrote.
 
     Raises:
-        UnreadableStateError: a snapshot is missing, or unreadable.
+        UnreadableStateError: it is none, or of another moment.
     """
-    waiting = state.watch.pending
-    for i, hollow in enumerate(waiting):
-        if hollow.features:
-            continue
-        try:
-            waiting[i] = whole = _decode(snapshots[hollow.at_ms])
-        except KeyError:
-            raise UnreadableStateError(f"the snapshot of {hollow.at_ms} is missing") from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UnreadableStateError(f"the snapshot of {hollow.at_ms} cannot be read: {error}") from error
-        whole.first_revenue_ms, whole.treated, whole.told = hollow.first_revenue_ms, hollow.treated, hollow.told
-        whole.feature_table, whole.model_version = _kept(whole.feature_table), _kept(whole.model_version)
-    return state
+    try:
+        snapshot = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableStateError(f"the snapshot of {at_ms} cannot be read: {error}") from error
+    if snapshot.at_ms != at_ms or not snapshot.features or len(snapshot.features) % 8:
+        raise UnreadableStateError(f"the snapshot of {at_ms} cannot be read: it is none, or another one")
+    return snapshot
 
 
-@lru_cache(maxsize=NAMES_KEPT)
-def _kept(name: str) -> str:
-    """Return the name that is equal: a few names stand in millions of snapshots, and each is kept once."""
-    return name
+def features_of(snapshot: PendingSnapshot) -> tuple[float, ...]:
+    """Return the features of a snapshot, as they were served."""
+    return _doubles(len(snapshot.features) // 8).unpack(snapshot.features)
+
+
+@cache
+def _doubles(count: int) -> Struct:
+    return Struct(f"<{count}d")

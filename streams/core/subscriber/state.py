@@ -78,10 +78,11 @@ class AlertState(Struct, array_like=True, gc=False, frozen=True):
 
 
 class PendingSnapshot(Struct, array_like=True, gc=False):
-    """A snapshot that waits for its outcome: the features as served (packed doubles) and the score that was served.
+    """The wire form of a snapshot that waits for its outcome, in two halves that stand apart and share the time.
 
-    `treated` and `told` are places in `TREATMENTS` and `TOLD`, `band` is the value band at the snapshot.  The last
-    three are new: a snapshot that was packed without them has zeros.
+    In its own record are the features as served (packed doubles), the score that was served and the value band then;
+    in the state, with empty features, what has happened since: `treated` and `told` are places in `TREATMENTS` and
+    `TOLD`.  A state of before has both halves.  The last three are new: what was packed without them has zeros.
     """
 
     at_ms: int
@@ -93,6 +94,15 @@ class PendingSnapshot(Struct, array_like=True, gc=False):
     treated: int = 0
     told: int = 0
     band: int = 0
+
+
+class Waiting(Struct, gc=False, frozen=True):
+    """What a state remembers of one waiting snapshot: a row of `Watch.pending`, with names."""
+
+    at_ms: int
+    first_revenue_ms: int
+    treated: int
+    told: int
 
 
 INACTIVE: Final = AlertState()

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from streams.core.contracts.source import SourceNumber
-from streams.engine.subscribers import PackedStates
+from streams.engine.subscribers import PackedStore
 from streams.kafka.worker.source_queues import LogRecord
 from streams.kafka.worker.subscriber_task import TaskChanges
 
@@ -77,7 +77,7 @@ class StatefulTask(PartitionTask[TaskChanges], Protocol):
     def held(self) -> str:
         """What it holds, in words for people."""
 
-    def restore(self, states: PackedStates) -> None:
+    def restore(self, states: PackedStore) -> None:
         """Take over what was written, by its keys.
 
         Raises:

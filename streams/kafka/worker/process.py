@@ -32,7 +32,7 @@ from streams.kafka.worker.changelog_progress import ChangelogProgress
 from streams.kafka.worker.faust_transport import Consumer, KeyedApp, PartitionOffsets, RecordBatch
 from streams.kafka.worker.flood import FloodLimit
 from streams.kafka.worker.health import HealthService
-from streams.kafka.worker.local_store import InMemoryStore, LmdbStore
+from streams.kafka.worker.local_store import InMemoryStore, LmdbStore, StateStore
 from streams.kafka.worker.partition_manager import WRITE_BEHIND_S, WRITE_RECORDS, Pace, PartitionManager
 from streams.kafka.worker.partition_task import StatefulTask
 from streams.kafka.worker.subscriber_task import SubscriberTask, TaskChanges
@@ -50,7 +50,8 @@ RESTORE_S: Final = 600.0
 class WorkerSettings(Struct, frozen=True, kw_only=True):
     """What one worker is told: names, and the deadlines of its watchdogs in seconds.
 
-    Of each partition it has `open_max` states open (None: all), and the others lie packed in a `store` (None: memory).
+    Of each partition it has `open_max` states open (None: all).  Waiting snapshots, and the other states, lie packed in
+    a `store` (None: memory).  Where all states may be open, those that nobody has asked for yet stay in memory.
     """
 
     application: str = APPLICATION
@@ -174,13 +175,19 @@ async def exit_on_failure(work: Awaitable[None]) -> None:
         end(EXIT_INVARIANT, f"a broken invariant: {type(error).__name__}: {error}")
 
 
+def _stores(settings: WorkerSettings) -> Callable[[], StateStore]:
+    """Return what makes a store for each partition that is taken."""
+    if settings.store is None:
+        return InMemoryStore
+    return partial(LmdbStore, settings.store, states_in_memory=settings.open_max is None)
+
+
 def make_app(
     settings: WorkerSettings, wire: ConnectionSettings, topics: Sequence[str], new_slot: Callable[[int], StatefulTask]
 ) -> tuple[KeyedApp, PartitionManager[TaskChanges]]:
     """Return the Faust app of one worker over the keyed topics, with its states in the changelog, and its keeper."""
     changelog = Changelog(settings.group, changelog_of(settings.group), settings.prefix, client_options(wire))
-    new_store = InMemoryStore if settings.store is None else partial(LmdbStore, settings.store)
-    progress = ChangelogProgress(settings.group, changelog, new_slot, new_store=new_store, say=say)
+    progress = ChangelogProgress(settings.group, changelog, new_slot, new_store=_stores(settings), say=say)
     # What is not written stays open.
     write_records = min(WRITE_RECORDS, settings.open_max or WRITE_RECORDS)
     pace = Pace(write_behind_s=settings.write_behind_s, write_records=write_records)

@@ -28,7 +28,7 @@ from streams.core.contracts.outputs import OutputRecord
 from streams.core.contracts.source import TOPICS, SourceNumber, source_number, topic_number
 from streams.core.step import Context
 from streams.engine.in_force import ContextTimeline
-from streams.engine.subscribers import PackedStates, Subscribers
+from streams.engine.subscribers import PackedStore, Subscribers
 from streams.kafka.worker.checkpoint import (
     CHECKPOINT_KEY,
     CHECKPOINT_VERSION,
@@ -119,7 +119,7 @@ class SubscriberTask(RecordCounts):
         """How many states a write has to look at."""
         return self.subscribers.changed
 
-    def restore(self, states: PackedStates) -> None:
+    def restore(self, states: PackedStore) -> None:
         """Take over what was written: states by key, and the checkpoint.
 
         Raises:

@@ -54,7 +54,9 @@ class Batch(Struct, frozen=True, kw_only=True):
 
     `stream_ms` (ms since 1970 UTC) and `counters` (the totals so far) replace what is stored, `positions` those
     of the sources that it names, `states` the packed states of the subscribers that it names, and `forgotten`
-    removes states.  `trainer` replaces the stored snapshot unless it is None.  All else is added, once for each id.
+    removes states with their snapshots.  `snapshots` are new ones that wait, by subscriber and time, and
+    `ended_snapshots` wait no more.  `trainer` replaces the stored body unless it is None.  All else is added, once for
+    each id.
     """
 
     positions: dict[str, Position]
@@ -62,6 +64,8 @@ class Batch(Struct, frozen=True, kw_only=True):
     counters: dict[str, int]
     states: Sequence[tuple[str, bytes]] = ()
     forgotten: Sequence[str] = ()
+    snapshots: Sequence[tuple[str, int, bytes]] = ()
+    ended_snapshots: Sequence[tuple[str, int]] = ()
     transitions: Sequence[AlertChanged] = ()
     examples: Sequence[LabelledExample] = ()
     late: Sequence[LateEvent] = ()

@@ -18,6 +18,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    tuple_,
 )
 
 from streams.core.contracts.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
@@ -64,6 +65,15 @@ def state(connection: Connection, subscriber_id: str) -> bytes | None:
     """Return one packed state."""
     columns = tables.states.c
     return connection.scalar(select(columns.body).where(columns.subscriber_id == subscriber_id))
+
+
+def snapshots(connection: Connection, keys: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int, bytes]]:
+    """Yield (subscriber_id, when it was taken, packed snapshot) of those that are there, in any order."""
+    columns = tables.snapshots.c
+    for part in parts(keys):
+        named = tuple_(columns.subscriber_id, columns.at_ms).in_(part)
+        for row in connection.execute(select(columns.subscriber_id, columns.at_ms, columns.body).where(named)):
+            yield row[0], row[1], row[2]
 
 
 def alerts(

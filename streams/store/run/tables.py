@@ -61,6 +61,15 @@ states: Final = Table(
     sqlite_with_rowid=False,
 )
 
+snapshots: Final = Table(
+    # What a snapshot holds that waits for its outcome; what has happened since is in its subscriber's state.
+    "snapshots",
+    metadata,
+    Column("subscriber_id", String(128), primary_key=True),
+    Column("at_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
 alerts: Final = Table(
     # The machine's half of an alert, as its newest transition left it.
     "alerts",

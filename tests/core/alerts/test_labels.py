@@ -1,11 +1,13 @@
 """What leaving is, and when it can be known: the label's definition as a table, then its edges."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.core.alerts.drafts import finish_example
 from streams.core.alerts.labels import (
     is_gone,
     last_revenue_ms,
@@ -15,11 +17,12 @@ from streams.core.alerts.labels import (
     take_snapshot,
 )
 from streams.core.alerts.policy import LabelPolicy
-from streams.core.contracts.effects import LabelKind, LabelledExample
+from streams.core.contracts.effects import ExampleDraft, LabelKind, SnapshotDropped, SnapshotTaken, StepEffect
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.subscriber.facts import Facts, Watch
 from streams.core.subscriber.fold import Life
-from streams.core.subscriber.state import PENDING_MAX
+from streams.core.subscriber.snapshots import unpack_snapshot
+from streams.core.subscriber.state import PENDING_MAX, PendingSnapshot
 from streams.core.times import DAY_MS
 from tests.core.makers import SUBSCRIBER, at, facts_of, outcome, top_up, usage
 from tests.core.strategies import modest
@@ -39,17 +42,22 @@ def watching(*days: float) -> Watch:
 
 def settled(
     watch: Watch, label: LabelPolicy, revenue: tuple[float, ...], leaving: tuple[float, Life] | None, until: float
-) -> tuple[LabelledExample, ...]:
+) -> list[ExampleDraft]:
     """The examples of revenue events and one leaving, in order of time, with a wake at the end."""
     happenings: list[tuple[float, Life | None]] = [(day, None) for day in revenue]
     happenings += [leaving] if leaving else []
-    found: tuple[LabelledExample, ...] = ()
+    found: list[ExampleDraft] = []
     for day, life in sorted(happenings, key=lambda h: h[0]):
         if life is None:
             note_revenue(watch, at(day))
         else:
-            found += settle_at_leaving(watch, SUBSCRIBER, at(day), life, label)
-    return found + settle_closed(watch, SUBSCRIBER, at(until), label)
+            found += examples_of(settle_at_leaving(watch, at(day), life, label))
+    return found + examples_of(settle_closed(watch, at(until), label))
+
+
+def examples_of(effects: Sequence[StepEffect]) -> list[ExampleDraft]:
+    """The examples among effects."""
+    return [effect for effect in effects if isinstance(effect, ExampleDraft)]
 
 
 Case = tuple[str, LabelPolicy, tuple[float, ...], tuple[float, Life] | None, tuple[LabelKind, float] | None]
@@ -92,47 +100,63 @@ def test_what_becomes_of_a_snapshot(
     assert [(e.kind, e.knowable_at_ms) for e in examples] == (
         [] if expected is None else [(expected[0], at(expected[1]))]
     )
-    assert {(e.closed_at_ms, e.label == (e.kind != "stayed")) for e in examples} <= {(at(30), True)}
-    assert watch.pending == []
+    assert {e.closed_at_ms for e in examples} <= {at(30)}
+    assert watch.waiting == []
 
 
 def test_an_example_carries_the_features_and_the_score_as_they_were_served() -> None:
-    (example,) = settle_closed(watching(2), SUBSCRIBER, at(40), BOTH)
+    watch = Watch(probability=0.25)
+    (taken,) = take_snapshot(watch, at(2), (1.5, 2.0), FEATURE_TABLE, "model-1")
+    watch.probability = 0.75
+    (draft,) = settle_closed(watch, at(40), BOTH)
+    assert isinstance(taken, SnapshotTaken)
+    example = finish_example(draft, SUBSCRIBER, unpack_snapshot(taken.body, taken.at_ms))
+    assert (example.label, example.kind, draft.kind) == (True, "inactivity", "inactivity")
     assert (example.features, example.probability, example.model_version) == ((1.5, 2.0), 0.25, "model-1")
     assert (example.feature_table, example.subscriber_id, example.snapshot_at_ms) == (FEATURE_TABLE, SUBSCRIBER, at(2))
 
 
 def test_an_examples_id_is_of_the_subscriber_and_the_snapshot_and_not_of_the_outcome() -> None:
-    stayed = settled(watching(0), BOTH, (1,), None, 31)
-    left = settled(watching(0), BOTH, (1,), (3, Life.PORTED_OUT), 31)
-    other = settle_closed(watching(0), SUBSCRIBER[:-1] + "1", at(31), BOTH)
-    assert stayed[0].example_id == left[0].example_id != other[0].example_id
-    assert stayed[0].example_id != settle_closed(watching(1), SUBSCRIBER, at(32), BOTH)[0].example_id
+    def id_of(draft: ExampleDraft, subscriber_id: str = SUBSCRIBER) -> str:
+        return finish_example(draft, subscriber_id, PendingSnapshot(draft.at_ms, bytes(8), "f", 0.5, "m")).example_id
+
+    (stayed,) = settled(watching(0), BOTH, (1,), None, 31)
+    (left,) = settled(watching(0), BOTH, (1,), (3, Life.PORTED_OUT), 31)
+    (later,) = settle_closed(watching(1), at(32), BOTH)
+    assert id_of(stayed) == id_of(left)
+    assert len({id_of(stayed), id_of(stayed, SUBSCRIBER[:-1] + "1"), id_of(later)}) == 3
 
 
 def test_a_horizon_is_closed_only_when_its_last_moment_has_passed() -> None:
     watch = watching(0, 7)
-    assert settle_closed(watch, SUBSCRIBER, at(30), BOTH) == ()
-    assert [e.snapshot_at_ms for e in settle_closed(watch, SUBSCRIBER, at(30) + 1, BOTH)] == [at(0)]
-    assert [s.at_ms for s in watch.pending] == [at(7)]
+    assert settle_closed(watch, at(30), BOTH) == ()
+    assert [e.at_ms for e in settle_closed(watch, at(30) + 1, BOTH)] == [at(0)]
+    assert [s.at_ms for s in watch.waiting] == [at(7)]
 
 
 def test_leaving_settles_every_snapshot_whose_horizon_covers_it_and_no_other() -> None:
     watch = watching(0, 7, 14, 40)
-    examples = settle_at_leaving(watch, SUBSCRIBER, at(35), Life.PORTED_OUT, BOTH)
-    assert [e.snapshot_at_ms for e in examples] == [at(7), at(14)]
-    assert [s.at_ms for s in watch.pending] == [at(0), at(40)]
+    examples = examples_of(settle_at_leaving(watch, at(35), Life.PORTED_OUT, BOTH))
+    assert [e.at_ms for e in examples] == [at(7), at(14)]
+    assert [s.at_ms for s in watch.waiting] == [at(0), at(40)]
 
 
 def test_leaving_at_the_moment_of_a_snapshot_is_no_news_to_it() -> None:
     watch = watching(5)
-    assert settle_at_leaving(watch, SUBSCRIBER, at(5), Life.PORTED_OUT, BOTH) == ()
-    assert len(watch.pending) == 1
+    assert settle_at_leaving(watch, at(5), Life.PORTED_OUT, BOTH) == ()
+    assert len(watch.waiting) == 1
 
 
 def test_the_oldest_snapshot_gives_way_to_the_bound() -> None:
-    watch = watching(*range(PENDING_MAX + 3))
-    assert [s.at_ms for s in watch.pending] == [at(day) for day in range(3, PENDING_MAX + 3)]
+    watch = watching(*range(PENDING_MAX))
+    dropped = [
+        effect
+        for day in range(PENDING_MAX, PENDING_MAX + 3)
+        for effect in take_snapshot(watch, at(day), (1.5, float(day)), FEATURE_TABLE, "model-1")
+        if isinstance(effect, SnapshotDropped)
+    ]
+    assert dropped == [SnapshotDropped(at(day)) for day in range(3)]
+    assert [s.at_ms for s in watch.waiting] == [at(day) for day in range(3, PENDING_MAX + 3)]
     assert watch.snapshot_at_ms == at(PENDING_MAX + 2)
 
 
@@ -144,7 +168,7 @@ def test_each_snapshot_knows_its_first_revenue_in_any_order_of_arrival(days: lis
     rng.shuffle(days)
     for day in days:
         note_revenue(watch, at(day))
-    assert [s.first_revenue_ms for s in watch.pending] == [
+    assert [s.first_revenue_ms for s in watch.waiting] == [
         min((at(day) for day in days if day > snapshot), default=0) for snapshot in snapshots
     ]
 
@@ -161,9 +185,9 @@ def test_every_snapshot_is_settled_once_and_never_before_it_could_be_known(
     watch = watching(0, 7, 14)
     leaving = None if left is None else (float(left), Life.PORTED_OUT)
     examples = settled(watch, label, tuple(revenue), leaving, until=45)
-    assert sorted(e.snapshot_at_ms for e in examples) == [at(0), at(7), at(14)]
+    assert sorted(e.at_ms for e in examples) == [at(0), at(7), at(14)]
     for example in examples:
-        assert example.snapshot_at_ms < example.knowable_at_ms <= example.closed_at_ms
+        assert example.at_ms < example.knowable_at_ms <= example.closed_at_ms
 
 
 def test_the_last_revenue_is_the_newest_of_money_and_use_or_else_the_beginning() -> None:
@@ -187,5 +211,5 @@ def test_who_is_gone(facts: Facts, day: float, label: LabelPolicy, gone: bool) -
 
 
 def test_a_days_milliseconds_are_the_units_of_a_horizon() -> None:
-    (example,) = settle_closed(watching(0), SUBSCRIBER, at(31), BOTH)
-    assert example.closed_at_ms - example.snapshot_at_ms == BOTH.horizon_days * DAY_MS
+    (example,) = settle_closed(watching(0), at(31), BOTH)
+    assert example.closed_at_ms - example.at_ms == BOTH.horizon_days * DAY_MS

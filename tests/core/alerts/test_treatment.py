@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.core.alerts.drafts import finish_example
 from streams.core.alerts.labels import (
     ALERTED,
     CONTACTED,
     HELD_OUT,
-    HIGH_BAND,
     LOW_BAND,
     is_held_out,
     note_revenue,
@@ -19,11 +19,13 @@ from streams.core.alerts.labels import (
     tell_early,
 )
 from streams.core.alerts.policy import LabelPolicy
-from streams.core.contracts.effects import AlertChanged, LabelledExample, UnmatchedLeaving
+from streams.core.contracts.effects import AlertChanged, ExampleDraft, LabelledExample, UnmatchedLeaving
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.subscriber.facts import Watch
 from streams.core.subscriber.fold import Life
 from streams.core.subscriber.packing import pack, unpack
+from streams.core.subscriber.snapshots import HIGH_BAND
+from streams.core.subscriber.state import PendingSnapshot
 from tests.core.makers import SUBSCRIBER, at, complaint, outcome, policy, profile, top_up, usage
 from tests.core.test_step import COMPLAINING, Tale
 
@@ -33,11 +35,18 @@ NOBODY = {"holdout": {"share": 0.0}}
 HALF = {"holdout": {"share": 0.5}}
 
 
-def watching(*days: float, band: int = LOW_BAND) -> Watch:
+def watching(*days: float) -> Watch:
     watch = Watch(probability=0.25)
     for day in days:
-        take_snapshot(watch, at(day), (1.5, float(day)), FEATURE_TABLE, "model-1", band=band)
+        take_snapshot(watch, at(day), (1.5, float(day)), FEATURE_TABLE, "model-1")
     return watch
+
+
+def finished(draft: ExampleDraft, band: int = LOW_BAND) -> LabelledExample:
+    """The example of a snapshot that was taken in a value band."""
+    return finish_example(
+        draft, SUBSCRIBER, PendingSnapshot(draft.at_ms, bytes(8), FEATURE_TABLE, 0.25, "model-1", band=band)
+    )
 
 
 def lived(rules: dict[str, dict[str, float]], contact: str | None = None) -> Tale:
@@ -113,39 +122,40 @@ def test_the_most_that_was_done_counts_in_any_order(done: list[tuple[int, int]])
     watch = watching(0, 4, 8)
     for treated, day in done:
         note_treatment(watch, treated, at(day))
-    assert [snapshot.treated for snapshot in watch.pending] == [HELD_OUT, CONTACTED, ALERTED]
+    assert [snapshot.treated for snapshot in watch.waiting] == [HELD_OUT, CONTACTED, ALERTED]
 
 
 def test_the_first_days_are_told_once_and_what_they_said_is_on_the_final_example() -> None:
     watch = watching(0, 7)
-    assert tell_early(watch, SUBSCRIBER, at(10), EARLY) == ()
-    (told,) = tell_early(watch, SUBSCRIBER, at(10) + 1, EARLY)
-    assert (told.provisional, told.kind, told.label, told.corrects) == (True, "inactivity", True, None)
+    assert tell_early(watch, at(10), EARLY) == ()
+    (told,) = tell_early(watch, at(10) + 1, EARLY)
+    assert (told.provisional, told.kind, finished(told).label, told.corrects) == (True, "inactivity", True, None)
     assert told.knowable_at_ms == told.closed_at_ms == at(10)
-    assert tell_early(watch, SUBSCRIBER, at(11), EARLY) == ()
+    assert tell_early(watch, at(11), EARLY) == ()
     note_revenue(watch, at(12))
-    final = settle_closed(watch, SUBSCRIBER, at(31), EARLY)
+    final = settle_closed(watch, at(31), EARLY)
     assert [(e.provisional, e.kind, e.corrects) for e in final] == [(False, "stayed", True)]
-    assert final[0].example_id == "e" + told.example_id[1:]
+    assert finished(final[0]).example_id == "e" + finished(told).example_id[1:]
 
 
 def test_revenue_in_the_first_days_is_told_as_staying_and_a_port_out_corrects_it() -> None:
     watch = watching(0)
     note_revenue(watch, at(3))
-    (told,) = tell_early(watch, SUBSCRIBER, at(12), EARLY)
-    assert (told.kind, told.label) == ("stayed", False)
-    (final,) = settle_at_leaving(watch, SUBSCRIBER, at(20), Life.PORTED_OUT, EARLY)
+    (told,) = tell_early(watch, at(12), EARLY)
+    assert (told.kind, finished(told).label) == ("stayed", False)
+    (final,) = settle_at_leaving(watch, at(20), Life.PORTED_OUT, EARLY)
+    assert isinstance(final, ExampleDraft)
     assert (final.kind, final.corrects) == ("port_out", False)
 
 
 def test_where_silence_is_no_leaving_the_first_days_never_say_that_somebody_left() -> None:
     explicit = LabelPolicy(horizon_days=30, explicit=True, inactivity=False, learn_at="close", surrogate_days=10)
-    (told,) = tell_early(watching(0), SUBSCRIBER, at(12), explicit)
+    (told,) = tell_early(watching(0), at(12), explicit)
     assert told.kind == "stayed"
 
 
 def test_without_surrogate_days_nothing_is_told_early() -> None:
-    assert tell_early(watching(0), SUBSCRIBER, at(29), VALUE) == ()
+    assert tell_early(watching(0), at(29), VALUE) == ()
 
 
 def test_a_policy_with_surrogate_days_has_both_examples_of_each_snapshot_on_the_way() -> None:
@@ -169,15 +179,16 @@ def test_a_policy_with_surrogate_days_has_both_examples_of_each_snapshot_on_the_
     ],
 )
 def test_a_fall_from_the_high_band_to_the_low_one_is_a_loss_of_value(band: int, now: int, kind: str) -> None:
-    watch = watching(0, band=band)
+    watch = watching(0)
     note_revenue(watch, at(3))
-    (example,) = settle_closed(watch, SUBSCRIBER, at(31), VALUE, now)
+    (draft,) = settle_closed(watch, at(31), VALUE, now)
+    example = finished(draft, band)
     assert (example.kind, example.knowable_at_ms) == (kind, at(30))
 
 
 def test_silence_is_leaving_even_where_it_is_a_loss_of_value_too() -> None:
-    (example,) = settle_closed(watching(0, band=HIGH_BAND), SUBSCRIBER, at(31), VALUE, LOW_BAND)
-    assert example.kind == "inactivity"
+    (draft,) = settle_closed(watching(0), at(31), VALUE, LOW_BAND)
+    assert finished(draft, HIGH_BAND).kind == "inactivity"
 
 
 def test_a_subscriber_who_spends_much_and_then_little_is_a_loss_of_value_where_that_counts() -> None:
@@ -204,5 +215,5 @@ def test_a_leaving_that_settles_nothing_is_counted_and_one_against_ones_will_is_
 
 def test_what_was_done_and_told_is_kept_in_a_packed_state() -> None:
     tale = lived(NOBODY, "accepted")
-    assert {snapshot.treated for snapshot in tale.known.watch.pending} > {0} or tale.known.watch.pending
+    assert {snapshot.treated for snapshot in tale.known.watch.waiting} > {0} or tale.known.watch.waiting
     assert unpack(pack(tale.known)) == tale.known

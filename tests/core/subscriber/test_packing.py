@@ -1,5 +1,8 @@
 """The packed state: nothing is lost, equal states are equal bytes, and what is no state is refused."""
 
+from array import array
+from itertools import chain
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -9,7 +12,7 @@ from streams.core.contracts.events import Body, Wake
 from streams.core.step import Context, step
 from streams.core.subscriber.facts import Facts, SubscriberState, Watch, new_state
 from streams.core.subscriber.packing import UnreadableStateError, next_wake_ms, pack, unpack
-from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, AlertState, PackedState, PendingSnapshot
+from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, AlertState, PackedState
 from streams.core.times import DAY_MS
 from tests.core.makers import (
     at,
@@ -37,18 +40,16 @@ alerts = st.just(INACTIVE) | st.builds(
     st.sampled_from(["low", "critical"]),
     *[st.integers(0, at(400))] * 3,
 )
-waiting = st.builds(
-    PendingSnapshot, st.integers(0, at(400)), st.binary(max_size=64), st.just("features-0"), st.floats(0, 1),
-    st.just("m"), st.integers(0, at(400)),
-)  # fmt: skip
+rows = st.tuples(st.integers(0, at(400)), st.integers(0, at(400)), st.integers(0, 3), st.integers(0, 2))
+waiting = st.lists(rows, max_size=3).map(lambda found: array("q", chain.from_iterable(found)))
 
 
 def _with_the_newest_at_hand(watch: Watch) -> Watch:
-    watch.first_revenue_ms = watch.pending[-1].first_revenue_ms if watch.pending else 0
+    watch.first_revenue_ms = watch.waiting[-1].first_revenue_ms if watch.pending else 0
     return watch
 
 
-watches = st.builds(Watch, *[st.integers(0, at(400))] * 3, st.floats(0, 1), alerts, st.lists(waiting, max_size=3)).map(
+watches = st.builds(Watch, *[st.integers(0, at(400))] * 3, st.floats(0, 1), alerts, waiting).map(
     _with_the_newest_at_hand
 )
 
@@ -198,8 +199,8 @@ def test_a_typical_active_subscriber_takes_600_bytes_or_less_without_its_snapsho
     assert len(state.facts.offsets) == 6
     assert state.watch.pending
     assert state.facts.newest_ms // DAY_MS == at(56) // DAY_MS
-    whole, waiting = len(pack(state)), len(state.watch.pending)
-    state.watch.pending.clear()
+    whole, count = len(pack(state)), len(state.watch.waiting)
+    del state.watch.pending[:]
     size = len(pack(state))
-    print(f"typical state: {size} bytes, {whole} with {waiting} waiting snapshots")
+    print(f"typical state: {size} bytes, {whole} with {count} waiting snapshots")
     assert size <= TYPICAL_BYTES_MAX

@@ -20,7 +20,9 @@ DEEDS = st.lists(st.tuples(KEYS, st.one_of(st.none(), st.binary(max_size=8))))
 def test_a_store_gives_what_was_put_last_and_each_only_once(
     kind: str, deeds: list[tuple[bytes, bytes | None]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    store: StateStore = InMemoryStore() if kind == "memory" else LmdbStore(tmp_path_factory.getbasetemp(), fresh_max=3)
+    store: StateStore = (
+        InMemoryStore() if kind == "memory" else LmdbStore(tmp_path_factory.getbasetemp(), fresh_max=3, snapshots_max=3)
+    )
     model = dict[bytes, bytes]()
     for key, packed in deeds:
         if packed is None:

@@ -2,22 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.contracts.events import INPUTS
 from streams.core.contracts.source import SourceNumber, source_number
-from streams.core.subscriber.packing import UnreadableStateError
+from streams.core.subscriber.packing import UnreadableStateError, unpack
 from streams.kafka.worker.checkpoint import CHECKPOINT_KEY, BrokenCheckpointError
 from streams.kafka.worker.local_store import InMemoryStore, LmdbStore, StateStore
 from streams.kafka.worker.subscriber_task import SubscriberTask, TaskChanges
+from tests.core.makers import outcome
 from tests.kafka.workers import Raw, SentRecord, cold_context, facts_of
 
 PARTITION = 3
 APPLICATION = "forewarn"
 BATCHES = 5
+LEAVINGS = source_number("outcomes", PARTITION)
 
 Log = dict[SourceNumber, list[Raw]]
 
@@ -218,21 +222,59 @@ def test_what_is_restored_is_what_was_written(log: Log, in_one_go: FakeLog) -> N
 def test_states_without_their_mark_or_with_another_applications_are_refused(in_one_go: FakeLog) -> None:
     states = {key: value for key, value in in_one_go.states.items() if key != CHECKPOINT_KEY}
     with pytest.raises(BrokenCheckpointError, match="no mark"):
-        new_slot().restore(dict(states))
+        new_slot().restore(InMemoryStore(states))
     with pytest.raises(BrokenCheckpointError, match="cannot be read"):
-        new_slot().restore({CHECKPOINT_KEY: b"\xc1"})
+        new_slot().restore(InMemoryStore({CHECKPOINT_KEY: b"\xc1"}))
     other = SubscriberTask(PARTITION, "another", cold_context())
     with pytest.raises(BrokenCheckpointError, match="'forewarn', not of 'another'"):
-        other.restore(dict(in_one_go.states))
+        other.restore(InMemoryStore(in_one_go.states))
 
 
-def test_states_whose_snapshots_are_all_gone_are_refused_when_they_are_opened(in_one_go: FakeLog) -> None:
-    states = {key: value for key, value in in_one_go.states.items() if b"@" not in key}
-    with_snapshot = next(key.partition(b"@")[0] for key in in_one_go.states if b"@" in key)
-    slot = new_slot()
-    slot.restore(dict(states))
-    with pytest.raises(UnreadableStateError, match="is missing"):
-        slot.subscribers.forget(with_snapshot.decode())
+def left_by(log: Log, in_one_go: FakeLog) -> tuple[bytes, Raw]:
+    """Return somebody of whom snapshots wait, and the record of a leaving of theirs behind all others."""
+    who = next(key.partition(b"@")[0] for key in reversed(in_one_go.states) if b"@" in key)
+    newest_ms = max(unpack(packed).facts.newest_ms for packed in subscribers_of(in_one_go).values())
+    body = msgspec.to_builtins(outcome(newest_ms + 1, "port_out_completed", subscriber_id=who.decode()))
+    value = msgspec.json.encode({name: value for name, value in body.items() if value is not None})
+    return who, Raw(len(log.get(LEAVINGS, ())), 2**62, who, value)
+
+
+def subscribers_of(written: FakeLog) -> dict[bytes, bytes]:
+    """Return the states alone."""
+    return {key: packed for key, packed in written.states.items() if b"@" not in key and key != CHECKPOINT_KEY}
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_a_snapshot_that_is_missing_or_damaged_stops_the_partition_when_it_is_needed(
+    kind: str, log: Log, in_one_go: FakeLog, tmp_path: Path
+) -> None:
+    who, leaving = left_by(log, in_one_go)
+    for body, why in ((None, "is missing"), (b"\xc1", "cannot be read")):
+        written = FakeLog()
+        for key, packed in in_one_go.states.items():
+            if not key.startswith(who + b"@"):
+                written.states[key] = packed
+            elif body is not None:
+                written.states[key] = body
+        slot = new_slot(written, store=InMemoryStore() if kind == "memory" else LmdbStore(tmp_path))
+        assert slot.queue(LEAVINGS, leaving.offset, [leaving])
+        with pytest.raises(UnreadableStateError, match=f"the snapshot of .* {why}"):
+            slot.advance(set(slot.queues), 100)
+
+
+def test_a_leaving_ends_the_wait_of_its_snapshots_in_the_log_too(log: Log, in_one_go: FakeLog) -> None:
+    who, leaving = left_by(log, in_one_go)
+    slot, written = new_slot(in_one_go), FakeLog()
+    written.states |= in_one_go.states
+    assert slot.queue(LEAVINGS, leaving.offset, [leaving])
+    finish(slot, {}, written)
+    ended = [key for key in in_one_go.states if key.startswith(who + b"@")]
+    assert ended
+    assert not [key for key in written.states if key.startswith(who + b"@")]
+    examples = [msgspec.json.decode(output) for output in written.outputs if b"example_id" in output]
+    assert {(e["subscriber_id"], e["kind"]) for e in examples} == {(who.decode(), "port_out")}
+    assert len(examples) == len(ended)
+    assert len(written.states) == len(in_one_go.states) - len(ended)
 
 
 def test_no_more_states_stay_open_than_may(log: Log) -> None:

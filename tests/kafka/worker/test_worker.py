@@ -63,7 +63,7 @@ def test_twenty_kills_of_two_workers_lose_nothing_and_double_nothing(
     """Each worker in its turn is killed at a random moment while records keep coming; one seed decides when."""
     states = tmp_path / "states"
     states.mkdir()
-    options = ["--store", str(states), "--open-max", "5"] if store == "disk" else []
+    options = ["--store", str(states), "--open-max", "5"] if store == "disk" else ["--store", store]
     draw = random.Random(20)
     asyncio.run(prepare(broker.address, prefix))
     parts = in_parts(fed, KILLS + 1)

@@ -1,0 +1,46 @@
+"""Effects that need a waiting snapshot: `step` reads no store and returns drafts, and here they become whole.
+
+The engine reads the snapshot that a draft names.  An example is what the snapshot becomes; an alert's reasons say what
+has changed since it.
+"""
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from streams.core.contracts.effects import AlertChanged, AlertDraft, ExampleDraft, LabelledExample
+from streams.core.scoring.features import FEATURE_TABLE
+from streams.core.scoring.reasons import changed_since
+from streams.core.scoring.scorer import Scorer
+from streams.core.subscriber.snapshots import HIGH_BAND, features_of
+from streams.core.subscriber.state import PendingSnapshot
+
+NAMES_KEPT: Final = 1_024
+
+
+def finish_example(draft: ExampleDraft, subscriber_id: str, snapshot: PendingSnapshot) -> LabelledExample:
+    """Return the example that a draft and its snapshot make."""
+    kind = "value_loss" if draft.is_worth_less and snapshot.band == HIGH_BAND else draft.kind
+    digest = blake2b(f"{subscriber_id}|{draft.at_ms}".encode(), digest_size=16).hexdigest()
+    return LabelledExample(
+        f"{'p' if draft.provisional else 'e'}_{digest}", subscriber_id, draft.at_ms, features_of(snapshot),
+        _kept(snapshot.feature_table), kind != "stayed", kind, draft.knowable_at_ms, draft.closed_at_ms,
+        snapshot.probability, _kept(snapshot.model_version), draft.treatment, draft.provisional, draft.corrects,
+    )  # fmt: skip
+
+
+def finish_alert(draft: AlertDraft, snapshot: PendingSnapshot, scorer: Scorer) -> AlertChanged:
+    """Return the transition with what has changed since the snapshot; one of another feature table says nothing."""
+    changed = draft.changed
+    if snapshot.feature_table != FEATURE_TABLE:
+        return changed
+    why = changed_since(changed.reasons, draft.shares, scorer.contributions(features_of(snapshot)), draft.since_ms)
+    return msgspec.structs.replace(changed, reasons=why)
+
+
+@lru_cache(maxsize=NAMES_KEPT)
+def _kept(name: str) -> str:
+    """Return the name that is equal: a few names stand in many examples, and each is kept once."""
+    return name
