@@ -47,6 +47,10 @@ CLOCKS_AND_DICE = ("time", "random", "secrets")
 """Modules of which the core may call nothing, by whatever name the function has."""
 SOURCE_NUMBERS = "streams/core/contracts/source.py"
 LIMIT = "PARTITIONS_MAX"
+EXACT = frozenset(
+    {"ceil", "floor", "frexp", "fsum", "inf", "isfinite", "isnan", "isqrt", "ldexp", "nan", "sqrt", "trunc"}
+)
+"""What of `math` has the same bits on every processor: IEEE 754 rounds it in one way, or it is exact."""
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
 
@@ -114,6 +118,30 @@ def _impure_call(path: str, call: ast.Call) -> Iterator[str]:
             yield f"{path}:{call.lineno}: {name}() in the core: {BANNED_IN_CORE[name]}"
 
 
+def inexact_core(source: SourceFile) -> Iterator[str]:
+    """Powers of whole numbers are exact; any other one is the C library's."""
+    if not source.path.startswith("streams/core/"):
+        return
+    for node in source.nodes:
+        match node:
+            case ast.ImportFrom(module="math" | "cmath", names=names):
+                found = sorted({alias.name for alias in names} - EXACT)
+            case ast.Attribute(value=ast.Name(id="math" | "cmath"), attr=name) if name not in EXACT:
+                found = [name]
+            case ast.BinOp(op=ast.Pow(), left=left, right=right) if not (_is_whole(left) and _is_whole(right)):
+                found = ["**"]
+            case ast.Call(func=ast.Name(id="pow")):
+                found = ["pow"]
+            case _:
+                continue
+        for name in found:
+            yield f"{source.path}:{node.lineno}: {name} of the C library: exact_math has the same bits everywhere"
+
+
+def _is_whole(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int)
+
+
 def leftovers(source: SourceFile) -> Iterator[str]:
     for number, line in enumerate(source.text.splitlines(), start=1):
         for word in LEFTOVERS:
@@ -174,6 +202,7 @@ RULES: tuple[Rule, ...] = (
     long_files,
     long_functions,
     impure_core,
+    inexact_core,
     leftovers,
     pickles,
     missing_docstrings,
@@ -212,6 +241,11 @@ PLANTED: list[tuple[str, Rule, str, str, str]] = [
     ("reading a path", impure_core, "streams/core/a.py", "path.read_text()", "read_text()"),
     ("print", impure_core, "streams/core/a.py", "def f():\n    print(1)", "print() in the core"),
     ("an async function", impure_core, "streams/core/a.py", "async def f(): pass", "awaits nothing"),
+    ("a logarithm", inexact_core, "streams/core/a.py", "from math import log1p, sqrt", "log1p of the C library"),
+    ("an exponential", inexact_core, "streams/core/a.py", "import math\nmath.exp(1.0)", "exp of the C library"),
+    ("a power of a variable", inexact_core, "streams/core/a.py", "x = y**2", "** of the C library"),
+    ("a power of fractions", inexact_core, "streams/core/a.py", "x = 2**0.5", "** of the C library"),
+    ("a power by its name", inexact_core, "streams/core/a.py", "pow(x, y)", "pow of the C library"),
     ("a note to oneself", leftovers, "tests/a.py", "# " + LEFTOVERS[0] + " later", "finish it"),
     ("a stub", leftovers, "streams/a.py", "raise " + LEFTOVERS[3], "finish it"),
     ("a pickle", pickles, "streams/a.py", "import pickle", "plain data"),
@@ -232,6 +266,9 @@ ALLOWED: list[tuple[str, Rule, str, str]] = [
     ("a long docstring", long_functions, "streams/a.py", LONG_DOCSTRING),
     ("a clock outside the core", impure_core, "streams/engine/a.py", "import time\ntime.time()"),
     ("a field called hash", impure_core, "streams/core/a.py", "class A:\n    hash: str\nA.hash"),
+    ("roots and rounding", inexact_core, "streams/core/a.py", "from math import floor, fsum, frexp, isqrt, sqrt"),
+    ("a power of whole numbers", inexact_core, "streams/core/a.py", "x = 2**64"),
+    ("a logarithm outside the core", inexact_core, "streams/engine/a.py", "from math import log"),
     ("a private function without a docstring", missing_docstrings, "streams/a.py", '"""M."""\ndef _f(): ...'),
     ("a source's number where it is made", source_arithmetic, SOURCE_NUMBERS, "s = 2 * PARTITIONS_MAX + 1"),
     ("a bound on partitions", source_arithmetic, "streams/a.py", "most = PARTITIONS_MAX - 1"),

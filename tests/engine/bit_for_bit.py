@@ -5,8 +5,8 @@
 
 The large operators have more than 400,000 records each, with the seeds 7 and 11.  The simulator draws with NumPy, whose
 streams may change from version to version: what was read has a digest of its own, and where that differs the engines
-are not to blame.  Features' logarithms, and what the trainer computes with NumPy, use the C library and the processor
-of the machine until they use the core's own: these digests hold on x86-64 with glibc.
+are not to blame.  What the trainer computes with NumPy depends on the processor of the machine: these digests hold on
+x86-64 with glibc.
 """
 
 import argparse

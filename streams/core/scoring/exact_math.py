@@ -1,8 +1,9 @@
 """Exponentials and logarithms that give the same bits on every machine.
 
 Those of the C library need not: one processor multiplies and adds in one step and another in two, and the last bit
-differs.  These use additions, multiplications and divisions alone, which IEEE 754 rounds in one way, so that models
-which learned the same examples are the same.  Reductions and coefficients are those of fdlibm (Sun Microsystems 1993).
+differs.  These use additions, multiplications and divisions alone, which IEEE 754 rounds in one way, so that the same
+events give the same features, and the same examples the same models.  Reductions and coefficients are those of fdlibm
+(Sun Microsystems 1993).
 `exp` and `log` are within one unit in the last place, the other two within four.
 """
 

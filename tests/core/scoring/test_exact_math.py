@@ -48,6 +48,17 @@ def test_the_exponential_less_one_and_its_inverse_are_exact_near_zero_too(size: 
             assert units_off(elementary.log1p(x), (1 + Decimal(x)).ln()) <= 4.0
 
 
+@given(st.floats(1e-15, 1e12) | st.floats(-0.985, -1e-15))
+def test_the_logarithm_of_one_and_more_is_exact_wherever_features_use_it(x: float) -> None:
+    with localcontext(prec=DIGITS):
+        assert units_off(elementary.log1p(x), (1 + Decimal(x)).ln()) <= 4.0
+
+
+@given(st.floats(0.0, 1e12))
+def test_the_logarithm_of_one_and_more_is_not_below_zero(x: float) -> None:
+    assert elementary.log1p(x) >= elementary.log1p(0.0) == 0.0
+
+
 @pytest.mark.parametrize("x", [0.0, -0.0, 5e-324, 1e-17, math.inf, -math.inf, 709.9, -745.2, -744.4, -708.5])
 @pytest.mark.parametrize(("found", "theirs"), [(elementary.exp, math.exp), (elementary.expm1, math.expm1)])
 def test_at_the_ends_it_is_what_the_library_says(

@@ -1,8 +1,8 @@
 """The complaints theme: open, overdue and repeated complaints, and how fresh the last one is."""
 
-from math import log1p
 from typing import Final
 
+from streams.core.scoring.exact_math import log1p
 from streams.core.scoring.themes.feature import Feature
 from streams.core.scoring.themes.parts import CALLS_PRIOR, freshness
 from streams.core.scoring.windows import Measures, complaints_70

@@ -1,8 +1,8 @@
 """The contract theme: how near the end of the commitment is, alone and with what makes it matter."""
 
-from math import log1p
 from typing import Final
 
+from streams.core.scoring.exact_math import log1p
 from streams.core.scoring.themes.feature import Feature
 from streams.core.scoring.themes.parts import CALLS_PRIOR, change, freshness, nearness
 from streams.core.scoring.windows import Measures

@@ -4,9 +4,9 @@ Ratios are smoothed, so that nothing divides by zero and small counts stay small
 No count stands alone: each is over time, over calls, over its own past or over the subscriber's own habit.
 """
 
-from math import exp
 from typing import Final
 
+from streams.core.scoring.exact_math import exp
 from streams.core.times import DAY_MS
 
 FADE_DAYS: Final = 14.0

@@ -1,8 +1,8 @@
 """The rhythm theme: top-ups against the subscriber's own habit."""
 
-from math import log, log1p
 from typing import Final
 
+from streams.core.scoring.exact_math import log, log1p
 from streams.core.scoring.themes.feature import Feature
 from streams.core.scoring.themes.parts import SURPRISE_MAX, change
 from streams.core.scoring.windows import Measures

@@ -1,8 +1,8 @@
 """The service theme: failures per call and per session hour (3GPP TS 32.450 retainability)."""
 
-from math import log1p
 from typing import Final
 
+from streams.core.scoring.exact_math import log1p
 from streams.core.scoring.themes.feature import Feature
 from streams.core.scoring.themes.parts import CALLS_PRIOR, change
 from streams.core.scoring.windows import Measures

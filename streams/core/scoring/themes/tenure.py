@@ -1,8 +1,8 @@
 """The tenure theme: who the subscriber is, and for how long."""
 
-from math import log1p
 from typing import Final
 
+from streams.core.scoring.exact_math import log1p
 from streams.core.scoring.themes.feature import Feature
 from streams.core.scoring.themes.parts import NEW_DAYS, YOUTH
 from streams.core.scoring.windows import PREPAID, Measures

@@ -1,8 +1,8 @@
 """The usage theme: how much the line is used, against its own past."""
 
-from math import log1p
 from typing import Final
 
+from streams.core.scoring.exact_math import log1p
 from streams.core.scoring.themes.feature import Feature
 from streams.core.scoring.themes.parts import SURPRISE_MAX, YOUTH, change
 from streams.core.scoring.windows import PREPAID, Measures

@@ -1,8 +1,8 @@
 """The value theme: money now against before, and the fall from a band to a lower one."""
 
-from math import log1p
 from typing import Final
 
+from streams.core.scoring.exact_math import log1p
 from streams.core.scoring.themes.feature import Feature
 from streams.core.scoring.themes.parts import change
 from streams.core.scoring.windows import Measures
