@@ -43,6 +43,7 @@ COMPILED = (
     "streams/core/subscriber/usage_days.py",
     "streams/core/scoring/windows.py",
     "streams/engine/subscribers.py",
+    "streams/engine/timeline.py",
     "streams/engine/wakes.py",
     "streams/engine/waiting_snapshots.py",
     "streams/kafka/worker/source_queues.py",

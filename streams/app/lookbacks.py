@@ -11,11 +11,10 @@ from streams.core.alerts.policy import policy_from
 from streams.core.contracts.decode_alert import differences
 from streams.core.contracts.effects import AlertChanged
 from streams.core.scoring.models import scorer_from
-from streams.core.scoring.promotions import serving_periods
-from streams.core.scoring.scorer import Scorer
+from streams.core.step import Context
 from streams.core.subscriber.packing import unpack
 from streams.engine import refold
-from streams.engine.embedded import RunProgress, known_market
+from streams.engine.embedded import RunProgress, in_force_of
 from streams.files.sources import MergedSources, Source, discover, merge_sources
 from streams.shared.errors import InputError
 from streams.store.database import RunStore
@@ -38,8 +37,9 @@ def scores(db: str, at_ms: int, progress: TellProgress | None = None) -> Iterato
     with RunStore.open(db, create=False) as store:
         checkpoint = load_checkpoint(store)
         policy = policy_from(checkpoint.run.policy)
-        signals, _ = known_market(store).at(at_ms)
-        scorer = refold.scorer_in_force(at_ms, cold_scorer(), _served(store))
+        in_force = in_force_of(store, Context(cold_scorer(), policy))
+        # Whoever is scored at the very moment of a new version is scored before it.
+        scorer, (signals, _) = in_force.at(at_ms - 1)[0].scorer, in_force.market.at(at_ms)
         if at_ms >= checkpoint.stream_ms:
             found = ((subscriber_id, unpack(packed).facts) for subscriber_id, packed in store.states())
             yield from refold.scores(found, at_ms, scorer, policy, signals)
@@ -56,7 +56,7 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: TellProg
     with RunStore.open(db, create=False) as store:
         checkpoint = load_checkpoint(store)
         stored = _one_alert(store, alert_id)
-        market = known_market(store)
+        market = in_force_of(store, Context(cold_scorer(), policy_from(checkpoint.run.policy))).market
         signals = market.of_version(stored.signals_version, stored.at_ms)
         scorers = {scorer.version: scorer for scorer in map(scorer_from, store.models())}
     cold = cold_scorer()
@@ -77,12 +77,6 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: TellProg
         return Explanation(stored, None, equal=False)
     recomputed = refold.recompute(stored, refolded, scorer, policy, signals)
     return Explanation(stored, recomputed, equal=not differences(stored, recomputed))
-
-
-def _served(store: RunStore) -> list[tuple[int, Scorer]]:
-    """Return the scorers that served, each with the event time (ms) from which it did."""
-    versions = [(version.published_at_ms, version.served_as, scorer_from(version)) for version in store.models()]
-    return serving_periods(versions, store.promotions())
 
 
 def _again(began: Run, place: str | None) -> tuple[tuple[Source, ...], MergedSources]:

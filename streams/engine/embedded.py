@@ -18,20 +18,18 @@ from streams.core.alerts.policy import Policy
 from streams.core.contracts.effects import (
     AlertChanged,
     DeadLetter,
-    Effect,
     LabelledExample,
     LateEvent,
-    UnmatchedLeaving,
 )
 from streams.core.contracts.events import MARKET, BroadcastEvent, Event
 from streams.core.contracts.source import TOPICS, topic_number
-from streams.core.scoring.models import ModelVersion, scorer_from
-from streams.core.scoring.promotions import Incumbent, Promotion
+from streams.core.scoring.models import ModelVersion
+from streams.core.scoring.promotions import Promotion, promoted_last
 from streams.core.scoring.scorer import Scorer
-from streams.core.signals.market import Market
 from streams.core.step import Context
-from streams.core.times import NEVER_MS
+from streams.engine.in_force import ContextTimeline
 from streams.engine.subscribers import Subscribers
+from streams.engine.timeline import Timeline
 from streams.engine.waiting_snapshots import parts_of, snapshot_key
 from streams.files.lines import DamagedInputError
 from streams.files.sources import Item
@@ -105,32 +103,33 @@ class EmbeddedEngine:
         """Restore what the checkpoint and the store hold; `scorer` serves until a version is published."""
         self._store = store
         self._trainer = trainer
-        self._policy = policy
         self._commit_records = commit_records
-        self._subscribers = Subscribers(Context(scorer, policy))
+        self._in_force = in_force_of(store, Context(scorer, policy))
+        self._subscribers = Subscribers(self._in_force.at(checkpoint.stream_ms)[0])
         self._transitions: list[AlertChanged] = []
         self._examples: list[LabelledExample] = []
         self._late: list[LateEvent] = []
         self._dead: list[DeadLetter] = []
         self._models: list[ModelVersion] = []
         self._promotions: list[Promotion] = []
-        self._incumbent: Incumbent[Scorer] = Incumbent()
         self._announced: list[MarketAnnouncement] = []
-        self._market = known_market(store)
-        self._market_ms = NEVER_MS
         self._bulletins: dict[str, Position] = {}
         self._committed_lines = {name: at.next_offset for name, at in checkpoint.positions.items()}
-        self.stream_ms = checkpoint.stream_ms
-        self.counters: dict[str, int] = dict(checkpoint.counters)
-        for version in sorted(store.models(), key=_published_at_ms):
-            self._incumbent.publish(version.served_as, scorer_from(version))
-        for promotion in store.promotions():
-            self._incumbent.promote(promotion.to)
+        self._timeline = Timeline(
+            self._subscribers, self._in_force, self, stream_ms=checkpoint.stream_ms, schedule=trainer, meet=self._learn
+        )
+        self.counters = self._timeline.counters
+        self.counters.update(checkpoint.counters)
         # Whoever promoted something did so between two runs, at the time that the first of them had come to.
-        self._trainer.promoted(self._incumbent.to)
-        self._serve(self._incumbent.serving or scorer, self.stream_ms)
+        versions = sorted(store.models(), key=_published_at_ms)
+        trainer.promoted(promoted_last((version.served_as for version in versions), store.promotions()))
         packed = ((subscriber_id.encode(), packed) for subscriber_id, packed in store.states())
         self._subscribers.restore(_StatesInMemory(store, packed))
+
+    @property
+    def stream_ms(self) -> int:
+        """The latest event time (ms) that the run has come to."""
+        return self._timeline.stream_ms
 
     @property
     def model_version(self) -> str:
@@ -166,7 +165,7 @@ class EmbeddedEngine:
                 self._commit(merge)  # What came before the place that cannot be read is not lost.
                 raise
             if until_ms is not None and until_ms > self.stream_ms > NO_TIME_MS:
-                self._advance(until_ms)
+                self._timeline.advance(until_ms)
             self._commit(merge)
 
     def _read(self, bulletins: RecordStream) -> None:
@@ -177,40 +176,32 @@ class EmbeddedEngine:
             elif isinstance(item, DeadLetter):
                 self._bury(item)
         self._bulletins = bulletins.positions()
-        self._serve(self._subscribers.context.scorer, self.stream_ms)
 
     def _announce(self, notice: BroadcastEvent) -> None:
         """Take in a message about the market: what comes late is known from now on."""
         self._count(f"events:{MARKET}")
         known_ms = max(notice.at_ms, self.stream_ms)
-        if self._market.take(notice.body, known_ms):
+        if self._in_force.announce(notice.body, known_ms):
             self._announced.append(MarketAnnouncement(known_ms, notice.body))
-
-    def _serve(self, scorer: Scorer, stream_ms: int) -> None:
-        """Let a scorer serve, with what is known of the market at an event time, until more is."""
-        signals, self._market_ms = self._market.at(stream_ms)
-        self._subscribers.context = Context(scorer, self._policy, signals)
+        self._timeline.refresh(self.stream_ms)
 
     def _process(
         self, merge: RecordStream, until_ms: int | None, progress: Callable[[RunProgress], None] | None
     ) -> None:
-        begun_s, since_commit, records = monotonic(), 0, 0
+        begun_s, since_commit, records, timeline = monotonic(), 0, 0, self._timeline
         read = [0] * len(TOPICS)
         try:
             for item in merge:
                 if isinstance(item, Event):
-                    if item.at_ms > self.stream_ms:
+                    if item.at_ms > timeline.stream_ms:
                         if until_ms is not None and item.at_ms >= until_ms:
                             merge.put_back()
                             break
-                        self._advance(item.at_ms)
+                        timeline.advance(item.at_ms)
                     read[topic_number(item.source)] += 1
-                    effects = self._subscribers.give(item.body.subscriber_id, item)
-                    if effects:
-                        self._take(effects, self.stream_ms)
+                    timeline.apply(item)
                 elif isinstance(item, BroadcastEvent):
                     self._announce(item)
-                    self._serve(self._subscribers.context.scorer, self.stream_ms)
                 else:
                     self._bury(item)
                 since_commit += 1
@@ -225,60 +216,34 @@ class EmbeddedEngine:
         finally:
             self._count_read(read)
 
-    def _advance(self, stream_ms: int) -> None:
-        """Move the stream's time; every wake and all learning on the way has its turn, at its own time.
-
-        A version, or a signal, is in force from the moment that it is dated to, whether or not anybody wakes then: so a
-        run that stops there serves what one that goes on has served.  Who wakes at that moment wakes before it.
-        """
-        subscribers, trainer = self._subscribers, self._trainer
-        wakes = subscribers.wakes
-        while (next_ms := min(wakes.next_ms, trainer.next_due_ms)) <= stream_ms:
-            if self._market_ms < next_ms:
-                self._serve(subscribers.context.scorer, next_ms - 1)
-            for at_ms, asking in wakes.due(next_ms):
-                self._take(subscribers.wake(at_ms, asking), at_ms - 1)
-            self._learn(next_ms)
-        if self._market_ms <= stream_ms:
-            self._serve(subscribers.context.scorer, stream_ms)
-        self.stream_ms = stream_ms
-
-    def _learn(self, stream_ms: int) -> None:
-        versions = self._trainer.advance(stream_ms)
-        promotions = self._trainer.take_promotions()
-        for version in versions:
+    def _learn(self, at_ms: int) -> None:
+        """Learn what is due by an event time; what is published and promoted on the way is in force from its date."""
+        for version in self._trainer.advance(at_ms):
             self._models.append(version)
-            self._incumbent.publish(version.served_as, scorer_from(version))
-        for promotion in promotions:
+            self._in_force.publish(version)
+        for promotion in self._trainer.take_promotions():
             self._promotions.append(promotion)
-            self._incumbent.promote(promotion.to)
-        serving = self._incumbent.serving
-        if (versions or promotions) and serving is not None:
-            self._subscribers.context = Context(serving, self._policy, self._subscribers.context.signals)
+            self._in_force.promote(promotion)
 
-    def _take(self, effects: Iterable[Effect], past_ms: int) -> None:
-        for effect in effects:
-            if isinstance(effect, LabelledExample):
-                self._trainer.receive(effect, past_ms)
-                self._examples.append(effect)
-                self._count("examples")
-            elif isinstance(effect, AlertChanged):
-                self._transitions.append(effect)
-                self._count("alerts", effect.change == "fired")
-            elif isinstance(effect, UnmatchedLeaving):
-                self._count("unmatched")
-            elif isinstance(effect, LateEvent):
-                self._late.append(effect)
-                self._count("late")
-            else:
-                self._count("repeated")
+    def take_example(self, example: LabelledExample, past_ms: int) -> None:
+        """Give an example to the trainer, and keep it for the store."""
+        self._trainer.receive(example, past_ms)
+        self._examples.append(example)
+
+    def take_alert(self, change: AlertChanged) -> None:
+        """Keep an alert's transition for the store."""
+        self._transitions.append(change)
+
+    def take_late(self, late: LateEvent) -> None:
+        """Keep a late event for the store."""
+        self._late.append(late)
 
     def _bury(self, letter: DeadLetter) -> None:
         self._dead.append(letter)
         self._count(f"dead:{letter.reason}")
 
     def _count(self, name: str, by: int = 1) -> None:
-        self.counters[name] = self.counters.get(name, 0) + by
+        self._timeline.count(name, by)
 
     def _count_read(self, read: list[int]) -> None:
         for number, count in enumerate(read):
@@ -331,12 +296,16 @@ class _StatesInMemory(dict[bytes, bytes]):
         """Nothing is left to do."""
 
 
-def known_market(store: RunStore) -> Market:
-    """Return what a run knows of the market, and from when it did."""
-    market = Market()
+def in_force_of(store: RunStore, cold: Context) -> ContextTimeline:
+    """Return what was in force when in a run: its versions and promotions, and what it knew of the market."""
+    in_force = ContextTimeline(cold)
+    for version in sorted(store.models(), key=_published_at_ms):
+        in_force.publish(version)
+    for promotion in store.promotions():
+        in_force.promote(promotion)
     for known in store.market_events():
-        market.take(known.event, known.known_ms)
-    return market
+        in_force.announce(known.event, known.known_ms)
+    return in_force
 
 
 def _published_at_ms(version: ModelVersion) -> int:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from streams.core.alerts.policy import Policy, PolicyError, policy_from
 from streams.core.contracts.decode import decode_broadcast, epoch_ms
 from streams.core.contracts.effects import DeadLetter
-from streams.core.contracts.events import MARKET, Record
+from streams.core.contracts.events import MARKET, MarketEvent, Record
 from streams.core.contracts.outputs import TimeText, rfc3339
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.models import ForeignTableError, ModelVersion, UnusableModelError, read_version, scorer_from
@@ -59,21 +59,39 @@ class ContextTimeline:
         self._promotions: dict[bytes, Promotion] = {}
         self._policies: dict[bytes, _EffectiveVersion] = {}
         self._foreign: list[ModelVersion] = []
-        self._market = Market()
+        self.market = Market()
         self._published = 0
         self._laid_out = 0
         self._begins: list[int] = []
-        self._contexts: list[Context] = [cold]
+        self._pairs: list[tuple[Scorer, Policy]] = [(cold.scorer, cold.policy)]
 
     def at(self, stream_ms: int) -> tuple[Context, int]:
         """Return the context in force at an event time, and the event time (ms) at which the next one is."""
         self._lay_out()
         number = bisect_right(self._begins, stream_ms)
-        context, until_ms = self._contexts[number], self._begins[number] if number < len(self._begins) else NEVER_MS
-        signals, known_until_ms = self._market.at(stream_ms)
-        if signals is not context.signals:
-            context = Context(context.scorer, context.policy, signals)
-        return context, min(until_ms, known_until_ms)
+        until_ms = self._begins[number] if number < len(self._begins) else NEVER_MS
+        signals, known_until_ms = self.market.at(stream_ms)
+        return Context(*self._pairs[number], signals), min(until_ms, known_until_ms)
+
+    def publish(self, version: ModelVersion) -> None:
+        """Take a model version, to serve from its date.
+
+        Raises:
+            UnusableModelError: it was learned on other features.
+        """
+        self._keep(self._models, version.served_as.encode(), version.published_at_ms, scorer_from(version))
+
+    def promote(self, promotion: Promotion) -> None:
+        """Let a line or a version serve from the promotion's date."""
+        self._promotions[promotion.key] = promotion
+        self.edition += 1
+
+    def announce(self, event: MarketEvent, known_ms: int) -> bool:
+        """Take a message about the market, known from its own time or `known_ms` on; say whether it is news."""
+        before = self.market.edition
+        is_news = self.market.take(event, known_ms)
+        self.edition += self.market.edition != before
+        return is_news
 
     def take(self, topic: str, key: bytes, value: bytes | None, received_ms: int = NEVER_MS) -> str | None:
         """Take a record of a topic, named without its prefix; return why it was refused.
@@ -98,9 +116,7 @@ class ContextTimeline:
             return str(error)
         except (UnusableModelError, PolicyError) as error:
             return str(error)
-        self._published += 1
-        taken[key] = _EffectiveVersion(from_ms, self._published, what)
-        self.edition += 1
+        self._keep(taken, key, from_ms, what)
         return None
 
     def newest(self) -> Context:
@@ -121,6 +137,11 @@ class ContextTimeline:
         count = f"{len(ones):,} versions, {told[0]} to {told[1]}" if len(ones) > 1 else f"1 version, {told[0]}"
         return f"{count}: learned on {tables[-1]}{others}, this program computes {FEATURE_TABLE}"
 
+    def _keep(self, taken: dict[bytes, _EffectiveVersion], key: bytes, from_ms: int, what: Scorer | Policy) -> None:
+        self._published += 1
+        taken[key] = _EffectiveVersion(from_ms, self._published, what)
+        self.edition += 1
+
     def _take_promotion(self, key: bytes, value: bytes | None) -> str | None:
         before = self._promotions.pop(key, None)
         if value is not None:
@@ -134,26 +155,26 @@ class ContextTimeline:
         return None
 
     def _take_notice(self, key: bytes, value: bytes | None, received_ms: int) -> str | None:
-        before = self._market.edition
+        before = self.market.edition
         if value is None:
-            self._market.forget(key.decode("utf-8", "replace"))
+            self.market.forget(key.decode("utf-8", "replace"))
         else:
             notice = decode_broadcast(Record(MARKET, 0, 0, value, received_ms))
             if isinstance(notice, DeadLetter):
                 return f"{notice.reason}: {notice.detail}"
             if notice.body.entry_id.encode("utf-8", "replace") != key:
                 return "its key is not its entry_id, by which the topic is compacted"
-            self._market.take(notice.body, notice.at_ms)
-        self.edition += self._market.edition != before
+            self.market.take(notice.body, notice.at_ms)
+        self.edition += self.market.edition != before
         return None
 
     def _lay_out(self) -> None:
-        """Find the context of each time between two changes, if anything was published since that was done."""
+        """Find what serves between two changes, if anything was published since that was done."""
         if self._laid_out == self.edition:
             return
         self._laid_out = self.edition
         scorer, policy, policy_order = self._cold.scorer, self._cold.policy, 0
-        changes: dict[int, Context] = {}
+        changes: dict[int, tuple[Scorer, Policy]] = {}
         versions = sorted(self._models.values(), key=lambda one: one.order)
         named = [(one.from_ms, one.what.version, one.what) for one in versions]
         serving = [
@@ -164,9 +185,9 @@ class ContextTimeline:
                 scorer = one.what
             elif one.order > policy_order:
                 policy, policy_order = one.what, one.order
-            changes[one.from_ms] = Context(scorer, policy)
+            changes[one.from_ms] = scorer, policy
         self._begins = list(changes)
-        self._contexts = [self._cold, *changes.values()]
+        self._pairs = [(self._cold.scorer, self._cold.policy), *changes.values()]
 
 
 def read_model(value: bytes) -> tuple[int, Scorer]:

@@ -5,7 +5,7 @@ alerts): it folds the records up to the moment, computes the features with what 
 with the version of that time.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from struct import pack
 
 import msgspec
@@ -170,15 +170,3 @@ def recompute(
     announced = announce(change.subscriber_id, facts, alert, move, scored, scorer, policy)
     # Why it moved follows from the state before it, which nobody has kept.
     return msgspec.structs.replace(announced, why=change.why, why_code=change.why_code)
-
-
-def scorer_in_force(at_ms: int, cold: Scorer, published: Sequence[tuple[int, Scorer]]) -> Scorer:
-    """Return the scorer that served at `at_ms`: the last one published before it, or the scorecard.
-
-    Whoever is scored at the very moment of a change is scored before it.
-    """
-    scorer = cold
-    for published_ms, version in published:
-        if published_ms < at_ms:
-            scorer = version
-    return scorer

@@ -10,9 +10,9 @@ from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.models import ModelVersion, scorer_from
 from streams.core.scoring.promotions import (
     CHAMPION,
-    Incumbent,
     Promotion,
     line_of,
+    promoted_last,
     serving_periods,
     with_promotion_hash,
 )
@@ -76,13 +76,8 @@ class ModelRegistry(Struct, frozen=True, kw_only=True):
     @property
     def promoted(self) -> str:
         """The line or the version that serves by the promotions up to now."""
-        incumbent: Incumbent[ModelVersion] = Incumbent()
-        for version in self.usable:
-            incumbent.publish(version.served_as, version)
-        for promotion in sorted(self.promotions, key=_at_ms):
-            if promotion.at_ms <= self.at_ms:
-                incumbent.promote(promotion.to)
-        return incumbent.to
+        dated = [promotion for promotion in sorted(self.promotions, key=_at_ms) if promotion.at_ms <= self.at_ms]
+        return promoted_last((version.served_as for version in self.usable), dated)
 
     @property
     def lines(self) -> list[str]:

@@ -17,12 +17,13 @@ from streams.core.contracts.effects import AlertChange
 from streams.core.contracts.events import Body, TopUp
 from streams.core.contracts.source import source_number
 from streams.core.scoring.models import scorer_from
-from streams.core.scoring.promotions import serving_periods
 from streams.core.signals.market import Market
+from streams.core.step import Context
 from streams.core.step import step as real_step
 from streams.core.subscriber.packing import unpack
 from streams.core.times import DAY_MS, HOUR_MS
 from streams.engine import embedded, refold, subscribers
+from streams.engine.in_force import ContextTimeline
 from streams.files.sources import discover, merge_sources
 from streams.shared.errors import InputError
 from streams.store.database import RunStore
@@ -102,13 +103,15 @@ def test_the_version_that_served_at_a_time_is_the_one_that_looking_back_takes(tm
     policy = LIVELY.replace("positives_min = 2", "").replace("[policy.training]", "") + SPARSE.format(at_hour=at_hour)
     run(write_operator(tmp_path / "events", subscribers=80, days=100, seed=5, policy=policy), tmp_path / "run.db")
     found = contents(tmp_path / "run.db")
-    models = [(version.published_at_ms, version.served_as, scorer_from(version)) for version in found["models"]]
-    published = serving_periods(models, found["promotions"])
+    in_force = ContextTimeline(Context(policies.cold_scorer(), policies.read_policy_for("-", None)))
+    for version in found["models"]:
+        in_force.publish(version)
+    for promotion in found["promotions"]:
+        in_force.promote(promotion)
     served = [(one.snapshot_at_ms, one.model_version) for one in found["predictions"]]
     served += [(change.at_ms, change.model_version) for alert in found["transitions"] for change in alert]
-    cold = policies.cold_scorer()
     assert len({name for _, name in served}) > 5
-    wrong = [(at_ms, name) for at_ms, name in served if refold.scorer_in_force(at_ms, cold, published).version != name]
+    wrong = [(at_ms, name) for at_ms, name in served if in_force.at(at_ms - 1)[0].scorer.version != name]
     assert wrong == []
 
 

@@ -133,3 +133,19 @@ def serving_periods(versions: Iterable[tuple[int, str, T]], promotions: Iterable
         if incumbent.serving is not None and incumbent.serving is not before:
             changes.append((at_ms, incumbent.serving))
     return changes
+
+
+def promoted_last(versions: Iterable[str], promotions: Iterable[Promotion]) -> str:
+    """Return the line or the version that was promoted last, of those that are there; versions as scores name them.
+
+    >>> there = ["champion-1-0", "hazard-1-0"]
+    >>> to_hazard = Promotion(at_ms=25, before="champion", to="hazard", by="operator", evidence={})
+    >>> promoted_last(there, [to_hazard]), promoted_last(there[:1], [to_hazard])
+    ('hazard', 'champion')
+    """
+    incumbent: Incumbent[None] = Incumbent()
+    for served_as in versions:
+        incumbent.publish(served_as, None)
+    for promotion in promotions:
+        incumbent.promote(promotion.to)
+    return incumbent.to

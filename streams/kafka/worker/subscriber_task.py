@@ -7,21 +7,14 @@ happened, and a wake comes after the events before it and before those after it.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import Final
 
 from msgspec import Struct
 from mypy_extensions import mypyc_attr
 
-from streams.core.contracts.effects import (
-    AlertChanged,
-    DeadLetter,
-    Effect,
-    LabelledExample,
-    LateEvent,
-    UnmatchedLeaving,
-)
+from streams.core.contracts.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
 from streams.core.contracts.encode import outgoing
 from streams.core.contracts.events import Event
 from streams.core.contracts.outputs import OutputRecord
@@ -29,6 +22,7 @@ from streams.core.contracts.source import TOPICS, SourceNumber, source_number, t
 from streams.core.step import Context
 from streams.engine.in_force import ContextTimeline
 from streams.engine.subscribers import PackedStore, Subscribers
+from streams.engine.timeline import Timeline
 from streams.kafka.worker.checkpoint import (
     CHECKPOINT_KEY,
     CHECKPOINT_VERSION,
@@ -94,11 +88,10 @@ class SubscriberTask(RecordCounts):
         """
         super().__init__()
         self.partition = partition
-        self.stream_ms = 0
-        self._serving = serving if isinstance(serving, ContextTimeline) else ContextTimeline(serving)
-        self._served_edition = -1
-        self._serves_until_ms = 0
-        self.subscribers = Subscribers(self._serving.at(0)[0], open_max)
+        contexts = serving if isinstance(serving, ContextTimeline) else ContextTimeline(serving)
+        self.subscribers = Subscribers(contexts.at(0)[0], open_max)
+        self._timeline = Timeline(self.subscribers, contexts, self)
+        self.counters = self._timeline.counters
         self.queues = {
             source: SourceQueue(source, topic, partition, deque())
             for topic in TOPICS
@@ -108,6 +101,11 @@ class SubscriberTask(RecordCounts):
         self._heads: list[int] = []
         self._outputs: list[OutputRecord] = []
         self._moved = False
+
+    @property
+    def stream_ms(self) -> int:
+        """The latest event time (ms) that this partition has come to."""
+        return self._timeline.stream_ms
 
     @property
     def held(self) -> str:
@@ -135,7 +133,8 @@ class SubscriberTask(RecordCounts):
                 )
             return
         stands = read_checkpoint(mark, self._application)
-        self.stream_ms, self.counters = stands.stream_ms, dict(stands.counters)
+        self._timeline.stream_ms = stands.stream_ms
+        self.counters.update(stands.counters)
         for source, position in stands.positions.items():
             lane = self.queues[source]
             lane.queued = lane.applied = position
@@ -174,10 +173,10 @@ class SubscriberTask(RecordCounts):
 
     def advance(self, ended: Collection[SourceNumber], limit: int) -> int:
         """Apply up to `limit` records and wakes in event time, return how many; `ended` have no more."""
-        if self._served_edition != self._serving.edition:
-            self._serve(self.stream_ms)
-        heads, lanes, subscribers = self._heads, [*self.queues.values()], self.subscribers
-        wakes, done, records, bad = subscribers.wakes, 0, 0, 0
+        timeline = self._timeline
+        timeline.refresh(timeline.stream_ms)
+        heads, lanes = self._heads, [*self.queues.values()]
+        done, records, bad = 0, 0, 0
         for lane in lanes:
             lane.is_ended = lane.source in ended
             if lane.head is None and (not lane.is_ended or (lane.waiting and not self._draw(lane))):
@@ -187,21 +186,16 @@ class SubscriberTask(RecordCounts):
             item = lane.head
             if type(item) is _EVENT:
                 at_ms = lane.clock_ms
-                if at_ms > self.stream_ms:
-                    if at_ms < wakes.next_ms and at_ms < self._serves_until_ms:
-                        self.stream_ms = at_ms  # Nothing happens on the way.
-                    else:
-                        done += self._pass(at_ms, limit - done)
-                        if self.stream_ms < at_ms:
-                            break  # More have to wake first.
+                if at_ms > timeline.stream_ms:
+                    done += timeline.advance(at_ms, limit - done)
+                    if timeline.stream_ms < at_ms:
+                        break  # More have to wake first.
                 lane.events += 1
                 lane.newest_ms = max(lane.newest_ms, at_ms)
                 self.bad_run = 0
-                effects = subscribers.give(item.body.subscriber_id, item)
-                if effects:
-                    self._take(effects)
+                timeline.apply(item)
             elif type(item) is Erasure:
-                subscribers.forget(item.subscriber_id)
+                self.subscribers.forget(item.subscriber_id)
                 self.bad_run = 0
                 self._count("erased")
             elif type(item) is DeadLetter:
@@ -278,41 +272,13 @@ class SubscriberTask(RecordCounts):
             heads[0] = head  # It is the first one still, as most are.
         return True
 
-    def _pass(self, stream_ms: int, limit: int) -> int:
-        """Move the stream's time once every wake on the way has had its turn; return how many had one, `limit` at most.
+    def take_example(self, example: LabelledExample, past_ms: int) -> None:  # noqa: ARG002 - a trainer elsewhere learns
+        """Publish an example."""
+        self._outputs.append(outgoing(example))
 
-        If there are more, the time stays where it is: whoever has been woken does not ask again.
-        """
-        subscribers, woken = self.subscribers, 0
-        while (due := subscribers.wakes.take(stream_ms, limit - woken)) is not None:
-            at_ms, asking = due
-            woken += len(asking)
-            if at_ms > self._serves_until_ms:
-                self._serve(at_ms - 1)  # Whoever wakes at the very moment of a change wakes before it.
-            self._take(subscribers.wake(at_ms, asking))
-            if woken >= limit:
-                return woken
-        if stream_ms >= self._serves_until_ms:
-            self._serve(stream_ms)
-        self.stream_ms = stream_ms
-        return woken
+    def take_alert(self, change: AlertChanged) -> None:
+        """Publish an alert's transition."""
+        self._outputs.append(outgoing(change))
 
-    def _serve(self, stream_ms: int) -> None:
-        """Take the context that is in force at a time, until the next one is."""
-        self._served_edition = self._serving.edition
-        self.subscribers.context, self._serves_until_ms = self._serving.at(stream_ms)
-
-    def _take(self, effects: Iterable[Effect]) -> None:
-        for effect in effects:
-            if type(effect) is LabelledExample:
-                self._outputs.append(outgoing(effect))
-                self._count("examples")
-            elif type(effect) is AlertChanged:
-                self._outputs.append(outgoing(effect))
-                self._count("alerts", effect.change == "fired")
-            elif type(effect) is UnmatchedLeaving:
-                self._count("unmatched")
-            elif type(effect) is LateEvent:
-                self._count("late")
-            else:
-                self._count("repeated")
+    def take_late(self, late: LateEvent) -> None:
+        """Leave a late event alone: it is counted, and lies in the log."""
