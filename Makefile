@@ -3,6 +3,7 @@
 #   make demo          simulate an operator, run it, print the alerts with their reasons (HEADLESS=1: open nothing)
 #   make check         lint, types, layers and the fast tests: before every commit
 #   make test          all that must hold: the same, every test (killed runs too), every branch of the core
+#   make drill         what takes longer than make test has time for: a second operator of 400,000 records, bit for bit
 #   make postgres      run a PostgreSQL server in the foreground until Ctrl-C (PORT=5432)
 #   make kafka         run a Kafka broker in the foreground until Ctrl-C (PORT=9092; SECURE=1: also with TLS and passwords)
 #   make bench         throughput, memory, the engines compared, latency, real data, the model's share of the ceiling (two hours)
@@ -29,10 +30,10 @@ COUNTED := streams/core streams/words streams/evaluation/metrics.py streams/eval
 	tests/words tests/evaluation/test_metrics.py tests/evaluation/test_profit.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test kafka broker postgres servers bench compiled format lint types layers clean
+.PHONY: help demo check test drill kafka broker postgres servers bench compiled format lint types layers clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,11p'
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,12p'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -75,7 +76,10 @@ check: lint types layers
 # Only the core's branches are counted, and its own tests take every one; counting slows all else down for nothing.
 test: lint types layers servers
 	$(BIN)/pytest --quiet --numprocesses=$(JOBS) --cov --cov-report=term-missing:skip-covered $(COUNTED)
-	$(BIN)/pytest --quiet --numprocesses=$(JOBS) $(COUNTED:%=--ignore=%)
+	$(BIN)/pytest --quiet --numprocesses=$(JOBS) -m 'not drill' $(COUNTED:%=--ignore=%)
+
+drill: $(DEV)
+	$(BIN)/pytest --quiet --numprocesses=$(JOBS) -m drill
 
 kafka: $(DEV)
 	@$(BIN)/python -m tests.kafka.broker serve --port $(or $(PORT),9092) $(if $(SECURE),--secure)
