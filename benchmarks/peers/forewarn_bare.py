@@ -124,13 +124,13 @@ def count(job: Job) -> None:
     asyncio.set_event_loop(asyncio.new_event_loop())
     meter = Meter(job)
     settings = WorkerSettings(application=job.application, write_behind_s=job.commit)
-    app, keeping = make_app(
+    app, manager = make_app(
         settings, ConnectionSettings(brokers=job.brokers), [job.topic], lambda n: CountingTask(n, meter)
     )
 
     @app.task  # type: ignore[untyped-decorator]  # Faust's decorators have no types
     async def finish() -> None:
-        await _until_all_is_safe(job, meter, app, keeping)
+        await _until_all_is_safe(job, meter, app, manager)
         meter.stop()
         meter.report(
             engine="forewarn",
@@ -144,8 +144,8 @@ def count(job: Job) -> None:
     run_app(app)
 
 
-async def _until_all_is_safe(job: Job, meter: Meter, app: KeyedApp, keeping: PartitionManager[TaskChanges]) -> None:
-    while meter.seen < job.events or keeping.written_records < job.events:  # noqa: ASYNC110 - plain numbers, polled
+async def _until_all_is_safe(job: Job, meter: Meter, app: KeyedApp, manager: PartitionManager[TaskChanges]) -> None:
+    while meter.seen < job.events or manager.written_records < job.events:  # noqa: ASYNC110 - plain numbers, polled
         await asyncio.sleep(POLL_S)
     await app.consumer.commit()
 

@@ -38,7 +38,7 @@ __all__ = [
 def load_registry(db: str) -> ModelRegistry:
     """Return the versions in a database, as they stand at the time that its run has come to."""
     with RunStore.open(db, create=False) as store:
-        return _shelf(store, _begun(store))
+        return _registry(store, _begun(store))
 
 
 def promote(db: str, wanted: str | None) -> Promotion:
@@ -50,7 +50,7 @@ def promote(db: str, wanted: str | None) -> Promotion:
     """
     with RunStore.open(db, create=False) as store:
         checkpoint = _begun(store)
-        promotion = promotion_for(_shelf(store, checkpoint), wanted, checkpoint.stream_ms)
+        promotion = promotion_for(_registry(store, checkpoint), wanted, checkpoint.stream_ms)
         # A commit like any other, so that a run that is going on meanwhile finds out, and stops.
         store.commit(
             Batch(positions={}, stream_ms=checkpoint.stream_ms, counters=checkpoint.counters, promotions=[promotion])
@@ -63,16 +63,16 @@ def scorecard() -> Scorer:
     return cold_scorer()
 
 
-def promotion_for(shelf: ModelRegistry, wanted: str | None, at_ms: int) -> Promotion:
+def promotion_for(registry: ModelRegistry, wanted: str | None, at_ms: int) -> Promotion:
     """Return the promotion of a line or a version from an event time (ms) on; of what served before, if it is None.
 
     Raises:
         InputError: there is no such line or version, or it serves already.
     """
-    return rollback(shelf, at_ms) if wanted is None else promotion_to(shelf, wanted, at_ms)
+    return rollback(registry, at_ms) if wanted is None else promotion_to(registry, wanted, at_ms)
 
 
-def _shelf(store: RunStore, checkpoint: Checkpoint) -> ModelRegistry:
+def _registry(store: RunStore, checkpoint: Checkpoint) -> ModelRegistry:
     return ModelRegistry(
         versions=store.models(),
         promotions=store.promotions(),

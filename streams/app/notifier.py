@@ -24,17 +24,17 @@ def notify(settings: Settings, running: ServiceOptions) -> NoReturn:
             at which to say how it stands is taken.
         StoreError: the database cannot be opened.
     """
-    wire, rules = connection_settings(settings), contact_rules(settings)
+    cluster, rules = connection_settings(settings), contact_rules(settings)
     told = running.settings(settings.kafka_prefix, notifiers_of(running.application))
-    asyncio.run(_checked(wire, told.prefix))
+    asyncio.run(_checked(cluster, told.prefix))
     health = running.listening()
     with Sink.open(settings.database) as sink:
         say(f"the database is {sink.name}")
-        run_notifier(told, wire, sink, rules, health)
+        run_notifier(told, cluster, sink, rules, health)
 
 
-async def _checked(wire: ConnectionSettings, prefix: str) -> None:
-    async with admin_client(wire) as admin:
+async def _checked(cluster: ConnectionSettings, prefix: str) -> None:
+    async with admin_client(cluster) as admin:
         there = await partitions_of(admin)
     for topic in (ALERTS, DEAD_LETTERS, OUTCOMES):
         if prefix + topic not in there:

@@ -22,9 +22,11 @@ def produce(
     progress: TellProgress | None = None,
 ) -> ProduceResult:
     """Send records from files to their topics."""
-    wire = connection_settings(settings)
+    cluster = connection_settings(settings)
     sources = producing.sources_of(places, topic)
     total = total_bytes(sources) or 0
     tell = None if progress is None else lambda sent, read, at_ms: progress(Progress(sent, read, total, at_ms, 0))
-    work = producing.produce(wire, settings.kafka_prefix, sources, rate=rate, keep_bad=keep_bad, stamp=stamp, tell=tell)
+    work = producing.produce(
+        cluster, settings.kafka_prefix, sources, rate=rate, keep_bad=keep_bad, stamp=stamp, tell=tell
+    )
     return asyncio.run(work)

@@ -44,8 +44,8 @@ def publish_promotion(settings: Settings, wanted: str | None, from_ms: int | Non
         InputError: there is no such line or version, it serves already, or the cluster does not take the record.
         SettingsError: the cluster cannot be reached, or lacks the topic.
     """
-    shelf = models(settings)
-    promotion = promotion_for(shelf, wanted, shelf.at_ms if from_ms is None else from_ms)
+    registry = models(settings)
+    promotion = promotion_for(registry, wanted, registry.at_ms if from_ms is None else from_ms)
     record = (promotion.key, msgspec.json.encode(promotion))
     asyncio.run(publish(connection_settings(settings), settings.kafka_prefix + MODELS, [record]))
     return promotion

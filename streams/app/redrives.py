@@ -19,5 +19,7 @@ def redrive(
     settings: Settings, wanted: DeadLetterFilter, *, redrives_max: int, limit: int | None = None, dry_run: bool = False
 ) -> RedriveResult:
     """Send the records of dead letters to where they came from."""
-    wire, prefix = connection_settings(settings), settings.kafka_prefix
-    return asyncio.run(letters.redrive(wire, prefix, wanted, redrives_max=redrives_max, limit=limit, dry_run=dry_run))
+    cluster, prefix = connection_settings(settings), settings.kafka_prefix
+    return asyncio.run(
+        letters.redrive(cluster, prefix, wanted, redrives_max=redrives_max, limit=limit, dry_run=dry_run)
+    )

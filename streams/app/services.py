@@ -86,12 +86,12 @@ def work(settings: Settings, running: ServiceOptions) -> NoReturn:
         SettingsError: the cluster cannot be reached, its topics are not there or do not fit together, the address at
             which to say how it stands is taken, or the store cannot be made.
     """
-    wire = connection_settings(settings)
-    broadcast = _ready(settings, wire, running.application)
+    cluster = connection_settings(settings)
+    broadcast = _ready(settings, cluster, running.application)
     context = broadcast.serving.newest()
     market = f", the market's is {context.signals.version}" if context.signals.version else ""
     say(f"the newest versions are {context.scorer.version} and {context.policy.version}{market}")
-    run_worker(running.worker_settings(settings.kafka_prefix), wire, broadcast, running.listening())
+    run_worker(running.worker_settings(settings.kafka_prefix), cluster, broadcast, running.listening())
 
 
 def train(settings: Settings, running: ServiceOptions) -> NoReturn:
@@ -102,18 +102,18 @@ def train(settings: Settings, running: ServiceOptions) -> NoReturn:
     """
     from streams.kafka.trainer.training_task import EXAMPLES, TrainingTask  # noqa: PLC0415 - importing River takes a second
 
-    wire = connection_settings(settings)
-    policy = _ready(settings, wire, running.application).serving.newest().policy
+    cluster = connection_settings(settings)
+    policy = _ready(settings, cluster, running.application).serving.newest().policy
     check_learners(policy)
     told = running.settings(settings.kafka_prefix, trainer_of(running.application))
 
     def new_training(partition: int) -> TrainingTask:
         return TrainingTask(partition, told.group, lambda: new_trainer(policy))
 
-    run_work(told, wire, (EXAMPLES,), new_training, running.listening())
+    run_work(told, cluster, (EXAMPLES,), new_training, running.listening())
 
 
-def _ready(settings: Settings, wire: ConnectionSettings, application: str) -> BroadcastReader:
+def _ready(settings: Settings, cluster: ConnectionSettings, application: str) -> BroadcastReader:
     """Return what serves, read whole; a policy that was given by hand stays.
 
     Raises:
@@ -121,15 +121,15 @@ def _ready(settings: Settings, wire: ConnectionSettings, application: str) -> Br
     """
     cold = Context(cold_scorer(), read_policy_for("-", settings.policy))
     serving = ContextTimeline(cold, takes_policies=settings.policy is None)
-    broadcast = BroadcastReader(wire, settings.kafka_prefix, serving, say)
-    asyncio.run(_checked_and_read(wire, settings.kafka_prefix, application, broadcast))
+    broadcast = BroadcastReader(cluster, settings.kafka_prefix, serving, say)
+    asyncio.run(_checked_and_read(cluster, settings.kafka_prefix, application, broadcast))
     return broadcast
 
 
 async def _checked_and_read(
-    wire: ConnectionSettings, prefix: str, application: str, broadcast: BroadcastReader
+    cluster: ConnectionSettings, prefix: str, application: str, broadcast: BroadcastReader
 ) -> None:
-    problems = await topics.check(wire, prefix, application=application, sample=0)
+    problems = await topics.check(cluster, prefix, application=application, sample=0)
     blocking = [problem for problem in problems if isinstance(problem, BlockingProblem)]
     if blocking:
         raise SettingsError(f"kafka_prefix {prefix!r}: topic {blocking[0].words()}", hint="see forewarn topics create")

@@ -11,8 +11,8 @@ from streams.shared.settings import Settings
 
 def create_topics(settings: Settings, *, partitions: int, replication: int, application: str) -> list[TopicCreation]:
     """Make the topics that are missing."""
-    wire = connection_settings(settings)
-    return asyncio.run(topics.create(wire, settings.kafka_prefix, partitions, replication, application=application))
+    cluster = connection_settings(settings)
+    return asyncio.run(topics.create(cluster, settings.kafka_prefix, partitions, replication, application=application))
 
 
 def check_topics(settings: Settings, *, application: str, sample: int) -> list[TopicProblem]:

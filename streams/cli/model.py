@@ -58,23 +58,23 @@ def list_(context: click.Context, db: str | None, kafka: str | None, prefix: str
     With --json one object for each version.  People are shown the newest versions, the last mature weeks, the last
     decisions and notices.
     """
-    shelf = _shelf(context, db, kafka, prefix)
-    serving = shelf.serving
+    registry = _registry(context, db, kafka, prefix)
+    serving = registry.serving
     if as_json:
-        write_lines(version_row(version, serves=version.served_as == serving) for version in shelf.versions)
+        write_lines(version_row(version, serves=version.served_as == serving) for version in registry.versions)
         return
-    if not shelf.versions:
+    if not registry.versions:
         note("No model version was published yet: the scorecard serves.")
         return
-    _show_versions(shelf)
-    _show_weeks(shelf)
-    for decision in shelf.standing.decisions[-len(shelf.lines) :]:
+    _show_versions(registry)
+    _show_weeks(registry)
+    for decision in registry.standing.decisions[-len(registry.lines) :]:
         show(
             f"{day(decision.at_ms)} {decision.challenger} against {decision.leader}: {decision.verdict}, {decision.why}"
         )
-    for notice in shelf.standing.notices[-NOTICES:]:
+    for notice in registry.standing.notices[-NOTICES:]:
         show(f"{day(notice.at_ms)} [yellow]{notice.kind}[/]: {notice.what}")
-    for promotion in shelf.promotions[-NOTICES:]:
+    for promotion in registry.promotions[-NOTICES:]:
         show(f"{moment(promotion.at_ms)} {promotion.before} -> {promotion.to}, by the {promotion.by}")
 
 
@@ -94,13 +94,13 @@ def show_(
     """Show what VERSION is: learned on what and until when, how it did, what it weighs, and its limits."""
     from streams.app import models
 
-    shelf = _shelf(context, db, kafka, prefix)
-    found = models.find(shelf, version)
+    registry = _registry(context, db, kafka, prefix)
+    found = models.find(registry, version)
     scorecard = models.scorecard()
     rows = models.weights(found, scorecard)
     agreeing = models.agreement(found, scorecard)
-    weeks = figures_of(shelf.standing.history, found)
-    serves = found.served_as == shelf.serving
+    weeks = figures_of(registry.standing.history, found)
+    serves = found.served_as == registry.serving
     if as_json:
         heaviest = [{"feature": row.feature, "weight": row.weight, "scorecard": row.scorecard} for row in rows]
         relation = {"same_sign": agreeing[0], "weighed_by_both": agreeing[1]}
@@ -129,8 +129,8 @@ def diff(
     """Say what differs between the versions BEFORE and AFTER: weights, scales, intercept and metrics."""
     from streams.app import models
 
-    shelf = _shelf(context, db, kafka, prefix)
-    one, other = (models.find(shelf, wanted) for wanted in (before, after))
+    registry = _registry(context, db, kafka, prefix)
+    one, other = (models.find(registry, wanted) for wanted in (before, after))
     parts = models.differences(one, other)
     if as_json:
         changes = {part: {c.name: [c.before, c.after] for c in found} for part, found in parts.items()}
@@ -238,7 +238,7 @@ def _settings(context: click.Context, db: str | None, kafka: str | None, prefix:
     return settings_of(context, database=db, kafka=kafka, kafka_prefix=prefix)
 
 
-def _shelf(context: click.Context, db: str | None, kafka: str | None, prefix: str | None) -> "ModelRegistry":
+def _registry(context: click.Context, db: str | None, kafka: str | None, prefix: str | None) -> "ModelRegistry":
     settings = _settings(context, db, kafka, prefix)
     if kafka is not None:
         from streams.app import publications
@@ -249,13 +249,14 @@ def _shelf(context: click.Context, db: str | None, kafka: str | None, prefix: st
     return models.load_registry(settings.database)
 
 
-def _show_versions(shelf: "ModelRegistry") -> None:
-    table = new_table(f"{len(shelf.versions)} versions of {', '.join(shelf.lines)}; {shelf.serving or 'none'} serves")
+def _show_versions(registry: "ModelRegistry") -> None:
+    names, serves = ", ".join(registry.lines), registry.serving or "none"
+    table = new_table(f"{len(registry.versions)} versions of {names}; {serves} serves")
     for name, right in (("version", False), ("published", False), ("examples", True), ("leavers", True)):
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
     table.add_column("its week's log loss", justify="right")
     table.add_column("", no_wrap=True)
-    for version in sorted(shelf.versions, key=lambda one: (one.published_at_ms, one.name))[-ROWS:]:
+    for version in sorted(registry.versions, key=lambda one: (one.published_at_ms, one.name))[-ROWS:]:
         loss = version.metrics.get("week_log_loss")
         table.add_row(
             version.served_as,
@@ -263,13 +264,13 @@ def _show_versions(shelf: "ModelRegistry") -> None:
             f"{version.examples:,}",
             f"{version.positives:,}",
             "" if loss is None else f"{loss:.4f}",
-            "serves" if version.served_as == shelf.serving else "",
+            "serves" if version.served_as == registry.serving else "",
         )
     show(table)
 
 
-def _show_weeks(shelf: "ModelRegistry") -> None:
-    for week in shelf.standing.history[-1:]:
+def _show_weeks(registry: "ModelRegistry") -> None:
+    for week in registry.standing.history[-1:]:
         table = new_table(
             f"the week of {day(week.week_ms)}, the newest that is mature: {week.examples:,} examples, "
             f"{week.positives:,} left"

@@ -85,7 +85,7 @@ class ModelRegistry(Struct, frozen=True, kw_only=True):
         return list(dict.fromkeys(version.name for version in self.versions))
 
 
-def find(shelf: ModelRegistry, wanted: str) -> ModelVersion:
+def find(registry: ModelRegistry, wanted: str) -> ModelVersion:
     """Return the version of a name, as scores have it or without its hash, or by the beginning of its hash.
 
     The name of a line is its newest version.
@@ -93,54 +93,54 @@ def find(shelf: ModelRegistry, wanted: str) -> ModelVersion:
     Raises:
         InputError: there is no such version, or more than one.
     """
-    if wanted in shelf.lines:
-        return [version for version in shelf.versions if version.name == wanted][-1]
+    if wanted in registry.lines:
+        return [version for version in registry.versions if version.name == wanted][-1]
     found = [
         version
-        for version in shelf.versions
+        for version in registry.versions
         if wanted in {version.served_as, f"{version.name}-{version.version}"}
         or (len(wanted) >= 6 and version.hash.startswith(wanted))
     ]
     if len(found) == 1:
         return found[0]
-    if not shelf.versions:
+    if not registry.versions:
         raise InputError("no model version was published yet", hint="the scorecard serves until one is")
-    last = ", ".join(_last_of(shelf))
+    last = ", ".join(_last_of(registry))
     raise InputError(f"{len(found) or 'no'} model versions are called {wanted!r}", hint=f"the newest are {last}")
 
 
-def promotion_to(shelf: ModelRegistry, wanted: str, at_ms: int) -> Promotion:
+def promotion_to(registry: ModelRegistry, wanted: str, at_ms: int) -> Promotion:
     """Return the promotion by which a line, or one version of it, serves from an event time (ms) on.
 
     Raises:
         InputError: there is no such line or version, it cannot serve here, or it serves already.
     """
     if wanted in WITNESSES:
-        raise InputError(f"{wanted} {WITNESSES[wanted]}", hint=_choice(shelf))
-    version = find(shelf, wanted)
-    to = wanted if wanted in shelf.lines else version.served_as
+        raise InputError(f"{wanted} {WITNESSES[wanted]}", hint=_choice(registry))
+    version = find(registry, wanted)
+    to = wanted if wanted in registry.lines else version.served_as
     if version.feature_table != FEATURE_TABLE:
         raise InputError(f"{to} was learned on {version.feature_table}, and this program computes {FEATURE_TABLE}")
-    if to == shelf.promoted:
-        raise InputError(f"{to} serves already", hint=_choice(shelf))
-    return _made(shelf, to, at_ms, {"serving": shelf.serving or "scorecard", "newest": version.served_as})
+    if to == registry.promoted:
+        raise InputError(f"{to} serves already", hint=_choice(registry))
+    return _made(registry, to, at_ms, {"serving": registry.serving or "scorecard", "newest": version.served_as})
 
 
-def rollback(shelf: ModelRegistry, at_ms: int) -> Promotion:
+def rollback(registry: ModelRegistry, at_ms: int) -> Promotion:
     """Return the promotion that undoes the last one; if there was none, the one that pins the version before.
 
     Raises:
         InputError: nothing served before.
     """
-    past = [promotion for promotion in shelf.promotions if promotion.at_ms <= shelf.at_ms]
-    served = shelf.served
-    if past and past[-1].before != shelf.promoted:
+    past = [promotion for promotion in registry.promotions if promotion.at_ms <= registry.at_ms]
+    served = registry.served
+    if past and past[-1].before != registry.promoted:
         to = past[-1].before
     elif len(served) > 1:
         to = served[-2][1].served_as
     else:
-        raise InputError("nothing served before that one could go back to", hint=_choice(shelf))
-    return _made(shelf, to, at_ms, {"serving": shelf.serving or "scorecard", "why": "rollback"})
+        raise InputError("nothing served before that one could go back to", hint=_choice(registry))
+    return _made(registry, to, at_ms, {"serving": registry.serving or "scorecard", "why": "rollback"})
 
 
 def weights(version: ModelVersion, scorecard: Scorer) -> list[FeatureWeight]:
@@ -188,24 +188,24 @@ def _size(change: VersionDifference) -> tuple[float, str]:
     return -abs((change.after or 0.0) - (change.before or 0.0)), change.name
 
 
-def _made(shelf: ModelRegistry, to: str, at_ms: int, evidence: dict[str, float | str]) -> Promotion:
-    latest = shelf.standing.decisions
+def _made(registry: ModelRegistry, to: str, at_ms: int, evidence: dict[str, float | str]) -> Promotion:
+    latest = registry.standing.decisions
     judged = next((one for one in reversed(latest) if one.challenger == line_of(to)), None)
     if judged is not None:
         evidence |= {"verdict": judged.verdict, "verdict_why": judged.why}
-    number = float(len(shelf.promotions))
+    number = float(len(registry.promotions))
     return with_promotion_hash(
-        Promotion(at_ms=at_ms, before=shelf.promoted, to=to, by="operator", evidence=evidence | {"number": number})
+        Promotion(at_ms=at_ms, before=registry.promoted, to=to, by="operator", evidence=evidence | {"number": number})
     )
 
 
-def _choice(shelf: ModelRegistry) -> str:
-    names: Sequence[str] = shelf.lines or [CHAMPION]
+def _choice(registry: ModelRegistry) -> str:
+    names: Sequence[str] = registry.lines or [CHAMPION]
     return f"the lines are {', '.join(names)}; `forewarn model list` has their versions"
 
 
-def _last_of(shelf: ModelRegistry) -> list[str]:
-    newest = {version.name: version.served_as for version in shelf.versions}
+def _last_of(registry: ModelRegistry) -> list[str]:
+    newest = {version.name: version.served_as for version in registry.versions}
     return list(newest.values())
 
 

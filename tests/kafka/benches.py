@@ -1,4 +1,4 @@
-"""What a keeper has around it, without a broker: a log in memory, a reader that takes notes, a clock that stands."""
+"""What a partition manager has around it, without a broker: a log in memory, a reader that takes notes, a clock."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -97,7 +97,7 @@ class FakeReader:
 
 
 class Bench:
-    """A keeper of partition 0 with all around it that a test looks at."""
+    """A partition manager of partition 0 with all around it that a test looks at."""
 
     def __init__(
         self, records: Sequence[SentRecord] = (), *, flood: FloodLimit | None = None, accepts_expired: bool = False
@@ -108,7 +108,7 @@ class Bench:
         for fed in records:
             run = self.log[PREFIX + fed.topic]
             run.append(Raw(len(run), 2**62, fed.key, fed.value))
-        self.keeping = PartitionManager(
+        self.manager = PartitionManager(
             TOPICS,
             ChangelogProgress(
                 "p.forewarn",
@@ -123,23 +123,23 @@ class Bench:
 
     async def take(self) -> None:
         """Be given partition 0."""
-        await self.keeping.take([(topic, 0) for topic in TOPICS])
+        await self.manager.take([(topic, 0) for topic in TOPICS])
 
     async def accept(self, topic: str, start: int = 0, stop: int | None = None) -> None:
         """Be handed a run of a topic."""
-        await self.keeping.accept(topic, 0, RecordBatch(start, self.log[topic][start:stop]), self.reader)
+        await self.manager.accept(topic, 0, RecordBatch(start, self.log[topic][start:stop]), self.reader)
 
     async def tick(self, ended: Mapping[str, int] | None = None) -> None:
         """Go on; by default every source was read to its end."""
         ends = {topic: len(self.log[topic]) for topic in TOPICS} if ended is None else ended
-        await self.keeping.tick({(topic, 0): position for topic, position in ends.items()}, {}, self.reader)
+        await self.manager.tick({(topic, 0): position for topic, position in ends.items()}, {}, self.reader)
 
     async def work_off(self) -> None:
         """Be handed everything there is, and write it."""
         for topic in [topic for topic, run in self.log.items() if run]:
             await self.accept(topic)
         await self.tick()
-        await self.keeping.write()
+        await self.manager.write()
 
     async def worked_off(self) -> None:
         """Be given the partition and everything there is."""
@@ -155,7 +155,7 @@ class Bench:
             await self.accept(topic, 0, count)
         whole = [topic for topic in TOPICS if len(self.log[topic]) <= counts.get(topic, 0)]
         await self.tick({topic: len(self.log[topic]) for topic in whole})
-        await self.keeping.drop([(topic, 0) for topic in TOPICS])
+        await self.manager.drop([(topic, 0) for topic in TOPICS])
         self.changelog.writes[0] += another
         await self.worked_off()
 

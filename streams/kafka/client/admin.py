@@ -50,20 +50,21 @@ class TopicState(Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def admin_client(wire: ConnectionSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(cluster: ConnectionSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     """Give an admin client of a cluster that was found to answer; closed at the end.
 
     Raises:
         SettingsError: the cluster cannot be reached, with the setting that is probably wrong.
         InputError: it was reached and then fails.
     """
-    await check_connection(wire)
-    admin = AIOKafkaAdminClient(**client_options(wire))
+    await check_connection(cluster)
+    admin = AIOKafkaAdminClient(**client_options(cluster))
     try:
         await admin.start()
         yield admin
     except (kafka_errors.KafkaError, TimeoutError) as error:
-        raise InputError(f"Kafka at {wire.brokers} answers no more: {error_text(error)}", hint="try again") from error
+        why = f"Kafka at {cluster.brokers} answers no more: {error_text(error)}"
+        raise InputError(why, hint="try again") from error
     finally:
         await admin.close()
 
@@ -100,12 +101,12 @@ async def settings_of(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict
 
 
 async def states_of(
-    admin: AIOKafkaAdminClient, wire: ConnectionSettings, topics: Sequence[str]
+    admin: AIOKafkaAdminClient, cluster: ConnectionSettings, topics: Sequence[str]
 ) -> dict[str, TopicState]:
     """Return those of the topics that exist, as they are."""
     found = {topic: parts for topic, parts in (await partitions_of(admin)).items() if topic in topics}
     settings = await settings_of(admin, found)
-    counts = await record_counts(wire, {topic: len(parts) for topic, parts in found.items()})
+    counts = await record_counts(cluster, {topic: len(parts) for topic, parts in found.items()})
     return {
         topic: TopicState(
             topic=topic,
@@ -119,12 +120,12 @@ async def states_of(
     }
 
 
-async def record_counts(wire: ConnectionSettings, partitions: Mapping[str, int]) -> dict[str, int]:
+async def record_counts(cluster: ConnectionSettings, partitions: Mapping[str, int]) -> dict[str, int]:
     """Return for each topic how far its last offsets are from its first, over so many partitions."""
     places = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
     counts = dict.fromkeys(partitions, 0)
     if places:
-        async with reader(wire) as consumer:
+        async with reader(cluster) as consumer:
             first, last = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         for place in places:
             counts[place.topic] += last[place] - first[place]
@@ -132,10 +133,10 @@ async def record_counts(wire: ConnectionSettings, partitions: Mapping[str, int])
 
 
 @asynccontextmanager
-async def reader(wire: ConnectionSettings, *, committed: bool = False) -> AsyncIterator[AIOKafkaConsumer]:
+async def reader(cluster: ConnectionSettings, *, committed: bool = False) -> AsyncIterator[AIOKafkaConsumer]:
     """Give a consumer that belongs to no group and commits nothing, and may see `committed` records only."""
     consumer = AIOKafkaConsumer(
-        **client_options(wire),
+        **client_options(cluster),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

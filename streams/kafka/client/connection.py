@@ -74,16 +74,16 @@ def connection_settings(settings: Settings) -> ConnectionSettings:
     )
 
 
-def client_options(wire: ConnectionSettings) -> dict[str, Any]:
+def client_options(cluster: ConnectionSettings) -> dict[str, Any]:
     """Return the keyword arguments that every aiokafka client takes: the addresses and how to speak to them.
 
     Raises:
         SettingsError: a certificate or key cannot be read or used.
     """
-    return {"bootstrap_servers": wire.brokers.split(","), **_connection_options(wire)}
+    return {"bootstrap_servers": cluster.brokers.split(","), **_connection_options(cluster)}
 
 
-def faust_credentials(wire: ConnectionSettings) -> "Credentials | None":
+def faust_credentials(cluster: ConnectionSettings) -> "Credentials | None":
     """Return what Faust calls credentials, None where the connection is neither encrypted nor proves who we are.
 
     Raises:
@@ -91,46 +91,46 @@ def faust_credentials(wire: ConnectionSettings) -> "Credentials | None":
     """
     from faust.auth import SASLCredentials, SSLCredentials  # noqa: PLC0415 - takes a second, and few commands run Faust
 
-    context = _ssl_context(wire) if wire.protocol in _ENCRYPTED else None
-    if wire.protocol in _WITH_IDENTITY:
+    context = _ssl_context(cluster) if cluster.protocol in _ENCRYPTED else None
+    if cluster.protocol in _WITH_IDENTITY:
         return SASLCredentials(
-            username=wire.user, password=_revealed(wire), ssl_context=context, mechanism=wire.mechanism
+            username=cluster.user, password=_revealed(cluster), ssl_context=context, mechanism=cluster.mechanism
         )
     return None if context is None else SSLCredentials(context)
 
 
-async def check_connection(wire: ConnectionSettings, timeout_s: float = CHECK_S) -> None:
+async def check_connection(cluster: ConnectionSettings, timeout_s: float = CHECK_S) -> None:
     """Connect to a broker, say who we are, and reach the brokers that it names; takes `timeout_s` seconds at most.
 
     Raises:
         SettingsError: none can be reached or none takes us; the message names the setting that is probably wrong.
     """
-    options = _connection_options(wire)
-    given = [_host_and_port(address) for address in wire.brokers.split(",")]
-    connection = await _any_connected(given, wire, options, timeout_s)
+    options = _connection_options(cluster)
+    given = [_host_and_port(address) for address in cluster.brokers.split(",")]
+    connection = await _any_connected(given, cluster, options, timeout_s)
     try:
         async with asyncio.timeout(timeout_s):
             answer = await connection.send(MetadataRequest([]))
     except (TimeoutError, OSError, kafka_errors.KafkaError) as error:
         raise SettingsError(
-            f"kafka_protocol: {wire.brokers} answers with {wire.protocol}, but not to what is asked then",
-            hint=None if wire.protocol in _WITH_IDENTITY else "does it want a user and a password (sasl_...)?",
+            f"kafka_protocol: {cluster.brokers} answers with {cluster.protocol}, but not to what is asked then",
+            hint=None if cluster.protocol in _WITH_IDENTITY else "does it want a user and a password (sasl_...)?",
         ) from error
     finally:
         await _closed(connection)
     announced = [(host, port) for _, host, port, *_ in answer.brokers]
     if announced and not set(announced) & set(given):
         try:
-            await _closed(await _any_connected(announced, wire, options, timeout_s))
+            await _closed(await _any_connected(announced, cluster, options, timeout_s))
         except SettingsError as error:
             raise SettingsError(
-                f"the broker at {wire.brokers} answers, but not under the address that it announces: {error}",
+                f"the broker at {cluster.brokers} answers, but not under the address that it announces: {error}",
                 hint="its advertised.listeners should be reachable from here",
             ) from error
 
 
 async def _any_connected(
-    addresses: Iterable[tuple[str, int]], wire: ConnectionSettings, options: dict[str, Any], timeout_s: float
+    addresses: Iterable[tuple[str, int]], cluster: ConnectionSettings, options: dict[str, Any], timeout_s: float
 ) -> AIOKafkaConnection:
     """Return a connection to the first address that takes one; where none does, raise for the most telling failure."""
     tried = list(addresses)
@@ -150,7 +150,7 @@ async def _any_connected(
     (host, port), failure = min(failures, key=lambda pair: isinstance(pair[1], _NOT_THERE))
     if not isinstance(failure, _EXPECTED):
         raise failure
-    message, hint = _diagnosis(failure, f"{host}:{port}", wire, timeout_s)
+    message, hint = _diagnosis(failure, f"{host}:{port}", cluster, timeout_s)
     raise SettingsError(message, hint=hint) from failure
 
 
@@ -172,37 +172,38 @@ async def _closed(connection: AIOKafkaConnection) -> None:
         await asyncio.wait([closed], timeout=_CLOSES_S)
 
 
-def _connection_options(wire: ConnectionSettings) -> dict[str, Any]:
-    options: dict[str, Any] = {"security_protocol": wire.protocol.upper()}
-    if wire.protocol in _ENCRYPTED:
-        options["ssl_context"] = _ssl_context(wire)
-    if wire.protocol in _WITH_IDENTITY:
+def _connection_options(cluster: ConnectionSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {"security_protocol": cluster.protocol.upper()}
+    if cluster.protocol in _ENCRYPTED:
+        options["ssl_context"] = _ssl_context(cluster)
+    if cluster.protocol in _WITH_IDENTITY:
         options |= {
-            "sasl_mechanism": wire.mechanism,
-            "sasl_plain_username": wire.user,
-            "sasl_plain_password": _revealed(wire),
+            "sasl_mechanism": cluster.mechanism,
+            "sasl_plain_username": cluster.user,
+            "sasl_plain_password": _revealed(cluster),
         }
     return options
 
 
-def _revealed(wire: ConnectionSettings) -> str | None:
-    return None if wire.password is None else wire.password.reveal.decode("utf-8")
+def _revealed(cluster: ConnectionSettings) -> str | None:
+    return None if cluster.password is None else cluster.password.reveal.decode("utf-8")
 
 
-def _ssl_context(wire: ConnectionSettings) -> ssl.SSLContext:
-    ca = None if wire.ca_file is None else _pem(wire.ca_file, "kafka_ca_file", "CERTIFICATE-----")
+def _ssl_context(cluster: ConnectionSettings) -> ssl.SSLContext:
+    ca = None if cluster.ca_file is None else _pem(cluster.ca_file, "kafka_ca_file", "CERTIFICATE-----")
     try:
         context = ssl.create_default_context(cadata=ca)
     except ssl.SSLError as error:
-        raise SettingsError(f"kafka_ca_file: {wire.ca_file} holds no certificate that can be used") from error
-    if wire.cert_file is not None:
-        certificate = _pem(wire.cert_file, "kafka_cert_file", "CERTIFICATE-----")
+        raise SettingsError(f"kafka_ca_file: {cluster.ca_file} holds no certificate that can be used") from error
+    if cluster.cert_file is not None:
+        certificate = _pem(cluster.cert_file, "kafka_cert_file", "CERTIFICATE-----")
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificate)
         except ssl.SSLError as error:
-            raise SettingsError(f"kafka_cert_file: {wire.cert_file} holds no certificate that can be used") from error
-        key_setting = "kafka_cert_file" if wire.key_file is None else "kafka_key_file"
-        key_file = wire.key_file or wire.cert_file
+            why = f"kafka_cert_file: {cluster.cert_file} holds no certificate that can be used"
+            raise SettingsError(why) from error
+        key_setting = "kafka_cert_file" if cluster.key_file is None else "kafka_key_file"
+        key_file = cluster.key_file or cluster.cert_file
         _pem(key_file, key_setting, "PRIVATE KEY-----")
 
         def ask() -> NoReturn:
@@ -212,10 +213,10 @@ def _ssl_context(wire: ConnectionSettings) -> ssl.SSLContext:
             )
 
         try:
-            context.load_cert_chain(wire.cert_file, wire.key_file, password=ask)
+            context.load_cert_chain(cluster.cert_file, cluster.key_file, password=ask)
         except ssl.SSLError as error:
             raise SettingsError(
-                f"{key_setting}: the private key in {key_file} is not that of the certificate in {wire.cert_file}",
+                f"{key_setting}: the private key in {key_file} is not that of the certificate in {cluster.cert_file}",
                 hint="kafka_cert_file and kafka_key_file should be a pair, both in PEM",
             ) from error
     return context
@@ -247,7 +248,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def _diagnosis(
-    failure: BaseException, address: str, wire: ConnectionSettings, timeout_s: float
+    failure: BaseException, address: str, cluster: ConnectionSettings, timeout_s: float
 ) -> tuple[str, str | None]:
     """Return what is wrong, with the setting's name, and what to do about it."""
     if isinstance(failure, socket.gaierror):
@@ -259,16 +260,16 @@ def _diagnosis(
     if isinstance(failure, kafka_errors.SaslAuthenticationFailed | ValueError):
         return f"kafka_user, kafka_password: the broker at {address} does not take them", _WHICH_MECHANISM
     if isinstance(failure, kafka_errors.UnsupportedSaslMechanismError):
-        return f"kafka_mechanism: the broker at {address} does not offer {wire.mechanism}", _HINTS["kafka_mechanism"]
+        return f"kafka_mechanism: the broker at {address} does not offer {cluster.mechanism}", _HINTS["kafka_mechanism"]
     if isinstance(failure, kafka_errors.IllegalSaslStateError):
-        return f"kafka_protocol: the broker at {address} asks nobody who he is, and {wire.protocol} says it", None
+        return f"kafka_protocol: the broker at {address} asks nobody who he is, and {cluster.protocol} says it", None
     if isinstance(failure, TimeoutError):
         return f"kafka: no answer from {address} within {timeout_s:g} s", "is there a firewall between us?"
-    if wire.protocol in _ENCRYPTED:
-        return _broken_off(failure, address, wire)
+    if cluster.protocol in _ENCRYPTED:
+        return _broken_off(failure, address, cluster)
     if isinstance(failure, kafka_errors.KafkaConnectionError | ConnectionResetError | EOFError):
         hint = "set kafka_protocol to what its listener speaks: is it ssl or sasl_ssl?"
-        return f"kafka_protocol: {address} breaks off a connection with {wire.protocol}", hint
+        return f"kafka_protocol: {address} breaks off a connection with {cluster.protocol}", hint
     return f"kafka: {address} cannot be reached: {getattr(failure, 'strerror', None) or failure}", None
 
 
@@ -284,18 +285,18 @@ def _mistrust(failure: ssl.SSLCertVerificationError, address: str) -> tuple[str,
     )
 
 
-def _broken_off(failure: BaseException, address: str, wire: ConnectionSettings) -> tuple[str, str | None]:
+def _broken_off(failure: BaseException, address: str, cluster: ConnectionSettings) -> tuple[str, str | None]:
     """Return why an encrypted connection was ended: a broker tells, if at all, with an alert in the middle of it."""
     agreed = isinstance(failure, kafka_errors.KafkaConnectionError)  # Only what follows the handshake is aiokafka's.
     if not agreed and getattr(failure, "reason", None) not in _REFUSALS:
-        return f"kafka_protocol: {address} does not speak the TLS that {wire.protocol} needs", "is it plaintext?"
-    if wire.cert_file is None:
+        return f"kafka_protocol: {address} does not speak the TLS that {cluster.protocol} needs", "is it plaintext?"
+    if cluster.cert_file is None:
         return (
             f"kafka_cert_file: {address} breaks off the encrypted connection, and no certificate is set",
             "brokers that ask for certificates take only clients with kafka_cert_file and kafka_key_file",
         )
     return (
-        f"kafka_cert_file: {address} breaks off the connection with the certificate in {wire.cert_file}",
+        f"kafka_cert_file: {address} breaks off the connection with the certificate in {cluster.cert_file}",
         "is it signed by an authority that the broker trusts, and still valid?",
     )
 

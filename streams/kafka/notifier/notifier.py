@@ -33,15 +33,15 @@ PACE: Final = Pace(write_s=0.0, write_behind_s=0.0, write_records=RECORDS_MAX)
 
 def run_notifier(
     settings: WorkerSettings,
-    wire: ConnectionSettings,
+    cluster: ConnectionSettings,
     sink: Sink,
     rules: ContactRules,
     health: socket.socket | None = None,
 ) -> NoReturn:
     """Run one notifier until it is told to stop, or something stops it; at `health` it says how it stands."""
     topic = settings.prefix + ALERTS
-    publisher = Publisher(settings.prefix, client_options(wire))
-    app, _ = make_app_over(settings, wire, [topic], DatabaseProgress(topic, sink, rules, publisher, say), PACE)
+    publisher = Publisher(settings.prefix, client_options(cluster))
+    app, _ = make_app_over(settings, cluster, [topic], DatabaseProgress(topic, sink, rules, publisher, say), PACE)
     # Notifiers of before know no other way, and a group whose members have none in common takes nobody in.
     app.assignors = (RoundRobinPartitionAssignor,)
 

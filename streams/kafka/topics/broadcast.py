@@ -27,11 +27,11 @@ class BroadcastReader:
     """Reads the broadcast topics of one cluster into what serves, and says what it took and what it refused."""
 
     def __init__(
-        self, wire: ConnectionSettings, prefix: str, serving: ContextTimeline, say: Callable[[str], None]
+        self, cluster: ConnectionSettings, prefix: str, serving: ContextTimeline, say: Callable[[str], None]
     ) -> None:
         """Keep whom to tell; nothing is read yet."""
         self.serving = serving
-        self._wire = wire
+        self._cluster = cluster
         self._prefix = prefix
         self._say = say
         self._next = {TopicPartition(prefix + topic, 0): 0 for topic in TOPICS}
@@ -90,7 +90,7 @@ class BroadcastReader:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Any]:
-        async with reader(self._wire, committed=True) as consumer:
+        async with reader(self._cluster, committed=True) as consumer:
             consumer.assign(list(self._next))
             for tp, offset in self._next.items():
                 if offset:
@@ -98,17 +98,17 @@ class BroadcastReader:
             yield consumer
 
 
-async def publish(wire: ConnectionSettings, topic: str, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+async def publish(cluster: ConnectionSettings, topic: str, records: Sequence[tuple[bytes, bytes | None]]) -> None:
     """Write records to a broadcast topic, and wait until all replicas have confirmed them.
 
     Raises:
         SettingsError: the cluster cannot be reached, or the topic is not there.
         InputError: it does not take them.
     """
-    async with admin_client(wire) as admin:
+    async with admin_client(cluster) as admin:
         if topic not in await partitions_of(admin):
             raise SettingsError(f"topic {topic} is missing", hint="forewarn topics create")
-    producer = AIOKafkaProducer(**client_options(wire), acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(**client_options(cluster), acks="all", enable_idempotence=True)
     try:
         await producer.start()
         await asyncio.gather(*[await producer.send(topic, value, key=key) for key, value in records])

@@ -98,21 +98,21 @@ class _StoredLetter(Struct, frozen=True):
     value: bytes
 
 
-async def letters(wire: ConnectionSettings, prefix: str, wanted: DeadLetterFilter) -> list[DeadLetterSummary]:
+async def letters(cluster: ConnectionSettings, prefix: str, wanted: DeadLetterFilter) -> list[DeadLetterSummary]:
     """Return the letters that are there now, by when they were written.
 
     Raises:
         SettingsError: Kafka cannot be reached, or has no such topic.
         InputError: it gives no more.
     """
-    places, _ = await _places(wire, prefix)
-    async with aclosing(_found(wire, places, wanted)) as each:
+    places, _ = await _places(cluster, prefix)
+    async with aclosing(_found(cluster, places, wanted)) as each:
         found = [one.letter async for one in each]
     return sorted(found, key=lambda letter: (letter.written_at, letter.topic, letter.partition, letter.offset))
 
 
 async def redrive(
-    wire: ConnectionSettings,
+    cluster: ConnectionSettings,
     prefix: str,
     wanted: DeadLetterFilter,
     *,
@@ -126,14 +126,14 @@ async def redrive(
         SettingsError: Kafka cannot be reached, or a topic is missing.
         InputError: it takes no more; what was sent until then is said.
     """
-    places, partitions = await _places(wire, prefix)
+    places, partitions = await _places(cluster, prefix)
     desk = _Redriver(prefix, partitions, redrives_max)
-    producer = None if dry_run else _producer(wire, prefix)
+    producer = None if dry_run else _producer(cluster, prefix)
     asyncio.get_running_loop().set_exception_handler(_heard)
     try:
         if producer is not None:
             await producer.start()  # Fences whoever sent before: what it has noted until now is seen below.
-        async with aclosing(_found(wire, places, wanted)) as each:
+        async with aclosing(_found(cluster, places, wanted)) as each:
             async for one in each:
                 if not desk.takes(one):
                     continue
@@ -143,7 +143,7 @@ async def redrive(
         await desk.flush(producer)
     except KafkaError as error:
         raise InputError(
-            f"Kafka at {wire.brokers} takes no more records after {desk.sent.total():,} that were sent again: "
+            f"Kafka at {cluster.brokers} takes no more records after {desk.sent.total():,} that were sent again: "
             f"{error_text(error)}",
             hint="give the same command again: none is sent twice",
         ) from error
@@ -216,9 +216,9 @@ class _Redriver:
             sent.append(await producer.send(topic, **record))
 
 
-def _producer(wire: ConnectionSettings, prefix: str) -> AIOKafkaProducer:
+def _producer(cluster: ConnectionSettings, prefix: str) -> AIOKafkaProducer:
     return AIOKafkaProducer(
-        **client_options(wire),
+        **client_options(cluster),
         transactional_id=f"{prefix}{TOPIC}-redrive",
         transaction_timeout_ms=TRANSACTION_MS,
         compression_type="zstd",
@@ -241,9 +241,9 @@ def _heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)
 
 
-async def _places(wire: ConnectionSettings, prefix: str) -> tuple[list[TopicPartition], dict[str, int]]:
+async def _places(cluster: ConnectionSettings, prefix: str) -> tuple[list[TopicPartition], dict[str, int]]:
     """Return the partitions of the dead letters, and how many each topic has that they are of."""
-    async with admin_client(wire) as admin:
+    async with admin_client(cluster) as admin:
         there = await partitions_of(admin)
     topic = prefix + TOPIC
     if topic not in there:
@@ -253,10 +253,10 @@ async def _places(wire: ConnectionSettings, prefix: str) -> tuple[list[TopicPart
 
 
 async def _found(
-    wire: ConnectionSettings, places: list[TopicPartition], wanted: DeadLetterFilter
+    cluster: ConnectionSettings, places: list[TopicPartition], wanted: DeadLetterFilter
 ) -> AsyncGenerator[_StoredLetter, None]:
     """Yield the letters that are wanted, up to where the log ends now; it is read twice, so that memory stays small."""
-    async with reader(wire, committed=True) as consumer:
+    async with reader(cluster, committed=True) as consumer:
         ends = await consumer.end_offsets(places)
         consumer.assign(places)
         noted: set[bytes] = set()

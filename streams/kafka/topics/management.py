@@ -50,7 +50,7 @@ class BlockingProblem(TopicProblem, frozen=True):
 
 
 async def create(
-    wire: ConnectionSettings, prefix: str, partitions: int, replication: int, *, application: str = APPLICATION
+    cluster: ConnectionSettings, prefix: str, partitions: int, replication: int, *, application: str = APPLICATION
 ) -> list[TopicCreation]:
     """Make every topic that is missing, and leave those that exist as they are; may be repeated.
 
@@ -59,7 +59,7 @@ async def create(
     """
     specs = {prefix + spec.name: spec for spec in topic_specs(application)}
     counts = {topic: spec.partitions or partitions for topic, spec in specs.items()}
-    async with admin_client(wire) as admin:
+    async with admin_client(cluster) as admin:
         there = await partitions_of(admin)
         missing = [topic for topic in specs if topic not in there]
         asked = [(topic, counts[topic], replication, specs[topic].configs(replication)) for topic in missing]
@@ -76,20 +76,20 @@ async def create(
     ]
 
 
-async def describe(wire: ConnectionSettings, prefix: str, *, application: str = APPLICATION) -> list[TopicState]:
+async def describe(cluster: ConnectionSettings, prefix: str, *, application: str = APPLICATION) -> list[TopicState]:
     """Return the topics of Forewarn that exist, as they are, in the order of the contracts.
 
     Raises:
         SettingsError: the cluster cannot be reached.
     """
     topics = [prefix + spec.name for spec in topic_specs(application)]
-    async with admin_client(wire) as admin:
-        states = await states_of(admin, wire, topics)
+    async with admin_client(cluster) as admin:
+        states = await states_of(admin, cluster, topics)
     return [states[topic] for topic in topics if topic in states]
 
 
 async def check(
-    wire: ConnectionSettings, prefix: str, *, application: str = APPLICATION, sample: int = SAMPLE_RECORDS
+    cluster: ConnectionSettings, prefix: str, *, application: str = APPLICATION, sample: int = SAMPLE_RECORDS
 ) -> list[TopicProblem]:
     """Return all that is wrong with the topics, none if they are as the contracts say.
 
@@ -100,11 +100,11 @@ async def check(
         SettingsError: the cluster cannot be reached.
     """
     specs = {prefix + spec.name: spec for spec in topic_specs(application)}
-    async with admin_client(wire) as admin:
-        states = await states_of(admin, wire, list(specs))
+    async with admin_client(cluster) as admin:
+        states = await states_of(admin, cluster, list(specs))
         inputs = {topic: states[topic].partitions for topic, spec in specs.items() if spec.keyed and topic in states}
         changelog = prefix + changelog_of(application)
-        samples = await sample_topics(wire, {topic: n for topic, n in inputs.items() if topic != changelog}, sample)
+        samples = await sample_topics(cluster, {topic: n for topic, n in inputs.items() if topic != changelog}, sample)
     return [
         *(BlockingProblem(topic, "it", "missing", "there") for topic in specs if topic not in states),
         *uneven(inputs),

@@ -18,7 +18,7 @@ _WAIT_MS: Final = 500
 VersionRecord = tuple[bytes, bytes | None]
 
 
-async def read_versions(wire: ConnectionSettings, prefix: str) -> tuple[list[ModelVersion], list[Promotion]]:
+async def read_versions(cluster: ConnectionSettings, prefix: str) -> tuple[list[ModelVersion], list[Promotion]]:
     """Return the versions by line and number, and the promotions in the order in which they were published.
 
     Raises:
@@ -26,13 +26,13 @@ async def read_versions(wire: ConnectionSettings, prefix: str) -> tuple[list[Mod
         InputError: the topic cannot be read to its end.
     """
     topic = prefix + MODELS
-    async with admin_client(wire) as admin:
+    async with admin_client(cluster) as admin:
         if topic not in await partitions_of(admin):
             raise SettingsError(f"topic {topic} is missing", hint="forewarn topics create")
     records: list[VersionRecord] = []
     tp = TopicPartition(topic, 0)
     try:
-        async with reader(wire, committed=True) as consumer:
+        async with reader(cluster, committed=True) as consumer:
             consumer.assign([tp])
             end, moved_s = (await consumer.end_offsets([tp]))[tp], monotonic()
             # To a position: the log may end in a transaction's marker, which nobody is given.

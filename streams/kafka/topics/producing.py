@@ -86,7 +86,7 @@ def sources_of(places: Sequence[str], topic: str | None = None) -> tuple[Source,
 
 
 async def produce(
-    wire: ConnectionSettings,
+    cluster: ConnectionSettings,
     prefix: str,
     sources: Sequence[Source],
     *,
@@ -102,11 +102,15 @@ async def produce(
         InputError: a line cannot be sent (its file and number are named), or Kafka takes no more.
     """
     begun_s = monotonic()
-    topics = await _topics(wire, prefix, {source.topic for source in sources if source.topic is not None})
+    topics = await _topics(cluster, prefix, {source.topic for source in sources if source.topic is not None})
     desk = _RecordBuilder(sources, topics, keep_bad=keep_bad, stamp=stamp, prefix=prefix)
     reading = merge_sources(sources, {}, desk.now_ms, _with_line)
     producer = AIOKafkaProducer(
-        **client_options(wire), enable_idempotence=True, acks="all", compression_type="zstd", max_batch_size=BATCH_BYTES
+        **client_options(cluster),
+        enable_idempotence=True,
+        acks="all",
+        compression_type="zstd",
+        max_batch_size=BATCH_BYTES,
     )
     await producer.start()
     batches = Batches(producer, PATIENCE_S)
@@ -114,7 +118,7 @@ async def produce(
         await _send_all(reading, desk, batches, rate, tell)
     except KafkaError as error:
         raise InputError(
-            f"Kafka at {wire.brokers} takes no more records after {batches.confirmed:,}: {error_text(error)}",
+            f"Kafka at {cluster.brokers} takes no more records after {batches.confirmed:,}: {error_text(error)}",
             hint="once it works, send all again: what has arrived already is known by its id and changes nothing",
         ) from error
     finally:
@@ -226,9 +230,9 @@ class _RecordBuilder:
         return f"{path or 'standard input'}:{offset + 1}"
 
 
-async def _topics(wire: ConnectionSettings, prefix: str, named: set[str]) -> dict[str, _Topic]:
+async def _topics(cluster: ConnectionSettings, prefix: str, named: set[str]) -> dict[str, _Topic]:
     """Return the topics that there are; all that are named must be, and those with one key have the same partitions."""
-    async with admin_client(wire) as admin:
+    async with admin_client(cluster) as admin:
         there = await partitions_of(admin)
         counts = {name: len(there[prefix + name]) for name in SENT if prefix + name in there}
         for name in SENT:

@@ -69,14 +69,14 @@ def _told(reader: msgspec.json.Decoder[T], value: bytes) -> T | None:
 
 
 async def sample_topics(
-    wire: ConnectionSettings, partitions: Mapping[str, int], newest: int = SAMPLE_RECORDS
+    cluster: ConnectionSettings, partitions: Mapping[str, int], newest: int = SAMPLE_RECORDS
 ) -> dict[str, TopicSample]:
     """Look at the newest records of each partition of these topics; gives up after 20 s with what it has seen."""
     samples = {topic: TopicSample() for topic in partitions}
     places = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
     if not places or newest < 1:
         return samples
-    async with reader(wire) as consumer:
+    async with reader(cluster) as consumer:
         first, last = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         open_places = {place for place in places if last[place] > first[place]}
         consumer.assign(list(open_places))

@@ -37,7 +37,7 @@ class ChangelogProgress:
         self,
         application: str,
         changelog: Changelog,
-        new_slot: Callable[[int], StatefulTask],
+        new_task: Callable[[int], StatefulTask],
         *,
         new_store: Callable[[], StateStore] = InMemoryStore,
         say: Callable[[str], None] = print,
@@ -45,7 +45,7 @@ class ChangelogProgress:
         """Begin with nothing; `application` is the name of the group, `new_slot` makes the work on a number."""
         self._application = application
         self._changelog = changelog
-        self._new_slot = new_slot
+        self._new_task = new_task
         self._new_store = new_store
         self._say = say
         self._tenures: dict[int, Tenure] = {}
@@ -78,7 +78,7 @@ class ChangelogProgress:
 
     async def _restored(self, partition: int) -> Tenure:
         """Return what the changelog holds."""
-        tenure, begun_s = Tenure(self._new_slot(partition), self._new_store()), monotonic()
+        tenure, begun_s = Tenure(self._new_task(partition), self._new_store()), monotonic()
         records = await self._changelog.read(partition, tenure.store)
         tenure.work.restore(tenure.store)
         restored = RestoreResult(records, monotonic() - begun_s)

@@ -106,7 +106,7 @@ class KeyedApp(faust.App):
     By `assignors` the group gives its members partitions: by range, one number of all topics goes to one member.
     """
 
-    keeper: PartitionOwner
+    owner: PartitionOwner
     options: dict[str, Any]
     standing: Callable[[], HealthStatus]
     assignors: Sequence[type[AbstractPartitionAssignor]] = (RangePartitionAssignor,)
@@ -127,9 +127,9 @@ class KeyedApp(faust.App):
 
     async def on_stop(self) -> None:
         """Have the last states written and their offsets committed before Faust leaves the group."""
-        await self.keeper.write()
+        await self.owner.write()
         await self.consumer.commit()
-        await self.keeper.close()
+        await self.owner.close()
         await super().on_stop()
 
 
@@ -166,9 +166,9 @@ class Consumer(base.Consumer):
         self._stands: dict[TP, int] = {}
 
     @property
-    def keeper(self) -> PartitionOwner:
+    def owner(self) -> PartitionOwner:
         """Who keeps the keyed partitions."""
-        return cast("KeyedApp", self.app).keeper
+        return cast("KeyedApp", self.app).owner
 
     @property
     def generation(self) -> int:
@@ -224,9 +224,9 @@ class Consumer(base.Consumer):
             fetched = await self._reader.getmany(*active, timeout_ms=int(timeout * 1000))
         except KafkaError as error:
             if not isinstance(error, ConsumerStoppedError):
-                self.keeper.unreadable(error)
+                self.owner.unreadable(error)
             raise
-        # What is dropped from here on leaves a gap, by which the keeper finds that it is missing.
+        # What is dropped from here on leaves a gap, by which the partition manager finds that it is missing.
         runs = [(tp, run) for key, records in fetched.items() for tp, run in self._runs(key, records)]
         generation = self.app.consumer_generation_id
         for tp, run in runs:
@@ -251,7 +251,7 @@ class Consumer(base.Consumer):
         key = _kafka_tp(tp)
         first = (await self._reader.beginning_offsets([key]))[key]
         if first > run.start:
-            self.keeper.expired(tp.topic, tp.partition, run.start, first)
+            self.owner.expired(tp.topic, tp.partition, run.start, first)
 
     async def perform_seek(self) -> None:
         """Go to where the states stand, as Faust does to the committed offsets after every assignment."""
@@ -262,7 +262,7 @@ class Consumer(base.Consumer):
         committed = dict(zip(keys, positions, strict=True))
         for key in keys:
             reach = PartitionOffsets(committed[key], first[key], end[key])
-            position = self.keeper.begin(key.topic, key.partition, reach)
+            position = self.owner.begin(key.topic, key.partition, reach)
             if position is not None:
                 self._committed_offset[TP(key.topic, key.partition)] = committed[key] or None
                 self.read_again(TP(key.topic, key.partition), position)
@@ -299,7 +299,7 @@ class Consumer(base.Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         self._acked[tp].clear()
         self._acked_index[tp].clear()
-        return self.keeper.applied(tp.topic, tp.partition)
+        return self.owner.applied(tp.topic, tp.partition)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
@@ -311,7 +311,7 @@ class Consumer(base.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Take what was assigned before Faust lets anything be fetched."""
-        await self.keeper.take(sorted((tp.topic, tp.partition) for tp in assigned))
+        await self.owner.take(sorted((tp.topic, tp.partition) for tp in assigned))
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -319,7 +319,7 @@ class Consumer(base.Consumer):
         for tp in revoked:
             self._stands.pop(tp, None)
         await super().on_partitions_revoked(revoked)
-        await self.keeper.drop(sorted((tp.topic, tp.partition) for tp in revoked))
+        await self.owner.drop(sorted((tp.topic, tp.partition) for tp in revoked))
 
     def assignment(self) -> set[TP]:
         """Return what the group has given us."""

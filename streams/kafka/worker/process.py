@@ -104,31 +104,31 @@ class FaustConsumerControl:
 class FailStopManager:
     """The partition manager as the transport sees it: a stop ends the process at once."""
 
-    def __init__(self, keeping: PartitionManager[Any], shutdown_s: float) -> None:
+    def __init__(self, manager: PartitionManager[Any], shutdown_s: float) -> None:
         """Wrap the partition manager; `shutdown_s` is how long the end may take."""
-        self._keeping = keeping
+        self._manager = manager
         self._shutdown_s = shutdown_s
-        self.keyed = keeping.keyed
+        self.keyed = manager.keyed
 
     async def take(self, assigned: Sequence[tuple[str, int]]) -> None:
         """Fence and restore what was assigned."""
-        await exit_on_failure(self._keeping.take(assigned))
+        await exit_on_failure(self._manager.take(assigned))
 
     async def drop(self, revoked: Sequence[tuple[str, int]]) -> None:
         """Give up what was revoked."""
-        await exit_on_failure(self._keeping.drop(revoked))
+        await exit_on_failure(self._manager.drop(revoked))
 
     def begin(self, topic: str, partition: int, reach: PartitionOffsets) -> int | None:
         """Return from which offset the reader has to start."""
         try:
-            return self._keeping.begin(topic, partition, reach)
+            return self._manager.begin(topic, partition, reach)
         except StoppedError as stop:
             end(stop.exit_code, str(stop))
 
     def expired(self, topic: str, partition: int, start: int, first: int) -> None:
         """Take note of records that are gone."""
         try:
-            self._keeping.expired(topic, partition, start, first)
+            self._manager.expired(topic, partition, start, first)
         except StoppedError as stop:
             end(stop.exit_code, str(stop))
 
@@ -138,18 +138,18 @@ class FailStopManager:
 
     def applied(self, topic: str, partition: int) -> int | None:
         """Return the next offset that is not yet safe."""
-        return self._keeping.applied(topic, partition)
+        return self._manager.applied(topic, partition)
 
     async def write(self) -> None:
         """Write what is left to write, while the partitions are still ours; past its deadline the process ends."""
         deadline = threading.Timer(self._shutdown_s, end, (EXIT_STALLED, f"not shut down in {self._shutdown_s:.0f} s"))
         deadline.daemon = True
         deadline.start()
-        await exit_on_failure(self._keeping.write())
+        await exit_on_failure(self._manager.write())
 
     async def close(self) -> None:
         """Give everything up."""
-        await exit_on_failure(self._keeping.close())
+        await exit_on_failure(self._manager.close())
 
 
 def say(line: str) -> None:
@@ -183,63 +183,66 @@ def _stores(settings: WorkerSettings) -> Callable[[], StateStore]:
 
 
 def make_app(
-    settings: WorkerSettings, wire: ConnectionSettings, topics: Sequence[str], new_slot: Callable[[int], StatefulTask]
+    settings: WorkerSettings,
+    cluster: ConnectionSettings,
+    topics: Sequence[str],
+    new_task: Callable[[int], StatefulTask],
 ) -> tuple[KeyedApp, PartitionManager[TaskChanges]]:
-    """Return the Faust app of one worker over the keyed topics, with its states in the changelog, and its keeper."""
-    changelog = Changelog(settings.group, changelog_of(settings.group), settings.prefix, client_options(wire))
-    progress = ChangelogProgress(settings.group, changelog, new_slot, new_store=_stores(settings), say=say)
+    """Return the Faust app of one worker over keyed topics, its states in the changelog, and its partition manager."""
+    changelog = Changelog(settings.group, changelog_of(settings.group), settings.prefix, client_options(cluster))
+    progress = ChangelogProgress(settings.group, changelog, new_task, new_store=_stores(settings), say=say)
     # What is not written stays open.
     write_records = min(WRITE_RECORDS, settings.open_max or WRITE_RECORDS)
     pace = Pace(write_behind_s=settings.write_behind_s, write_records=write_records)
-    return make_app_over(settings, wire, topics, progress, pace)
+    return make_app_over(settings, cluster, topics, progress, pace)
 
 
 def make_app_over(
-    settings: WorkerSettings, wire: ConnectionSettings, topics: Sequence[str], progress: TaskProgress[C], pace: Pace
+    settings: WorkerSettings, cluster: ConnectionSettings, topics: Sequence[str], progress: TaskProgress[C], pace: Pace
 ) -> tuple[KeyedApp, PartitionManager[C]]:
-    """Return a Faust app over topics whose progress lies anywhere, and its keeper."""
-    keeping = PartitionManager(
+    """Return a Faust app over topics whose progress lies anywhere, and its partition manager."""
+    manager = PartitionManager(
         topics, progress, pace=pace, flood=settings.flood, accepts_expired=settings.accepts_expired, say=say
     )
-    app = _faust_app(settings, wire)
-    app.keeper, app.options = FailStopManager(keeping, settings.shutdown_s), client_options(wire)
+    app = _faust_app(settings, cluster)
+    app.owner, app.options = FailStopManager(manager, settings.shutdown_s), client_options(cluster)
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
-    topic = app.topic(*sorted(keeping.keyed), **raw)
-    reader, watchdog = FaustConsumerControl(app), Watchdog(settings, keeping, progress)
+    topic = app.topic(*sorted(manager.keyed), **raw)
+    reader, watchdog = FaustConsumerControl(app), Watchdog(settings, manager, progress)
 
     async def apply(stream: Any) -> None:  # noqa: ANN401 - Faust's streams are untyped
         async for event in cast("AsyncIterator[Any]", stream.events()):
             tp = event.message.tp
             await exit_on_failure(
-                keeping.accept(tp.topic, tp.partition, cast("RecordBatch", event.message.value), reader)
+                manager.accept(tp.topic, tp.partition, cast("RecordBatch", event.message.value), reader)
             )
 
     async def tick() -> None:
         while not app.should_stop:
             await asyncio.sleep(TICK_S)
-            if keeping.has_partitions() and not app.rebalancing:
-                await exit_on_failure(_tick(keeping, reader))
+            if manager.has_partitions() and not app.rebalancing:
+                await exit_on_failure(_tick(manager, reader))
 
     async def watch() -> None:
         while not app.should_stop:
             await asyncio.sleep(WATCH_S)
             is_moving = app.rebalancing or not reader.consumer.flow_active
             # A large restore takes minutes, and the changelog itself says when it gets no further.
-            is_held = keeping.joined and not keeping.is_taking and is_moving
+            is_held = manager.joined and not manager.is_taking and is_moving
             await exit_on_failure(watchdog.look(is_held=is_held))
 
-    app.standing = lambda: keeping.standing(watchdog.unreached_s())
+    app.standing = lambda: manager.standing(watchdog.unreached_s())
     app.agent(topic, name="apply", concurrency=1)(apply)
     app.task(tick)
     app.at_once.append(watch)
-    return app, keeping
+    return app, manager
 
 
-def _faust_app(settings: WorkerSettings, wire: ConnectionSettings) -> KeyedApp:
+def _faust_app(settings: WorkerSettings, cluster: ConnectionSettings) -> KeyedApp:
     return KeyedApp(
         settings.group,
-        broker=";".join(f"forewarn://{address}" for address in wire.brokers.split(",")),
-        broker_credentials=faust_credentials(wire),
+        broker=";".join(f"forewarn://{address}" for address in cluster.brokers.split(",")),
+        broker_credentials=faust_credentials(cluster),
         store="memory://",
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -260,7 +263,10 @@ def _faust_app(settings: WorkerSettings, wire: ConnectionSettings) -> KeyedApp:
 
 
 def run_worker(
-    settings: WorkerSettings, wire: ConnectionSettings, broadcast: BroadcastReader, health: socket.socket | None = None
+    settings: WorkerSettings,
+    cluster: ConnectionSettings,
+    broadcast: BroadcastReader,
+    health: socket.socket | None = None,
 ) -> NoReturn:
     """Run one worker until it is told to stop, or something stops it; at `health` it says how it stands.
 
@@ -270,22 +276,22 @@ def run_worker(
     async def follow() -> None:
         await exit_on_failure(_followed(broadcast))
 
-    def new_slot(partition: int) -> SubscriberTask:
+    def new_task(partition: int) -> SubscriberTask:
         return SubscriberTask(partition, settings.group, broadcast.serving, open_max=settings.open_max)
 
-    run_work(settings, wire, tuple(INPUTS), new_slot, health, follow)
+    run_work(settings, cluster, tuple(INPUTS), new_task, health, follow)
 
 
 def run_work(
     settings: WorkerSettings,
-    wire: ConnectionSettings,
+    cluster: ConnectionSettings,
     topics: Sequence[str],
-    new_slot: Callable[[int], StatefulTask],
+    new_task: Callable[[int], StatefulTask],
     health: socket.socket | None,
     *tasks: Callable[[], Awaitable[None]],
 ) -> NoReturn:
     """Run any work on topics (named without the prefix) until it is told to stop, or something stops it."""
-    app, _ = make_app(settings, wire, [settings.prefix + topic for topic in topics], new_slot)
+    app, _ = make_app(settings, cluster, [settings.prefix + topic for topic in topics], new_task)
     for task in tasks:
         app.task(task)
     run_app(app, *(() if health is None else (HealthService(health, app.standing),)))
@@ -307,18 +313,18 @@ async def _followed(broadcast: BroadcastReader) -> None:
         raise StoppedError(EXIT_IO, f"models and policies cannot be read: {error_text(error)}") from error
 
 
-async def _tick(keeping: PartitionManager[Any], reader: FaustConsumerControl) -> None:
+async def _tick(manager: PartitionManager[Any], reader: FaustConsumerControl) -> None:
     ended, lags = await reader.consumer.progress()
-    await keeping.tick({(tp.topic, tp.partition): position for tp, position in ended.items()}, lags, reader)
+    await manager.tick({(tp.topic, tp.partition): position for tp, position in ended.items()}, lags, reader)
 
 
 class Watchdog:
     """Ends the process where nothing moves although it should: a supervisor does better than waiting."""
 
-    def __init__(self, settings: WorkerSettings, keeping: PartitionManager[Any], progress: TaskProgress[Any]) -> None:
+    def __init__(self, settings: WorkerSettings, manager: PartitionManager[Any], progress: TaskProgress[Any]) -> None:
         """Begin now."""
         self._settings = settings
-        self._keeping = keeping
+        self._manager = manager
         self._progress = progress
         self._begun_s = self._reached_s = self._flowed_s = monotonic()
 
@@ -332,7 +338,7 @@ class Watchdog:
         Raises:
             StoppedError: a deadline has passed.
         """
-        keeping, settings = self._keeping, self._settings
+        manager, settings = self._manager, self._settings
         if await self._progress.is_reachable():
             self._reached_s = monotonic()
         now_s = monotonic()
@@ -340,13 +346,13 @@ class Watchdog:
             self._flowed_s = now_s
         if now_s - self._flowed_s > settings.rebalance_s:
             raise StoppedError(EXIT_STALLED, f"partitions have been moving for {settings.rebalance_s:.0f} s")
-        if not keeping.joined and now_s - self._begun_s > settings.unassigned_s:
+        if not manager.joined and now_s - self._begun_s > settings.unassigned_s:
             raise StoppedError(EXIT_STALLED, f"the group gave no answer for {settings.unassigned_s:.0f} s")
         if now_s - self._reached_s > settings.lost_s:
             raise StoppedError(EXIT_STALLED, f"no broker has answered for {settings.lost_s:.0f} s")
-        if keeping.unmoved_s() > settings.unmoved_s:
+        if manager.unmoved_s() > settings.unmoved_s:
             raise StoppedError(EXIT_STALLED, f"records wait, but none was applied for {settings.unmoved_s:.0f} s")
-        if keeping.unwritten_s() > settings.uncommitted_s:
+        if manager.unwritten_s() > settings.uncommitted_s:
             raise StoppedError(
                 EXIT_STALLED, f"records are applied, but nothing was written for {settings.uncommitted_s:.0f} s"
             )

@@ -37,7 +37,7 @@ RECENT_RECORDS: Final = 1_000
 PART_STATES: Final = 1_000
 """States that are packed without a pause: some 20 ms."""
 
-_LANES: Final = len(TOPICS)
+_TOPIC_COUNT: Final = len(TOPICS)
 _EVENT: Final = Event
 """At hand where this is compiled; an imported name is looked up each time."""
 
@@ -182,7 +182,7 @@ class SubscriberTask(RecordCounts):
             if lane.head is None and (not lane.is_ended or (lane.waiting and not self._draw(lane))):
                 return 0
         while heads and done < limit:
-            lane = lanes[heads[0] % _LANES]
+            lane = lanes[heads[0] % _TOPIC_COUNT]
             item = lane.head
             if type(item) is _EVENT:
                 at_ms = lane.clock_ms
@@ -263,7 +263,7 @@ class SubscriberTask(RecordCounts):
             if replace:
                 heappop(heads)
             return False
-        head = lane.clock_ms * _LANES + topic_number(lane.source)
+        head = lane.clock_ms * _TOPIC_COUNT + topic_number(lane.source)
         if not replace:
             heappush(heads, head)
         elif (len(heads) > 1 and heads[1] < head) or (len(heads) > 2 and heads[2] < head):

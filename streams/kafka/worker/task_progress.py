@@ -1,7 +1,7 @@
-"""Where the progress of partitions is written and read back, as a keeper sees it.
+"""Where the progress of partitions is written and read back, as a partition manager sees it.
 
 A changelog is such a place (`changelog_progress.py`: workers and the trainer), and so is a database
-(`database_progress.py`: the notifier).  The keeper knows neither.
+(`database_progress.py`: the notifier).  The manager knows neither.
 """
 
 from collections.abc import Sequence

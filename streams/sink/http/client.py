@@ -126,12 +126,12 @@ class _Call:
     """How far a call has come."""
 
     def __init__(self) -> None:
-        self.wire: HttpConnection | None = None
+        self.cluster: HttpConnection | None = None
         self.reading = ResponseParser(ANSWER_BYTES_MAX)
 
     @property
     def is_sent(self) -> bool:
-        return self.wire is not None and self.wire.is_used
+        return self.cluster is not None and self.cluster.is_used
 
     def answer(self, now_s: Callable[[], float]) -> Answer:
         headers = tuple(
@@ -188,19 +188,19 @@ class _ConnectionPool:
         """Send a request and take in the answer, writing down in `call` how far it has come."""
         said = [(name, value) for name, value in request.headers if name.lower() not in _RESERVED]
         head = head_of(request.method, target, (*self._headers, *said), len(request.body))
-        wire = call.wire = self._kept() or await self._connected()
-        wire.rest()
+        cluster = call.cluster = self._kept() or await self._connected()
+        cluster.rest()
         try:
-            wire.send(head + request.body)
+            cluster.send(head + request.body)
             while not call.reading.is_done:
-                call.reading.take(await wire.read())
+                call.reading.take(await cluster.read())
         except BaseException:
-            wire.close()
+            cluster.close()
             raise
         if call.reading.is_reusable and not self.is_closed:
-            self._idle.append((wire, time.monotonic() + IDLE_S_MAX))
+            self._idle.append((cluster, time.monotonic() + IDLE_S_MAX))
         else:
-            wire.close()
+            cluster.close()
 
     def close(self) -> None:
         """Close what is idle now, and the others when they are done."""
@@ -211,15 +211,15 @@ class _ConnectionPool:
     def _kept(self) -> HttpConnection | None:
         now_s = time.monotonic()
         while self._idle:
-            wire, until_s = self._idle.pop()
-            if now_s < until_s and not wire.is_over:
-                return wire
-            wire.close()
+            cluster, until_s = self._idle.pop()
+            if now_s < until_s and not cluster.is_over:
+                return cluster
+            cluster.close()
         return None
 
     async def _connected(self) -> HttpConnection:
-        wire = await self._gate.connect(self._origin.host, self._origin.port)
-        return wire if self._tls is None else await wire.start_tls(self._tls, self._origin.host, CONNECT_S)
+        cluster = await self._gate.connect(self._origin.host, self._origin.port)
+        return cluster if self._tls is None else await cluster.start_tls(self._tls, self._origin.host, CONNECT_S)
 
 
 def retry_after_s(value: str, now_s: float) -> float | None:

@@ -54,13 +54,13 @@ def wire_of(broker: Broker, **changed: Any) -> ConnectionSettings:
     return msgspec.structs.replace(right, **changed)
 
 
-def refused(wire: ConnectionSettings, timeout_s: float = 10.0) -> str:
+def refused(cluster: ConnectionSettings, timeout_s: float = 10.0) -> str:
     """Return the one line with which a connection is refused."""
     with pytest.raises(SettingsError) as caught:
-        asyncio.run(check_connection(wire, timeout_s))
+        asyncio.run(check_connection(cluster, timeout_s))
     assert "\n" not in str(caught.value)
-    if wire.password is not None:
-        assert wire.password.reveal.decode() not in str(caught.value)
+    if cluster.password is not None:
+        assert cluster.password.reveal.decode() not in str(caught.value)
     return str(caught.value)
 
 
@@ -102,18 +102,18 @@ def test_each_mechanism_connects_over_tls_with_a_client_certificate(secure_broke
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_records_go_and_come_over_a_secure_connection(secure_broker: Broker, prefix: str, mechanism: str) -> None:
-    wire = wire_of(secure_broker, mechanism=mechanism)
-    environ = settings_environ(wire)
+    cluster = wire_of(secure_broker, mechanism=mechanism)
+    environ = settings_environ(cluster)
     assert lines(call("topics", "create", "--prefix", prefix, "--partitions", "2", "--json", env=environ))
 
     async def work() -> list[bytes]:
-        producer = AIOKafkaProducer(**client_options(wire), enable_idempotence=True)
+        producer = AIOKafkaProducer(**client_options(cluster), enable_idempotence=True)
         await producer.start()
         try:
             await producer.send_and_wait(f"{prefix}usage", b"over TLS", partition=1)
         finally:
             await producer.stop()
-        consumer = AIOKafkaConsumer(f"{prefix}usage", **client_options(wire), auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(f"{prefix}usage", **client_options(cluster), auto_offset_reset="earliest")
         await consumer.start()
         try:
             return [(await consumer.getone()).value]
@@ -123,28 +123,28 @@ def test_records_go_and_come_over_a_secure_connection(secure_broker: Broker, pre
     assert asyncio.run(work()) == [b"over TLS"]
 
 
-def settings_environ(wire: ConnectionSettings) -> dict[str, str]:
+def settings_environ(cluster: ConnectionSettings) -> dict[str, str]:
     """Return the environment that describes a secure wire."""
-    assert wire.password is not None
+    assert cluster.password is not None
     return {
-        "FOREWARN_KAFKA": wire.brokers,
-        "FOREWARN_KAFKA_PROTOCOL": wire.protocol.upper(),
-        "FOREWARN_KAFKA_MECHANISM": str(wire.mechanism).lower(),
-        "FOREWARN_KAFKA_USER": str(wire.user),
-        "FOREWARN_KAFKA_PASSWORD": wire.password.reveal.decode(),
-        "FOREWARN_KAFKA_CA_FILE": str(wire.ca_file),
-        "FOREWARN_KAFKA_CERT_FILE": str(wire.cert_file),
-        "FOREWARN_KAFKA_KEY_FILE": str(wire.key_file),
+        "FOREWARN_KAFKA": cluster.brokers,
+        "FOREWARN_KAFKA_PROTOCOL": cluster.protocol.upper(),
+        "FOREWARN_KAFKA_MECHANISM": str(cluster.mechanism).lower(),
+        "FOREWARN_KAFKA_USER": str(cluster.user),
+        "FOREWARN_KAFKA_PASSWORD": cluster.password.reveal.decode(),
+        "FOREWARN_KAFKA_CA_FILE": str(cluster.ca_file),
+        "FOREWARN_KAFKA_CERT_FILE": str(cluster.cert_file),
+        "FOREWARN_KAFKA_KEY_FILE": str(cluster.key_file),
     }
 
 
 def test_the_settings_of_a_secure_wire_give_that_wire(secure_broker: Broker, tmp_path: Path) -> None:
-    wire = wire_of(secure_broker)
-    environ = settings_environ(wire)
-    assert connection_settings(load_settings(environ)) == wire
+    cluster = wire_of(secure_broker)
+    environ = settings_environ(cluster)
+    assert connection_settings(load_settings(environ)) == cluster
     (tmp_path / "password").write_text(environ.pop("FOREWARN_KAFKA_PASSWORD") + "\n")
     environ["FOREWARN_KAFKA_PASSWORD_FILE"] = str(tmp_path / "password")
-    assert connection_settings(load_settings(environ)) == wire
+    assert connection_settings(load_settings(environ)) == cluster
 
 
 def test_faust_is_given_the_same_identity_and_certificates(secure_broker: Broker) -> None:
@@ -254,13 +254,13 @@ def test_a_file_that_cannot_be_read_or_used_is_named_with_its_setting(secure_bro
 
 def test_a_file_without_the_right_to_read_it_is_named(secure_broker: Broker, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch(mode=0o000)
-    wire = wire_of(secure_broker, ca_file=tmp_path / "ca.pem")
+    cluster = wire_of(secure_broker, ca_file=tmp_path / "ca.pem")
     before = os.geteuid()
     if before == 0:
         os.seteuid(65_534)  # Root may read every file.
     try:
-        assert "kafka_ca_file: " in refused(wire)
-        assert "permission denied" in refused(wire).lower()
+        assert "kafka_ca_file: " in refused(cluster)
+        assert "permission denied" in refused(cluster).lower()
         with pytest.raises(SettingsError, match=r"kafka_ca_file.*ca\.pem"):
             load_settings({"FOREWARN_KAFKA_CA_FILE": str(tmp_path / "gone" / "ca.pem")})
     finally:
@@ -291,9 +291,9 @@ def test_settings_that_do_not_fit_together_are_named(environ: dict[str, str], sa
         connection_settings(settings)
 
 
-def test_a_wire_shows_its_password_to_nobody() -> None:
-    wire = ConnectionSettings(user="a", password=Secret(b"a real secret"))
-    assert "a real secret" not in f"{wire} {wire!r}"
+def test_connection_settings_show_their_password_to_nobody() -> None:
+    cluster = ConnectionSettings(user="a", password=Secret(b"a real secret"))
+    assert "a real secret" not in f"{cluster} {cluster!r}"
 
 
 def test_the_command_line_says_what_is_wrong_in_one_line(secure_broker: Broker) -> None:

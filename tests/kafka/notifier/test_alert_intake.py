@@ -49,7 +49,7 @@ class FakePublisher:
 
 
 class NotifierBench:
-    """A keeper of partition 0 of the alerts over a database of its own."""
+    """A partition manager of partition 0 of the alerts over a database of its own."""
 
     def __init__(self, sink: Sink, *, flood: FloodLimit | None = None, accepts_expired: bool = False) -> None:
         self.sink, self.publisher, self.reader = sink, FakePublisher(sink), FakeReader()
@@ -61,7 +61,7 @@ class NotifierBench:
             self.publisher,  # type: ignore[arg-type]  # what is needed of it
             self.said.append,
         )
-        self.keeping: PartitionManager[AlertBatch] = PartitionManager(
+        self.manager: PartitionManager[AlertBatch] = PartitionManager(
             [TOPIC],
             progress,
             pace=PACE,
@@ -72,9 +72,9 @@ class NotifierBench:
 
     async def take_in(self, log: Sequence[Raw]) -> None:
         """Be given the partition and a run of it, and write it."""
-        await self.keeping.take([(TOPIC, 0)])
-        await self.keeping.accept(TOPIC, 0, RecordBatch(log[0].offset, log), self.reader)
-        await self.keeping.write()
+        await self.manager.take([(TOPIC, 0)])
+        await self.manager.accept(TOPIC, 0, RecordBatch(log[0].offset, log), self.reader)
+        await self.manager.write()
 
     def stands(self) -> int:
         """Return where the database stands."""
@@ -142,7 +142,7 @@ def test_a_dead_letter_is_confirmed_before_the_position_moves(sink: Sink) -> Non
     assert isinstance(letter, DeadLetter)
     assert bench.publisher.published == [(outgoing(letter), {})]
     assert bench.stands() == 2
-    assert bench.keeping.applied(TOPIC, 0) == 2
+    assert bench.manager.applied(TOPIC, 0) == 2
 
 
 def test_a_dead_letter_that_is_not_confirmed_holds_the_position_back(sink: Sink) -> None:
@@ -151,7 +151,7 @@ def test_a_dead_letter_that_is_not_confirmed_holds_the_position_back(sink: Sink)
     with pytest.raises(StoppedError, match="Kafka cannot be written"):
         asyncio.run(bench.take_in(records([GOOD, BAD])))
     assert bench.stands() == 0
-    assert bench.keeping.applied(TOPIC, 0) == 0
+    assert bench.manager.applied(TOPIC, 0) == 0
 
 
 @pytest.mark.parametrize("committed", [None, 0, 900])
@@ -160,8 +160,8 @@ def test_reading_begins_where_the_database_stands_whatever_the_group_has_committ
 ) -> None:
     sink.record([], ContactRules(), 0, {("alerts", 0): 40})
     bench = NotifierBench(sink)
-    asyncio.run(bench.keeping.take([(TOPIC, 0)]))
-    assert bench.keeping.begin(TOPIC, 0, PartitionOffsets(committed, 0, 1_000)) == 40
+    asyncio.run(bench.manager.take([(TOPIC, 0)]))
+    assert bench.manager.begin(TOPIC, 0, PartitionOffsets(committed, 0, 1_000)) == 40
     assert bench.said == ["partitions of p.alerts: 0 from 40"]
 
 
@@ -179,9 +179,9 @@ def test_reading_begins_where_the_database_stands_whatever_the_group_has_committ
 def test_a_topic_that_does_not_fit_the_database_is_refused(sink: Sink, reach: PartitionOffsets, words: str) -> None:
     sink.record([], ContactRules(), 0, {("alerts", 0): 40})
     bench = NotifierBench(sink)
-    asyncio.run(bench.keeping.take([(TOPIC, 0)]))
+    asyncio.run(bench.manager.take([(TOPIC, 0)]))
     with pytest.raises(StoppedError, match=words) as stop:
-        bench.keeping.begin(TOPIC, 0, reach)
+        bench.manager.begin(TOPIC, 0, reach)
     assert stop.value.exit_code == 70
 
 
@@ -191,10 +191,10 @@ def test_records_that_expired_are_passed_over_where_that_is_accepted(sink: Sink)
     log = records([GOOD], first=42)
 
     async def run() -> None:
-        await bench.keeping.take([(TOPIC, 0)])
-        assert bench.keeping.begin(TOPIC, 0, PartitionOffsets(None, 42, 43)) == 40
-        await bench.keeping.accept(TOPIC, 0, RecordBatch(40, log), bench.reader)
-        await bench.keeping.write()
+        await bench.manager.take([(TOPIC, 0)])
+        assert bench.manager.begin(TOPIC, 0, PartitionOffsets(None, 42, 43)) == 40
+        await bench.manager.accept(TOPIC, 0, RecordBatch(40, log), bench.reader)
+        await bench.manager.write()
 
     asyncio.run(run())
     assert bench.said[-1] == "2 records of p.alerts/0 (40 to 41) have expired unread: accepted"
@@ -213,10 +213,10 @@ def test_a_database_that_fails_ends_the_notifier_as_a_broker_does(sink: Sink, tm
     bench = NotifierBench(sink)
 
     async def run() -> None:
-        await bench.keeping.take([(TOPIC, 0)])
+        await bench.manager.take([(TOPIC, 0)])
         lose(sink, tmp_path)
-        await bench.keeping.accept(TOPIC, 0, RecordBatch(0, records([GOOD])), bench.reader)
-        await bench.keeping.write()
+        await bench.manager.accept(TOPIC, 0, RecordBatch(0, records([GOOD])), bench.reader)
+        await bench.manager.write()
 
     with pytest.raises(StoppedError) as stop:
         asyncio.run(run())

@@ -34,10 +34,10 @@ def top_up(number: int, at_s: int, subscriber: int = 1) -> str:
 
 
 async def _read(address: str, topics: list[str]) -> list[ConsumerRecord]:
-    wire = ConnectionSettings(brokers=address)
-    async with admin_client(wire) as admin:
+    cluster = ConnectionSettings(brokers=address)
+    async with admin_client(cluster) as admin:
         counts = {topic: len(parts) for topic, parts in (await partitions_of(admin)).items() if topic in topics}
-    async with reader(wire) as consumer:
+    async with reader(cluster) as consumer:
         places = [TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)]
         ends = await consumer.end_offsets(places)
         consumer.assign(places)

@@ -63,7 +63,7 @@ def test_a_record_that_was_sent_again_and_is_still_bad_says_how_often(
     bench.log[f"{PREFIX}usage"] = [Raw(0, 2**62, KEY, b"{", headers), Raw(1, 2**62, None, b"{")]
 
     async def run() -> None:
-        await bench.keeping.take([(topic, 0) for topic in TOPICS])
+        await bench.manager.take([(topic, 0) for topic in TOPICS])
         await bench.work_off()
 
     asyncio.run(run())

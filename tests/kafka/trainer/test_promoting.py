@@ -17,11 +17,11 @@ DATED_MS = 1_717_200_000_000
 def test_a_promotion_on_kafka_serves_from_its_time_and_a_rollback_undoes_it(broker: Broker, prefix: str) -> None:
     champion, challenger = version(1, 100), of_line("hazard", version(1, 100, intercept=-2.0))
     where = ("--kafka", broker.address, "--prefix", prefix)
-    wire = ConnectionSettings(brokers=broker.address)
+    cluster = ConnectionSettings(brokers=broker.address)
     asyncio.run(prepare(broker.address, prefix))
     assert "no model version was published yet" in call("model", "promote", "hazard", *where).stderr
     records = [(one.served_as.encode(), body(one)) for one in (champion, challenger)]
-    asyncio.run(publish(wire, prefix + MODELS, records))
+    asyncio.run(publish(cluster, prefix + MODELS, records))
     (made,) = lines(call("model", "promote", "hazard", "--from", "2024-06-01", "--json", *where))
     assert (made["from"], made["to"], made["at"]) == ("champion", "hazard", "2024-06-01T00:00:00.000Z")
     listed = lines(call("model", "list", "--json", *where))
@@ -29,7 +29,7 @@ def test_a_promotion_on_kafka_serves_from_its_time_and_a_rollback_undoes_it(brok
         (champion.served_as, False), (challenger.served_as, True),
     ]  # fmt: skip
     said: list[str] = []
-    broadcast = BroadcastReader(wire, prefix, ContextTimeline(COLD), said.append)
+    broadcast = BroadcastReader(cluster, prefix, ContextTimeline(COLD), said.append)
     asyncio.run(broadcast.read())
     assert [served_at(broadcast.serving, at_ms) for at_ms in (DATED_MS - 1, DATED_MS)] == [
         champion.served_as, challenger.served_as,

@@ -146,15 +146,15 @@ def test_a_running_worker_takes_an_entry_and_refuses_bad_ones_in_one_line(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
     asyncio.run(prepare(broker.address, prefix, 1))
-    wire = ConnectionSettings(brokers=broker.address)
+    cluster = ConnectionSettings(brokers=broker.address)
     good = written(entry(at(0), entry_id="p-1"))
-    asyncio.run(publish(wire, prefix + MARKET, [(b"p-0", b"{"), (b"p-1", good)]))
+    asyncio.run(publish(cluster, prefix + MARKET, [(b"p-0", b"{"), (b"p-1", good)]))
     with Worker(broker.address, prefix, tmp_path) as worker:
         worker.wait_for("partition 0 restored")
         assert "market-events at offset 0 refused, what serves stays: not_json" in worker.words
         assert "signals-" in worker.words
         later = written(entry(at(1), entry_id="p-2"))
-        asyncio.run(publish(wire, prefix + MARKET, [(b"p-2", later), (b"p-3", later), (b"p-1", None)]))
+        asyncio.run(publish(cluster, prefix + MARKET, [(b"p-2", later), (b"p-3", later), (b"p-1", None)]))
         worker.wait_for("market-events: p-2 taken")
         worker.wait_for("market-events at offset 3 refused, what serves stays: its key is not its entry_id")
         worker.wait_for("market-events: p-1 withdrawn")

@@ -1,4 +1,4 @@
-"""The keeper without a broker: what it asks of the reader, when it stops, what counts as safe, and what stalls."""
+"""The partition manager without a broker: what it asks of the reader, when it stops, what is safe, and what stalls."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError  # type: ignore[import-untyped]  # aiokafka comes without types
 
 from streams.kafka.worker import owned_partitions as kept
-from streams.kafka.worker import partition_manager as keeping
+from streams.kafka.worker import partition_manager as manager
 from streams.kafka.worker.checkpoint import CHECKPOINT_KEY
 from streams.kafka.worker.faust_transport import PartitionOffsets
 from streams.kafka.worker.flood import FloodLimit
@@ -27,9 +27,9 @@ USAGE, TOP_UPS = PREFIX + "usage", PREFIX + "top-ups"
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Return the keeper's clock."""
+    """Return the partition manager's clock."""
     own = Clock()
-    monkeypatch.setattr(keeping, "monotonic", own)
+    monkeypatch.setattr(manager, "monotonic", own)
     return own
 
 
@@ -46,14 +46,14 @@ def test_what_was_applied_is_safe_only_once_it_was_written(records: list[SentRec
         await bench.take()
         for topic in [topic for topic, run in bench.log.items() if run]:
             await bench.accept(topic)
-        before = bench.keeping.applied(USAGE, 0)
+        before = bench.manager.applied(USAGE, 0)
         await bench.tick()
-        await bench.keeping.write()
-        return before, bench.keeping.applied(USAGE, 0)
+        await bench.manager.write()
+        return before, bench.manager.applied(USAGE, 0)
 
     assert asyncio.run(run()) == (0, len(bench.log[USAGE]))
-    assert bench.keeping.written_records >= len(records)
-    assert bench.keeping.applied(USAGE, 1) is None
+    assert bench.manager.written_records >= len(records)
+    assert bench.manager.applied(USAGE, 1) is None
 
 
 def test_a_write_that_fails_stops_the_worker_and_moves_nothing(records: list[SentRecord]) -> None:
@@ -67,8 +67,8 @@ def test_a_write_that_fails_stops_the_worker_and_moves_nothing(records: list[Sen
         return stop.value
 
     assert asyncio.run(run()).exit_code == 74
-    assert bench.keeping.applied(USAGE, 0) == 0
-    assert bench.keeping.standing().moved == ()
+    assert bench.manager.applied(USAGE, 0) == 0
+    assert bench.manager.standing().moved == ()
 
 
 def test_a_run_behind_a_gap_is_asked_for_again_and_not_twice_at_once(clock: Clock, records: list[SentRecord]) -> None:
@@ -145,7 +145,7 @@ def test_a_backlog_is_written_once_that_is_worth_it_although_no_time_passes(
 def test_a_source_that_is_far_ahead_of_the_others_is_paused_until_it_has_been_worked_off(
     monkeypatch: pytest.MonkeyPatch, records: list[SentRecord]
 ) -> None:
-    monkeypatch.setattr(keeping, "WAITING_MAX", 50)
+    monkeypatch.setattr(manager, "WAITING_MAX", 50)
     bench = Bench(records)
 
     async def run() -> list[int]:
@@ -166,13 +166,13 @@ def test_a_source_that_is_far_ahead_of_the_others_is_paused_until_it_has_been_wo
 def test_a_paused_source_that_was_given_up_is_not_left_paused(
     monkeypatch: pytest.MonkeyPatch, records: list[SentRecord]
 ) -> None:
-    monkeypatch.setattr(keeping, "WAITING_MAX", 50)
+    monkeypatch.setattr(manager, "WAITING_MAX", 50)
     bench = Bench(records)
 
     async def run() -> None:
         await bench.take()
         await bench.accept(USAGE, 0, 60)
-        await bench.keeping.drop([(topic, 0) for topic in TOPICS])
+        await bench.manager.drop([(topic, 0) for topic in TOPICS])
         await bench.tick({})
 
     asyncio.run(run())
@@ -218,7 +218,7 @@ def test_a_share_of_bad_records_stops_the_worker_even_with_good_ones_between(
 
 
 def worked_off(records: Sequence[SentRecord], *, accepts_expired: bool = False) -> Bench:
-    """Return a keeper that has applied and written all these records."""
+    """Return a partition manager that has applied and written all these records."""
     bench = Bench(records, accepts_expired=accepts_expired)
 
     async def run() -> None:
@@ -232,10 +232,10 @@ def worked_off(records: Sequence[SentRecord], *, accepts_expired: bool = False) 
 def test_a_source_is_read_from_where_its_states_stand_whatever_was_committed(records: list[SentRecord]) -> None:
     bench = worked_off(records)
     stands = len(bench.log[USAGE])
-    assert bench.keeping.begin(USAGE, 0, bench.reach(committed=stands - 5)) == stands
-    assert bench.keeping.begin(USAGE, 0, bench.reach(committed=None)) == stands
-    assert bench.keeping.begin(USAGE, 0, bench.reach(committed=stands, first=stands, end=stands)) == stands
-    assert bench.keeping.begin(USAGE, 1, bench.reach()) is None
+    assert bench.manager.begin(USAGE, 0, bench.reach(committed=stands - 5)) == stands
+    assert bench.manager.begin(USAGE, 0, bench.reach(committed=None)) == stands
+    assert bench.manager.begin(USAGE, 0, bench.reach(committed=stands, first=stands, end=stands)) == stands
+    assert bench.manager.begin(USAGE, 1, bench.reach()) is None
 
 
 @pytest.mark.parametrize(
@@ -254,29 +254,29 @@ def test_a_source_that_does_not_fit_its_states_is_refused(
     stands = len(bench.log[USAGE])
     reach = PartitionOffsets(stands + committed, stands + first, stands + end)
     with pytest.raises(StoppedError, match=words.format(stands=stands, over=stands + 1, under=stands - 1)) as stop:
-        bench.keeping.begin(USAGE, 0, reach)
+        bench.manager.begin(USAGE, 0, reach)
     assert stop.value.exit_code == 70
 
 
 def test_records_that_expired_are_passed_over_where_that_is_accepted(records: list[SentRecord]) -> None:
     bench = worked_off(records, accepts_expired=True)
     stands = len(bench.log[USAGE])
-    assert bench.keeping.begin(USAGE, 0, bench.reach(committed=stands, first=stands + 7)) == stands
+    assert bench.manager.begin(USAGE, 0, bench.reach(committed=stands, first=stands + 7)) == stands
     assert bench.said[-1] == f"7 records of p.usage/0 ({stands} to {stands + 6}) have expired unread: accepted"
 
 
 def test_a_source_that_nobody_has_read_begins_where_its_log_does() -> None:
     bench = worked_off(())
-    assert bench.keeping.begin(USAGE, 0, bench.reach(first=400)) == 0
-    bench.keeping.expired(USAGE, 0, 0, 400)
+    assert bench.manager.begin(USAGE, 0, bench.reach(first=400)) == 0
+    bench.manager.expired(USAGE, 0, 0, 400)
     with pytest.raises(StoppedError, match="have expired unread"):
-        bench.keeping.expired(USAGE, 0, 1, 400)
+        bench.manager.expired(USAGE, 0, 1, 400)
 
 
 def test_a_number_of_which_a_topic_is_missing_is_refused() -> None:
     bench = Bench()
     with pytest.raises(StoppedError, match=r"partition 0 of p\.usage was not assigned") as stop:
-        asyncio.run(bench.keeping.take([(topic, 0) for topic in TOPICS if topic != USAGE]))
+        asyncio.run(bench.manager.take([(topic, 0) for topic in TOPICS if topic != USAGE]))
     assert stop.value.exit_code == 70
 
 
@@ -295,8 +295,8 @@ def test_states_that_cannot_be_used_are_a_broken_invariant_and_a_log_that_cannot
 def test_a_run_of_a_partition_that_was_given_up_is_left_to_its_next_owner(records: list[SentRecord]) -> None:
     bench = Bench(records)
     asyncio.run(bench.accept(USAGE))
-    assert not bench.keeping.has_partitions()
-    assert bench.keeping.applied(USAGE, 0) is None
+    assert not bench.manager.has_partitions()
+    assert bench.manager.applied(USAGE, 0) is None
 
 
 def test_how_a_worker_stands_follows_what_it_is_given(clock: Clock, records: list[SentRecord]) -> None:
@@ -306,7 +306,7 @@ def test_how_a_worker_stands_follows_what_it_is_given(clock: Clock, records: lis
         found = []
 
         def look() -> None:
-            standing = bench.keeping.standing(unreached_s=1.0)
+            standing = bench.manager.standing(unreached_s=1.0)
             assert standing.unreached_s == 1.0
             found.append((standing.partitions, standing.why_not is None, standing.written_s))
 
@@ -316,9 +316,9 @@ def test_how_a_worker_stands_follows_what_it_is_given(clock: Clock, records: lis
         await bench.work_off()
         clock.now_s += 9.0
         look()
-        await bench.keeping.drop([(topic, 0) for topic in TOPICS])
+        await bench.manager.drop([(topic, 0) for topic in TOPICS])
         look()
-        await bench.keeping.take([])
+        await bench.manager.take([])
         look()
         return found
 
@@ -332,13 +332,13 @@ def test_only_a_partition_with_records_to_apply_stalls(clock: Clock, records: li
     nothing = dict.fromkeys(TOPICS, 0)
 
     async def run() -> list[float]:
-        found = [bench.keeping.unmoved_s()]
+        found = [bench.manager.unmoved_s()]
         await bench.take()
         await bench.accept(USAGE, 0, 10)
         for ended in ({}, {TOP_UPS: 0}, nothing | {USAGE: 10}, nothing | {USAGE: 10}):
             clock.now_s += 50.0
             await bench.tick(ended)
-            found.append(bench.keeping.unmoved_s())
+            found.append(bench.manager.unmoved_s())
         return found
 
     assert asyncio.run(run()) == [0.0, 50.0, 100.0, 0.0, 0.0]
@@ -362,8 +362,8 @@ def test_what_was_given_up_and_does_not_come_back_is_let_go(records: list[SentRe
 
     async def run() -> None:
         await bench.worked_off()
-        await bench.keeping.drop([(topic, 0) for topic in TOPICS])
-        await bench.keeping.take([])
+        await bench.manager.drop([(topic, 0) for topic in TOPICS])
+        await bench.manager.take([])
         await bench.take()
 
     asyncio.run(run())

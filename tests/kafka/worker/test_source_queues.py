@@ -22,7 +22,7 @@ from streams.files.cursors import Cursor
 from streams.kafka.worker.source_queues import ASKED_MAX, SourceQueue
 from streams.kafka.worker.subscriber_task import SubscriberTask
 from streams.store import Position
-from tests.kafka.worker.test_subscriber_task import PARTITION, FakeLog, new_slot
+from tests.kafka.worker.test_subscriber_task import PARTITION, FakeLog, new_task
 from tests.kafka.workers import Raw
 
 RECEIVED_MS = 2**62
@@ -50,7 +50,7 @@ def raws(days: Sequence[Line]) -> list[Raw]:
 
 def slot_and_others(written: FakeLog | None = None) -> tuple[SubscriberTask, set[SourceNumber]]:
     """Return a slot that goes on from what was written, and all its sources but one, which have ended."""
-    slot = new_slot(written)
+    slot = new_task(written)
     return slot, slot.queues.keys() - {TOP_UPS}
 
 
@@ -210,5 +210,5 @@ def test_whatever_runs_are_cut_and_whoever_is_killed_the_same_records_are_strays
         # Killed here: what was not written is done again.
     finish(written)
     assert letters(written) == letters(undisturbed)
-    again, whole = (new_slot(each).queues[TOP_UPS] for each in (written, undisturbed))
+    again, whole = (new_task(each).queues[TOP_UPS] for each in (written, undisturbed))
     assert (again.applied, again.newest_ms) == (whole.applied, whole.newest_ms)

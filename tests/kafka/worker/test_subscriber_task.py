@@ -45,7 +45,7 @@ class FakeLog:
         self.outputs += [output.value for output in changes.outputs]
 
 
-def new_slot(
+def new_task(
     written: FakeLog | None = None, open_max: int | None = None, store: StateStore | None = None
 ) -> SubscriberTask:
     slot = SubscriberTask(PARTITION, APPLICATION, cold_context(), open_max=open_max)
@@ -98,7 +98,7 @@ def log(fed: list[SentRecord]) -> Log:
 def test_whoever_packs_many_states_pauses_for_others_and_packs_the_same(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slots = [new_slot(), new_slot(), new_slot()]
+    slots = [new_task(), new_task(), new_task()]
     for slot in slots:
         apply(slot, log)
     whole = slots[0].changes()
@@ -114,7 +114,7 @@ def test_whoever_packs_many_states_pauses_for_others_and_packs_the_same(
 @pytest.mark.interpreted
 def test_whoever_is_interrupted_while_packing_packs_everything_again(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot that counted as written without having been would be missing at the next restore."""
-    slots = [new_slot(), new_slot()]
+    slots = [new_task(), new_task()]
     for slot in slots:
         apply(slot, log)
     monkeypatch.setattr("streams.kafka.worker.subscriber_task.PART_STATES", 10)
@@ -129,13 +129,13 @@ def test_whoever_is_interrupted_while_packing_packs_everything_again(log: Log, m
 
 
 def test_a_slot_that_has_applied_nothing_gathers_nothing() -> None:
-    assert list(new_slot().gather()) == []
+    assert list(new_task().gather()) == []
 
 
 @pytest.fixture(scope="module")
 def in_one_go(log: Log) -> FakeLog:
     """Return what is written when nothing happens."""
-    return finish(new_slot(), log, FakeLog())
+    return finish(new_task(), log, FakeLog())
 
 
 @pytest.mark.slow
@@ -144,7 +144,7 @@ def in_one_go(log: Log) -> FakeLog:
 def test_any_cut_into_runs_and_turns_ends_in_the_same_bytes(
     data: st.DataObject, log: Log, in_one_go: FakeLog, open_max: int | None
 ) -> None:
-    slot, written, stands = new_slot(open_max=open_max), FakeLog(), dict.fromkeys(log, 0)
+    slot, written, stands = new_task(open_max=open_max), FakeLog(), dict.fromkeys(log, 0)
     while open_sources := [source for source, records in log.items() if stands[source] < len(records)]:
         source = data.draw(st.sampled_from(open_sources))
         count = data.draw(st.integers(100, 900))
@@ -176,7 +176,7 @@ def test_a_kill_at_any_point_between_two_writes_changes_nothing(
     written = FakeLog()
     for _ in range(BATCHES):
         store = LmdbStore(tmp_path_factory.getbasetemp()) if is_on_disk else InMemoryStore()
-        slot = new_slot(written, open_max, store)
+        slot = new_task(written, open_max, store)
         for source, records in log.items():
             assert slot.queue(source, 0, records)
         slot.advance(set(slot.queues), data.draw(st.integers(0, 400)))
@@ -186,14 +186,14 @@ def test_a_kill_at_any_point_between_two_writes_changes_nothing(
             rest(slot)
         slot.advance(set(slot.queues), data.draw(st.integers(0, 400)))  # Killed with this in memory.
         store.close()
-    finish(new_slot(written), log, written)
+    finish(new_task(written), log, written)
     assert written.states == in_one_go.states
     assert sorted(written.outputs) == sorted(in_one_go.outputs)
 
 
 def test_a_run_behind_a_lost_one_is_refused_and_one_that_overlaps_is_not_applied_twice(log: Log) -> None:
     source, records = max(log.items(), key=lambda pair: len(pair[1]))
-    slot = new_slot()
+    slot = new_task()
     assert slot.queue(source, 0, records[:10])
     assert not slot.queue(source, 20, records[20:30])
     assert slot.queues[source].queued == 10
@@ -203,7 +203,7 @@ def test_a_run_behind_a_lost_one_is_refused_and_one_that_overlaps_is_not_applied
 
 def test_a_source_that_has_more_to_come_holds_the_others_back(log: Log) -> None:
     source, records = max(log.items(), key=lambda pair: len(pair[1]))
-    slot = new_slot()
+    slot = new_task()
     slot.queue(source, 0, records[:10])
     other = next(iter(slot.queues.keys() - {source}))
     assert slot.advance(set(slot.queues) - {other}, 100) == 0
@@ -211,7 +211,7 @@ def test_a_source_that_has_more_to_come_holds_the_others_back(log: Log) -> None:
 
 
 def test_what_is_restored_is_what_was_written(log: Log, in_one_go: FakeLog) -> None:
-    slot = new_slot(in_one_go)
+    slot = new_task(in_one_go)
     assert slot.changes() is None
     assert len(slot.subscribers) == len(facts_of({k: v for k, v in in_one_go.states.items() if k != CHECKPOINT_KEY}))
     assert {source: lane.applied for source, lane in slot.queues.items() if lane.applied} == {
@@ -222,9 +222,9 @@ def test_what_is_restored_is_what_was_written(log: Log, in_one_go: FakeLog) -> N
 def test_states_without_their_mark_or_with_another_applications_are_refused(in_one_go: FakeLog) -> None:
     states = {key: value for key, value in in_one_go.states.items() if key != CHECKPOINT_KEY}
     with pytest.raises(BrokenCheckpointError, match="no mark"):
-        new_slot().restore(InMemoryStore(states))
+        new_task().restore(InMemoryStore(states))
     with pytest.raises(BrokenCheckpointError, match="cannot be read"):
-        new_slot().restore(InMemoryStore({CHECKPOINT_KEY: b"\xc1"}))
+        new_task().restore(InMemoryStore({CHECKPOINT_KEY: b"\xc1"}))
     other = SubscriberTask(PARTITION, "another", cold_context())
     with pytest.raises(BrokenCheckpointError, match="'forewarn', not of 'another'"):
         other.restore(InMemoryStore(in_one_go.states))
@@ -256,7 +256,7 @@ def test_a_snapshot_that_is_missing_or_damaged_stops_the_partition_when_it_is_ne
                 written.states[key] = packed
             elif body is not None:
                 written.states[key] = body
-        slot = new_slot(written, store=InMemoryStore() if kind == "memory" else LmdbStore(tmp_path))
+        slot = new_task(written, store=InMemoryStore() if kind == "memory" else LmdbStore(tmp_path))
         assert slot.queue(LEAVINGS, leaving.offset, [leaving])
         with pytest.raises(UnreadableStateError, match=f"the snapshot of .* {why}"):
             slot.advance(set(slot.queues), 100)
@@ -264,7 +264,7 @@ def test_a_snapshot_that_is_missing_or_damaged_stops_the_partition_when_it_is_ne
 
 def test_a_leaving_ends_the_wait_of_its_snapshots_in_the_log_too(log: Log, in_one_go: FakeLog) -> None:
     who, leaving = left_by(log, in_one_go)
-    slot, written = new_slot(in_one_go), FakeLog()
+    slot, written = new_task(in_one_go), FakeLog()
     written.states |= in_one_go.states
     assert slot.queue(LEAVINGS, leaving.offset, [leaving])
     finish(slot, {}, written)
@@ -278,7 +278,7 @@ def test_a_leaving_ends_the_wait_of_its_snapshots_in_the_log_too(log: Log, in_on
 
 
 def test_no_more_states_stay_open_than_may(log: Log) -> None:
-    slot = new_slot(open_max=5)
+    slot = new_task(open_max=5)
     finish(slot, log, FakeLog())
     assert len(slot.subscribers._states) == 5 < len(slot.subscribers)
 
@@ -288,7 +288,7 @@ def test_others_have_the_loop_while_many_states_are_packed_and_who_stops_it_lose
     log: Log, in_one_go: FakeLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.kafka.worker.subscriber_task.PART_STATES", 10)
-    slot, written = new_slot(open_max=5), FakeLog()
+    slot, written = new_task(open_max=5), FakeLog()
     apply(slot, log)
     written.take(slot.changes())
     slot.written()
@@ -306,13 +306,13 @@ def test_others_have_the_loop_while_many_states_are_packed_and_who_stops_it_lose
 def test_a_key_without_a_value_erases_the_subscriber_in_its_turn(in_one_go: FakeLog) -> None:
     source = source_number("subscribers", PARTITION)
     erased = next(key.partition(b"@")[0] for key in in_one_go.states if b"@" in key)
-    slot, written = new_slot(in_one_go), FakeLog()
+    slot, written = new_task(in_one_go), FakeLog()
     written.states |= in_one_go.states
     stands = slot.queues[source].queued
     assert slot.queue(source, stands, [Raw(stands, 2**62, erased, None)])
     finish(slot, {}, written)
     assert not [key for key in written.states if key.startswith(erased)]
-    assert new_slot(written).counters["erased"] == 1
+    assert new_task(written).counters["erased"] == 1
     assert set(INPUTS) == {lane.topic for lane in slot.queues.values()}
 
 
@@ -321,7 +321,7 @@ def test_a_key_that_is_no_subscriber_erases_nothing_and_is_a_dead_letter(of: str
     source = source_number("subscribers", PARTITION)
     snapshot = next(key for key in in_one_go.states if b"@" in key)
     key = {"a snapshot": snapshot, "the mark": CHECKPOINT_KEY, "nobody": b"s_" + bytes(600), "nothing": None}[of]
-    slot, written = new_slot(in_one_go), FakeLog()
+    slot, written = new_task(in_one_go), FakeLog()
     written.states |= in_one_go.states
     stands = slot.queues[source].queued
     assert slot.queue(source, stands, [Raw(stands, 2**62, key, None)])
@@ -329,5 +329,5 @@ def test_a_key_that_is_no_subscriber_erases_nothing_and_is_a_dead_letter(of: str
     assert {k: v for k, v in written.states.items() if k != CHECKPOINT_KEY} == {
         k: v for k, v in in_one_go.states.items() if k != CHECKPOINT_KEY
     }
-    assert new_slot(written).counters["dead:empty"] == new_slot(in_one_go).counters.get("dead:empty", 0) + 1
+    assert new_task(written).counters["dead:empty"] == new_task(in_one_go).counters.get("dead:empty", 0) + 1
     assert len(written.outputs) == 1

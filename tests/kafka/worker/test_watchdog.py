@@ -53,7 +53,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class StubManager:
-    """What the watchdog asks of a keeper."""
+    """What the watchdog asks of a partition manager."""
 
     def __init__(self) -> None:
         self.joined = True

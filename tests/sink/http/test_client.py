@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from streams.core.notify.retry import Answer
-from streams.sink.http import connection as wire
+from streams.sink.http import connection as cluster
 from streams.sink.http.client import Client
 from streams.sink.http.egress import SocketAddress, tls_context
 from tests.sink.http.scripted import BODY, OK, ScriptedReceiver, request, sent
@@ -281,13 +281,13 @@ def test_a_call_that_is_given_up_frees_its_place_and_closes_its_connection() -> 
 
 def test_head_and_body_leave_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces: list[bytes] = []
-    send = wire.HttpConnection.send
+    send = cluster.HttpConnection.send
 
-    def kept(self: wire.HttpConnection, data: bytes) -> None:
+    def kept(self: cluster.HttpConnection, data: bytes) -> None:
         pieces.append(data)
         send(self, data)
 
-    monkeypatch.setattr(wire.HttpConnection, "send", kept)
+    monkeypatch.setattr(cluster.HttpConnection, "send", kept)
     assert sent(ScriptedReceiver()).status == 200
     assert [piece.endswith(BODY) for piece in pieces] == [True]
 

@@ -243,9 +243,9 @@ def test_the_address_that_was_checked_is_the_one_that_is_called() -> None:
         server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            wire = await Gate(networks(["127.0.0.0/8"]), rebinding).connect("crm.example", port)
-            peer = wire.peer
-            wire.close()
+            cluster = await Gate(networks(["127.0.0.0/8"]), rebinding).connect("crm.example", port)
+            peer = cluster.peer
+            cluster.close()
             return peer == ("127.0.0.1", port)
 
     assert asyncio.run(connected())
@@ -258,9 +258,9 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer() -> None:
         async with server:
             resolve, _ = resolving("127.0.0.1", "127.0.0.2")
             port = server.sockets[0].getsockname()[1]
-            wire = await Gate(networks(["127.0.0.0/8"]), resolve).connect("crm.example", port)
-            wire.close()
-            return wire.peer[0]
+            cluster = await Gate(networks(["127.0.0.0/8"]), resolve).connect("crm.example", port)
+            cluster.close()
+            return cluster.peer[0]
 
     assert asyncio.run(connected()) == "127.0.0.2"
 
