@@ -1,7 +1,8 @@
 """What a partition manager has around it, without a broker: a log in memory, a reader that takes notes, a clock."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 
 from streams.core.contracts.events import INPUTS
 from streams.core.contracts.outputs import OutputRecord
@@ -100,7 +101,12 @@ class Bench:
     """A partition manager of partition 0 with all around it that a test looks at."""
 
     def __init__(
-        self, records: Sequence[SentRecord] = (), *, flood: FloodLimit | None = None, accepts_expired: bool = False
+        self,
+        records: Sequence[SentRecord] = (),
+        *,
+        flood: FloodLimit | None = None,
+        accepts_expired: bool = False,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.changelog, self.reader = FakeChangelog(), FakeReader()
         self.said: list[str] = []
@@ -119,6 +125,7 @@ class Bench:
             flood=flood or FloodLimit(),
             accepts_expired=accepts_expired,
             say=self.said.append,
+            clock=clock,
         )
 
     async def take(self) -> None:

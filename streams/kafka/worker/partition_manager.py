@@ -74,8 +74,12 @@ class PartitionManager(Generic[C]):
         flood: FloodLimit = FloodLimit(),  # noqa: B008 - frozen
         accepts_expired: bool = False,
         say: Callable[[str], None] = print,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
-        """Keep nothing yet; `topics` are the keyed ones as Kafka names them, in the order of their numbers."""
+        """Keep nothing yet; `topics` are the keyed ones as Kafka names them, in the order of their numbers.
+
+        `clock` gives seconds that never go back.
+        """
         self.keyed = frozenset(topics)
         self.written_records = 0
         self.joined = self.is_taking = False
@@ -86,8 +90,9 @@ class PartitionManager(Generic[C]):
         self._flood = flood
         self._accepts_expired = accepts_expired
         self._say = say
+        self._clock = clock
         self._lock = asyncio.Lock()
-        self._accepted_s = monotonic()
+        self._accepted_s = self._clock()
         self._assigned: tuple[int, ...] | None = None
         self._write_ended_s: float | None = None
         self._kept: dict[int, OwnedPartition[C]] = {}
@@ -108,20 +113,20 @@ class PartitionManager(Generic[C]):
             partitions=self._assigned,
             restored=tuple(sorted(self._kept)),
             moved=tuple(sorted(number for number, kept in self._kept.items() if kept.has_moved)),
-            written_s=None if self._write_ended_s is None else monotonic() - self._write_ended_s,
+            written_s=None if self._write_ended_s is None else self._clock() - self._write_ended_s,
             unreached_s=unreached_s,
         )
 
     def unwritten_s(self) -> float:
         """Return for how long the oldest record that was applied has waited to be written."""
-        now_s = monotonic()
+        now_s = self._clock()
         since = [kept.unwritten_since_s for kept in self._kept.values() if kept.unwritten_since_s is not None]
         since += [kept.writing.since_s for kept in self._kept.values() if kept.writing is not None]
         return now_s - min(since, default=now_s)
 
     def unmoved_s(self) -> float:
         """Return for how long a partition with records to apply has applied none; nobody does while one is taken."""
-        now_s = monotonic()
+        now_s = self._clock()
         return 0.0 if self.is_taking else now_s - min((kept.moved_s for kept in self._kept.values()), default=now_s)
 
     async def take(self, assigned: Sequence[tuple[str, int]]) -> None:
@@ -143,7 +148,7 @@ class PartitionManager(Generic[C]):
                     )
                 await self._take(partition)
             for kept in self._kept.values():
-                kept.moved_s = monotonic()  # The first of them have waited for the last.
+                kept.moved_s = self._clock()  # The first of them have waited for the last.
             self._progress.settle(self._assigned)
             self.is_taking = False
 
@@ -157,7 +162,7 @@ class PartitionManager(Generic[C]):
         except (UnreadableStateError, BrokenCheckpointError) as error:
             raise StoppedError(EXIT_INVARIANT, f"partition {partition} cannot be restored: {error}") from error
         safe = {source: lane.applied for source, lane in slot.queues.items()}
-        self._kept[partition] = OwnedPartition(slot, safe, written_s=monotonic(), moved_s=monotonic())
+        self._kept[partition] = OwnedPartition(slot, safe, written_s=self._clock(), moved_s=self._clock())
 
     async def drop(self, revoked: Sequence[tuple[str, int]]) -> None:
         """Write what is left to write, then give up every partition number that was revoked.
@@ -242,7 +247,7 @@ class PartitionManager(Generic[C]):
             if kept is None:
                 return  # Revoked meanwhile: its next owner reads it.
             slot, source = kept.slot, self.source(topic, partition)
-            self._accepted_s = monotonic()
+            self._accepted_s = self._clock()
             kept.ended.discard(source)
             records: Sequence[LogRecord] = run.records
             if not slot.queue(source, run.start, records):
@@ -266,7 +271,7 @@ class PartitionManager(Generic[C]):
             StoppedError: as `accept` does.
         """
         async with self._lock:
-            is_quiet = monotonic() - self._accepted_s > LOST_S
+            is_quiet = self._clock() - self._accepted_s > LOST_S
             for partition, kept in self._kept.items():
                 kept.ended.clear()
                 kept.is_behind = lags.get(partition, 0) + sum(map(kept.slot.waiting, kept.slot.queues)) > BEHIND_RECORDS
@@ -294,7 +299,7 @@ class PartitionManager(Generic[C]):
 
     def _read_again(self, source: SourceNumber, stands: int, reader: ConsumerControl) -> None:
         """Go back to where a source stands, unless we have just done so and the answer is on its way."""
-        sought, now_s = self._sought.get(source), monotonic()
+        sought, now_s = self._sought.get(source), self._clock()
         if sought is not None and sought.position == stands and now_s - sought.at_s < SEEK_AGAIN_S:
             return
         self._sought[source] = SeekPosition(stands, now_s)
@@ -306,19 +311,19 @@ class PartitionManager(Generic[C]):
         while done := slot.advance(kept.ended, TURN_RECORDS):
             # Before they are written to the dead letters.
             self._flood.refuse(slot.partition, slot.bad_run, slot.bad_recent, slot.recent, slot.counters)
-            kept.moved_s = monotonic()
+            kept.moved_s = self._clock()
             kept.unwritten += done
             if kept.unwritten_since_s is None:
                 kept.unwritten_since_s = kept.moved_s
             is_worth_it = kept.is_worth_a_write(self._pace.write_records)
             await (self._write(kept) if is_worth_it else asyncio.sleep(0))
         if len(kept.ended) == len(slot.queues):
-            kept.moved_s = monotonic()  # Nothing is left to apply.
+            kept.moved_s = self._clock()  # Nothing is left to apply.
             kept.has_moved = kept.has_moved or not (kept.unwritten or kept.writing)
         if kept.writing is not None and kept.writing.task.done():
             await self._arrive(kept)
         write_s = self._pace.between_s(is_behind=kept.is_behind)
-        if kept.writing is None and kept.unwritten and monotonic() - kept.written_s >= write_s:
+        if kept.writing is None and kept.unwritten and self._clock() - kept.written_s >= write_s:
             await self._write(kept)
 
     async def _write(self, kept: OwnedPartition[C]) -> None:
@@ -335,8 +340,10 @@ class PartitionManager(Generic[C]):
             return
         kept.slot.written()
         writing = asyncio.ensure_future(self._progress.write(kept.slot.partition, changes))
-        kept.writing = InFlightWrite(writing, changes.positions, kept.unwritten, kept.unwritten_since_s or monotonic())
-        kept.unwritten, kept.unwritten_since_s, kept.written_s = 0, None, monotonic()
+        kept.writing = InFlightWrite(
+            writing, changes.positions, kept.unwritten, kept.unwritten_since_s or self._clock()
+        )
+        kept.unwritten, kept.unwritten_since_s, kept.written_s = 0, None, self._clock()
         for _ in kept.slot.trim_memory():  # Last, since whoever stops it has to find the write begun and noted.
             await asyncio.sleep(0)
 
@@ -351,4 +358,4 @@ class PartitionManager(Generic[C]):
         kept.safe.update(kept.writing.positions)
         self.written_records += kept.writing.records
         kept.writing, kept.has_moved = None, True
-        self._write_ended_s = monotonic()
+        self._write_ended_s = self._clock()

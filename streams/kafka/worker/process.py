@@ -321,16 +321,23 @@ async def _tick(manager: PartitionManager[Any], reader: FaustConsumerControl) ->
 class Watchdog:
     """Ends the process where nothing moves although it should: a supervisor does better than waiting."""
 
-    def __init__(self, settings: WorkerSettings, manager: PartitionManager[Any], progress: TaskProgress[Any]) -> None:
-        """Begin now."""
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        manager: PartitionManager[Any],
+        progress: TaskProgress[Any],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """Begin now; `clock` gives seconds that never go back."""
         self._settings = settings
         self._manager = manager
         self._progress = progress
-        self._begun_s = self._reached_s = self._flowed_s = monotonic()
+        self._clock = clock
+        self._begun_s = self._reached_s = self._flowed_s = self._clock()
 
     def unreached_s(self) -> float:
         """Return for how long no broker has answered."""
-        return monotonic() - self._reached_s
+        return self._clock() - self._reached_s
 
     async def look(self, *, is_held: bool) -> None:
         """Look once; `is_held` says that Faust lets nothing be fetched, as it does while partitions move.
@@ -340,8 +347,8 @@ class Watchdog:
         """
         manager, settings = self._manager, self._settings
         if await self._progress.is_reachable():
-            self._reached_s = monotonic()
-        now_s = monotonic()
+            self._reached_s = self._clock()
+        now_s = self._clock()
         if not is_held:
             self._flowed_s = now_s
         if now_s - self._flowed_s > settings.rebalance_s:

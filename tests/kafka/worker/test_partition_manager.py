@@ -25,14 +25,6 @@ from tests.kafka.workers import SentRecord
 USAGE, TOP_UPS = PREFIX + "usage", PREFIX + "top-ups"
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Return the partition manager's clock."""
-    own = Clock()
-    monkeypatch.setattr(manager, "monotonic", own)
-    return own
-
-
 @pytest.fixture(scope="module")
 def records(fed: list[SentRecord]) -> list[SentRecord]:
     """Return some good records of a small operator."""
@@ -71,8 +63,9 @@ def test_a_write_that_fails_stops_the_worker_and_moves_nothing(records: list[Sen
     assert bench.manager.standing().moved == ()
 
 
-def test_a_run_behind_a_gap_is_asked_for_again_and_not_twice_at_once(clock: Clock, records: list[SentRecord]) -> None:
-    bench = Bench(records)
+def test_a_run_behind_a_gap_is_asked_for_again_and_not_twice_at_once(records: list[SentRecord]) -> None:
+    clock = Clock()
+    bench = Bench(records, clock=clock)
 
     async def run() -> list[int]:
         asked = []
@@ -90,10 +83,9 @@ def test_a_run_behind_a_gap_is_asked_for_again_and_not_twice_at_once(clock: Cloc
     assert bench.reader.again == [(USAGE, 0, 10), (USAGE, 0, 10), (USAGE, 0, 20)]
 
 
-def test_what_was_read_and_never_arrived_is_read_again_once_nothing_comes_any_more(
-    clock: Clock, records: list[SentRecord]
-) -> None:
-    bench = Bench(records)
+def test_what_was_read_and_never_arrived_is_read_again_once_nothing_comes_any_more(records: list[SentRecord]) -> None:
+    clock = Clock()
+    bench = Bench(records, clock=clock)
 
     async def run() -> list[int]:
         asked = []
@@ -123,14 +115,13 @@ def test_few_states_are_written_sooner_than_many_and_none_later_than_the_limit(c
     assert ours.is_worth_a_write(50)
 
 
-@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize(("worth", "is_written"), [(100, True), (1_000_000, False)])
 def test_a_backlog_is_written_once_that_is_worth_it_although_no_time_passes(
     worth: int, is_written: bool, monkeypatch: pytest.MonkeyPatch, records: list[SentRecord]
 ) -> None:
     monkeypatch.setattr(kept, "WORTH_RECORDS", worth)
     monkeypatch.setattr(kept, "RECORDS_A_STATE", 0)
-    bench = Bench(records)
+    bench = Bench(records, clock=Clock())
 
     async def run() -> None:
         await bench.take()
@@ -299,8 +290,9 @@ def test_a_run_of_a_partition_that_was_given_up_is_left_to_its_next_owner(record
     assert bench.manager.applied(USAGE, 0) is None
 
 
-def test_how_a_worker_stands_follows_what_it_is_given(clock: Clock, records: list[SentRecord]) -> None:
-    bench = Bench(records)
+def test_how_a_worker_stands_follows_what_it_is_given(records: list[SentRecord]) -> None:
+    clock = Clock()
+    bench = Bench(records, clock=clock)
 
     async def run() -> list[tuple[tuple[int, ...] | None, bool, float | None]]:
         found = []
@@ -326,9 +318,10 @@ def test_how_a_worker_stands_follows_what_it_is_given(clock: Clock, records: lis
                                   ((), True, 9.0)]  # fmt: skip
 
 
-def test_only_a_partition_with_records_to_apply_stalls(clock: Clock, records: list[SentRecord]) -> None:
+def test_only_a_partition_with_records_to_apply_stalls(records: list[SentRecord]) -> None:
     """Twice the sources that have more to come hold back the records that are there."""
-    bench = Bench(records)
+    clock = Clock()
+    bench = Bench(records, clock=clock)
     nothing = dict.fromkeys(TOPICS, 0)
 
     async def run() -> list[float]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from streams.kafka.worker import process as worker
 from streams.kafka.worker.process import Watchdog, WorkerSettings
 from streams.shared.exits import StoppedError
 from tests.kafka.benches import Clock, FakeChangelog
@@ -44,14 +43,6 @@ worker.WATCH_S = 0.5
 """
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Return the watchdog's clock."""
-    own = Clock()
-    monkeypatch.setattr(worker, "monotonic", own)
-    return own
-
-
 class StubManager:
     """What the watchdog asks of a partition manager."""
 
@@ -78,10 +69,10 @@ DEADLINES = {
 
 
 @pytest.mark.parametrize("case", DEADLINES)
-def test_the_watchdog_ends_a_worker_in_which_nothing_moves_and_not_before_its_deadline(clock: Clock, case: str) -> None:
+def test_the_watchdog_ends_a_worker_in_which_nothing_moves_and_not_before_its_deadline(case: str) -> None:
     deadline_s, words = DEADLINES[case]
-    stub, changelog = StubManager(), FakeChangelog()
-    watchdog = Watchdog(WorkerSettings(), stub, changelog)  # type: ignore[arg-type]  # all that it asks for
+    stub, changelog, clock = StubManager(), FakeChangelog(), Clock()
+    watchdog = Watchdog(WorkerSettings(), stub, changelog, clock)  # type: ignore[arg-type]  # all that it asks for
     stub.joined, changelog.answers = case != "unassigned", case != "lost"
 
     async def look_after(wait_s: float) -> None:
@@ -97,8 +88,9 @@ def test_the_watchdog_ends_a_worker_in_which_nothing_moves_and_not_before_its_de
     assert (stop.value.exit_code, str(stop.value)) == (75, words)
 
 
-def test_the_watchdog_leaves_a_worker_alone_that_moves(clock: Clock) -> None:
-    watchdog = Watchdog(WorkerSettings(), StubManager(), FakeChangelog())  # type: ignore[arg-type]  # as above
+def test_the_watchdog_leaves_a_worker_alone_that_moves() -> None:
+    clock = Clock()
+    watchdog = Watchdog(WorkerSettings(), StubManager(), FakeChangelog(), clock)  # type: ignore[arg-type]  # as above
     for held in (False, True, False, True):
         clock.now_s += 299.0
         asyncio.run(watchdog.look(is_held=held))
