@@ -1,4 +1,4 @@
-"""The joins of the contact rules: the defaults, and the file that the settings name."""
+"""Joins the contact rules: the defaults, and the file that the settings name."""
 
 import tomllib
 

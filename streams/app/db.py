@@ -1,4 +1,4 @@
-"""The joins of `forewarn db`: of which version the tables of a database are, and bringing them to the newest."""
+"""Joins what `forewarn db` needs: the version of a database's tables, and the way to the newest one."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The joins of the daily digest: contact rules, the database, the mail server, and chats."""
+"""Joins the daily digest: contact rules, the database, the mail server, and chats."""
 
 import os
 from collections.abc import Collection, Sequence

@@ -1,4 +1,4 @@
-"""The joins of the dispatcher: the database, endpoints with their secrets, the network, and who is warned."""
+"""Joins the dispatcher: the database, endpoints with their secrets, the network, and who is warned."""
 
 import asyncio
 import os

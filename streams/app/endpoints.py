@@ -1,4 +1,4 @@
-"""The joins of the commands about endpoints: settings checked, secrets sealed, requests shown and tried."""
+"""Joins what commands about endpoints need: settings checked, secrets sealed, requests shown and tried."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The joins of the way back: a server for what ticketing says, the database, and where outcomes go."""
+"""Joins the way back: a server for what ticketing says, the database, and where outcomes go."""
 
 import asyncio
 import os

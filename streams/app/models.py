@@ -1,4 +1,4 @@
-"""The joins of `forewarn model`: the versions in a database, and the promotions among them."""
+"""Joins what `forewarn model` needs: the versions in a database, and the promotions among them."""
 
 from streams.app.policies import cold_scorer
 from streams.core.scoring.promotions import Promotion

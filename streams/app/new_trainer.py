@@ -1,4 +1,4 @@
-"""The joins of the trainer: one that has learned nothing, or that of a database, as a policy has it."""
+"""Joins a trainer: one that has learned nothing, or that of a database, as a policy has it."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final

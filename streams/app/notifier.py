@@ -1,4 +1,4 @@
-"""The joins of the notifier: the topic of alerts, the database that the sink works on, and the rules of contact."""
+"""Joins the notifier: the topic of alerts, the database that the sink works on, and the rules of contact."""
 
 import asyncio
 from typing import NoReturn

@@ -1,4 +1,4 @@
-"""The joins of `forewarn evaluate`: where the predictions come from, what is judged, and the page."""
+"""Joins what `forewarn evaluate` needs: where the predictions come from, what is judged, and the page."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path

@@ -33,8 +33,6 @@ PROVISIONAL_LABELS: Final = (None, False, True)
 LOW_BAND: Final = 0
 HOLDOUT_VALUES: Final = 2**64
 
-_WIDTH: Final = PENDING_WIDTH
-"""At hand where this is compiled; an imported name is looked up each time."""
 _REVENUE: Final = 1
 _TREATED: Final = 2
 _TOLD: Final = 3
@@ -79,17 +77,17 @@ def take_snapshot(  # noqa: PLR0917 - all that a snapshot holds, from the one pl
     # Of its exact size, where an array that is extended takes half as much again.
     watch.pending = rows = watch.pending + array("q", (at_ms, 0, treated, 0))
     taken = SnapshotTaken(at_ms, pack_snapshot(at_ms, features, table, watch.probability, model_version, band))
-    if len(rows) <= PENDING_MAX * _WIDTH:
+    if len(rows) <= PENDING_MAX * PENDING_WIDTH:
         return (taken,)
     oldest_ms = rows[0]
-    del rows[:_WIDTH]
+    del rows[:PENDING_WIDTH]
     return taken, SnapshotDropped(oldest_ms)
 
 
 def note_revenue(watch: Watch, at_ms: int) -> None:
     """Remember, for each waiting snapshot, its first revenue event; called in any order of events."""
     rows = watch.pending
-    for i in range(len(rows) - _WIDTH, -1, -_WIDTH):
+    for i in range(len(rows) - PENDING_WIDTH, -1, -PENDING_WIDTH):
         if rows[i] >= at_ms:
             continue
         if 0 < rows[i + _REVENUE] <= at_ms:
@@ -101,7 +99,7 @@ def note_revenue(watch: Watch, at_ms: int) -> None:
 def note_treatment(watch: Watch, treated: int, at_ms: int) -> None:
     """Remember that something was done at a time about every snapshot before it; the most that was done counts."""
     rows = watch.pending
-    for i in range(0, len(rows), _WIDTH):
+    for i in range(0, len(rows), PENDING_WIDTH):
         if rows[i] < at_ms and rows[i + _TREATED] < treated:
             rows[i + _TREATED] = treated
 
@@ -114,7 +112,7 @@ def tell_early(watch: Watch, at_ms: int, label: LabelPolicy) -> tuple[ExampleDra
     """
     surrogate_ms = label.surrogate_days * DAY_MS
     told, rows = [], watch.pending
-    for i in range(0, len(rows), _WIDTH):
+    for i in range(0, len(rows), PENDING_WIDTH):
         known_ms = rows[i] + surrogate_ms
         if rows[i + _TOLD] or not surrogate_ms or known_ms >= at_ms:
             continue
@@ -131,13 +129,13 @@ def settle_at_leaving(
     """Settle the snapshots whose horizon covers an explicit leaving at `at_ms`; involuntary leaving censors them."""
     horizon_ms = label.horizon_days * DAY_MS
     rows = watch.pending
-    covered = [i for i in range(0, len(rows), _WIDTH) if rows[i] < at_ms <= rows[i] + horizon_ms]
+    covered = [i for i in range(0, len(rows), PENDING_WIDTH) if rows[i] < at_ms <= rows[i] + horizon_ms]
     if not label.explicit or not covered:
         return ()
     left = array("q")
-    for i in range(0, len(rows), _WIDTH):
+    for i in range(0, len(rows), PENDING_WIDTH):
         if not rows[i] < at_ms <= rows[i] + horizon_ms:
-            left.extend(rows[i : i + _WIDTH])
+            left.extend(rows[i : i + PENDING_WIDTH])
     watch.pending = left
     _keep_newest_at_hand(watch)
     kind = EXPLICIT_KINDS.get(life)
@@ -162,7 +160,7 @@ def settle_closed(watch: Watch, at_ms: int, label: LabelPolicy, band_now: int = 
             known_ms = closed_ms if label.explicit or label.value_loss else first_ms
             draft = _draft(rows, count, "stayed", known_ms, closed_ms, is_worth_less=is_worth_less)
             settled.append(draft)
-        count += _WIDTH
+        count += PENDING_WIDTH
     if settled:
         del rows[:count]
         _keep_newest_at_hand(watch)
@@ -171,7 +169,7 @@ def settle_closed(watch: Watch, at_ms: int, label: LabelPolicy, band_now: int = 
 
 def _keep_newest_at_hand(watch: Watch) -> None:
     rows = watch.pending
-    watch.first_revenue_ms = rows[len(rows) - _WIDTH + _REVENUE] if rows else 0
+    watch.first_revenue_ms = rows[len(rows) - PENDING_WIDTH + _REVENUE] if rows else 0
 
 
 def _draft(

@@ -25,8 +25,6 @@ _ERASING: Final = "subscribers"
 """The topic on which a key without a value erases the subscriber."""
 _subscriber: Final = re.compile(PSEUDONYM.encode()).fullmatch
 """Any other key could be that of something else in the changelog."""
-_EVENT: Final = Event
-"""At hand where this is compiled; an imported name is looked up each time."""
 
 
 class LogRecord(Protocol):
@@ -94,7 +92,7 @@ class SourceQueue:
             self.head = Erasure(erased[0].decode())
             return True
         item, clock_ms = decode_value(self.topic, self.partition, offset, value or b"", raw.timestamp), self.clock_ms
-        if type(item) is _EVENT:
+        if type(item) is Event:
             clock_ms = item.at_ms
             if clock_ms - self.newest_ms > LEAP_MS:
                 ahead_ms = list(islice(self._times_ahead(), LOOK_AHEAD))
@@ -104,7 +102,7 @@ class SourceQueue:
                 if is_stray(clock_ms, self.newest_ms or None, ahead_ms):
                     item = DeadLetter(self.topic, self.partition, offset, "future_time", WHY_STRAY, value or b"")
                     clock_ms = self.clock_ms
-        if type(item) is not _EVENT:
+        if type(item) is not Event:
             item = msgspec.structs.replace(item, key=raw.key, redrives=redrives_of(raw.headers))
         self.head, self.clock_ms = item, clock_ms
         return True

@@ -38,8 +38,6 @@ PART_STATES: Final = 1_000
 """States that are packed without a pause: some 20 ms."""
 
 _TOPIC_COUNT: Final = len(TOPICS)
-_EVENT: Final = Event
-"""At hand where this is compiled; an imported name is looked up each time."""
 
 
 class TaskChanges(Struct, frozen=True):
@@ -184,7 +182,7 @@ class SubscriberTask(RecordCounts):
         while heads and done < limit:
             lane = lanes[heads[0] % _TOPIC_COUNT]
             item = lane.head
-            if type(item) is _EVENT:
+            if type(item) is Event:
                 at_ms = lane.clock_ms
                 if at_ms > timeline.stream_ms:
                     done += timeline.advance(at_ms, limit - done)
