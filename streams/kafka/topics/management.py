@@ -15,7 +15,6 @@ from streams.kafka.topics.sampling import SAMPLE_RECORDS, TopicSample, sample_to
 from streams.kafka.topics.specs import APPLICATION, TopicSpec, changelog_of, insync_of, topic_specs
 from streams.shared.errors import SettingsError
 
-TOPIC_PARTITIONS_MAX: Final = 10_000
 APPEARS_S: Final = 15.0
 _POLL_S: Final = 0.05
 
