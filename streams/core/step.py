@@ -54,7 +54,7 @@ from streams.core.subscriber.facts import PENDING_WIDTH, Facts, SubscriberState,
 from streams.core.subscriber.fold import CONSENT, Life, fold, is_revenue, life_after
 from streams.core.subscriber.snapshots import HIGH_BAND
 from streams.core.subscriber.state import INACTIVE
-from streams.core.times import DAY_MS, HOUR_MS
+from streams.core.times import DAY_MS, HOUR_MS, EventMs
 
 _REPEATED: Final = (RepeatedEvent(),)
 _UNMATCHED: Final = (UnmatchedLeaving(),)
@@ -118,7 +118,7 @@ def step(
     """Apply one event or wake to one subscriber; the state is changed in place and returned with what follows."""
     at_ms = given.at_ms
     if state is None:
-        state = new_state(at_ms)
+        state = new_state(EventMs(at_ms))
     facts, watch = state.facts, state.watch
     if type(given) is Wake:
         is_wanted = watch.next_wake_ms == at_ms
@@ -245,7 +245,7 @@ def _snapshot_due_ms(state: SubscriberState, subscriber_id: str, context: Contex
     if last_ms:
         return last_ms + context.snapshot_every_ms
     every = context.policy.snapshots
-    return state.facts.first_ms + (every.after_days + int(subscriber_id[-4:], 16) % every.every_days) * DAY_MS
+    return state.facts.times.first_ms + (every.after_days + int(subscriber_id[-4:], 16) % every.every_days) * DAY_MS
 
 
 def _late(event: Event, facts: Facts) -> LateEvent:

@@ -82,7 +82,7 @@ def scores(
     """Score everybody who has not left, as they are at `at_ms`."""
     bands = policy.value.mid_from_minor, policy.value.high_from_minor
     for subscriber_id, facts in found:
-        if facts.life == Life.HERE and facts.first_ms <= at_ms:
+        if facts.life == Life.HERE and facts.times.first_ms <= at_ms:
             features = vector(facts, at_ms, measure(facts, at_ms, bands, signals))
             yield Score(subscriber_id, at_ms, probability(scorer.logit(features), scorer.periods), scorer.version)
 

@@ -26,10 +26,10 @@ from streams.core.scoring.features import NAMES
 from streams.core.scoring.models import read_scorecard
 from streams.core.scoring.scorer import Scorer
 from streams.core.signals.market import Market
-from streams.core.subscriber.facts import Facts, SubscriberState, Watch
+from streams.core.subscriber.facts import Facts, SubscriberState, Watch, new_facts
 from streams.core.subscriber.fold import FoldResult, fold
 from streams.core.subscriber.packing import pack
-from streams.core.times import DAY_MS, HOUR_MS
+from streams.core.times import DAY_MS, HOUR_MS, EventMs
 from streams.defaults import read_default
 
 LATENESS_MS = 7 * DAY_MS
@@ -55,17 +55,17 @@ STEADY: dict[str, Any] = {
 TOPIC_OF = {struct: topic for topic, struct in INPUTS.items()}
 
 
-def at(days: float, hours: float = 0.0) -> int:
+def at(days: float, hours: float = 0.0) -> EventMs:
     """Milliseconds of a moment, in days and hours after the start of the story."""
-    return START_MS + round(days * DAY_MS) + round(hours * HOUR_MS)
+    return EventMs(START_MS + round(days * DAY_MS) + round(hours * HOUR_MS))
 
 
 def moment(at_ms: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
 
 
-def at_ms_of(body: Body | MarketEvent) -> int:
-    return (body.event_time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+def at_ms_of(body: Body | MarketEvent) -> EventMs:
+    return EventMs((body.event_time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1))
 
 
 def _common(kind: str, at_ms: int, changes: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def numbered(bodies: list[Body]) -> list[Event]:
 
 
 def folded(events: list[Event], lateness_ms: int = LATENESS_MS) -> tuple[Facts, list[FoldResult]]:
-    facts = Facts(events[0].at_ms, events[0].at_ms)
+    facts = new_facts(events[0].at_ms)
     return facts, [fold(facts, e, lateness_ms) for e in events]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streams.core.alerts.policy import Policy
 from streams.core.contracts.events import Body, Event
-from streams.core.subscriber.facts import Facts
+from streams.core.subscriber.facts import Facts, new_facts
 from streams.core.subscriber.fold import fold
 from streams.core.subscriber.state import TICKETS_MAX
 from streams.core.times import DAY_MS, HOUR_MS
@@ -207,7 +207,7 @@ def reached(draw: st.DrawFn, max_size: int = 16) -> tuple[list[Body], Facts]:
     """A history, and the facts that its events add up to in some order of arrival."""
     bodies = draw(histories(max_size=max_size))
     events = numbered(draw(arrivals(bodies)))
-    facts = Facts(events[0].at_ms, events[0].at_ms)
+    facts = new_facts(events[0].at_ms)
     for e in events:
         fold(facts, e, LATENESS_MS)
     return bodies, facts

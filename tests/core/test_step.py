@@ -161,7 +161,7 @@ def test_each_snapshot_of_a_story_is_settled_at_most_once(bodies: list[Body]) ->
 
 def test_a_wake_for_somebody_unknown_starts_an_empty_state() -> None:
     state, effects = step(None, Wake(SUBSCRIBER, at(1)), Context(COMPLAINING, policy()))
-    assert (state.facts.first_ms, state.watch.next_wake_ms, effects) == (at(1), 0, ())
+    assert (state.facts.times.first_ms, state.watch.next_wake_ms, effects) == (at(1), 0, ())
 
 
 def test_a_late_event_is_reported_whole_and_changes_only_the_offset() -> None:

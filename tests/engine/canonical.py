@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.core.subscriber.facts import SubscriberState
+from streams.core.subscriber.facts import Facts, SubscriberState
 from streams.core.subscriber.packing import unpack, unpack_whole
 from streams.core.subscriber.snapshots import unpack_snapshot
 from streams.core.subscriber.state import PendingSnapshot
@@ -62,6 +62,19 @@ def _fields(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.compare}
 
 
+def _flat(facts: Facts) -> dict[str, Any]:
+    """Return the fields of facts as if totals and times stood among them, as they did when the digests were written."""
+    fields = _fields(facts)
+    totals, times = _fields(fields.pop("totals")), _fields(fields.pop("times"))
+    first_usage_day = totals.pop("first_usage_day")
+    return (
+        fields
+        | times
+        | {f"{name}_total": count for name, count in totals.items()}
+        | {"first_usage_day": first_usage_day}
+    )
+
+
 def snapshot(value: Any) -> Any:
     """Return a waiting snapshot in plain values: its features are packed doubles, and each is written as its bits."""
     fields = _fields(value)
@@ -91,7 +104,7 @@ def of_states(states: Iterable[OpenState]) -> dict[str, str]:
     told = sorted(states, key=lambda one: one.name)
     watches = [[one.name, plain(one.state.watch, (*DECLARED, *SNAPSHOTS_APART))] for one in told]
     return {
-        "facts": digest([one.name, plain(one.state.facts)] for one in told),
+        "facts": digest([one.name, plain(_flat(one.state.facts))] for one in told),
         "watches": digest(watches),
         "snapshots": digest([one.name, [snapshot(each) for each in one.snapshots]] for one in told),
     }

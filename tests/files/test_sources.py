@@ -22,7 +22,7 @@ from streams.core.contracts import decode as decoding
 from streams.core.contracts.effects import DeadLetter
 from streams.core.contracts.events import MARKET, Event, Record
 from streams.core.contracts.source import source_number, topic_name
-from streams.core.times import DAY_MS
+from streams.core.times import DAY_MS, EventMs
 from streams.files.lines import KEPT_BYTES, LINE_BYTES_MAX
 from streams.files.sources import Item, Position, Source, discover, ignored, market_sources, merge_sources, total_bytes
 from streams.shared.errors import InputError
@@ -35,7 +35,7 @@ TOPICS = ("call-drops", "usage", "top-ups")
 def days(record: Record) -> Item:
     """A decoder for tests: a line is the number of a day, and anything else is a dead letter."""
     try:
-        at_ms = int(record.value) * DAY_MS
+        at_ms = EventMs(int(record.value) * DAY_MS)
     except ValueError:
         return DeadLetter(record.topic, record.partition, record.offset, "not_json", "", record.value)
     return Event(source_number(record.topic, record.partition), record.offset, at_ms, cast("Any", None))

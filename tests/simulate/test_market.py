@@ -9,7 +9,7 @@ import pytest
 from streams.core.contracts.decode import decode_broadcast
 from streams.core.contracts.events import MARKET, BroadcastEvent, MarketEvent, Record
 from streams.core.subscriber.state import Profile
-from streams.core.times import DAY_MS
+from streams.core.times import DAY_MS, UNSET_MS
 from streams.simulate import Simulation, operator, simulate
 from streams.simulate.market import market_events
 from streams.simulate.world import World, build_world
@@ -78,7 +78,7 @@ def test_school_is_out_on_just_the_days_on_which_students_are_away(world: World)
 
 
 def _profile() -> Profile:
-    return Profile(0, 0, 0, 0, 0, "CNY", 0, 0, 0, None, None, None)
+    return Profile(UNSET_MS, 0, 0, 0, 0, "CNY", UNSET_MS, UNSET_MS, 0, None, None, None)
 
 
 def test_the_calendar_is_known_two_months_ahead_or_from_the_beginning(world: World) -> None:

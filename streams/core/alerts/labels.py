@@ -43,7 +43,7 @@ EXPLICIT_KINDS: Final[dict[Life, LabelKind]] = {Life.PORTED_OUT: "port_out", Lif
 
 def last_revenue_ms(facts: Facts) -> int:
     """Return when the subscriber last paid or used; when first heard of, if never."""
-    return max(facts.last_top_up_ms, facts.last_active_ms) or facts.first_ms
+    return max(facts.times.last_top_up_ms, facts.times.last_active_ms) or facts.times.first_ms
 
 
 def is_gone(facts: Facts, at_ms: int, label: LabelPolicy) -> bool:

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from streams.core.contracts.ids import PSEUDONYM, PSEUDONYM_CHARS, must_be_pseudonymous
 from streams.core.contracts.source import SourceNumber
+from streams.core.times import EventMs
 
 INT32_MAX: Final = 2**31 - 1
 INT53_MAX: Final = 2**53 - 1
@@ -297,7 +298,7 @@ class Event(Struct, frozen=True, gc=False):
 
     source: SourceNumber
     offset: int
-    at_ms: int
+    at_ms: EventMs
     body: Body
 
 

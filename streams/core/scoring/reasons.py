@@ -112,16 +112,16 @@ def _rate(count: float, days: float, per_days: float) -> float | None:
 
 
 def _rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
-    if not f.top_ups_total:
+    if not f.totals.top_ups:
         return ()
     return (
         _since_top_up(f, m),
-        Evidence("top_ups", "per 30 days", m.top_ups_30, _rate(f.top_ups_total, m.age_days, 30.0), 30),
+        Evidence("top_ups", "per 30 days", m.top_ups_30, _rate(f.totals.top_ups, m.age_days, 30.0), 30),
     )
 
 
 def _since_top_up(f: Facts, m: Measures) -> Evidence:
-    gap = round(m.gap_days, 6) if f.top_up_days_total > 1 else None
+    gap = round(m.gap_days, 6) if f.totals.top_up_days > 1 else None
     return Evidence("days_since_top_up", "days", round(m.silent_days, 6), gap, None)
 
 
@@ -135,20 +135,20 @@ def _value(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: 
 def _usage(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
     if not f.usage_day:
         return ()
-    idle = max(at_ms - f.last_active_ms, 0) / DAY_MS if f.last_active_ms else m.age_days
+    idle = max(at_ms - f.times.last_active_ms, 0) / DAY_MS if f.times.last_active_ms else m.age_days
     return (
-        Evidence("answered_calls", "per 14 days", m.answered_14, _rate(f.answered_total, _usage_days(f), 14.0), 14),
+        Evidence("answered_calls", "per 14 days", m.answered_14, _rate(f.totals.answered, _usage_days(f), 14.0), 14),
         _voice_time(f, m),
         Evidence("days_since_activity", "days", round(idle, 6), None, None),
     )
 
 
 def _voice_time(f: Facts, m: Measures) -> Evidence:
-    return Evidence("voice_time", "seconds per 14 days", m.voice_14, _rate(f.voice_s_total, _usage_days(f), 14.0), 14)
+    return Evidence("voice_time", "seconds per 14 days", m.voice_14, _rate(f.totals.voice_s, _usage_days(f), 14.0), 14)
 
 
 def _usage_days(f: Facts) -> int:
-    return max(f.usage_day - f.first_usage_day + 1, 1)
+    return max(f.usage_day - f.totals.first_usage_day + 1, 1)
 
 
 def _service(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
@@ -158,7 +158,7 @@ def _service(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa
     if not m.answered_30 and not m.drops_30:
         return outage
     calls = max(m.answered_30, m.drops_30)
-    usual = round(100.0 * f.dropped_total / max(f.answered_total, f.dropped_total), 6) if f.dropped_total else 0.0
+    usual = round(100.0 * f.totals.dropped / max(f.totals.answered, f.totals.dropped), 6) if f.totals.dropped else 0.0
     return (
         Evidence("dropped_calls", "percent of answered", round(100.0 * m.drops_30 / calls, 6), usual, 30),
         Evidence("dropped_calls", "calls", m.drops_30, None, 30),
@@ -168,7 +168,7 @@ def _service(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa
 
 
 def _complaints(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:
-    if not f.complaints_total and not m.complaint_open_since_ms:
+    if not f.totals.complaints and not m.complaint_open_since_ms:
         return ()
     age = (at_ms - m.complaint_open_since_ms) / DAY_MS if m.complaint_open_since_ms else 0.0
     return (
@@ -199,12 +199,12 @@ def _payment(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa
 
 
 def _tenure(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
-    start_ms = f.profile.start_ms if f.profile is not None else f.first_ms
+    start_ms = f.profile.start_ms if f.profile is not None else f.times.first_ms
     return (Evidence("tenure", "days", round(max(at_ms - start_ms, 0) / DAY_MS, 6), None, None),)
 
 
 def _fading(f: Facts, at_ms: int, m: Measures) -> tuple[Evidence, ...]:  # noqa: ARG001 - one signature
-    top_up = (_since_top_up(f, m),) if f.top_ups_total else ()
+    top_up = (_since_top_up(f, m),) if f.totals.top_ups else ()
     return (*top_up, _voice_time(f, m)) if f.usage_day else top_up
 
 

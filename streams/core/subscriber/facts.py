@@ -18,9 +18,12 @@ from streams.core.subscriber.state import (
     AlertState,
     ComplaintState,
     Profile,
+    Times,
+    Totals,
     Waiting,
 )
 from streams.core.subscriber.usage_days import unpack_day
+from streams.core.times import NO_DAY, UNSET_MS, DayNumber, EventMs
 
 PENDING_WIDTH: Final = 4
 """Numbers in a row of `Watch.pending`."""
@@ -35,73 +38,68 @@ class Facts:
 
     `days` holds the last `USAGE_DAYS` days of usage up to `usage_day`, each as one number (`usage_days.py`), the n-th
     day since 1970 at n modulo `USAGE_DAYS`.  The rows of top-ups, failed calls and complaints lie one after the other,
-    in one array each.  What every event needs stands first, in few cache lines.
+    in one array each.  A new count is a field of `Totals`, a new time one of `Times`: both pack themselves.
     """
 
-    first_ms: int
-    newest_ms: int
-    usage_day: int
+    newest_ms: EventMs
+    usage_day: DayNumber
     days: "array[int]"
-    revisions: dict[int, int]
+    revisions: dict[DayNumber, int]
     offsets: dict[SourceNumber, int]
-    last_active_ms: int
-    answered_total: int
-    voice_s_total: int
-    data_level_total: int
-    usage_days_total: int
-    first_usage_day: int
-    dropped_total: int
-    top_ups_total: int
-    top_up_days_total: int
-    amount_minor_total: int
-    complaints_total: int
+    totals: Totals
+    times: Times
     top_ups: "array[int]"
     failed_calls: "array[int]"
     complaints: "array[int]"
-    first_top_up_ms: int
-    last_top_up_ms: int
-    last_failed_top_up_ms: int
-    last_drop_ms: int
-    last_complaint_ms: int
     currency: str
     profile: Profile | None
     tickets: dict[int, ComplaintState]
-    life_at_ms: int
+    life_at_ms: EventMs
     life: int
-    asked_at_ms: int
+    asked_at_ms: EventMs
     asked: bool
-    recent_ids: dict[int, int]
+    recent_ids: dict[int, DayNumber]
 
-    def __init__(  # noqa: PLR0917 - written out, since one that dataclass makes is interpreted where this is compiled
-        self, first_ms: int, newest_ms: int, usage_day: int = 0, days: "array[int] | None" = None,
-        revisions: dict[int, int] | None = None, offsets: dict[SourceNumber, int] | None = None,
-        last_active_ms: int = 0,
-        answered_total: int = 0, voice_s_total: int = 0, data_level_total: int = 0, usage_days_total: int = 0,
-        first_usage_day: int = 0, dropped_total: int = 0, top_ups_total: int = 0, top_up_days_total: int = 0,
-        amount_minor_total: int = 0, complaints_total: int = 0, top_ups: "array[int] | None" = None,
-        failed_calls: "array[int] | None" = None, complaints: "array[int] | None" = None, first_top_up_ms: int = 0,
-        last_top_up_ms: int = 0, last_failed_top_up_ms: int = 0, last_drop_ms: int = 0, last_complaint_ms: int = 0,
-        currency: str = "", profile: Profile | None = None, tickets: dict[int, ComplaintState] | None = None,
-        life_at_ms: int = 0, life: int = 0, asked_at_ms: int = 0, asked: bool = False,
-        recent_ids: dict[int, int] | None = None,
-    ) -> None:  # fmt: skip
-        self.first_ms, self.newest_ms, self.usage_day = first_ms, newest_ms, usage_day
+    def __init__(
+        self,
+        *,
+        newest_ms: EventMs,
+        times: Times,
+        totals: Totals | None = None,
+        usage_day: DayNumber = NO_DAY,
+        days: "array[int] | None" = None,
+        revisions: dict[DayNumber, int] | None = None,
+        offsets: dict[SourceNumber, int] | None = None,
+        top_ups: "array[int] | None" = None,
+        failed_calls: "array[int] | None" = None,
+        complaints: "array[int] | None" = None,
+        currency: str = "",
+        profile: Profile | None = None,
+        tickets: dict[int, ComplaintState] | None = None,
+        life_at_ms: EventMs = UNSET_MS,
+        life: int = 0,
+        asked_at_ms: EventMs = UNSET_MS,
+        asked: bool = False,
+        recent_ids: dict[int, DayNumber] | None = None,
+    ) -> None:
+        """Take each field by its name.  Written out: one that dataclass makes is interpreted where this is compiled."""
+        self.newest_ms = newest_ms
+        self.times = times
+        self.totals = Totals() if totals is None else totals
+        self.usage_day = usage_day
         self.days = array("Q", _NO_DAYS) if days is None else days
         self.revisions = {} if revisions is None else revisions
         self.offsets = {} if offsets is None else offsets
-        self.last_active_ms, self.answered_total, self.voice_s_total = last_active_ms, answered_total, voice_s_total
-        self.data_level_total, self.usage_days_total = data_level_total, usage_days_total
-        self.first_usage_day, self.dropped_total = first_usage_day, dropped_total
-        self.top_ups_total, self.top_up_days_total = top_ups_total, top_up_days_total
-        self.amount_minor_total, self.complaints_total = amount_minor_total, complaints_total
         self.top_ups = array("q") if top_ups is None else top_ups
         self.failed_calls = array("q") if failed_calls is None else failed_calls
         self.complaints = array("q") if complaints is None else complaints
-        self.first_top_up_ms, self.last_top_up_ms = first_top_up_ms, last_top_up_ms
-        self.last_failed_top_up_ms, self.last_drop_ms = last_failed_top_up_ms, last_drop_ms
-        self.last_complaint_ms, self.currency, self.profile = last_complaint_ms, currency, profile
+        self.currency = currency
+        self.profile = profile
         self.tickets = {} if tickets is None else tickets
-        self.life_at_ms, self.life, self.asked_at_ms, self.asked = life_at_ms, life, asked_at_ms, asked
+        self.life_at_ms = life_at_ms
+        self.life = life
+        self.asked_at_ms = asked_at_ms
+        self.asked = asked
         self.recent_ids = {} if recent_ids is None else recent_ids
 
     @property
@@ -149,8 +147,9 @@ class Watch:
     pending: "array[int]"
     first_revenue_ms: int
 
-    def __init__(  # noqa: PLR0917 - as above
+    def __init__(
         self,
+        *,
         next_wake_ms: int = 0,
         scored_at_ms: int = 0,
         snapshot_at_ms: int = 0,
@@ -159,6 +158,7 @@ class Watch:
         pending: "array[int] | None" = None,
         first_revenue_ms: int = 0,
     ) -> None:
+        """Take each field by its name; written out as `Facts` is."""
         self.next_wake_ms, self.scored_at_ms, self.snapshot_at_ms = next_wake_ms, scored_at_ms, snapshot_at_ms
         self.probability, self.alert = probability, alert
         self.pending = array("q") if pending is None else pending
@@ -186,10 +186,15 @@ class SubscriberState:
         self.noted = 0
 
 
-def new_state(at_ms: int) -> SubscriberState:
+def new_facts(at_ms: EventMs) -> Facts:
+    """Return the facts of a subscriber first heard of at `at_ms`."""
+    return Facts(newest_ms=at_ms, times=Times(at_ms))
+
+
+def new_state(at_ms: EventMs) -> SubscriberState:
     """Return the state of a subscriber first heard of at `at_ms`.
 
     >>> new_state(5).facts.newest_ms
     5
     """
-    return SubscriberState(Facts(at_ms, at_ms), Watch())
+    return SubscriberState(new_facts(at_ms), Watch())

@@ -28,10 +28,13 @@ from streams.core.contracts.events import (
 from streams.core.contracts.source import topic_number
 from streams.core.subscriber.facts import Facts
 from streams.core.subscriber.state import (
+    COMPLAINT_WIDTH,
+    FAILED_CALL_WIDTH,
     FORGETTING_DAYS,
     IDS_MAX,
     RARE_DAYS,
     TICKETS_MAX,
+    TOP_UP_WIDTH,
     USAGE_DAYS,
     ComplaintState,
     Profile,
@@ -44,7 +47,7 @@ from streams.core.subscriber.usage_days import (
     pack_day,
     unpack_day,
 )
-from streams.core.times import DAY_MS
+from streams.core.times import DAY_MS, UNSET_MS, DayNumber, EventMs
 
 CLOSED_STATUSES: Final = frozenset({"rejected", "cancelled", "closed", "resolved"})
 COMPLAINT_TYPES: Final = frozenset({"complaint", "dispute", "incident"})
@@ -60,13 +63,6 @@ FoldResult = Literal["applied", "repeated", "late"]
 """What became of an event: taken in, known already, or too late."""
 CONSENT: Final = 1
 CONTACT_ALLOWED: Final = 2
-
-TOP_UP_WIDTH: Final = 4
-"""Numbers in a top-up row: day, completed, amount, failed."""
-FAILED_CALL_WIDTH: Final = 3
-"""Numbers in a failed-call row: day, dropped, set-up failed or blocked."""
-COMPLAINT_WIDTH: Final = 2
-"""Numbers in a complaint row: day, opened."""
 
 _ASKING: Final = {
     "port_out_requested": True, "termination_requested": True, "port_out_rejected": False, "port_out_cancelled": False,
@@ -99,7 +95,7 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> FoldResult:
         number = id_number(body.event_id) ^ topic_number(source)  # An id is its topic's own.
         if number in facts.recent_ids:
             return "repeated"
-        facts.recent_ids[number] = at_ms // DAY_MS
+        facts.recent_ids[number] = DayNumber(at_ms // DAY_MS)
         if len(facts.recent_ids) > IDS_MAX:
             del facts.recent_ids[min(facts.recent_ids, key=lambda n: (facts.recent_ids[n], n))]
     is_news = True
@@ -108,8 +104,8 @@ def fold(facts: Facts, event: Event, lateness_ms: int) -> FoldResult:
         turn = at_ms // FORGETTING_MS
         if turn != newest_ms // FORGETTING_MS:
             _forget(facts, turn * FORGETTING_DAYS, lateness_ms)
-    elif at_ms < facts.first_ms:
-        facts.first_ms = at_ms
+    elif at_ms < facts.times.first_ms:
+        facts.times.first_ms = at_ms
     else:
         is_news = False
     if type(body) is Usage:
@@ -136,9 +132,9 @@ def is_revenue(body: Body) -> bool:
     return type(body) is TopUp and body.status == "completed"
 
 
-def _fold_usage(facts: Facts, body: Usage, at_ms: int, *, is_news: bool) -> FoldResult:
+def _fold_usage(facts: Facts, body: Usage, at_ms: EventMs, *, is_news: bool) -> FoldResult:
     """Take in a day's summary; `is_news` says that its time alone has changed the facts."""
-    day = (at_ms - HALF_DAY_MS) // DAY_MS
+    day, totals = DayNumber((at_ms - HALF_DAY_MS) // DAY_MS), facts.totals
     ahead = day - facts.usage_day
     if ahead > 0:
         _open_usage_days(facts, day, ahead)
@@ -146,24 +142,24 @@ def _fold_usage(facts: Facts, body: Usage, at_ms: int, *, is_news: bool) -> Fold
     voice_s, answered, level = body.voice_s, body.voice_answered, data_level(body.data_bytes)
     new, old = pack_day(voice_s, answered, level, is_active(body)), days[index]
     if new & ACTIVE_MASK:
-        if at_ms > facts.last_active_ms:  # Two summaries of one day may end at different hours: either may come first.
-            facts.last_active_ms = at_ms
+        if at_ms > facts.times.last_active_ms:  # Two summaries of one day may end at different hours, in any order.
+            facts.times.last_active_ms = at_ms
             is_news = True
         if not old & ACTIVE_MASK:
-            facts.usage_days_total += 1
-            if not facts.first_usage_day or day < facts.first_usage_day:
-                facts.first_usage_day = day
+            totals.usage_days += 1
+            if not totals.first_usage_day or day < totals.first_usage_day:
+                totals.first_usage_day = day
     if old or body.revision or facts.revisions:
         says_it_again = _replace_usage_day(facts, new, body.revision, day)
         return "repeated" if says_it_again and not is_news else "applied"
     days[index] = new
-    facts.voice_s_total += voice_s
-    facts.answered_total += answered
-    facts.data_level_total += level
+    totals.voice_s += voice_s
+    totals.answered += answered
+    totals.data_level += level
     return "applied"
 
 
-def _replace_usage_day(facts: Facts, new: int, revision: int, day: int) -> bool:
+def _replace_usage_day(facts: Facts, new: int, revision: int, day: DayNumber) -> bool:
     """Take a day's summary in place of the known one if it is the greater; say whether it tells nothing new.
 
     The greater one is that of the higher revision, then of the greater content.  That there was activity stays known
@@ -178,15 +174,15 @@ def _replace_usage_day(facts: Facts, new: int, revision: int, day: int) -> bool:
     facts.days[index] = new | old & ACTIVE_MASK
     new_s, new_answered, new_level, _ = unpack_day(new)
     old_s, old_answered, old_level, _ = unpack_day(old)
-    facts.voice_s_total += new_s - old_s
-    facts.answered_total += new_answered - old_answered
-    facts.data_level_total += new_level - old_level
+    facts.totals.voice_s += new_s - old_s
+    facts.totals.answered += new_answered - old_answered
+    facts.totals.data_level += new_level - old_level
     if revision:
         facts.revisions[day] = revision
     return False
 
 
-def _open_usage_days(facts: Facts, day: int, ahead: int) -> None:
+def _open_usage_days(facts: Facts, day: DayNumber, ahead: int) -> None:
     """Empty the buckets of the days up to `day`, the newest: until now they held those of `USAGE_DAYS` earlier."""
     facts.usage_day = day
     facts.days[day % USAGE_DAYS] = 0
@@ -209,48 +205,49 @@ def _row(rows: "array[int]", day: int, width: int) -> int:
     return i
 
 
-def _fold_top_up(facts: Facts, body: TopUp, at_ms: int) -> None:
+def _fold_top_up(facts: Facts, body: TopUp, at_ms: EventMs) -> None:
+    totals, times = facts.totals, facts.times
     if body.status == "completed":
         i = _row(facts.top_ups, at_ms // DAY_MS, TOP_UP_WIDTH)
         if not facts.top_ups[i + 1]:
-            facts.top_up_days_total += 1
+            totals.top_up_days += 1
         facts.top_ups[i + 1] += 1
         facts.top_ups[i + 2] += body.amount_minor
-        facts.top_ups_total += 1
-        facts.amount_minor_total += body.amount_minor
-        facts.last_top_up_ms = max(facts.last_top_up_ms, at_ms)
-        facts.first_top_up_ms = min(facts.first_top_up_ms or at_ms, at_ms)
+        totals.top_ups += 1
+        totals.amount_minor += body.amount_minor
+        times.last_top_up_ms = max(times.last_top_up_ms, at_ms)
+        times.first_top_up_ms = min(times.first_top_up_ms or at_ms, at_ms)
         facts.currency = max(facts.currency, body.currency)
     elif body.status == "failed":
         facts.top_ups[_row(facts.top_ups, at_ms // DAY_MS, TOP_UP_WIDTH) + 3] += 1
-        facts.last_failed_top_up_ms = max(facts.last_failed_top_up_ms, at_ms)
+        times.last_failed_top_up_ms = max(times.last_failed_top_up_ms, at_ms)
 
 
-def _fold_call_drop(facts: Facts, body: CallDrop, at_ms: int) -> None:
+def _fold_call_drop(facts: Facts, body: CallDrop, at_ms: EventMs) -> None:
     i = _row(facts.failed_calls, at_ms // DAY_MS, FAILED_CALL_WIDTH)
     if body.kind == "dropped":
         facts.failed_calls[i + 1] += 1
-        facts.dropped_total += 1
-        facts.last_drop_ms = max(facts.last_drop_ms, at_ms)
+        facts.totals.dropped += 1
+        facts.times.last_drop_ms = max(facts.times.last_drop_ms, at_ms)
     else:
         facts.failed_calls[i + 2] += 1
 
 
-def _fold_complaint(facts: Facts, body: Complaint, at_ms: int) -> None:
+def _fold_complaint(facts: Facts, body: Complaint, at_ms: EventMs) -> None:
     if body.ticket_type not in COMPLAINT_TYPES:
         return
     if body.change == "created":
         facts.complaints[_row(facts.complaints, at_ms // DAY_MS, COMPLAINT_WIDTH) + 1] += 1
-        facts.complaints_total += 1
-        facts.last_complaint_ms = max(facts.last_complaint_ms, at_ms)
+        facts.totals.complaints += 1
+        facts.times.last_complaint_ms = max(facts.times.last_complaint_ms, at_ms)
     number = id_number(body.ticket_id)
     due = body.expected_resolution_date or body.requested_resolution_date
     ticket = ComplaintState(
-        at_ms,
-        body.status not in CLOSED_STATUSES and body.change != "deleted",
-        epoch_ms(body.creation_date),
-        _optional_ms(due),
-        body.reopened_count,
+        at_ms=at_ms,
+        is_open=body.status not in CLOSED_STATUSES and body.change != "deleted",
+        created_ms=epoch_ms(body.creation_date),
+        due_ms=_optional_ms(due),
+        reopened=body.reopened_count,
     )
     known = facts.tickets.get(number)
     if known is None or _ticket_rank(ticket) > _ticket_rank(known):
@@ -277,20 +274,20 @@ def _ticket_rank(ticket: ComplaintState) -> tuple[int, bool, int, int, int]:
     return ticket.at_ms, not ticket.is_open, ticket.reopened, ticket.created_ms, ticket.due_ms
 
 
-def _fold_subscriber(facts: Facts, body: Subscriber, at_ms: int) -> None:
+def _fold_subscriber(facts: Facts, body: Subscriber, at_ms: EventMs) -> None:
     profile = Profile(
-        at_ms,
-        STATUS_CODES[body.product_status],
-        PAYMENT_CODES[body.payment_type],
-        SEGMENT_CODES[body.segment],
-        body.monthly_fee_minor,
-        body.currency,
-        epoch_ms(body.start_date),
-        _optional_ms(body.contract_end_date),
-        CONSENT * body.profiling_consent | CONTACT_ALLOWED * body.contact_allowed,
-        body.account_manager_id,
-        body.group_id,
-        body.area_id,
+        at_ms=at_ms,
+        status=STATUS_CODES[body.product_status],
+        payment=PAYMENT_CODES[body.payment_type],
+        segment=SEGMENT_CODES[body.segment],
+        monthly_fee_minor=body.monthly_fee_minor,
+        currency=body.currency,
+        start_ms=epoch_ms(body.start_date),
+        contract_end_ms=_optional_ms(body.contract_end_date),
+        flags=CONSENT * body.profiling_consent | CONTACT_ALLOWED * body.contact_allowed,
+        account_manager_id=body.account_manager_id,
+        group_id=body.group_id,
+        area_id=body.area_id,
     )
     known = facts.profile
     if known is None or _profile_rank(profile) > _profile_rank(known):
@@ -301,7 +298,7 @@ def _profile_rank(profile: Profile) -> tuple[int, str]:
     return profile.at_ms, repr(profile)
 
 
-def _fold_outcome(facts: Facts, body: Outcome, at_ms: int) -> None:
+def _fold_outcome(facts: Facts, body: Outcome, at_ms: EventMs) -> None:
     life = life_after(body)
     if life is not None and (at_ms, life) > (facts.life_at_ms, facts.life):
         facts.life_at_ms, facts.life = at_ms, life
@@ -350,8 +347,8 @@ def _drop_rows(rows: "array[int]", oldest: int, width: int) -> None:
     del rows[:end]
 
 
-def _optional_ms(moment: datetime | None) -> int:
-    return 0 if moment is None else epoch_ms(moment)
+def _optional_ms(moment: datetime | None) -> EventMs:
+    return UNSET_MS if moment is None else epoch_ms(moment)
 
 
 _FOLDS: Final[dict[type[Body], Callable[..., None]]] = {

@@ -6,15 +6,31 @@ from functools import cache
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec.structs import astuple
 
 from streams.core.subscriber.facts import PENDING_WIDTH, Facts, SubscriberState, Watch
-from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, PackedHead, PackedState, PendingSnapshot
+from streams.core.subscriber.state import (
+    COMPLAINT_WIDTH,
+    FAILED_CALL_WIDTH,
+    INACTIVE,
+    STATE_VERSION,
+    TOP_UP_WIDTH,
+    USAGE_DAYS,
+    PackedHead,
+    PackedState,
+    PendingSnapshot,
+    Times,
+)
+from streams.core.times import UNSET_MS, EventMs
 
 K = TypeVar("K", bound=int)
 V = TypeVar("V")
 
 PLANES_MAX: Final = 255
-AGES: Final = 9
+_WATCH_PLACE: Final = 7
+"""Among the ages, the two times of the watch stand behind the first seven of `Times`; those that are newer follow."""
+AGES_MIN: Final = _WATCH_PLACE + 2
+AGES_MAX: Final = len(Times.__struct_fields__) + 2
 _BLANK: Final = bytes(USAGE_DAYS)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -36,23 +52,36 @@ def pack(state: SubscriberState) -> bytes:
     f, w = state.facts, state.watch
     newest_ms = f.newest_ms
     planes, days = _planes(f.days)
-    times = (
-        f.first_ms, f.first_top_up_ms, f.last_top_up_ms, f.last_failed_top_up_ms, f.last_active_ms, f.last_drop_ms,
-        f.last_complaint_ms, w.scored_at_ms, w.snapshot_at_ms,
-    )  # fmt: skip
+    times = astuple(f.times)
+    moments = (*times[:_WATCH_PLACE], w.scored_at_ms, w.snapshot_at_ms, *times[_WATCH_PLACE:])
     return _encode(
         PackedState(
-            STATE_VERSION, w.next_wake_ms, newest_ms, f.usage_day, planes, days, _sorted(f.revisions),
-            _columns(f.top_ups, 4), _columns(f.failed_calls, 3), _columns(f.complaints, 2),
-            (f.answered_total, f.voice_s_total, f.data_level_total, f.usage_days_total, f.first_usage_day,
-             f.dropped_total, f.top_ups_total, f.top_up_days_total, f.amount_minor_total, f.complaints_total),
-            [newest_ms - time_ms if time_ms else None for time_ms in times],
-            f.currency, f.profile, _sorted(f.tickets), f.life_at_ms, f.life,
-            f.asked_at_ms, f.asked, _sorted(f.recent_ids), _sorted(f.offsets),
-            w.probability, None if w.alert == INACTIVE else w.alert,
-            _hollow(w.pending),
+            version=STATE_VERSION,
+            next_wake_ms=w.next_wake_ms,
+            newest_ms=newest_ms,
+            usage_day=f.usage_day,
+            planes=planes,
+            days=days,
+            revisions=_sorted(f.revisions),
+            top_ups=_columns(f.top_ups, TOP_UP_WIDTH),
+            failed_calls=_columns(f.failed_calls, FAILED_CALL_WIDTH),
+            complaints=_columns(f.complaints, COMPLAINT_WIDTH),
+            totals=f.totals,
+            ages=[newest_ms - moment_ms if moment_ms else None for moment_ms in moments],
+            currency=f.currency,
+            profile=f.profile,
+            tickets=_sorted(f.tickets),
+            life_at_ms=f.life_at_ms,
+            life=f.life,
+            asked_at_ms=f.asked_at_ms,
+            asked=f.asked,
+            recent_ids=_sorted(f.recent_ids),
+            offsets=_sorted(f.offsets),
+            probability=w.probability,
+            alert=None if w.alert == INACTIVE else w.alert,
+            pending=_hollow(w.pending),
         )
-    )  # fmt: skip
+    )
 
 
 def unpack(packed: bytes) -> SubscriberState:
@@ -76,26 +105,45 @@ def unpack_whole(packed: bytes) -> tuple[SubscriberState, list[PendingSnapshot]]
         raise UnreadableStateError(f"not a packed state: {error}") from error
     if p.version != STATE_VERSION:
         raise UnreadableStateError(f"state version {p.version}, this program reads {STATE_VERSION}")
-    rows_are_whole = not (len(p.top_ups) % 4 or len(p.failed_calls) % 3 or len(p.complaints) % 2)
+    rows_are_whole = not (
+        len(p.top_ups) % TOP_UP_WIDTH or len(p.failed_calls) % FAILED_CALL_WIDTH or len(p.complaints) % COMPLAINT_WIDTH
+    )
     days_are_whole = 0 <= p.planes <= PLANES_MAX and len(p.days) == p.planes.bit_count() * USAGE_DAYS
-    if not rows_are_whole or not days_are_whole or len(p.ages) != AGES:
+    if not rows_are_whole or not days_are_whole or not AGES_MIN <= len(p.ages) <= AGES_MAX:
         raise UnreadableStateError("not a packed state: its days do not add up")
-    times = [0 if age_ms is None else p.newest_ms - age_ms for age_ms in p.ages]
-    first_ms, first_top_up_ms, last_top_up_ms, failed_ms, active_ms, drop_ms, complaint_ms, scored_ms, kept_ms = times
-    answered, voice_s, level, days, first_day, dropped, top_ups, top_up_days, minor, complaints = p.totals
+    moments = [UNSET_MS if age_ms is None else EventMs(p.newest_ms - age_ms) for age_ms in p.ages]
+    scored_at_ms, snapshot_at_ms = moments[_WATCH_PLACE:AGES_MIN]
     facts = Facts(
-        first_ms, p.newest_ms, p.usage_day, _days(p.planes, p.days), p.revisions, p.offsets, active_ms,
-        answered, voice_s, level, days, first_day, dropped, top_ups, top_up_days, minor, complaints,
-        _rows(p.top_ups, 4), _rows(p.failed_calls, 3), _rows(p.complaints, 2),
-        first_top_up_ms, last_top_up_ms, failed_ms, drop_ms, complaint_ms, p.currency, p.profile, p.tickets,
-        p.life_at_ms, p.life, p.asked_at_ms, p.asked, p.recent_ids,
-    )  # fmt: skip
+        newest_ms=p.newest_ms,
+        times=Times(*moments[:_WATCH_PLACE], *moments[AGES_MIN:]),
+        totals=p.totals,
+        usage_day=p.usage_day,
+        days=_days(p.planes, p.days),
+        revisions=p.revisions,
+        offsets=p.offsets,
+        top_ups=_rows(p.top_ups, TOP_UP_WIDTH),
+        failed_calls=_rows(p.failed_calls, FAILED_CALL_WIDTH),
+        complaints=_rows(p.complaints, COMPLAINT_WIDTH),
+        currency=p.currency,
+        profile=p.profile,
+        tickets=p.tickets,
+        life_at_ms=p.life_at_ms,
+        life=p.life,
+        asked_at_ms=p.asked_at_ms,
+        asked=p.asked,
+        recent_ids=p.recent_ids,
+    )
     waiting: list[int] = []
     for pending in p.pending:
         waiting += (pending.at_ms, pending.first_revenue_ms, pending.treated, pending.told)
-    first_revenue_ms = p.pending[-1].first_revenue_ms if p.pending else 0
     watch = Watch(
-        p.next_wake_ms, scored_ms, kept_ms, p.probability, p.alert or INACTIVE, _array(waiting), first_revenue_ms
+        next_wake_ms=p.next_wake_ms,
+        scored_at_ms=scored_at_ms,
+        snapshot_at_ms=snapshot_at_ms,
+        probability=p.probability,
+        alert=p.alert or INACTIVE,
+        pending=_array(waiting),
+        first_revenue_ms=p.pending[-1].first_revenue_ms if p.pending else 0,
     )
     return SubscriberState(facts, watch), [pending for pending in p.pending if pending.features]
 

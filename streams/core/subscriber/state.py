@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand
 from streams.core.contracts.source import SourceNumber
+from streams.core.times import NO_DAY, UNSET_MS, DayNumber, EventMs
 
 STATE_VERSION: Final = 1
 """Later than any event."""
@@ -18,6 +19,13 @@ USAGE_DAYS: Final = 42
 
 RARE_DAYS: Final = 70
 """Days kept for top-ups, failed calls and complaints: two windows of 30 days and the lateness horizon."""
+
+TOP_UP_WIDTH: Final = 4
+"""Numbers in a top-up row: day, completed, amount, failed."""
+FAILED_CALL_WIDTH: Final = 3
+"""Numbers in a failed-call row: day, dropped, set-up failed or blocked."""
+COMPLAINT_WIDTH: Final = 2
+"""Numbers in a complaint row: day, opened."""
 
 FORGETTING_DAYS: Final = 7
 """What is out of every window is dropped once in so many days, on days that the calendar fixes: when a subscriber's
@@ -32,17 +40,52 @@ makes room for what was forgotten before."""
 PENDING_MAX: Final = 64
 
 
+class Totals(Struct, array_like=True, gc=False):
+    """What is counted over the whole time that a subscriber is known; changed in place.
+
+    This is also the wire form.  A new total goes to the end with a default, and needs no other place: a state of before
+    has the default.  The order never changes.
+    """
+
+    answered: int = 0
+    voice_s: int = 0
+    data_level: int = 0
+    usage_days: int = 0
+    first_usage_day: DayNumber = NO_DAY
+    dropped: int = 0
+    top_ups: int = 0
+    top_up_days: int = 0
+    amount_minor: int = 0
+    complaints: int = 0
+
+
+class Times(Struct, array_like=True, gc=False):
+    """When things happened for the first or the last time; changed in place; `packing` writes them as distances.
+
+    A new time goes to the end with a default, and needs no other place: a state of before has the default.  The order
+    never changes.
+    """
+
+    first_ms: EventMs
+    first_top_up_ms: EventMs = UNSET_MS
+    last_top_up_ms: EventMs = UNSET_MS
+    last_failed_top_up_ms: EventMs = UNSET_MS
+    last_active_ms: EventMs = UNSET_MS
+    last_drop_ms: EventMs = UNSET_MS
+    last_complaint_ms: EventMs = UNSET_MS
+
+
 class Profile(Struct, array_like=True, gc=False, frozen=True):
     """The part of the newest `subscribers` record that is used; codes are indices, money is minor units."""
 
-    at_ms: int
+    at_ms: EventMs
     status: int
     payment: int
     segment: int
     monthly_fee_minor: int
     currency: str
-    start_ms: int
-    contract_end_ms: int
+    start_ms: EventMs
+    contract_end_ms: EventMs
     flags: int
     account_manager_id: str | None
     group_id: str | None
@@ -52,10 +95,10 @@ class Profile(Struct, array_like=True, gc=False, frozen=True):
 class ComplaintState(Struct, array_like=True, gc=False, frozen=True):
     """The newest known snapshot of one complaint: when it was taken, opened and due (0 = no date)."""
 
-    at_ms: int
+    at_ms: EventMs
     is_open: bool
-    created_ms: int
-    due_ms: int
+    created_ms: EventMs
+    due_ms: EventMs
     reopened: int
 
 
@@ -113,24 +156,24 @@ class PackedState(Struct, array_like=True, gc=False):
 
     version: int
     next_wake_ms: int
-    newest_ms: int
-    usage_day: int
+    newest_ms: EventMs
+    usage_day: DayNumber
     planes: int
     days: bytes
-    revisions: dict[int, int]
+    revisions: dict[DayNumber, int]
     top_ups: list[int]
     failed_calls: list[int]
     complaints: list[int]
-    totals: tuple[int, int, int, int, int, int, int, int, int, int]
+    totals: Totals
     ages: list[int | None]
     currency: str
     profile: Profile | None
     tickets: dict[int, ComplaintState]
-    life_at_ms: int
+    life_at_ms: EventMs
     life: int
-    asked_at_ms: int
+    asked_at_ms: EventMs
     asked: bool
-    recent_ids: dict[int, int]
+    recent_ids: dict[int, DayNumber]
     offsets: dict[SourceNumber, int]
     probability: float
     alert: AlertState | None

@@ -179,7 +179,7 @@ class Moment(Struct, frozen=True):
 
 def driven(series: list[tuple[int, float, bool]], rule: AlertRule) -> list[Moment]:
     """Run hours since the last assessment, probability and consent through the machine."""
-    alert, at_ms, moments = INACTIVE, at(0), []
+    alert, at_ms, moments = INACTIVE, int(at(0)), []
     for hours, probability, barred in series:
         at_ms += hours * HOUR_MS
         band: RiskBand = "critical" if probability > 0.6 else "high" if probability > 0.3 else "medium"

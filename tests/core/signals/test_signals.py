@@ -18,7 +18,7 @@ from streams.core.signals.signals import NO_EXPOSURE, NO_SIGNALS, Signals, signa
 from streams.core.subscriber.facts import Facts
 from streams.core.subscriber.fold import SEGMENT_CODES
 from streams.core.subscriber.state import Profile
-from streams.core.times import DAY_MS, HOUR_MS, NEVER_MS
+from streams.core.times import DAY_MS, HOUR_MS, NEVER_MS, UNSET_MS
 from tests.core import naive
 from tests.core.makers import (
     BANDS,
@@ -271,7 +271,7 @@ def test_signals_and_messages_are_bounded_and_those_that_matter_longest_are_kept
 
 def test_a_profile_with_a_segment_that_is_not_named_sees_nothing() -> None:
     signals = market_of(entry(at(0), segments=("youth",))).at(at(0))[0]
-    nobody = Profile(0, 0, 0, SEGMENT_CODES["iot"], 0, "CNY", 0, 0, 0, None, None, None)
+    nobody = Profile(UNSET_MS, 0, 0, SEGMENT_CODES["iot"], 0, "CNY", UNSET_MS, UNSET_MS, 0, None, None, None)
     assert signals.seen(nobody, at(0)).offer == 0.0
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.contracts.events import Body, Event, Usage
-from streams.core.subscriber.facts import Facts
+from streams.core.subscriber.facts import Facts, new_facts
 from streams.core.subscriber.fold import FoldResult, Life, fold, is_revenue, life_after
 from streams.core.subscriber.state import FORGETTING_DAYS, IDS_MAX, RARE_DAYS, TICKETS_MAX, USAGE_DAYS
 from streams.core.times import DAY_MS
@@ -100,7 +100,7 @@ def test_an_event_sent_again_under_a_new_offset_changes_nothing_but_the_offset(d
 def test_subscribers_who_share_partitions_do_not_touch_each_others_facts(events: list[Event]) -> None:
     together: dict[str, Facts] = {}
     for e in events:
-        facts = together.setdefault(e.body.subscriber_id, Facts(e.at_ms, e.at_ms))
+        facts = together.setdefault(e.body.subscriber_id, new_facts(e.at_ms))
         assert all_were_taken([e], [fold(facts, e, LATENESS_MS)])
     for key, facts in together.items():
         own = [e for e in events if e.body.subscriber_id == key]
@@ -120,21 +120,22 @@ def test_totals_and_last_times_add_up_to_the_events(data: st.DataObject) -> None
     def newest(events: list[Body]) -> int:
         return max(map(naive.at, events), default=0)
 
-    assert (facts.first_ms, facts.newest_ms) == (h.first_ms, h.newest_ms)
-    assert (facts.voice_s_total, facts.answered_total) == (sum(t[0] for t in told), sum(t[1] for t in told))
-    assert facts.data_level_total == sum(t[2] for t in told)
+    assert (facts.times.first_ms, facts.newest_ms) == (h.first_ms, h.newest_ms)
+    assert (facts.totals.voice_s, facts.totals.answered) == (sum(t[0] for t in told), sum(t[1] for t in told))
+    assert facts.totals.data_level == sum(t[2] for t in told)
     assert (facts.asked_at_ms, facts.asked) == h.asked()
-    assert (facts.usage_days_total, facts.first_usage_day) == (len(h.active_days()), min(h.active_days(), default=0))
+    assert facts.totals.usage_days == len(h.active_days())
+    assert facts.totals.first_usage_day == min(h.active_days(), default=0)
     assert facts.usage_day == max(h.usage_days, default=0)
-    assert (facts.top_ups_total, facts.amount_minor_total) == (len(h.top_ups), sum(b.amount_minor for b in h.top_ups))
-    assert facts.top_up_days_total == len({naive.at(b) // DAY_MS for b in h.top_ups})
-    assert (facts.dropped_total, facts.complaints_total) == (len(h.drops), len(h.complaints))
-    assert facts.first_top_up_ms == min(map(naive.at, h.top_ups), default=0)
-    assert facts.last_top_up_ms == newest([*h.top_ups])
-    assert facts.last_failed_top_up_ms == newest([*h.failed])
-    assert facts.last_active_ms == newest([*active])
-    assert facts.last_drop_ms == newest([*h.drops])
-    assert facts.last_complaint_ms == newest([*h.complaints])
+    assert (facts.totals.top_ups, facts.totals.amount_minor) == (len(h.top_ups), sum(b.amount_minor for b in h.top_ups))
+    assert facts.totals.top_up_days == len({naive.at(b) // DAY_MS for b in h.top_ups})
+    assert (facts.totals.dropped, facts.totals.complaints) == (len(h.drops), len(h.complaints))
+    assert facts.times.first_top_up_ms == min(map(naive.at, h.top_ups), default=0)
+    assert facts.times.last_top_up_ms == newest([*h.top_ups])
+    assert facts.times.last_failed_top_up_ms == newest([*h.failed])
+    assert facts.times.last_active_ms == newest([*active])
+    assert facts.times.last_drop_ms == newest([*h.drops])
+    assert facts.times.last_complaint_ms == newest([*h.complaints])
     assert facts.currency == max((b.currency for b in h.top_ups), default="")
     assert (facts.life_at_ms, facts.life) == h.life()
 
@@ -187,7 +188,7 @@ def test_an_offset_that_was_passed_is_a_repeat_whatever_the_record_says() -> Non
     facts, _ = folded([event(top_up(at(0)), 5)])
     assert fold(facts, event(top_up(at(1)), 5), LATENESS_MS) == "repeated"
     assert fold(facts, event(top_up(at(1)), 5, partition=1), LATENESS_MS) == "applied"
-    assert facts.top_ups_total == 2
+    assert facts.totals.top_ups == 2
 
 
 def test_an_event_id_is_forgotten_only_when_its_event_would_be_late() -> None:
@@ -209,20 +210,20 @@ REVISIONS = (
 @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
 def test_the_highest_revision_of_a_usage_day_wins_in_any_order(order: tuple[int, ...]) -> None:
     facts = facts_of(*(REVISIONS[i] for i in order))
-    assert (facts.voice_s_total, facts.answered_total, facts.voice_s[-1]) == (0, 0, 0)
+    assert (facts.totals.voice_s, facts.totals.answered, facts.voice_s[-1]) == (0, 0, 0)
     assert list(facts.revisions.values()) == [2]
     assert packed(changed(facts, offsets={})) == packed(changed(facts_of(*REVISIONS), offsets={}))
 
 
 def test_a_day_once_seen_active_stays_active_when_it_is_revised_to_nothing() -> None:
     facts = facts_of(*REVISIONS)
-    assert (facts.usage_days_total, facts.active_days, facts.last_active_ms) == (1, 1, at(3))
+    assert (facts.totals.usage_days, facts.active_days, facts.times.last_active_ms) == (1, 1, at(3))
 
 
 def test_a_summary_that_says_the_same_again_is_a_repeat_though_usage_ids_are_not_kept() -> None:
     facts, became = folded(numbered([usage(at(3)), usage(at(3)), usage(at(3), voice_s=301), usage(at(3))]))
     assert became == ["applied", "repeated", "applied", "applied"]
-    assert (facts.recent_ids, facts.voice_s_total) == ({}, 301)
+    assert (facts.recent_ids, facts.totals.voice_s) == ({}, 301)
 
 
 @modest(60)
@@ -232,7 +233,7 @@ def test_what_counts_as_a_repeat_has_changed_nothing_but_the_offset(data: st.Dat
     hours = st.sampled_from([-11, -1, 0, 1, 11])
     bodies += [usage_again(body, data.draw(hours)) for body in bodies if type(body) is Usage]
     events = numbered(data.draw(arrivals(sorted(bodies, key=at_ms_of))))
-    facts = Facts(events[0].at_ms, events[0].at_ms)
+    facts = new_facts(events[0].at_ms)
     for e in events:
         before = packed(changed(facts, offsets={}))
         if fold(facts, e, LATENESS_MS) == "repeated":
@@ -248,14 +249,14 @@ def usage_again(summary: Usage, hours: int) -> Usage:
 def test_the_same_summary_that_ends_at_a_later_hour_is_no_repeat_since_it_moves_the_last_activity() -> None:
     facts, became = folded(numbered([top_up(at(4)), usage(at(3)), usage(at(3, 1)), usage(at(3))]))
     assert became == ["applied", "applied", "applied", "repeated"]
-    assert facts.last_active_ms == at(3, 1)
+    assert facts.times.last_active_ms == at(3, 1)
     assert folded(numbered([usage(at(3)), usage(at(3, -1))]))[1][-1] == "applied"
 
 
 def test_two_summaries_of_one_day_that_end_at_different_hours_agree_in_any_order() -> None:
     early, late = usage(at(3), event_id="a"), usage(at(3, 1), event_id="b", revision=1)
     assert facts_of(early, late) == facts_of(late, early)
-    assert facts_of(early, late).last_active_ms == at(3, 1)
+    assert facts_of(early, late).times.last_active_ms == at(3, 1)
 
 
 def test_revisions_are_forgotten_with_their_day() -> None:
@@ -285,7 +286,7 @@ def test_a_deleted_ticket_is_closed_whatever_its_status_says() -> None:
 
 def test_a_request_for_service_is_no_complaint() -> None:
     facts = facts_of(complaint(at(0), ticket_type="request"))
-    assert (facts.tickets, facts.complaints.tolist(), facts.complaints_total) == ({}, [], 0)
+    assert (facts.tickets, facts.complaints.tolist(), facts.totals.complaints) == ({}, [], 0)
 
 
 def test_an_open_complaint_is_kept_and_one_settled_before_it_forgotten_after_the_horizon() -> None:
@@ -310,7 +311,7 @@ def test_profiles_of_one_moment_give_one_winner_in_any_order() -> None:
 def test_attempted_and_cancelled_top_ups_add_nothing_and_failed_ones_only_a_failure() -> None:
     facts = facts_of(*(top_up(at(0, h), status=s) for h, s in enumerate(("created", "cancelled", "failed"))))
     assert facts.top_ups.tolist() == [at(0) // DAY_MS, 0, 0, 1]
-    assert (facts.top_ups_total, facts.last_top_up_ms, facts.last_failed_top_up_ms) == (0, 0, at(0, 2))
+    assert (facts.totals.top_ups, facts.times.last_top_up_ms, facts.times.last_failed_top_up_ms) == (0, 0, at(0, 2))
 
 
 @pytest.mark.parametrize("count", [IDS_MAX, IDS_MAX + 1, IDS_MAX + 40])
@@ -371,7 +372,7 @@ def test_an_older_snapshot_of_a_forgotten_complaint_does_not_bring_it_back() -> 
 
 
 def test_rows_and_ids_stay_bounded_over_years_of_daily_events() -> None:
-    facts = Facts(at(0), at(0))
+    facts = new_facts(at(0))
     for day in range(400):
         daily: list[Body] = [
             usage(at(day)),

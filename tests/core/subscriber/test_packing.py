@@ -12,8 +12,8 @@ from streams.core.contracts.events import Body, Wake
 from streams.core.step import Context, step
 from streams.core.subscriber.facts import Facts, SubscriberState, Watch, new_state
 from streams.core.subscriber.packing import UnreadableStateError, next_wake_ms, pack, unpack
-from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, AlertState, PackedState
-from streams.core.times import DAY_MS
+from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, AlertState, PackedState, Times, Totals
+from streams.core.times import DAY_MS, EventMs
 from tests.core.makers import (
     at,
     call_drop,
@@ -49,9 +49,16 @@ def _with_the_newest_at_hand(watch: Watch) -> Watch:
     return watch
 
 
-watches = st.builds(Watch, *[st.integers(0, at(400))] * 3, st.floats(0, 1), alerts, waiting).map(
-    _with_the_newest_at_hand
-)
+moments = st.integers(0, at(400))
+watches = st.builds(
+    Watch,
+    next_wake_ms=moments,
+    scored_at_ms=moments,
+    snapshot_at_ms=moments,
+    probability=st.floats(0, 1),
+    alert=alerts,
+    pending=waiting,
+).map(_with_the_newest_at_hand)
 
 
 @modest(45)
@@ -96,12 +103,12 @@ def test_a_state_that_was_scored_and_woken_survives_its_packing(bodies: list[Bod
 
 
 def test_the_cheap_test_for_no_alert_still_works_after_unpacking() -> None:
-    assert unpack(pack(new_state(5))).watch.alert is INACTIVE
+    assert unpack(pack(new_state(EventMs(5)))).watch.alert is INACTIVE
 
 
 def test_an_alert_that_was_packed_before_alerts_could_ease_is_read_as_one_in_no_lower_band() -> None:
     alert = AlertState("firing", 2, "natural", "high", 5, 6, 7)
-    state = SubscriberState(new_state(5).facts, Watch(alert=alert))
+    state = SubscriberState(new_state(EventMs(5)).facts, Watch(alert=alert))
     raw = msgspec.msgpack.decode(pack(state))
     (place,) = [i for i, value in enumerate(raw) if isinstance(value, list) and "firing" in value]
     raw[place] = raw[place][:7]
@@ -110,7 +117,7 @@ def test_an_alert_that_was_packed_before_alerts_could_ease_is_read_as_one_in_no_
 
 @pytest.mark.parametrize("version", [0, STATE_VERSION + 1, 255])
 def test_a_state_of_another_version_is_refused_by_its_number(version: int) -> None:
-    raw = msgspec.msgpack.decode(pack(new_state(5)))
+    raw = msgspec.msgpack.decode(pack(new_state(EventMs(5))))
     for read in (unpack, next_wake_ms):
         with pytest.raises(UnreadableStateError, match=f"version {version}"):
             read(msgspec.msgpack.encode([version, *raw[1:]]))
@@ -118,10 +125,31 @@ def test_a_state_of_another_version_is_refused_by_its_number(version: int) -> No
 
 @given(watches)
 def test_the_wake_is_read_without_unpacking_the_rest(watch: Watch) -> None:
-    packed = pack(SubscriberState(new_state(5).facts, watch))
+    packed = pack(SubscriberState(new_state(EventMs(5)).facts, watch))
     assert next_wake_ms(packed) == watch.next_wake_ms
     with pytest.raises(UnreadableStateError, match="not a packed state"):
         next_wake_ms(packed[:-1])
+
+
+def test_every_count_and_every_time_packs_itself_under_its_own_name() -> None:
+    state = new_state(at(400))
+    for number, name in enumerate(Totals.__struct_fields__):
+        setattr(state.facts.totals, name, 1000 + number)
+    for number, name in enumerate(Times.__struct_fields__):
+        setattr(state.facts.times, name, at(number + 1))
+    state.watch.scored_at_ms, state.watch.snapshot_at_ms = at(300), at(200)
+    again = unpack(pack(state))
+    assert again == state
+    assert msgspec.structs.astuple(again.facts.totals) == tuple(range(1000, 1000 + len(Totals.__struct_fields__)))
+
+
+def test_a_state_that_was_packed_before_the_newest_count_existed_has_counted_none() -> None:
+    state = new_state(EventMs(5))
+    state.facts.totals.answered = state.facts.totals.complaints = 7
+    raw = msgspec.msgpack.decode(pack(state))
+    raw[FIELDS.index("totals")].pop()
+    totals = unpack(msgspec.msgpack.encode(raw)).facts.totals
+    assert (totals.answered, totals.complaints) == (7, 0)
 
 
 FIELDS = PackedState.__struct_fields__
@@ -132,6 +160,7 @@ DAMAGE = [
     ("half a plane", "days", bytes(21), "add up"),
     ("half a top-up row", "top_ups", [1, 2], "add up"),
     ("a time too few", "ages", [None] * 8, "add up"),
+    ("a time too many", "ages", [None] * 10, "add up"),
     ("a number that no row can hold", "top_ups", [1, 2**63, 0, 0], "no row can hold"),
     ("half a row of failed calls", "failed_calls", [1], "add up"),
     ("half a complaint row", "complaints", [1], "add up"),

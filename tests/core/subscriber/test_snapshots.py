@@ -9,6 +9,7 @@ from streams.core.subscriber.facts import new_state
 from streams.core.subscriber.packing import UnreadableStateError, pack, unpack, unpack_whole
 from streams.core.subscriber.snapshots import pack_apart, pack_snapshot, unpack_snapshot
 from streams.core.subscriber.state import PackedState, PendingSnapshot, Waiting
+from streams.core.times import EventMs
 
 TIMES_MS = st.integers(1, 2**45)
 FEATURES = st.lists(st.floats(allow_nan=False), min_size=1, max_size=8).map(tuple)
@@ -28,7 +29,7 @@ def test_a_snapshot_is_unpacked_as_it_was_packed(
 
 def whole_state(pending: list[PendingSnapshot]) -> bytes:
     """Return a state as it was packed when its snapshots stood in it."""
-    packed = msgspec.msgpack.decode(pack(new_state(1)), type=PackedState)
+    packed = msgspec.msgpack.decode(pack(new_state(EventMs(1))), type=PackedState)
     packed.pending = pending
     return msgspec.msgpack.encode(packed)
 

@@ -24,7 +24,7 @@ _NEVER_COMPLAINED: Final = (0.0,) * len(COMPLAINTS)
 
 def complaints(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     """Compute the complaints theme; zeros for who never complained."""
-    if not f.complaints_total and not f.tickets:
+    if not f.totals.complaints and not f.tickets:
         return _NEVER_COMPLAINED
     since = m.complaint_open_since_ms
     drops = log1p(100.0 * m.drops_30 / (m.answered_30 + CALLS_PRIOR))
@@ -33,10 +33,10 @@ def complaints(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     complaint_open_age = log1p(max(at_ms - since, 0) / DAY_MS) if since else 0.0
     complaint_overdue = 1.0 if m.complaint_overdue else 0.0
     complaint_repeated = log1p(repeated) if repeated > 0 else 0.0
-    complaint_fresh = freshness(at_ms, f.last_complaint_ms) if f.last_complaint_ms else 0.0
+    complaint_fresh = freshness(at_ms, f.times.last_complaint_ms) if f.times.last_complaint_ms else 0.0
     complaint_open_and_drops = complaint_open * drops
     complaint_overdue_and_drops = complaint_overdue * drops
-    complaint_rate = 30.0 * f.complaints_total / (m.age_days + 30.0)
+    complaint_rate = 30.0 * f.totals.complaints / (m.age_days + 30.0)
     return (
         complaint_open,
         complaint_open_age,

@@ -19,7 +19,7 @@ FADING: Final = (
 
 def fading(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
     """Compute the fading theme."""
-    late = (m.overdue if m.overdue < OVERDUE_MAX else OVERDUE_MAX) if f.top_ups_total else 0.0
+    late = (m.overdue if m.overdue < OVERDUE_MAX else OVERDUE_MAX) if f.totals.top_ups else 0.0
     fall = -change(m.voice_14, m.voice_14_before, 600.0) if m.voice_14 < m.voice_14_before else 0.0
     overdue_and_usage_fall = late * fall
     overdue_while_new = late / (1.0 + m.age_days / NEW_DAYS)

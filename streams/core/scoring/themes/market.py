@@ -40,7 +40,7 @@ def market(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     if competitor_offer:
         if profile is not None and profile.contract_end_ms:
             near = nearness(at_ms, profile.contract_end_ms)
-        if f.top_ups_total:
+        if f.totals.top_ups:
             late = min(m.overdue, OVERDUE_MAX)
     competitor_offer_and_contract_ending = competitor_offer * near
     competitor_offer_and_overdue = competitor_offer * late

@@ -21,10 +21,10 @@ _NEVER_FAILED: Final = (0.0,) * len(PAYMENT)
 
 def payment(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     """Compute the payment theme; zeros for whom no top-up ever failed."""
-    failed_ms = f.last_failed_top_up_ms
+    failed_ms = f.times.last_failed_top_up_ms
     if not failed_ms:
         return _NEVER_FAILED
     failed_top_up_share = m.failed_30 / (m.failed_30 + m.top_ups_30 + 1.0)
-    failed_top_up_unmended = freshness(at_ms, failed_ms) if failed_ms > f.last_top_up_ms else 0.0
+    failed_top_up_unmended = freshness(at_ms, failed_ms) if failed_ms > f.times.last_top_up_ms else 0.0
     failed_top_up_and_overdue = failed_top_up_share * min(m.overdue, OVERDUE_MAX)
     return failed_top_up_share, failed_top_up_unmended, failed_top_up_and_overdue

@@ -32,7 +32,7 @@ _NEVER_TOPPED_UP: Final = (0.0,) * len(RHYTHM)
 
 def rhythm(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
     """Compute the rhythm theme; zeros for who never topped up."""
-    days = f.top_up_days_total
+    days = f.totals.top_up_days
     if not days:
         return _NEVER_TOPPED_UP
     age_days, silent_days = m.age_days, m.silent_days

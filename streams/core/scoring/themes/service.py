@@ -31,7 +31,7 @@ def service(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: AR
     """Compute the service theme."""
     drops, unset, calls = m.drops_30, m.unset_30, m.answered_30 + CALLS_PRIOR
     ratio = drops / calls
-    habit = f.dropped_total / (f.answered_total + CALLS_PRIOR)
+    habit = f.totals.dropped / (f.totals.answered + CALLS_PRIOR)
     drop_ratio = log1p(100.0 * ratio)
     drops_per_session_hour = log1p(drops * 3600.0 / (m.voice_30 + 3600.0))
     setup_failure_ratio = log1p(100.0 * unset / (calls + unset)) if unset else 0.0

@@ -54,11 +54,11 @@ def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     """Compute the usage theme; zeros where no usage is reported."""
     if not f.usage_day:
         return _NO_USAGE_REPORTED
-    span_days = f.usage_day - f.first_usage_day + 1
+    span_days = f.usage_day - f.totals.first_usage_day + 1
     days, days_30 = (14, 30 if span_days > 30 else span_days) if span_days > 14 else (span_days, span_days)
-    idle_ms = at_ms - f.last_active_ms
-    idle_days = (idle_ms if idle_ms > 0 else 0) / DAY_MS if f.last_active_ms else m.age_days
-    known_days, profile = f.usage_days_total, f.profile
+    idle_ms = at_ms - f.times.last_active_ms
+    idle_days = (idle_ms if idle_ms > 0 else 0) / DAY_MS if f.times.last_active_ms else m.age_days
+    known_days, profile = f.totals.usage_days, f.profile
     is_youth = profile is not None and profile.segment == YOUTH
     data_7, data_7_before = m.data_7, m.data_7_before
     usage_silence = log1p(idle_days)
@@ -72,7 +72,7 @@ def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     voice_trend_7d = change(m.voice_7, m.voice_7_before, 600.0)
     voice_trend_14d = change(m.voice_14, m.voice_14_before, 600.0)
     voice_trend_and_youth = voice_trend_14d if is_youth else 0.0
-    calls_over_habit = change(m.answered_14 / days, f.answered_total / span_days, 0.2)
+    calls_over_habit = change(m.answered_14 / days, f.totals.answered / span_days, 0.2)
     calls_fall = -calls_over_habit if calls_over_habit < 0.0 else 0.0
     active_share = m.active_14 / days
     active_share_over_habit = active_share - known_days / span_days
@@ -81,7 +81,7 @@ def usage(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:
     seldom = 1.0 / (1.0 + calls)
     calls_seldom = seldom * seldom * seldom * seldom
     data_trend_7d = (data_7 - data_7_before) / 56.0
-    data_over_habit = (data_7 + data_7_before) / days / 8.0 - f.data_level_total / span_days / 8.0
+    data_over_habit = (data_7 + data_7_before) / days / 8.0 - f.totals.data_level / span_days / 8.0
     data_over_habit_and_youth = data_over_habit if is_youth else 0.0
     return (
         usage_silence,

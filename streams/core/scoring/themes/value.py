@@ -46,4 +46,4 @@ def value(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG0
 
 def usual_minor(f: Facts) -> float:
     """Return the subscriber's usual top-up and one unit more, in minor units; 100 for who never topped up."""
-    return f.amount_minor_total / f.top_ups_total + 1.0 if f.top_ups_total else 100.0
+    return f.totals.amount_minor / f.totals.top_ups + 1.0 if f.totals.top_ups else 100.0
