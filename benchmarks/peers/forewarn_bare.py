@@ -18,22 +18,25 @@ from streams.kafka.worker.faust_transport import KeyedApp
 from streams.kafka.worker.partition_manager import PartitionManager
 from streams.kafka.worker.process import WorkerSettings, make_app, run_app
 from streams.kafka.worker.source_queues import LogRecord, SourceQueue
-from streams.kafka.worker.subscriber_task import SubscriberTask, TaskChanges
+from streams.kafka.worker.subscriber_task import TaskChanges
 
 POLL_S = 0.02
 
 
-class CountingTask(SubscriberTask):
-    """A slot that counts records by their key, and knows by its states what it has counted."""
+class CountingTask:
+    """A partition task that counts records by their key, and knows by its states what it has counted.
+
+    It has the shape of `StatefulTask`.
+    """
 
     def __init__(self, partition: int, meter: Meter) -> None:
         """Begin with nothing."""
         self.partition = partition
-        self.counters = {}
+        self.counters: dict[str, int] = {}
         self.bad_run = self.bad_recent = self.recent = 0
         self._source = source_at(0, partition)
         self.queues = {self._source: SourceQueue(self._source, "", partition, deque())}
-        self.subscribers = {}  # type: ignore[assignment]  # packed pairs here: nothing else asks for more than their number
+        self._packed: dict[bytes, bytes] = {}
         self._changed: dict[bytes, tuple[int, int]] = {}
         self._meter = meter
         self._parse = msgspec.json.Decoder().decode
@@ -45,8 +48,9 @@ class CountingTask(SubscriberTask):
         lane.queued = lane.applied = max((PAIR.unpack(v)[1] + 1 for v in self._packed.values()), default=0)
 
     @property
-    def _packed(self) -> dict[bytes, bytes]:
-        return self.subscribers  # type: ignore[return-value]  # as above
+    def held(self) -> str:
+        """What it keeps, in words."""
+        return f"{len(self._packed):,} pairs"
 
     @property
     def changed(self) -> int:
@@ -67,6 +71,10 @@ class CountingTask(SubscriberTask):
         lane.waiting.extend(records)
         lane.queued = max(lane.queued, records[-1].offset + 1)
         return True
+
+    def waiting(self, source: SourceNumber) -> int:
+        """Return how many records wait."""
+        return len(self.queues[source].waiting)
 
     def advance(self, ended: Collection[SourceNumber], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
         """Count up to `limit` records."""
@@ -93,10 +101,10 @@ class CountingTask(SubscriberTask):
         """Yield the states that changed, in one part."""
         if not self._changed:
             return
-        states: list[tuple[bytes, bytes | None]] = [(key, PAIR.pack(*pair)) for key, pair in self._changed.items()]
-        self._packed.update(states)  # type: ignore[arg-type]  # none of them is an erasure
+        packed = {key: PAIR.pack(*pair) for key, pair in self._changed.items()}
+        self._packed.update(packed)
         mark = (CHECKPOINT_KEY, PAIR.pack(0, -1))
-        yield TaskChanges(states, mark, [], {self._source: self.queues[self._source].applied})
+        yield TaskChanges([*packed.items()], mark, [], {self._source: self.queues[self._source].applied})
 
     def written(self) -> None:
         """Note that the last changes are safe."""
