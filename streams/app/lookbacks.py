@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from streams.app.policies import cold_scorer
-from streams.app.progress import TellProgress
-from streams.app.runs import decoder_of, load_checkpoint, run_progress
+from streams.app.progress import Progress, TellProgress
+from streams.app.runs import load_checkpoint
 from streams.core.alerts.policy import policy_from
 from streams.core.contracts.decode_alert import differences
 from streams.core.contracts.effects import AlertChanged
@@ -14,8 +14,8 @@ from streams.core.scoring.models import scorer_from
 from streams.core.step import Context
 from streams.core.subscriber.packing import unpack
 from streams.engine import refold
-from streams.engine.embedded import RunProgress, in_force_of
-from streams.files.sources import MergedSources, Source, discover, merge_sources
+from streams.engine.embedded import in_force_of
+from streams.files.sources import MergedSources, Source, decoder_of, discover, merge_sources, total_bytes
 from streams.shared.errors import InputError
 from streams.store.database import RunStore
 from streams.store.run.batch import Run
@@ -45,8 +45,7 @@ def scores(db: str, at_ms: int, progress: TellProgress | None = None) -> Iterato
             yield from refold.scores(found, at_ms, scorer, policy, signals)
             return
     sources, merge = _again(checkpoint.run, None)
-    tell = run_progress(progress, merge, sources)
-    facts = refold.facts_at(merge, at_ms, policy, None if tell is None else lambda n, ms: tell(RunProgress(n, ms, 0)))
+    facts = refold.facts_at(merge, at_ms, policy, _refolded(progress, merge, sources))
     merge.close()
     yield from refold.scores(sorted(facts.items()), at_ms, scorer, policy, signals)
 
@@ -69,9 +68,8 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: TellProg
             raise
         return Explanation(stored, None, equal=False)
     policy = policy_from(checkpoint.run.policy)
-    tell = run_progress(progress, merge, sources)
-    told = None if tell is None else lambda n, ms: tell(RunProgress(n, ms, 0))
-    refolded = refold.alert_facts(merge, stored, policy, lambda ms: market.at(ms)[0], told)
+    tell = _refolded(progress, merge, sources)
+    refolded = refold.alert_facts(merge, stored, policy, lambda ms: market.at(ms)[0], tell)
     merge.close()
     if refolded is None or scorer is None or signals is None:
         return Explanation(stored, None, equal=False)
@@ -85,6 +83,16 @@ def _again(began: Run, place: str | None) -> tuple[tuple[Source, ...], MergedSou
         raise InputError("the run read standard input, which is gone", hint="name where the records are with --input")
     sources = discover(place or began.input, began.settings.get("topic"))
     return sources, merge_sources(sources, {}, began.received_ms, decoder_of(sources))
+
+
+def _refolded(
+    progress: TellProgress | None, merge: MergedSources, sources: tuple[Source, ...]
+) -> refold.TellRefolded | None:
+    """Return what tells a command how far the records were folded again."""
+    if progress is None:
+        return None
+    total = total_bytes(sources) or 0
+    return lambda records, event_ms: progress(Progress(records, merge.bytes_read, total, event_ms, 0))
 
 
 def _one_alert(store: RunStore, alert_id: str) -> AlertChanged:

@@ -10,7 +10,6 @@ from streams.core.times import DAY_MS, HOUR_MS
 from streams.defaults import read_default
 from streams.learning.queue import TrainerSettings
 from streams.shared.errors import SettingsError
-from streams.store.run.batch import Checkpoint
 
 if TYPE_CHECKING:
     from streams.learning.trainer import Trainer
@@ -18,18 +17,18 @@ if TYPE_CHECKING:
 SCORECARD: Final = "scorecard.toml"
 
 
-def trainer_from(checkpoint: Checkpoint, policy: Policy) -> "Trainer":
-    """Return the trainer of a checkpoint, a new one if it has none.
+def trainer_from(policy: Policy, snapshot: bytes | None) -> "Trainer":
+    """Return the trainer of a snapshot, or a new one without any.
 
     Raises:
         SettingsError: the policy names a learner whose library is not installed.
     """
     from streams.learning.trainer import Trainer  # noqa: PLC0415 - importing River takes a second, and few commands learn
 
-    if checkpoint.trainer is None:
+    if snapshot is None:
         return new_trainer(policy)
     check_learners(policy)
-    return Trainer.restore(checkpoint.trainer)
+    return Trainer.restore(snapshot)
 
 
 def check_learners(policy: Policy) -> None:

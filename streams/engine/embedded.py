@@ -8,13 +8,13 @@ point goes on from its last commit and ends with the same alerts.
 
 import gc
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from time import monotonic
 from typing import Final, Protocol
 
 from msgspec import Struct
 
-from streams.core.alerts.policy import Policy
+from streams.core.contracts.decode import decode_broadcast
 from streams.core.contracts.effects import (
     AlertChanged,
     DeadLetter,
@@ -25,17 +25,16 @@ from streams.core.contracts.events import MARKET, BroadcastEvent, Event
 from streams.core.contracts.source import TOPICS, topic_number
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion, promoted_last
-from streams.core.scoring.scorer import Scorer
 from streams.core.step import Context
 from streams.engine.in_force import ContextTimeline
 from streams.engine.subscribers import Subscribers
 from streams.engine.timeline import Timeline
 from streams.engine.waiting_snapshots import parts_of, snapshot_key
 from streams.files.lines import DamagedInputError
-from streams.files.sources import Item
+from streams.files.sources import MergedSources, Source, decoder_of, merge_sources
 from streams.shared.errors import InputError
 from streams.store.database import RunStore
-from streams.store.run.batch import NO_TIME_MS, Batch, Checkpoint, MarketAnnouncement, Position
+from streams.store.run.batch import NO_TIME_MS, Batch, Checkpoint, MarketAnnouncement, Position, Run
 
 COMMIT_RECORDS: Final = 1_000_000
 COMMIT_S: Final = 20.0
@@ -66,23 +65,27 @@ class TrainerInterface(Protocol):
         """Return everything that is needed to go on."""
 
 
-class RecordStream(Protocol):
-    """What the run needs of the merged sources."""
+class RunPlan(Struct, frozen=True, kw_only=True):
+    """What a run is made of: what it reads, who learns, and by what it judges.
 
-    def __iter__(self) -> Iterator[Item]:
-        """Yield the records in the order of event time."""
+    `bytes_total` is 0 where nobody knows it.  `resume_trainer` makes the trainer out of the snapshot that an earlier
+    run left, or a new one out of None.  `cold` serves until a version is published.
+    """
 
-    def put_back(self) -> None:
-        """Count the record handed out last as not handed out."""
-
-    def positions(self) -> dict[str, Position]:
-        """Return how far each source has been handed out."""
+    run: Run
+    sources: tuple[Source, ...]
+    market_sources: tuple[Source, ...]
+    bytes_total: int
+    resume_trainer: Callable[[bytes | None], TrainerInterface]
+    cold: Context
 
 
 class RunProgress(Struct, frozen=True):
     """How far a run has come: for a progress bar."""
 
     records: int
+    bytes_read: int
+    bytes_total: int
     event_ms: int
     alerts: int
 
@@ -93,18 +96,18 @@ class EmbeddedEngine:
     def __init__(
         self,
         store: RunStore,
-        trainer: TrainerInterface,
-        policy: Policy,
-        scorer: Scorer,
+        plan: RunPlan,
         checkpoint: Checkpoint,
         *,
         commit_records: int = COMMIT_RECORDS,
     ) -> None:
-        """Restore what the checkpoint and the store hold; `scorer` serves until a version is published."""
+        """Restore what the checkpoint and the store hold."""
         self._store = store
-        self._trainer = trainer
+        self._plan = plan
+        self._checkpoint = checkpoint
+        self._trainer = trainer = plan.resume_trainer(checkpoint.trainer)
         self._commit_records = commit_records
-        self._in_force = in_force_of(store, Context(scorer, policy))
+        self._in_force = in_force_of(store, plan.cold)
         self._subscribers = Subscribers(self._in_force.at(checkpoint.stream_ms)[0])
         self._transitions: list[AlertChanged] = []
         self._examples: list[LabelledExample] = []
@@ -141,21 +144,19 @@ class EmbeddedEngine:
         """How many subscribers are known."""
         return len(self._subscribers)
 
-    def run(
-        self,
-        merge: RecordStream,
-        until_ms: int | None,
-        progress: Callable[[RunProgress], None] | None,
-        bulletins: RecordStream | None = None,
-    ) -> None:
+    def run(self, until_ms: int | None, progress: Callable[[RunProgress], None] | None) -> None:
         """Process every record before `until_ms` (all, if None), then commit; of the market all is read, and first.
 
         The garbage collector rests meanwhile: nothing here makes cycles, and its passes over millions of states
         would take longer than the work itself.
         """
-        with _no_collection():
-            if bulletins is not None:
-                self._read(bulletins)
+        plan, at, received_ms = self._plan, self._checkpoint.positions, self._checkpoint.run.received_ms
+        with (
+            closing(merge_sources(plan.market_sources, at, received_ms, decode_broadcast)) as bulletins,
+            closing(merge_sources(plan.sources, at, received_ms, decoder_of(plan.sources))) as merge,
+            _no_collection(),
+        ):
+            self._read(bulletins)
             try:
                 self._process(merge, until_ms, progress)
             except DamagedInputError as error:
@@ -168,7 +169,7 @@ class EmbeddedEngine:
                 self._timeline.advance(until_ms)
             self._commit(merge)
 
-    def _read(self, bulletins: RecordStream) -> None:
+    def _read(self, bulletins: MergedSources) -> None:
         """Take in all that was published about the market, which is known from its event time on, and not before."""
         for item in bulletins:
             if isinstance(item, BroadcastEvent):
@@ -186,7 +187,7 @@ class EmbeddedEngine:
         self._timeline.refresh(self.stream_ms)
 
     def _process(
-        self, merge: RecordStream, until_ms: int | None, progress: Callable[[RunProgress], None] | None
+        self, merge: MergedSources, until_ms: int | None, progress: Callable[[RunProgress], None] | None
     ) -> None:
         begun_s, since_commit, records, timeline = monotonic(), 0, 0, self._timeline
         read = [0] * len(TOPICS)
@@ -207,7 +208,7 @@ class EmbeddedEngine:
                 since_commit += 1
                 if not since_commit % PROGRESS_RECORDS:
                     if progress is not None:
-                        progress(RunProgress(records + since_commit, self.stream_ms, self.counters.get("alerts", 0)))
+                        progress(self._progress(records + since_commit, merge))
                     if since_commit >= self._commit_records or monotonic() - begun_s > COMMIT_S:
                         self._count_read(read)
                         self._commit(merge)
@@ -215,6 +216,10 @@ class EmbeddedEngine:
                         begun_s, since_commit = monotonic(), 0
         finally:
             self._count_read(read)
+
+    def _progress(self, records: int, merge: MergedSources) -> RunProgress:
+        alerts = self.counters.get("alerts", 0)
+        return RunProgress(records, merge.bytes_read, self._plan.bytes_total, self.stream_ms, alerts)
 
     def _learn(self, at_ms: int) -> None:
         """Learn what is due by an event time; what is published and promoted on the way is in force from its date."""
@@ -251,7 +256,7 @@ class EmbeddedEngine:
                 self._count(f"events:{TOPICS[number]}", count)
             read[number] = 0
 
-    def _commit(self, merge: RecordStream) -> None:
+    def _commit(self, merge: MergedSources) -> None:
         """Write all that happened since the last commit, or nothing of it."""
         self._count("scored", self._subscribers.scored)
         self._subscribers.scored = 0

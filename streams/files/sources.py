@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from streams.core.contracts.decode import decode, decode_any
 from streams.core.contracts.events import BROADCASTS, INPUTS
 from streams.files.cursors import Cursor, Decode, Item
 from streams.files.lines import BLOCK_BYTES, PACKINGS, DamagedInputError
@@ -24,6 +25,7 @@ __all__ = [
     "MergedSources",
     "Position",
     "Source",
+    "decoder_of",
     "discover",
     "ignored",
     "market_sources",
@@ -126,6 +128,11 @@ def total_bytes(sources: Sequence[Source]) -> int | None:
             return None
         total += status.st_size
     return total
+
+
+def decoder_of(sources: Iterable[Source]) -> Decode:
+    """Return what decodes the records of sources; only where lines name their topic can they be about the market."""
+    return decode_any if any(source.topic is None for source in sources) else decode
 
 
 def merge_sources(

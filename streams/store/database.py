@@ -77,6 +77,30 @@ class RunStore:
             connection.execute(insert(tables.run).values(id=THE_ROW, **row))
         self._commits = 0
 
+    def begin(self, run: Run) -> Checkpoint:
+        """Start a run, or find it started by the same input, policy and tables; return where it stands.
+
+        Raises:
+            StoreError: the database holds another run.
+        """
+        checkpoint = self.load()
+        if checkpoint is None:
+            self.start(run)
+            return Checkpoint(run=run, positions={}, stream_ms=NO_TIME_MS, counters={}, trainer=None)
+        began = checkpoint.run
+        for what, now, then in (
+            ("input", run.input, began.input),
+            ("topic", run.settings.get("topic") or "any", began.settings.get("topic") or "any"),
+            ("policy", run.policy_version, began.policy_version),
+            ("feature table", run.feature_table, began.feature_table),
+            ("scorecard", run.settings.get("scorecard"), began.settings.get("scorecard")),
+        ):
+            if now != then:
+                raise StoreError(
+                    f"database {self.name} holds a run with another {what}: {then}, not {now}", hint="name a new one"
+                )
+        return checkpoint
+
     def commit(self, batch: Batch) -> None:
         """Write the whole batch in one transaction; the same batch a second time adds nothing."""
         if self._commits is None:

@@ -19,7 +19,6 @@ import pytest
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from streams.app import runs
 from streams.core.step import step as real_step
 from streams.engine import embedded, subscribers
 from streams.files.sources import Decode, MergedSources, Source, merge_sources
@@ -209,7 +208,7 @@ def test_failing_control_without_its_positions_a_killed_run_counts_records_twice
 ) -> None:
     db = with_endpoint(tmp_path / "run.db")
     deaths = iter([Death("committed", 12), Death("committed", 1_000_000)])
-    died = killed_again_and_again(folder, db, deaths, [patch.object(runs, "merge_sources", merged_from_the_start)])
+    died = killed_again_and_again(folder, db, deaths, [patch.object(embedded, "merge_sources", merged_from_the_start)])
     assert len(died) == 1
     found = contents(db)
     assert "counters" in differing(undisturbed, found)
