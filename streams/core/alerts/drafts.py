@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 
 from streams.core.contracts.effects import AlertChanged, AlertDraft, ExampleDraft, LabelledExample
-from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.reasons import changed_since
 from streams.core.scoring.scorer import Scorer
 from streams.core.subscriber.snapshots import HIGH_BAND, features_of
@@ -32,12 +31,9 @@ def finish_example(draft: ExampleDraft, subscriber_id: str, snapshot: PendingSna
 
 
 def finish_alert(draft: AlertDraft, snapshot: PendingSnapshot, scorer: Scorer) -> AlertChanged:
-    """Return the transition with what has changed since the snapshot; one of another feature table says nothing."""
+    """Return the transition with what has changed since the snapshot."""
     changed = draft.changed
-    if snapshot.feature_table != FEATURE_TABLE:
-        return changed
-    why = changed_since(changed.reasons, draft.shares, scorer.contributions(features_of(snapshot)), draft.since_ms)
-    return msgspec.structs.replace(changed, reasons=why)
+    return msgspec.structs.replace(changed, reasons=changed_since(snapshot, changed.reasons, draft.shares, scorer))
 
 
 @lru_cache(maxsize=NAMES_KEPT)

@@ -9,7 +9,6 @@ scorer, so the changes of all reasons add up to the difference of the two logits
 from collections.abc import Callable
 from itertools import accumulate
 from operator import sub
-from struct import Struct
 from typing import Final
 
 import msgspec
@@ -19,6 +18,7 @@ from streams.core.scoring.features import FEATURE_TABLE, NAMES, THEMES
 from streams.core.scoring.scorer import Scorer
 from streams.core.scoring.windows import Measures, complaints_70
 from streams.core.subscriber.facts import Facts
+from streams.core.subscriber.snapshots import features_of
 from streams.core.subscriber.state import PendingSnapshot
 from streams.core.times import DAY_MS
 
@@ -46,8 +46,6 @@ MEASURES: Final = frozenset({
 })  # fmt: skip
 """Every measure that is evidence of something, with its unit."""
 
-_VECTOR: Final = Struct(f"<{len(NAMES)}d")
-
 
 def reasons(  # noqa: PLR0917 - one score's whole circumstances
     scorer: Scorer,
@@ -59,20 +57,23 @@ def reasons(  # noqa: PLR0917 - one score's whole circumstances
 ) -> tuple[Reason, ...]:
     """Return one reason for each theme, the heaviest first; with the intercept they add up to the logit.
 
-    Changes are those since `waiting`, the subscriber's newest snapshot; one of another feature table says nothing.
+    Changes are those since `waiting`, the subscriber's newest snapshot.
     """
     shares = scorer.contributions(features)
     why = reasons_now(shares, facts, at_ms, m)
-    if waiting is None or waiting.feature_table != FEATURE_TABLE:
-        return why
-    return changed_since(why, shares, scorer.contributions(_VECTOR.unpack(waiting.features)), waiting.at_ms)
+    return why if waiting is None else changed_since(waiting, why, shares, scorer)
 
 
 def changed_since(
-    why: tuple[Reason, ...], shares: tuple[float, ...], before: tuple[float, ...], since_ms: int
+    snapshot: PendingSnapshot, why: tuple[Reason, ...], shares: tuple[float, ...], scorer: Scorer
 ) -> tuple[Reason, ...]:
-    """Return reasons with what has changed since a moment; `shares` and `before` are the contributions now and then."""
-    moves = tuple(map(sub, shares, before))
+    """Return reasons with what has changed since a snapshot; one of another feature table says nothing.
+
+    `shares` are the contributions now, by the same scorer.
+    """
+    if snapshot.feature_table != FEATURE_TABLE:
+        return why
+    since_ms, moves = snapshot.at_ms, tuple(map(sub, shares, scorer.contributions(features_of(snapshot))))
     changes = {theme: sum(moves[begin:end]) for theme, begin, end in _LAYOUT}
     return tuple([msgspec.structs.replace(one, change=changes[one.theme], since_ms=since_ms) for one in why])
 
