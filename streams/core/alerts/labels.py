@@ -18,7 +18,7 @@ from streams.core.alerts.policy import LabelPolicy
 from streams.core.contracts.effects import ExampleDraft, LabelKind, SnapshotDropped, SnapshotTaken, Treatment
 from streams.core.subscriber.facts import PENDING_WIDTH, Facts, Watch
 from streams.core.subscriber.fold import Life
-from streams.core.subscriber.snapshots import HIGH_BAND, pack_snapshot
+from streams.core.subscriber.snapshots import HIGH_BAND, LOW_BAND, pack_snapshot
 from streams.core.subscriber.state import PENDING_MAX
 from streams.core.times import DAY_MS
 
@@ -30,7 +30,6 @@ HELD_OUT: Final = TREATMENTS.index("held_out")
 PROVISIONAL_LABELS: Final = (None, False, True)
 """What a snapshot's label was said to be before its horizon closed: nothing, that they stayed, that they left."""
 
-LOW_BAND: Final = 0
 HOLDOUT_VALUES: Final = 2**64
 
 _REVENUE: Final = 1

@@ -14,7 +14,9 @@ import msgspec
 from streams.core.subscriber.packing import UnreadableStateError
 from streams.core.subscriber.state import PendingSnapshot
 
+LOW_BAND: Final = 0
 HIGH_BAND: Final = 2
+"""The ends of the value bands, as a snapshot and the window sums have them: low, mid, high."""
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(PendingSnapshot).decode
 

@@ -9,7 +9,6 @@ from streams.core.alerts.labels import (
     ALERTED,
     CONTACTED,
     HELD_OUT,
-    LOW_BAND,
     is_held_out,
     note_revenue,
     note_treatment,
@@ -24,7 +23,7 @@ from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.subscriber.facts import Watch
 from streams.core.subscriber.fold import Life
 from streams.core.subscriber.packing import pack, unpack
-from streams.core.subscriber.snapshots import HIGH_BAND
+from streams.core.subscriber.snapshots import HIGH_BAND, LOW_BAND
 from streams.core.subscriber.state import PendingSnapshot
 from tests.core.makers import SUBSCRIBER, at, complaint, outcome, policy, profile, top_up, usage
 from tests.core.test_step import COMPLAINING, Tale

@@ -7,6 +7,7 @@ from streams.core.scoring.themes.feature import Feature
 from streams.core.scoring.themes.parts import change
 from streams.core.scoring.windows import Measures
 from streams.core.subscriber.facts import Facts
+from streams.core.subscriber.snapshots import HIGH_BAND, LOW_BAND
 
 VALUE: Final = (
     Feature(
@@ -28,8 +29,6 @@ VALUE: Final = (
         "from the high band to the low one within 30 days, once 60 are known: value loss",
     ),
 )
-LOW_BAND: Final = 0
-HIGH_BAND: Final = 2
 
 
 def value(f: Facts, at_ms: int, m: Measures) -> tuple[float, ...]:  # noqa: ARG001 - one signature for every theme
