@@ -28,7 +28,7 @@ from streams.core.scoring.promotions import Promotion, promoted_last
 from streams.core.step import Context
 from streams.engine.in_force import ContextTimeline
 from streams.engine.subscribers import Subscribers
-from streams.engine.timeline import Timeline
+from streams.engine.timeline import Timeline, count
 from streams.engine.waiting_snapshots import parts_of, snapshot_key
 from streams.files.lines import DamagedInputError
 from streams.files.sources import MergedSources, Source, decoder_of, merge_sources
@@ -180,7 +180,7 @@ class EmbeddedEngine:
 
     def _announce(self, notice: BroadcastEvent) -> None:
         """Take in a message about the market: what comes late is known from now on."""
-        self._count(f"events:{MARKET}")
+        count(self.counters, f"events:{MARKET}")
         known_ms = max(notice.at_ms, self.stream_ms)
         if self._in_force.announce(notice.body, known_ms):
             self._announced.append(MarketAnnouncement(known_ms, notice.body))
@@ -245,20 +245,17 @@ class EmbeddedEngine:
 
     def _bury(self, letter: DeadLetter) -> None:
         self._dead.append(letter)
-        self._count(f"dead:{letter.reason}")
-
-    def _count(self, name: str, by: int = 1) -> None:
-        self._timeline.count(name, by)
+        count(self.counters, f"dead:{letter.reason}")
 
     def _count_read(self, read: list[int]) -> None:
-        for number, count in enumerate(read):
-            if count:
-                self._count(f"events:{TOPICS[number]}", count)
+        for number, records in enumerate(read):
+            if records:
+                count(self.counters, f"events:{TOPICS[number]}", records)
             read[number] = 0
 
     def _commit(self, merge: MergedSources) -> None:
         """Write all that happened since the last commit, or nothing of it."""
-        self._count("scored", self._subscribers.scored)
+        count(self.counters, "scored", self._subscribers.scored)
         self._subscribers.scored = 0
         waiting = self._subscribers.waiting
         batch = Batch(

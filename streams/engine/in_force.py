@@ -21,7 +21,7 @@ from streams.core.contracts.events import MARKET, MarketEvent, Record
 from streams.core.contracts.outputs import TimeText, rfc3339
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.scoring.models import ForeignTableError, ModelVersion, UnusableModelError, read_version, scorer_from
-from streams.core.scoring.promotions import KEY_BEGINS, Promotion, read_promotion, serving_periods
+from streams.core.scoring.promotions import KEY_BEGINS, Promotion, promoted_last, read_promotion, serving_periods
 from streams.core.scoring.scorer import Scorer
 from streams.core.signals.market import Market
 from streams.core.step import Context
@@ -122,6 +122,19 @@ class ContextTimeline:
     def newest(self) -> Context:
         """Return what serves when all that was published does."""
         return self.at(NEVER_MS)[0]
+
+    @property
+    def promoted(self) -> str:
+        """The line or the version that was promoted last, of those that are there."""
+        there = (version.what.version for version in self._models.values())
+        return promoted_last(there, self._promotions.values())
+
+    def scorer_of(self, version: str) -> Scorer | None:
+        """Return the scorer of a version, by the name that scores have it under; None if it was not published here."""
+        if version == self._cold.scorer.version:
+            return self._cold.scorer
+        found = self._models.get(version.encode())
+        return None if found is None else found.what
 
     @property
     def foreign(self) -> int:

@@ -61,6 +61,17 @@ class NothingDue:
         self.next_due_ms = NEVER_MS
 
 
+def count(counters: dict[str, int], name: str, by: int = 1) -> None:
+    """Count something by its name.
+
+    >>> counters = {"late": 1}
+    >>> count(counters, "late")
+    >>> counters
+    {'late': 2}
+    """
+    counters[name] = counters.get(name, 0) + by
+
+
 class Timeline:
     """The stream time of one set of subscribers; `counters` counts their effects by name."""
 
@@ -130,10 +141,6 @@ class Timeline:
         if effects:
             self._hand_on(effects, self.stream_ms)
 
-    def count(self, name: str, by: int = 1) -> None:
-        """Count something by its name."""
-        self.counters[name] = self.counters.get(name, 0) + by
-
     def _serve(self, at_ms: int) -> None:
         """Let the context that is in force at a time serve, until the next one does."""
         self._served_edition = self._contexts.edition
@@ -141,17 +148,18 @@ class Timeline:
 
     def _hand_on(self, effects: Iterable[Effect], past_ms: int) -> None:
         """Hand effects to the receiver, and count each kind."""
+        counters = self.counters
         for effect in effects:
             if type(effect) is LabelledExample:
                 self._receiver.take_example(effect, past_ms)
-                self.count("examples")
+                count(counters, "examples")
             elif type(effect) is AlertChanged:
                 self._receiver.take_alert(effect)
-                self.count("alerts", effect.change == "fired")
+                count(counters, "alerts", effect.change == "fired")
             elif type(effect) is UnmatchedLeaving:
-                self.count("unmatched")
+                count(counters, "unmatched")
             elif type(effect) is LateEvent:
                 self._receiver.take_late(effect)
-                self.count("late")
+                count(counters, "late")
             else:
-                self.count("repeated")
+                count(counters, "repeated")

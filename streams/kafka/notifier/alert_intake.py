@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from streams.core.contracts.effects import AlertChanged, DeadLetter
 from streams.core.contracts.source import SourceNumber
+from streams.engine.timeline import count
 from streams.kafka.notifier.alert_records import read_alert
 from streams.kafka.worker.single_source import SingleSource
 
@@ -49,7 +50,7 @@ class AlertIntake(SingleSource):
             if isinstance(found, DeadLetter):
                 bad += 1
                 self._letters.append(found)
-                self._count(f"dead:{found.reason}")
+                count(self.counters, f"dead:{found.reason}")
             elif bad:
                 break
             else:

@@ -25,6 +25,7 @@ from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
 from streams.core.times import DAY_MS
 from streams.engine.subscribers import PackedStates
+from streams.engine.timeline import count
 from streams.kafka.trainer.trainer_parts import TrainerParts, parts_of, without_parts
 from streams.kafka.worker.checkpoint import CHECKPOINT_KEY, BrokenCheckpointError, decode_checkpoint
 from streams.kafka.worker.single_source import SingleSource
@@ -165,7 +166,7 @@ class TrainingTask(SingleSource):
         if why is not None:
             self._bury(_refused(record, self.partition, *_DETAILS[why]))
             return why not in _NOBODYS_FAULT
-        self._count("examples")
+        count(self.counters, "examples")
         self.newest_ms = max(self.newest_ms, example_time_ms(example))
         return False
 
@@ -175,15 +176,15 @@ class TrainingTask(SingleSource):
         before = trainer.learned
         for version in trainer.advance(self.newest_ms - PATIENCE_MS, most):
             self._outputs.append(version_record(version))
-            self._count("versions")
+            count(self.counters, "versions")
         for promotion in trainer.take_promotions():
             self._outputs.append(promotion_record(promotion))
-            self._count("promotions")
+            count(self.counters, "promotions")
         return trainer.learned - before
 
     def _bury(self, letter: DeadLetter) -> None:
         self._outputs.append(outgoing(letter))
-        self._count(f"dead:{letter.reason}")
+        count(self.counters, f"dead:{letter.reason}")
 
     def gather(self) -> Iterator[TaskChanges | None]:
         """Yield what `changes` returns in one part: the states are those of one trainer."""

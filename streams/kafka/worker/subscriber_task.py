@@ -22,7 +22,7 @@ from streams.core.contracts.source import TOPICS, SourceNumber, source_number, t
 from streams.core.step import Context
 from streams.engine.in_force import ContextTimeline
 from streams.engine.subscribers import PackedStore, Subscribers
-from streams.engine.timeline import Timeline
+from streams.engine.timeline import Timeline, count
 from streams.kafka.worker.checkpoint import (
     CHECKPOINT_KEY,
     CHECKPOINT_VERSION,
@@ -69,9 +69,6 @@ class RecordCounts:
         if self.recent >= 2 * RECENT_RECORDS:
             self.recent //= 2
             self.bad_recent //= 2
-
-    def _count(self, name: str, by: int = 1) -> None:
-        self.counters[name] = self.counters.get(name, 0) + by
 
 
 class SubscriberTask(RecordCounts):
@@ -195,12 +192,12 @@ class SubscriberTask(RecordCounts):
             elif type(item) is Erasure:
                 self.subscribers.forget(item.subscriber_id)
                 self.bad_run = 0
-                self._count("erased")
+                count(self.counters, "erased")
             elif type(item) is DeadLetter:
                 self.bad_run += 1
                 bad += 1
                 self._outputs.append(outgoing(item))
-                self._count(f"dead:{item.reason}")
+                count(self.counters, f"dead:{item.reason}")
             lane.applied = lane.head_offset + 1
             lane.head = None
             records += 1
@@ -231,11 +228,11 @@ class SubscriberTask(RecordCounts):
             if not len(states) % PART_STATES:
                 yield None
         positions = {source: lane.applied for source, lane in self.queues.items() if lane.applied}
-        self._count("scored", self.subscribers.scored)
+        count(self.counters, "scored", self.subscribers.scored)
         self.subscribers.scored = 0
         for lane in self.queues.values():
             if lane.events:
-                self._count(f"events:{lane.topic}", lane.events)
+                count(self.counters, f"events:{lane.topic}", lane.events)
                 lane.events = 0
         newest_ms = {source: lane.newest_ms for source, lane in self.queues.items() if lane.newest_ms}
         counters = dict(sorted(self.counters.items()))
@@ -250,8 +247,8 @@ class SubscriberTask(RecordCounts):
 
     def trim_memory(self) -> Iterator[None]:
         """Pack states that are more than may be open, once all is written, in parts as `gather` does."""
-        for count, _ in enumerate(self.subscribers.trim_memory(), 1):
-            if not count % PART_STATES:
+        for number, _ in enumerate(self.subscribers.trim_memory(), 1):
+            if not number % PART_STATES:
                 yield
 
     def _draw(self, lane: SourceQueue, *, replace: bool = False) -> bool:
