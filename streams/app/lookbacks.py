@@ -10,7 +10,6 @@ from streams.app.runs import load_checkpoint
 from streams.core.alerts.policy import policy_from
 from streams.core.contracts.decode_alert import differences
 from streams.core.contracts.effects import AlertChanged
-from streams.core.scoring.models import scorer_from
 from streams.core.step import Context
 from streams.core.subscriber.packing import unpack
 from streams.engine import refold
@@ -55,19 +54,16 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: TellProg
     with RunStore.open(db, create=False) as store:
         checkpoint = load_checkpoint(store)
         stored = _one_alert(store, alert_id)
-        market = in_force_of(store, Context(cold_scorer(), policy_from(checkpoint.run.policy))).market
-        signals = market.of_version(stored.signals_version, stored.at_ms)
-        scorers = {scorer.version: scorer for scorer in map(scorer_from, store.models())}
-    cold = cold_scorer()
-    scorers[cold.version] = cold
-    scorer = scorers.get(stored.model_version)
+        policy = policy_from(checkpoint.run.policy)
+        in_force = in_force_of(store, Context(cold_scorer(), policy))
+    market, scorer = in_force.market, in_force.scorer_of(stored.model_version)
+    signals = market.of_version(stored.signals_version, stored.at_ms)
     try:
         sources, merge = _again(checkpoint.run, input)
     except InputError:
         if input is not None:
             raise
         return Explanation(stored, None, equal=False)
-    policy = policy_from(checkpoint.run.policy)
     tell = _refolded(progress, merge, sources)
     refolded = refold.alert_facts(merge, stored, policy, lambda ms: market.at(ms)[0], tell)
     merge.close()

@@ -24,7 +24,7 @@ from streams.core.contracts.effects import (
 from streams.core.contracts.events import MARKET, BroadcastEvent, Event
 from streams.core.contracts.source import TOPICS, topic_number
 from streams.core.scoring.models import ModelVersion
-from streams.core.scoring.promotions import Promotion, promoted_last
+from streams.core.scoring.promotions import Promotion
 from streams.core.step import Context
 from streams.engine.in_force import ContextTimeline
 from streams.engine.subscribers import Subscribers
@@ -124,8 +124,7 @@ class EmbeddedEngine:
         self.counters = self._timeline.counters
         self.counters.update(checkpoint.counters)
         # Whoever promoted something did so between two runs, at the time that the first of them had come to.
-        versions = sorted(store.models(), key=_published_at_ms)
-        trainer.promoted(promoted_last((version.served_as for version in versions), store.promotions()))
+        trainer.promoted(self._in_force.last_promoted)
         packed = ((subscriber_id.encode(), packed) for subscriber_id, packed in store.states())
         self._subscribers.restore(_StatesInMemory(store, packed))
 

@@ -124,17 +124,16 @@ class ContextTimeline:
         return self.at(NEVER_MS)[0]
 
     @property
-    def promoted(self) -> str:
+    def last_promoted(self) -> str:
         """The line or the version that was promoted last, of those that are there."""
-        there = (version.what.version for version in self._models.values())
-        return promoted_last(there, self._promotions.values())
+        return promoted_last((one.what.version for one in self._models.values()), self._promotions.values())
 
     def scorer_of(self, version: str) -> Scorer | None:
         """Return the scorer of a version, by the name that scores have it under; None if it was not published here."""
         if version == self._cold.scorer.version:
             return self._cold.scorer
         found = self._models.get(version.encode())
-        return None if found is None else found.what
+        return found.what if found is not None and isinstance(found.what, Scorer) else None
 
     @property
     def foreign(self) -> int:

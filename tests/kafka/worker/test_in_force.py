@@ -126,6 +126,19 @@ def test_a_challenger_serves_from_its_promotion_on_and_a_withdrawn_promotion_nev
     assert [served_at(serving, at_ms) for at_ms in (150, 300)] == [challenger.served_as, next_one.served_as]
 
 
+def test_what_was_promoted_last_is_what_is_there_and_each_version_has_its_scorer() -> None:
+    champion, challenger = version(1, 100, intercept=-2.0), of_line("hazard", version(1, 100, intercept=-3.0))
+    serving = serving_of(champion)
+    serving.promote(promotion(150, "hazard"))
+    assert (serving.last_promoted, serving.scorer_of(challenger.served_as)) == ("champion", None)
+    serving.publish(challenger)
+    assert serving.last_promoted == "hazard"
+    names = (COLD.scorer.version, champion.served_as, challenger.served_as)
+    scorers = [serving.scorer_of(name) for name in names]
+    assert [scorer.version for scorer in scorers if scorer is not None] == [*names]
+    assert scorers[0] is COLD.scorer
+
+
 def test_a_promotion_that_was_changed_is_refused_and_the_one_before_stays() -> None:
     made = promotion(150, "hazard")
     serving = serving_of(version(1, 100), of_line("hazard", version(1, 100, intercept=-2.0)))
