@@ -29,7 +29,7 @@ EXIT_CODES: Final = (
     (3, "a file or folder cannot be read or written, or is not what it should be"),
     (4, "the database cannot be opened or is not Forewarn's"),
     (6, "a contract is wrong"),
-    (7, "a model version does not fit"),
+    (7, "a stored model version cannot be used"),
     (INTERRUPTED, "interrupted (Ctrl-C); the same `run` goes on where it stood"),
     (BROKEN_PIPE, "whoever read the output stopped reading"),
 )

@@ -23,7 +23,7 @@ from streams.core.contracts.effects import (
 )
 from streams.core.contracts.events import MARKET, BroadcastEvent, Event
 from streams.core.contracts.source import TOPICS, topic_number
-from streams.core.scoring.models import ModelVersion
+from streams.core.scoring.models import ModelVersion, UnusableModelError, check_version
 from streams.core.scoring.promotions import Promotion
 from streams.core.step import Context
 from streams.engine.in_force import ContextTimeline
@@ -32,7 +32,7 @@ from streams.engine.timeline import Timeline, count
 from streams.engine.waiting_snapshots import parts_of, snapshot_key
 from streams.files.lines import DamagedInputError
 from streams.files.sources import MergedSources, Source, decoder_of, merge_sources
-from streams.shared.errors import InputError
+from streams.shared.errors import InputError, ModelError
 from streams.store.database import RunStore
 from streams.store.run.batch import NO_TIME_MS, Batch, Checkpoint, MarketAnnouncement, Position, Run
 
@@ -298,10 +298,20 @@ class _StatesInMemory(dict[bytes, bytes]):
 
 
 def in_force_of(store: RunStore, cold: Context) -> ContextTimeline:
-    """Return what was in force when in a run: its versions and promotions, and what it knew of the market."""
+    """Return what was in force when in a run: its versions and promotions, and what it knew of the market.
+
+    Raises:
+        ModelError: a version was changed after it was published, or learned on other features.
+    """
     in_force = ContextTimeline(cold)
-    for version in sorted(store.models(), key=_published_at_ms):
-        in_force.publish(version)
+    try:
+        for version in sorted(store.models(), key=_published_at_ms):
+            check_version(version)
+            in_force.publish(version)
+    except UnusableModelError as error:
+        raise ModelError(
+            f"database {store.name} holds a model version that cannot be used: {error}", hint="run into a new one"
+        ) from error
     for promotion in store.promotions():
         in_force.promote(promotion)
     for known in store.market_events():

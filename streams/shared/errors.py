@@ -7,7 +7,7 @@
     ├── StoreError           4   the database cannot be opened, is another program's, or of another version
     ├── SettingsError        2   a setting or policy has a bad value, or one that is needed is missing
     ├── ContractError        6   a contract file in `schemas/` is wrong, or a change would break a reader
-    └── ModelError           7   a model version does not fit the feature table, or its hash is wrong
+    └── ModelError           7   a stored model version cannot be read, was changed, or has other features
 
 A bad *record* is none of these: it is a value (`DeadLetter`), and the run goes on.  A broken invariant is a
 plain `AssertionError` or `RuntimeError`, and shows its traceback, since nobody can put it right but us.
@@ -70,6 +70,6 @@ class ContractError(ForewarnError):
 
 
 class ModelError(ForewarnError):
-    """A model version cannot be used: other features than ours, or a hash that does not match."""
+    """A stored model version cannot be used: it is none, its hash does not match, or its features are not ours."""
 
     exit_code = 7

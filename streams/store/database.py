@@ -14,7 +14,7 @@ from streams.core.contracts.effects import AlertChanged, DeadLetter, LabelledExa
 from streams.core.notify.contact import WITHOUT_LIMITS, ContactRules
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
-from streams.shared.errors import StoreError
+from streams.shared.errors import ModelError, StoreError
 from streams.store.base.connections import name_of, open_engine, reporting, url_of
 from streams.store.base.tables import THE_ROW
 from streams.store.commits import write_batch
@@ -187,9 +187,18 @@ class RunStore:
             return queries.transitions(connection, alert_id)
 
     def models(self) -> list[ModelVersion]:
-        """Return every published model version, by name and number."""
-        with self._failures(), self._engine.connect() as connection:
-            return queries.models(connection)
+        """Return every published model version, by name and number.
+
+        Raises:
+            ModelError: what is stored as one is none.
+        """
+        try:
+            with self._failures(), self._engine.connect() as connection:
+                return queries.models(connection)
+        except msgspec.ValidationError as error:
+            raise ModelError(
+                f"database {self.name} holds a model version that cannot be read: {error}", hint="run into a new one"
+            ) from error
 
     def promotions(self) -> list[Promotion]:
         """Return every promotion of a model line or version, in the order in which they were made."""

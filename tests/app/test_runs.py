@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from streams.app import alert_lists, lookbacks, policies, runs
+from streams.core.scoring.models import ModelVersion, with_version_hash
 from streams.core.times import DAY_MS
 from streams.files.sources import discover
-from streams.shared.errors import InputError, SettingsError, StoreError
+from streams.shared.errors import InputError, ModelError, SettingsError, StoreError
 from streams.store.database import RunStore
 from tests.core import makers
 from tests.engine.operators import CLEAN, LIVELY, checkpoint_of, contents, differing, run, write_operator
@@ -315,6 +316,40 @@ def test_lines_that_were_committed_before_their_checksum_proved_them_wrong_are_n
     assert re.search(r"usage.jsonl.gz: the gzip data are damaged after line [\d,]+; its lines 501 to", str(told.value))
     assert f"to {committed:,} were committed before that showed, and may be wrong; replace" in str(told.value)
     assert "begin a new database" in str(told.value)
+
+
+# A bad model version
+
+
+@pytest.mark.parametrize(
+    ("damage", "match"),
+    [
+        (lambda _: {}, "cannot be read: Object missing required field"),
+        (lambda body: body | {"intercept": 0.5}, "version 1 was changed after it was published"),
+        (lambda body: sealed(body, feature_table="features-0"), "version 1 was learned on features-0"),
+        (lambda body: sealed(body, weights=()), "features but other numbers of weights"),
+    ],
+    ids=["none", "changed", "another table", "weights that are missing"],
+)
+def test_a_stored_model_version_that_cannot_be_used_ends_whatever_scores_with_it(
+    folder: Path, undamaged: dict[str, Any], tmp_path: Path, damage: Callable[[dict[str, Any]], object], match: str
+) -> None:
+    db = tmp_path / "run.db"
+    run(folder, db)
+    first = msgspec.to_builtins(undamaged["models"][0])
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute(
+            "update models set body = ? where version = 1", (msgspec.json.encode(damage(first)).decode(),)
+        )
+    for use in (lambda: run(folder, db), lambda: list(lookbacks.scores(str(db), START_MS))):
+        with pytest.raises(ModelError, match=match) as caught:
+            use()
+        assert str(caught.value).endswith("; run into a new one")
+
+
+def sealed(body: dict[str, Any], **changes: object) -> ModelVersion:
+    """A model version with changes, and the hash that is right for them."""
+    return with_version_hash(msgspec.structs.replace(msgspec.convert(body, ModelVersion), **changes, hash=""))
 
 
 # A bad policy

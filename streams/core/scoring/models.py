@@ -81,6 +81,16 @@ def read_version(data: bytes) -> ModelVersion:
         version = msgspec.json.decode(data, type=ModelVersion)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnusableModelError(f"no model version: {error}") from error
+    check_version(version)
+    return version
+
+
+def check_version(version: ModelVersion) -> None:
+    """Refuse a version that is not whole.
+
+    Raises:
+        UnusableModelError: its hash is not that of its content, or its numbers do not fit together.
+    """
     if version.hash != version_hash(version):
         raise UnusableModelError(
             f"{version.name} version {version.version} was changed after it was published: its hash differs"
@@ -90,7 +100,6 @@ def read_version(data: bytes) -> ModelVersion:
         raise UnusableModelError(
             f"{version.name} version {version.version} has {count} features but other numbers of weights"
         )
-    return version
 
 
 def scorer_from(version: ModelVersion) -> Scorer:
