@@ -10,6 +10,7 @@ import click
 from streams.cli.options import F
 from streams.core.contracts.effects import ChurnKind, RiskBand, ValueBand
 from streams.core.notify.endpoints import MESSAGE_TYPES, PRESETS, Ambiguous, AuthKind
+from streams.core.notify.pacing import RATE_PER_S
 from streams.shared.errors import SettingsError
 
 
@@ -57,7 +58,13 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
           help="Only subscribers of these values."),
     _many("--account-manager", "account_managers", metavar="ID", help="Only subscribers of these managers."),
     click.option("--channel", metavar="NAME", help="By what cool-downs are counted.  [default: alerts]"),
-    click.option("--rate", "rate_per_s", type=float, metavar="N", help="Messages a second at most.  [default: 50]"),
+    click.option(
+        "--rate",
+        "rate_per_s",
+        type=float,
+        metavar="N",
+        help=f"Messages a second at most.  [default: {RATE_PER_S:g}]",
+    ),
     click.option("--timeout", "timeout_s", type=float, metavar="SECONDS", help="Of a call.  [default: 20]"),
     click.option("--in-flight", "in_flight_max", type=int, metavar="N", help="Calls at a time.  [default: 8]"),
     click.option("--ttl-hours", type=int, metavar="HOURS", help="When a message is stale.  [default: 80]"),

@@ -7,6 +7,7 @@ import click
 from streams.cli.options import ListenAddressParam, db_option, examples, json_option
 from streams.cli.output import note, write_lines
 from streams.cli.shared import settings_of
+from streams.core.notify.pacing import RATE_PER_S
 
 BODY_BYTES_MAX = 256 << 10
 
@@ -42,7 +43,7 @@ BODY_BYTES_MAX = 256 << 10
     "--rate",
     "rate_per_s",
     type=click.FloatRange(0.1),
-    default=50.0,
+    default=RATE_PER_S,
     show_default=True,
     metavar="CALLS",
     help="Refuse more calls a second from one endpoint.",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 from msgspec import Meta, Struct, field
 
 from streams.core.contracts.effects import ChurnKind, RiskBand, ValueBand
+from streams.core.notify.pacing import RATE_PER_S
 
 MessageType = Literal[
     "alert.fired", "alert.worsened", "alert.eased", "alert.resolved",
@@ -101,7 +102,7 @@ class Endpoint(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, om
     ambiguous: Ambiguous | None = None
     allow_cidrs: tuple[str, ...] = ()
     allow_http: bool = False
-    rate_per_s: Annotated[float, Meta(gt=0.0, le=100_000.0)] = 50.0
+    rate_per_s: Annotated[float, Meta(gt=0.0, le=100_000.0)] = RATE_PER_S
     in_flight_max: Annotated[int, Meta(ge=1, le=256)] = 8
     timeout_s: Annotated[float, Meta(ge=1.0, le=60.0)] = 20.0
     ttl_hours: Annotated[int, Meta(ge=1, le=24 * 30)] = 80

@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from streams.core.token_bucket import TokenBucket, full_bucket, refill, spend
 
+RATE_PER_S: Final = 50.0
+"""Messages a second to an endpoint, and calls a second from it, unless told otherwise."""
+
 CREDIT_MAX: Final = 1
 """A retry may follow a fresh delivery, one for one; what was not used is not saved up."""
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from streams.core.contracts.effects import AlertChanged
 from streams.core.notify.contact import ContactRules
+from streams.core.notify.pacing import RATE_PER_S
 from streams.core.times import DAY_MS
 from streams.core.token_bucket import full_bucket, refill, spend
 from streams.shared.errors import InputError, SettingsError, StoreError
@@ -31,7 +32,6 @@ from streams.telemetry.health import Readiness, health_routes
 
 BODY_BYTES_MAX: Final = 256 << 10
 READ_S: Final = 10.0
-RATE_PER_S: Final = 50.0
 BURST: Final = 200
 AHEAD_MS_MAX: Final = DAY_MS
 """An act that lies further ahead than this was dated by a clock that is wrong."""
