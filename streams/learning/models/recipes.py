@@ -1,5 +1,7 @@
 """Makes a new model by the name of its recipe."""
 
+from typing import assert_never
+
 from streams.core.alerts.policy import Learner
 from streams.learning.models.dynamic import DynamicModel
 from streams.learning.models.linear import Model, OnlineModel, PlainModel
@@ -12,10 +14,14 @@ def new_model(learner: Learner, settings: TrainerSettings, features: tuple[str, 
     Raises:
         TrainerError: the settings name what is no feature.
     """
-    if learner == "dynamic":
-        return DynamicModel(settings, features)
-    if learner == "adagrad":
-        return PlainModel(settings, features, shortens=True)
-    if learner == "hazard":
-        return PlainModel(settings, features, periods=periods)
-    return OnlineModel(settings, features)
+    match learner:
+        case "steady":
+            return OnlineModel(settings, features)
+        case "adagrad":
+            return PlainModel(settings, features, shortens=True)
+        case "hazard":
+            return PlainModel(settings, features, periods=periods)
+        case "dynamic":
+            return DynamicModel(settings, features)
+        case _:
+            assert_never(learner)

@@ -171,6 +171,12 @@ def test_a_number_that_is_not_finite_reaches_no_model(value: float) -> None:
     assert tried.advance(60 * DAY_MS) == expected
 
 
+def test_a_name_that_is_no_recipe_makes_no_model() -> None:
+    unknown: Any = "boosting"
+    with pytest.raises(AssertionError):
+        new_model(unknown, SOON, NAMES, PERIODS)
+
+
 def test_the_settings_of_every_recipe_may_name_features_only() -> None:
     wrong = msgspec.structs.replace(SOON, least_scales={"colour": 1.0})
     for learner in RECIPES:
