@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from functools import cache
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, get_args
 
 import jsonschema
@@ -43,6 +45,11 @@ def test_a_preset_sends_what_its_golden_file_says(preset: PresetName) -> None:
 
 def test_every_golden_file_is_of_a_preset() -> None:
     assert sorted(path.stem for path in GOLDEN.iterdir()) == sorted(PRESETS)
+
+
+def test_the_presets_are_the_files_that_are_there() -> None:
+    names = [Path(file.name) for file in files("streams.sink.presets").iterdir()]
+    assert sorted(name.stem for name in names if name.suffix == ".yaml") == sorted(PRESETS)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
