@@ -12,6 +12,7 @@ from typing import Final
 
 from streams.kafka.client.connection import check_connection, connection_settings
 from streams.shared.errors import ForewarnError, InputError
+from streams.shared.library_logs import route_library_logs
 from streams.shared.settings import load_settings
 
 _PATIENCE_S: Final = 5.0
@@ -39,6 +40,7 @@ def unready(address: str) -> str | None:
 
 def main() -> None:
     """Leave with the exit code that a health check wants."""
+    route_library_logs(shown=False)
     try:
         if len(sys.argv) > 1:
             sys.exit(unready(sys.argv[1]))

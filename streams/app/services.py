@@ -1,7 +1,6 @@
 """The processes on Kafka that run until they are told to stop: the worker and the trainer."""
 
 import asyncio
-import logging
 import socket
 from pathlib import Path
 from tempfile import gettempdir
@@ -29,10 +28,6 @@ OPEN_MAX: Final = 50_000
 """States of a partition that are open where the others lie on a disk: some 400 MB."""
 IN_MEMORY: Final = Path("memory")
 """What is given as a store so that nothing goes to a file."""
-
-
-# What goes wrong comes back as an error, in one line; aiokafka would write it to standard error as well, in many.
-logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 
 class ServiceOptions(Struct, frozen=True, kw_only=True):

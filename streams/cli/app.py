@@ -36,6 +36,7 @@ from streams.cli.errors import BROKEN_PIPE, EXIT_CODES, CommandFailure, report, 
 from streams.cli.groups import CommandGroup
 from streams.cli.interrupts import INTERRUPTED, WORD
 from streams.cli.options import examples
+from streams.shared.library_logs import route_library_logs
 
 COMMANDS: Final = (
     demo.demo,
@@ -82,6 +83,7 @@ class Forewarn(CommandGroup):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; every exception that is not click's own leaves as a `CommandFailure`."""
+        route_library_logs(shown=ctx.params["debug"])
         try:
             answer = super().invoke(ctx)
             sys.stdout.flush()
@@ -120,7 +122,7 @@ class Forewarn(CommandGroup):
 @click.group(
     cls=Forewarn, epilog=f"{_EXAMPLES}\n\n{_EXIT_CODES}", context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.option("--debug", is_flag=True, help="Show where an error came from (a traceback).")
+@click.option("--debug", is_flag=True, help="Show where an error came from (a traceback), and what libraries warn of.")
 @click.option(
     "--settings",
     type=click.Path(path_type=Path, dir_okay=False),

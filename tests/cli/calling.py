@@ -34,6 +34,15 @@ def lines(result: Result) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+def error_line(stderr: str | bytes) -> str:
+    """Return the one error that a command gave; there must be no second one, and no traceback."""
+    text = stderr.decode() if isinstance(stderr, bytes) else stderr
+    assert "Traceback" not in text, text
+    found = [line for line in text.splitlines() if line.startswith("error: ")]
+    assert len(found) == 1, text
+    return found[0]
+
+
 def started(*words: str | Path, env: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
     """Start a command line in a process of its own, with all three of its streams in our hands."""
     command = [sys.executable, "-m", "streams.cli", *map(str, words)]

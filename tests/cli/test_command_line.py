@@ -1,6 +1,8 @@
 """What holds for every command: help, wrong words, exit codes, no tracebacks, completion."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -9,10 +11,20 @@ from click.testing import CliRunner, Result
 
 from streams.cli.app import Forewarn, forewarn
 from streams.cli.errors import EXIT_CODES, SYNONYMS
-from streams.shared.errors import ForewarnError, ModelError, SettingsError, StoreError
+from streams.shared.errors import ForewarnError, InputError, ModelError, SettingsError, StoreError
 from tests.cli.calling import started
 
 ROOT = Path(__file__).parents[2]
+FAILS_AFTER_A_WARNING_OF_KAFKA = """
+import logging
+from streams.cli.app import forewarn
+from streams.shared.errors import InputError
+@forewarn.command()
+def fail():
+    logging.getLogger("aiokafka.producer.sender").warning("Got error produce response:\\nconnection closed")
+    raise InputError("Kafka takes no more")
+forewarn(prog_name="forewarn")
+"""
 COMMANDS = list(forewarn.commands)
 
 
@@ -174,6 +186,22 @@ def test_debug_shows_where_a_failure_came_from() -> None:
     assert result.exit_code == 1
     assert "Traceback" in result.stderr
     assert "error: unexpected KeyError: 'plan'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "notes"),
+    [([], []), (["--debug"], ["note: aiokafka.producer.sender: Got error produce response: connection closed"])],
+)
+def test_what_the_kafka_library_warns_of_is_said_only_when_it_was_asked_for(
+    options: list[str], notes: list[str]
+) -> None:
+    command = [sys.executable, "-c", FAILS_AFTER_A_WARNING_OF_KAFKA, *options, "fail"]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    said = ended.stderr.splitlines()
+    assert ended.returncode == InputError.exit_code
+    assert [line for line in said if "aiokafka" in line] == notes
+    assert said[-1] == "error: Kafka takes no more"
+    assert options or len(said) == 1
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ SETTINGS: Final = (
 
 STOPS_S: Final = 2.0
 
+_FENCED: Final = (kafka_errors.ProducerFenced, kafka_errors.InvalidProducerEpoch)
+
 KafkaError: Final[type[Exception]] = kafka_errors.KafkaError
 """What every failure of aiokafka is."""
 
@@ -70,7 +72,13 @@ async def admin_client(cluster: ConnectionSettings) -> AsyncIterator[AIOKafkaAdm
 
 
 def error_text(error: BaseException) -> str:
-    """Return a failure of Kafka in one line, without the names of classes where there are words."""
+    """Return a failure of Kafka in one line, without the names of classes where there are words.
+
+    >>> error_text(kafka_errors.ProducerFenced())
+    'another process took the same work over, or the transaction lasted too long'
+    """
+    if isinstance(error, _FENCED):
+        return "another process took the same work over, or the transaction lasted too long"
     words = " ".join(str(error).split()).removeprefix(f"{type(error).__name__}: ")
     return words or type(error).__name__
 

@@ -25,7 +25,7 @@ from streams.kafka.client.connection import (
 )
 from streams.shared.errors import SettingsError
 from streams.shared.settings import Secret, load_settings
-from tests.cli.calling import call, lines
+from tests.cli.calling import call, error_line, lines
 from tests.kafka.broker import Broker
 from tests.kafka.secure import ClientCredentials
 
@@ -302,5 +302,4 @@ def test_the_command_line_says_what_is_wrong_in_one_line(secure_broker: Broker) 
     result = call("topics", "check", env=environ)
     assert result.exit_code == 2
     assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("error: kafka_user, kafka_password: the broker at ")
+    assert error_line(result.stderr).startswith("error: kafka_user, kafka_password: the broker at ")
