@@ -64,7 +64,7 @@ def digests(
                 if found is not None:
                     words = write_digest(found, manager.language)
                     one = DigestResult(manager=name, text=words.text, as_json=as_json(found))
-                    told.append(one if post is None else post.told(one, manager, channel, found, words))
+                    told.append(one if post is None else post.deliver(one, manager, channel, found, words))
     return told
 
 
@@ -88,14 +88,14 @@ class _DigestSender:
         self._stack = stack
         self._server: SMTP | None = None
 
-    def told(
+    def deliver(
         self, one: DigestResult, manager: Manager, channel: str, digest: Digest, words: DigestText
     ) -> DigestResult:
         if self._book.is_sent(one.manager, channel, digest.day):
             return msgspec.structs.replace(one, went=(f"{channel} was sent before",))
         try:
             message_id = (
-                self._mailed(manager, digest, words) if channel == MAIL else self._chatted(manager, digest, words)
+                self._send_mail(manager, digest, words) if channel == MAIL else self._send_chat(manager, digest, words)
             )
         except InputError as error:
             return msgspec.structs.replace(one, failed=(str(error),))
@@ -111,7 +111,7 @@ class _DigestSender:
         )
         return msgspec.structs.replace(one, went=(channel,))
 
-    def _mailed(self, manager: Manager, digest: Digest, words: DigestText) -> str:
+    def _send_mail(self, manager: Manager, digest: Digest, words: DigestText) -> str:
         smtp = smtp_of(self._settings)
         if manager.email is None:
             raise InputError("the contact rules give neither email nor chat")
@@ -123,7 +123,7 @@ class _DigestSender:
         send_mail(self._server, message)
         return str(message["Message-ID"])
 
-    def _chatted(self, manager: Manager, digest: Digest, words: DigestText) -> str:
+    def _send_chat(self, manager: Manager, digest: Digest, words: DigestText) -> str:
         send_chat(words, reference(manager.chat or "", os.environ))
         return digest.digest_id
 

@@ -114,14 +114,14 @@ class _Warnings:
         say(str(trouble))
         if self._name is not None and self._name != trouble.endpoint:
             self._count += 1
-            self._begin(self._sent(trouble, self._name, self._count))
+            self._begin(self._send(trouble, self._name, self._count))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _sent(self, trouble: EndpointWarning, name: str, number: int) -> None:
+    async def _send(self, trouble: EndpointWarning, name: str, number: int) -> None:
         row = await asyncio.to_thread(self._sink.endpoint, name)
         receiver = build_receiver(row, self._key, os.environ)
         request = trouble_request(receiver, trouble, number, now_ms())

@@ -79,7 +79,7 @@ def add(settings: Settings, wanted: Sequence[NewEndpoint]) -> list[EndpointSetup
         InputError: there is one of a name already.
         StoreError: the database cannot be used.
     """
-    checked = [_checked(one) for one in wanted]
+    checked = [_usable_endpoint(one) for one in wanted]
     names = [endpoint.name for endpoint, _ in checked]
     if len({*names}) < len(names):
         raise SettingsError("two endpoints have one name")
@@ -89,7 +89,7 @@ def add(settings: Settings, wanted: Sequence[NewEndpoint]) -> list[EndpointSetup
     ]
     with Sink.open(settings.database) as sink:
         sink.add_endpoints(rows, now_ms())
-    return [_added(endpoint, "active", secrets) for endpoint, secrets in checked]
+    return [_endpoint_setup(endpoint, "active", secrets) for endpoint, secrets in checked]
 
 
 def from_file(path: Path) -> list[NewEndpoint]:
@@ -177,12 +177,12 @@ def rotate(
             if row.endpoint.auth.secret != SEALED:
                 sink.replace_endpoint(replace(row.endpoint, auth=replace(row.endpoint.auth, secret=SEALED)), at_ms)
         elif prepare(row.endpoint).signed:
-            new = _signing(secret_ref, asymmetric=asymmetric)
+            new = _signing_secret(secret_ref, asymmetric=asymmetric)
             secrets = rotated(secrets, new, at_ms, round(overlap_hours * HOUR_MS))
         else:
             raise SettingsError(f"endpoint {name} signs nothing", hint="--auth-secret gives it another login")
         sink.seal_endpoint(name, seal(key, name, secrets), at_ms)
-    return _added(row.endpoint, row.state, replace(secrets, signing=(SigningKey(new),) if new else ()))
+    return _endpoint_setup(row.endpoint, row.state, replace(secrets, signing=(SigningKey(new),) if new else ()))
 
 
 def render(
@@ -196,7 +196,7 @@ def render(
     """
     with Sink.open(settings.database, create=False) as sink:
         receiver = build_receiver(sink.endpoint(name), sink_key_of(settings), os.environ)
-        claimed = _sampled(message) if delivery_id is None else sink.facts(sink.delivery(delivery_id)[0].delivery_id)
+        claimed = _sample(message) if delivery_id is None else sink.facts(sink.delivery(delivery_id)[0].delivery_id)
     if claimed.endpoint not in {name, "sample"}:
         raise InputError(f"delivery {claimed.delivery_id} is for the endpoint {claimed.endpoint}")
     return redacted(_request(receiver, claimed))
@@ -219,10 +219,10 @@ def test(settings: Settings, name: str) -> EndpointTestResult:
         message_id=f"test_{number}",
         transition=replace(made.transition, alert_id=f"a_test_{number}", transition_id=f"t_test_{number}"),
     )
-    return asyncio.run(_tried(receiver, _request(receiver, claimed)))
+    return asyncio.run(_try_request(receiver, _request(receiver, claimed)))
 
 
-async def _tried(receiver: Receiver, request: Request) -> EndpointTestResult:
+async def _try_request(receiver: Receiver, request: Request) -> EndpointTestResult:
     client = Client()
     try:
         answer = await client.send(request, receiver.endpoint)
@@ -248,14 +248,14 @@ def _request(receiver: Receiver, claimed: ClaimedDelivery) -> Request:
     return with_signature(receiver, request, claimed.message_id, at_ms)
 
 
-def _sampled(message: MessageType) -> ClaimedDelivery:
+def _sample(message: MessageType) -> ClaimedDelivery:
     """Return a made-up delivery of a message; all but the first are told of a ticket that is there."""
     if message == "alert.fired":
         return sample_delivery("create")
     return sample_delivery("resolve" if message in {"alert.resolved", "alert.closed"} else "update", message)
 
 
-def _checked(wanted: NewEndpoint) -> tuple[Endpoint, Secrets]:
+def _usable_endpoint(wanted: NewEndpoint) -> tuple[Endpoint, Secrets]:
     """Return an endpoint that can be used, with its secrets.
 
     Raises:
@@ -283,7 +283,7 @@ def _checked(wanted: NewEndpoint) -> tuple[Endpoint, Secrets]:
         )
     signing: tuple[SigningKey, ...] = ()
     if prepared.signed:
-        signing = (SigningKey(_signing(wanted.secret_ref, asymmetric=wanted.asymmetric)),)
+        signing = (SigningKey(_signing_secret(wanted.secret_ref, asymmetric=wanted.asymmetric)),)
     elif wanted.secret_ref is not None or wanted.asymmetric:
         raise SettingsError(
             f"endpoint {name}: the preset {endpoint.preset} signs nothing", hint="set sign = true if it should"
@@ -291,7 +291,7 @@ def _checked(wanted: NewEndpoint) -> tuple[Endpoint, Secrets]:
     return endpoint, Secrets(signing=signing, auth=wanted.auth_secret)
 
 
-def _signing(secret_ref: str | None, *, asymmetric: bool) -> str:
+def _signing_secret(secret_ref: str | None, *, asymmetric: bool) -> str:
     if secret_ref is None:
         return new_key_pair()[0] if asymmetric else new_secret()
     secret = reference(secret_ref, os.environ)
@@ -303,7 +303,7 @@ def _secrets_of(row: EndpointRow, key: bytes) -> Secrets:
     return Secrets() if row.sealed is None else unseal(key, row.endpoint.name, row.sealed)
 
 
-def _added(endpoint: Endpoint, state: EndpointState, secrets: Secrets) -> EndpointSetup:
+def _endpoint_setup(endpoint: Endpoint, state: EndpointState, secrets: Secrets) -> EndpointSetup:
     secret = secrets.signing[0].secret if secrets.signing else None
     public = None if secret is None else public_key(secret)
     return EndpointSetup(

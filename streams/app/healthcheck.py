@@ -19,7 +19,7 @@ _PATIENCE_S: Final = 5.0
 _HERE: Final = "127.0.0.1"
 
 
-def unready(address: str) -> str | None:
+def why_unready(address: str) -> str | None:
     """Return what the worker at an address, or a port of this machine, says why it is not ready; None if it is.
 
     Raises:
@@ -43,7 +43,7 @@ def main() -> None:
     route_library_logs(shown=False)
     try:
         if len(sys.argv) > 1:
-            sys.exit(unready(sys.argv[1]))
+            sys.exit(why_unready(sys.argv[1]))
         asyncio.run(check_connection(connection_settings(load_settings(os.environ)), _PATIENCE_S))
     except ForewarnError as error:
         sys.exit(str(error))

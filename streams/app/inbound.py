@@ -52,7 +52,7 @@ def serve_inbound(
         desk = InboundContext(sink=sink, rules=rules, secrets_of=secrets_of, alert_of=alert_of, now_ms=now_ms, say=say)
         app = inbound_app(desk, body_bytes_max=body_bytes_max, rate_per_s=rate_per_s)
         say(f"listening at {address[0]}:{listening.getsockname()[1]}")
-        asyncio.run(_served(app, listening, sink, outcomes))
+        asyncio.run(_serve(app, listening, sink, outcomes))
 
 
 def give_inbound_secret(settings: Settings, name: str) -> str:
@@ -89,26 +89,26 @@ def write_outcomes(sink: Sink, path: Path) -> int:
     return len(rows)
 
 
-async def _served(app: web.Application, listening: socket.socket, sink: Sink, outcomes: Path | None) -> None:
+async def _serve(app: web.Application, listening: socket.socket, sink: Sink, outcomes: Path | None) -> None:
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     await web.SockSite(runner, listening).start()
-    writing = asyncio.ensure_future(_writing(sink, outcomes))
-    told = asyncio.ensure_future(stopping.wait())
+    writing = asyncio.ensure_future(_write_reports(sink, outcomes))
+    stopped = asyncio.ensure_future(stopping.wait())
     try:
-        done, _ = await asyncio.wait([told, writing], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([stopped, writing], return_when=asyncio.FIRST_COMPLETED)
         if writing in done:
             writing.result()
     finally:
-        told.cancel()
+        stopped.cancel()
         writing.cancel()
         await runner.cleanup()
 
 
-async def _writing(sink: Sink, outcomes: Path | None) -> None:
+async def _write_reports(sink: Sink, outcomes: Path | None) -> None:
     """Write what was reported, for ever; without a file there is nothing to do, and the notifier publishes it."""
     while True:
         written = 0 if outcomes is None else await asyncio.to_thread(write_outcomes, sink, outcomes)

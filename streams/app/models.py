@@ -38,7 +38,7 @@ __all__ = [
 def load_registry(db: str) -> ModelRegistry:
     """Return the versions in a database, as they stand at the time that its run has come to."""
     with RunStore.open(db, create=False) as store:
-        return _registry(store, _begun(store))
+        return _registry(store, _newest_checkpoint(store))
 
 
 def promote(db: str, wanted: str | None) -> Promotion:
@@ -49,7 +49,7 @@ def promote(db: str, wanted: str | None) -> Promotion:
         StoreError: nothing was run into the database yet, or a run is writing to it now.
     """
     with RunStore.open(db, create=False) as store:
-        checkpoint = _begun(store)
+        checkpoint = _newest_checkpoint(store)
         promotion = promotion_for(_registry(store, checkpoint), wanted, checkpoint.stream_ms)
         # A commit like any other, so that a run that is going on meanwhile finds out, and stops.
         store.commit(
@@ -81,7 +81,7 @@ def _registry(store: RunStore, checkpoint: Checkpoint) -> ModelRegistry:
     )
 
 
-def _begun(store: RunStore) -> Checkpoint:
+def _newest_checkpoint(store: RunStore) -> Checkpoint:
     checkpoint = store.load()
     if checkpoint is None or checkpoint.stream_ms == NO_TIME_MS:
         raise StoreError(

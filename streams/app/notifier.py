@@ -25,15 +25,15 @@ def notify(settings: Settings, running: ServiceOptions) -> NoReturn:
         StoreError: the database cannot be opened.
     """
     cluster, rules = connection_settings(settings), contact_rules(settings)
-    told = running.settings(settings.kafka_prefix, notifiers_of(running.application))
-    asyncio.run(_checked(cluster, told.prefix))
-    health = running.listening()
+    worker_settings = running.settings(settings.kafka_prefix, notifiers_of(running.application))
+    asyncio.run(_check_topics(cluster, worker_settings.prefix))
+    health = running.health_socket()
     with Sink.open(settings.database) as sink:
         say(f"the database is {sink.name}")
-        run_notifier(told, cluster, sink, rules, health)
+        run_notifier(worker_settings, cluster, sink, rules, health)
 
 
-async def _checked(cluster: ConnectionSettings, prefix: str) -> None:
+async def _check_topics(cluster: ConnectionSettings, prefix: str) -> None:
     async with admin_client(cluster) as admin:
         there = await partitions_of(admin)
     for topic in (ALERTS, DEAD_LETTERS, OUTCOMES):

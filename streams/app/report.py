@@ -68,7 +68,7 @@ def from_database(db: str, wanted: ReportRequest) -> EvaluationReport:
                 f"database {store.name} holds no run yet", hint="`forewarn run --input ... --db ...` makes one"
             )
         policy = policy_from(checkpoint.run.policy)
-        report = _judged(
+        report = _judge(
             list(store.predictions()),
             store.alerts(),
             policy,
@@ -97,11 +97,11 @@ def from_examples(paths: Sequence[Path], policy_path: Path | None, wanted: Repor
         raise InputError("the files hold no labelled example")
     at_ms = end_of(examples)
     predictions = [prediction(example) for example in examples if not example.provisional]
-    report = _judged(predictions, None, policy, wanted.asked, end_ms=at_ms, ceiling=ceiling)
+    report = _judge(predictions, None, policy, wanted.asked, end_ms=at_ms, ceiling=ceiling)
     return report if wanted.against == "none" else _with_rivals(report, examples, policy, wanted, at_ms)
 
 
-def _judged(
+def _judge(
     predictions: Sequence[PredictionRow],
     alerts: Sequence[AlertRow] | None,
     policy: Policy,

@@ -69,7 +69,7 @@ class ServiceOptions(Struct, frozen=True, kw_only=True):
             open_max=OPEN_MAX if self.open_max is None and is_named else self.open_max,
         )
 
-    def listening(self) -> socket.socket | None:
+    def health_socket(self) -> socket.socket | None:
         """Return where it says how it stands, bound; raises `SettingsError` if the address is taken."""
         return None if self.health is None else listen(*self.health)
 
@@ -82,11 +82,11 @@ def work(settings: Settings, running: ServiceOptions) -> NoReturn:
             which to say how it stands is taken, or the store cannot be made.
     """
     cluster = connection_settings(settings)
-    broadcast = _ready(settings, cluster, running.application)
+    broadcast = _read_broadcast(settings, cluster, running.application)
     context = broadcast.serving.newest()
     market = f", the market's is {context.signals.version}" if context.signals.version else ""
     say(f"the newest versions are {context.scorer.version} and {context.policy.version}{market}")
-    run_worker(running.worker_settings(settings.kafka_prefix), cluster, broadcast, running.listening())
+    run_worker(running.worker_settings(settings.kafka_prefix), cluster, broadcast, running.health_socket())
 
 
 def train(settings: Settings, running: ServiceOptions) -> NoReturn:
@@ -98,17 +98,17 @@ def train(settings: Settings, running: ServiceOptions) -> NoReturn:
     from streams.kafka.trainer.training_task import EXAMPLES, TrainingTask  # noqa: PLC0415 - importing River takes a second
 
     cluster = connection_settings(settings)
-    policy = _ready(settings, cluster, running.application).serving.newest().policy
+    policy = _read_broadcast(settings, cluster, running.application).serving.newest().policy
     check_learners(policy)
-    told = running.settings(settings.kafka_prefix, trainer_of(running.application))
+    trainer_settings = running.settings(settings.kafka_prefix, trainer_of(running.application))
 
     def new_training(partition: int) -> TrainingTask:
-        return TrainingTask(partition, told.group, lambda: new_trainer(policy))
+        return TrainingTask(partition, trainer_settings.group, lambda: new_trainer(policy))
 
-    run_work(told, cluster, (EXAMPLES,), new_training, running.listening())
+    run_work(trainer_settings, cluster, (EXAMPLES,), new_training, running.health_socket())
 
 
-def _ready(settings: Settings, cluster: ConnectionSettings, application: str) -> BroadcastReader:
+def _read_broadcast(settings: Settings, cluster: ConnectionSettings, application: str) -> BroadcastReader:
     """Return what serves, read whole; a policy that was given by hand stays.
 
     Raises:
@@ -117,11 +117,11 @@ def _ready(settings: Settings, cluster: ConnectionSettings, application: str) ->
     cold = Context(cold_scorer(), read_policy_for("-", settings.policy))
     serving = ContextTimeline(cold, takes_policies=settings.policy is None)
     broadcast = BroadcastReader(cluster, settings.kafka_prefix, serving, say)
-    asyncio.run(_checked_and_read(cluster, settings.kafka_prefix, application, broadcast))
+    asyncio.run(_check_and_read(cluster, settings.kafka_prefix, application, broadcast))
     return broadcast
 
 
-async def _checked_and_read(
+async def _check_and_read(
     cluster: ConnectionSettings, prefix: str, application: str, broadcast: BroadcastReader
 ) -> None:
     problems = await topics.check(cluster, prefix, application=application, sample=0)

@@ -27,10 +27,10 @@ def simulate(
     settings = Simulation(seed=seed, subscribers=subscribers, days=days, compression=compression, **faults)
     from streams.simulate.operator import simulate as simulate_operator  # noqa: PLC0415 - as above, for NumPy
 
-    return simulate_operator(settings, out, _simulated(progress, settings))
+    return simulate_operator(settings, out, _day_progress(progress, settings))
 
 
-def _simulated(progress: TellProgress | None, settings: Simulation) -> Callable[[int, int], None] | None:
+def _day_progress(progress: TellProgress | None, settings: Simulation) -> Callable[[int, int], None] | None:
     if progress is None:
         return None
     return lambda done, total: progress(Progress(done, done, total, settings.start_ms, 0))

@@ -46,7 +46,7 @@ def alert_table(changes: Sequence[AlertChanged], words: LanguageCatalogue) -> "T
     return table
 
 
-def raising(change: AlertChanged) -> list[Reason]:
+def raising_reasons(change: AlertChanged) -> list[Reason]:
     """Return the reasons that raise the risk and can be shown, the heaviest first, without what hardly counts."""
     shown = [r for r in change.reasons if r.contribution > 0.0 and r.evidence]
     least = SHARE_SHOWN * max((r.contribution for r in shown), default=0.0)
@@ -74,7 +74,7 @@ def _subscriber(change: AlertChanged, words: LanguageCatalogue) -> str:
 def _why(change: AlertChanged, words: LanguageCatalogue) -> "Table":
     from rich.table import Table
 
-    reasons = raising(change)[:REASONS_SHOWN]
+    reasons = raising_reasons(change)[:REASONS_SHOWN]
     largest = reasons[0].contribution if reasons else 1.0
     # A grid of its own, so that a sentence goes on under its beginning and not under the bar.
     lines = Table.grid(padding=(0, 1))

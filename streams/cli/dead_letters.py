@@ -92,7 +92,7 @@ def list_(
     from streams.app import redrives
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
-    wanted = _wanted(reasons, topics, since_ms, with_sent=with_sent)
+    wanted = _filter(reasons, topics, since_ms, with_sent=with_sent)
     found = redrives.dead_letters(settings, wanted)
     shown = found[: (limit if limit is not None else len(found) if as_json else ROWS) or len(found)]
     if as_json:
@@ -157,7 +157,7 @@ def redrive(
     from streams.app import redrives
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
-    wanted = _wanted(reasons, topics, since_ms)
+    wanted = _filter(reasons, topics, since_ms)
     done = redrives.redrive(settings, wanted, redrives_max=max_redrives, limit=limit, dry_run=dry_run)
     if as_json:
         write_lines([done])
@@ -178,7 +178,7 @@ def redrive(
     )
 
 
-def _wanted(
+def _filter(
     reasons: tuple[str, ...], topics: tuple[str, ...], since_ms: int | None, *, with_sent: bool = False
 ) -> "DeadLetterFilter":
     from streams.app import redrives

@@ -33,7 +33,7 @@ def endpoints() -> None:
     """
 
 
-def _named(command: F) -> F:
+def _endpoint_command(command: F) -> F:
     """Add the endpoint's name and what every command about one takes."""
     return click.argument("name")(db_option(json_option(command)))
 
@@ -109,7 +109,7 @@ def list_(context: click.Context, db: str | None, *, as_json: bool) -> None:
 @endpoints.command(
     "show", short_help="Show one endpoint.", epilog=examples("forewarn endpoints show crm --db alerts.db")
 )
-@_named
+@_endpoint_command
 @click.pass_context
 def show_(context: click.Context, name: str, db: str | None, *, as_json: bool) -> None:
     """Show all that was said of an endpoint but its secrets, and how it does."""
@@ -128,7 +128,7 @@ def show_(context: click.Context, name: str, db: str | None, *, as_json: bool) -
     short_help="Send a test message now.",
     epilog=examples("forewarn endpoints test crm --db alerts.db", "forewarn endpoints test crm --json"),
 )
-@_named
+@_endpoint_command
 @click.pass_context
 def test(context: click.Context, name: str, db: str | None, *, as_json: bool) -> None:
     """Send a made-up alert at once and say what was answered; ends with 1 where it was not taken.
@@ -158,7 +158,7 @@ def test(context: click.Context, name: str, db: str | None, *, as_json: bool) ->
 )
 @click.option("--type", "message", type=click.Choice(MESSAGE_TYPES), help="Of a made-up alert.  [default: alert.fired]")
 @click.option("--delivery", "delivery_id", metavar="ID", help="Of a delivery, as it would be made now.")
-@_named
+@_endpoint_command
 @click.pass_context
 def render(
     context: click.Context,
@@ -202,7 +202,7 @@ def render(
 @click.option("--secret-ref", metavar="REF", help="Take a secret that is there: env:NAME or file:PATH.")
 @click.option("--asymmetric", is_flag=True, help="Make an ed25519 pair; the public half is printed.")
 @click.option("--auth-secret", metavar="REF", help="A new login instead: env:NAME or file:PATH, or - to read a line.")
-@_named
+@_endpoint_command
 @click.pass_context
 def rotate(
     context: click.Context,
@@ -232,7 +232,7 @@ def rotate(
 @endpoints.command(
     short_help="Tell it nothing for now.", epilog=examples("forewarn endpoints pause crm --db alerts.db")
 )
-@_named
+@_endpoint_command
 @click.pass_context
 def pause(context: click.Context, name: str, db: str | None, *, as_json: bool) -> None:
     """Send nothing to an endpoint until `resume`; what happens in the meantime waits for it."""
@@ -240,7 +240,7 @@ def pause(context: click.Context, name: str, db: str | None, *, as_json: bool) -
 
 
 @endpoints.command(short_help="Tell it again.", epilog=examples("forewarn endpoints resume crm --db alerts.db"))
-@_named
+@_endpoint_command
 @click.pass_context
 def resume(context: click.Context, name: str, db: str | None, *, as_json: bool) -> None:
     """Send to an endpoint again that was paused or disabled, with a closed circuit."""
@@ -248,7 +248,7 @@ def resume(context: click.Context, name: str, db: str | None, *, as_json: bool) 
 
 
 @endpoints.command(short_help="Tell it nothing any more.", epilog=examples("forewarn endpoints disable crm"))
-@_named
+@_endpoint_command
 @click.pass_context
 def disable(context: click.Context, name: str, db: str | None, *, as_json: bool) -> None:
     """Send nothing to an endpoint, and keep nothing for it; what waited already still waits."""
@@ -256,7 +256,7 @@ def disable(context: click.Context, name: str, db: str | None, *, as_json: bool)
 
 
 @endpoints.command(short_help="Remove an endpoint.", epilog=examples("forewarn endpoints remove crm --db alerts.db"))
-@_named
+@_endpoint_command
 @click.pass_context
 def remove(context: click.Context, name: str, db: str | None, *, as_json: bool) -> None:
     """Remove an endpoint, its secrets, and what it knew of alerts; what waited for it is not sent."""

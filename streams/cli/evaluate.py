@@ -155,7 +155,7 @@ def evaluate(
         asked=asked,
         truth=truth,
         ceiling=ceiling,
-        against="none" if against == "none" else "all" if against == "all" else tuple(_listed(against)),
+        against="none" if against == "none" else "all" if against == "all" else tuple(_split_names(against)),
         tell=None if as_json else lambda name: note(f"learning again as {name} ..."),
     )
     if example_files:
@@ -172,7 +172,7 @@ def evaluate(
         note(f"The page is {html}.")
 
 
-def _listed(names: str) -> list[str]:
+def _split_names(names: str) -> list[str]:
     """Return the names of a list with commas."""
     found = [name.strip() for name in names.split(",") if name.strip()]
     if not found:

@@ -154,7 +154,7 @@ def _show_alerts(found: "EvaluationReport") -> None:
         ("not right", f"{verdicts['stayed']:,} stayed, {verdicts['open']:,} not known yet"),
         ("leavers warned of", f"{alerts.warned:,} of {alerts.leavers:,} who left on a known day after the first alert"),
         ("lead time", _lead(found)),
-        ("alerts that stood then", _stood(found)),
+        ("alerts that stood then", _standing_alerts(found)),
     ]
     if load is not None:
         each = "none was right yet" if load.per_leaver is None else f"{about(load.per_leaver)} for each that was right"
@@ -177,7 +177,7 @@ def _lead(found: "EvaluationReport") -> str:
     )
 
 
-def _stood(found: "EvaluationReport") -> str:
+def _standing_alerts(found: "EvaluationReport") -> str:
     stood = None if found.warnings is None else found.warnings.stood
     if stood is None or stood.lead_days_median is None:
         return "no leaver on a known day had one"

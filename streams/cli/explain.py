@@ -108,7 +108,7 @@ def _show_alert(change: AlertChanged, words: LanguageCatalogue) -> None:
         ),
         "",
         _reason_table(change, words),
-        _compared(change, words),
+        _comparison(change, words),
         f"[dim]{change.model_version}, {change.feature_table}, {change.policy_version}, {change.schema_version}, "
         f"{change.signals_version or around['no_signals']}[/]",
     )
@@ -130,7 +130,7 @@ def _reason_table(change: AlertChanged, words: LanguageCatalogue) -> "Table":
             reason_name(reason.code, words),
             signed_bar(reason.contribution, largest, SIDE_CELLS),
             f"{reason.contribution:+.3f}",
-            _signed(reason.change),
+            _signed_number(reason.change),
             "\n".join(evidence_text(evidence, change.currency, words) for evidence in reason.evidence),
         )
     table.add_section()
@@ -140,17 +140,17 @@ def _reason_table(change: AlertChanged, words: LanguageCatalogue) -> "Table":
         f"[bold]{around['logit']}[/]",
         "",
         f"[bold]{change.logit:+.3f}[/]",
-        _signed(sum(moves) if moves else None),
+        _signed_number(sum(moves) if moves else None),
         around["probability"].format(number=number(change.probability)),
     )
     return table
 
 
-def _signed(change: float | None) -> str:
+def _signed_number(change: float | None) -> str:
     return "" if change is None else f"{change:+.3f}"
 
 
-def _compared(change: AlertChanged, words: LanguageCatalogue) -> str:
+def _comparison(change: AlertChanged, words: LanguageCatalogue) -> str:
     since_ms = next((reason.since_ms for reason in change.reasons if reason.since_ms is not None), None)
     if since_ms is None:
         return words.around["not_compared"]

@@ -141,23 +141,23 @@ def describe(context: click.Context, kafka: str | None, prefix: str | None, appl
     table.add_column("kept")
     table.add_column("records, at most", justify="right")
     for state in states:
-        kept = _kept(state.settings.get("cleanup.policy", ""), state.settings.get("retention.ms", ""))
-        table.add_row(state.topic, str(state.partitions), str(state.replication), kept, f"{state.records:,}")
+        retention = _retention(state.settings.get("cleanup.policy", ""), state.settings.get("retention.ms", ""))
+        table.add_row(state.topic, str(state.partitions), str(state.replication), retention, f"{state.records:,}")
     show(table)
     if not states:
         note("There are none: forewarn topics create" + _again(context))
 
 
-def _kept(cleanup: str, retention_ms: str) -> str:
+def _retention(cleanup: str, retention_ms: str) -> str:
     """Return how long records are kept, in words.
 
-    >>> _kept("compact", "-1"), _kept("delete", "15552000000"), _kept("delete", "-1")
+    >>> _retention("compact", "-1"), _retention("delete", "15552000000"), _retention("delete", "-1")
     ('the last of each key', '180 days', 'for ever')
     """
     if cleanup == "compact":
         return "the last of each key"
-    kept = "for ever" if retention_ms == "-1" else f"{int(retention_ms) / DAY_MS:g} days"
-    return kept if cleanup == "delete" else f"the last of each key, {kept}"
+    retention = "for ever" if retention_ms == "-1" else f"{int(retention_ms) / DAY_MS:g} days"
+    return retention if cleanup == "delete" else f"the last of each key, {retention}"
 
 
 def _again(context: click.Context) -> str:

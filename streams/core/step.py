@@ -125,7 +125,7 @@ def step(
         return state, _on_wake(state, given.subscriber_id, at_ms, context) if is_wanted else ()
     folded, body = fold(facts, given, context.lateness_ms), given.body
     if folded != "applied":
-        return state, _REPEATED if folded == "repeated" else (_late(given, facts),)
+        return state, _REPEATED if folded == "repeated" else (_late_event(given, facts),)
     if not 0 < watch.first_revenue_ms <= at_ms and is_revenue(body):
         note_revenue(watch, at_ms)
     wake_ms = watch.next_wake_ms
@@ -195,7 +195,7 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
     rule = context.rules[max(measures.band, measures.band_before)]
     if chance >= rule.close_at or watch.alert is not INACTIVE:
         now = Circumstances(
-            chance, policy.risk_band(chance), at_ms, is_gone(facts, at_ms, context.label), _barred(facts)
+            chance, policy.risk_band(chance), at_ms, is_gone(facts, at_ms, context.label), _is_contact_barred(facts)
         )
         sign = signal(watch.alert, now, rule)
         move = MOVES.get((watch.alert.state, sign))
@@ -209,14 +209,14 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
             changed = announce(subscriber_id, facts, watch.alert, move, scored, scorer, policy)
             effects = (AlertDraft(changed, watch.pending[-PENDING_WIDTH], shares) if watch.pending else changed,)
             if watch.alert.state == "firing":
-                note_treatment(watch, _treated(watch, subscriber_id, policy), at_ms)
+                note_treatment(watch, _treatment(watch, subscriber_id, policy), at_ms)
     if _snapshot_is_due(state, subscriber_id, at_ms, context):
-        treated = _treated(watch, subscriber_id, policy)
+        treated = _treatment(watch, subscriber_id, policy)
         effects += take_snapshot(watch, at_ms, features, FEATURE_TABLE, scorer.version, treated, measures.band)
     return effects
 
 
-def _treated(watch: Watch, subscriber_id: str, policy: Policy) -> int:
+def _treatment(watch: Watch, subscriber_id: str, policy: Policy) -> int:
     """Return what an alert does about its subscriber: somebody is told of it while it fires, unless nobody is to be."""
     if watch.alert.state != "firing":
         return 0
@@ -228,7 +228,7 @@ def _kind(why: tuple[Reason, ...], policy: Policy) -> ChurnKind:
     return policy.kinds[next(reason.theme for reason in why if reason.evidence)]
 
 
-def _barred(facts: Facts) -> bool:
+def _is_contact_barred(facts: Facts) -> bool:
     return facts.profile is not None and not facts.profile.flags & CONSENT
 
 
@@ -236,7 +236,11 @@ def _snapshot_is_due(state: SubscriberState, subscriber_id: str, at_ms: int, con
     facts = state.facts
     if at_ms < _snapshot_due_ms(state, subscriber_id, context):
         return False
-    return facts.life == Life.HERE and at_ms - last_revenue_ms(facts) <= context.active_ms and not _barred(facts)
+    return (
+        facts.life == Life.HERE
+        and at_ms - last_revenue_ms(facts) <= context.active_ms
+        and not _is_contact_barred(facts)
+    )
 
 
 def _snapshot_due_ms(state: SubscriberState, subscriber_id: str, context: Context) -> int:
@@ -248,7 +252,7 @@ def _snapshot_due_ms(state: SubscriberState, subscriber_id: str, context: Contex
     return state.facts.times.first_ms + (every.after_days + int(subscriber_id[-4:], 16) % every.every_days) * DAY_MS
 
 
-def _late(event: Event, facts: Facts) -> LateEvent:
+def _late_event(event: Event, facts: Facts) -> LateEvent:
     return LateEvent(
         subscriber_id=event.body.subscriber_id,
         topic=topic_name(event.source),

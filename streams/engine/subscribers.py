@@ -134,7 +134,7 @@ class Subscribers:
 
     def forget(self, subscriber_id: str) -> None:
         """Erase a subscriber; the change is that nothing is left."""
-        self._opened(subscriber_id)
+        self._open_packed(subscriber_id)
         if (state := self._states.pop(subscriber_id, None)) is not None:
             for snapshot in state.watch.waiting:
                 self.waiting.drop(subscriber_id, snapshot.at_ms)
@@ -146,13 +146,11 @@ class Subscribers:
         Raises:
             UnreadableStateError: its state or one of its snapshots cannot be read, or is missing.
         """
-        state = self._states.get(subscriber_id) or self._opened(subscriber_id)
-        effects = self._applied(subscriber_id, state, given)
+        state = self._states.get(subscriber_id) or self._open_packed(subscriber_id)
+        effects = self._apply(subscriber_id, state, given)
         return self.waiting.finish(subscriber_id, effects, self.context.scorer) if effects else _NOTHING
 
-    def _applied(
-        self, subscriber_id: str, state: SubscriberState | None, given: Event | Wake
-    ) -> tuple[StepEffect, ...]:
+    def _apply(self, subscriber_id: str, state: SubscriberState | None, given: Event | Wake) -> tuple[StepEffect, ...]:
         asked_ms = 0 if state is None else state.watch.next_wake_ms
         after, effects = step(state, given, self.context)
         if state is None:
@@ -175,10 +173,10 @@ class Subscribers:
         """
         made: list[SubscriberEffects] = []
         for subscriber_id in subscriber_ids:
-            state = self._states.get(subscriber_id) or self._opened(subscriber_id)
+            state = self._states.get(subscriber_id) or self._open_packed(subscriber_id)
             if state is None or state.watch.next_wake_ms != at_ms:
                 continue  # No longer wanted, and after a restart it would not be here.
-            effects = self._applied(subscriber_id, state, Wake(subscriber_id, at_ms))
+            effects = self._apply(subscriber_id, state, Wake(subscriber_id, at_ms))
             self.scored += state.watch.scored_at_ms == at_ms
             if effects:
                 made.append((subscriber_id, effects))
@@ -208,7 +206,7 @@ class Subscribers:
             return sorted(changed)
         return [*filter(changed.__contains__, states), *sorted(changed - states.keys())]
 
-    def _opened(self, subscriber_id: str) -> SubscriberState | None:
+    def _open_packed(self, subscriber_id: str) -> SubscriberState | None:
         """Unpack a state and keep it so; None if it is unknown.
 
         One that was written before snapshots were records of their own is changed by that: both are written anew.

@@ -216,12 +216,12 @@ def _warnings(
         lead_days_median=rank(days, 0.5),
         lead_days_p10=rank(days, 0.1),
         lead_share_7_days=share_from(days, 7.0),
-        stood=_stood(fired, left_at, stream_ms, horizon_ms),
+        stood=_standing_coverage(fired, left_at, stream_ms, horizon_ms),
         alerts=outcomes,
     )
 
 
-def _stood(
+def _standing_coverage(
     fired: Sequence[AlertRow], left_at: Mapping[str, int], stream_ms: int, horizon_ms: int
 ) -> StandingAlertCoverage:
     leads: dict[str, float] = {}

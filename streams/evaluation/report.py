@@ -187,11 +187,11 @@ def report_of(
         gain=_gain(probabilities, labels),
         campaign=asked.campaign,
         profit=expected_maximum_profit(probabilities, labels, asked.campaign),
-        leaving=_leaving(closed),
+        leaving=_leaving_kinds(closed),
         treatments=_treatments(closed),
         warnings=None if alerts is None else found.warnings,
         leads=None if alerts is None else leads_of(alerts, horizon_days),
-        load=None if held_out is None else load_of(_shown(found.warnings.alerts, held_out), end_ms, asked.budget),
+        load=None if held_out is None else load_of(_visible(found.warnings.alerts, held_out), end_ms, asked.budget),
         uplift=None if held_out is None else _uplift(found.warnings.alerts, held_out, asked.resamples),
         ceiling=None if ceiling is None else _ceiling(closed, ceiling),
         weights=_weights(versions),
@@ -244,7 +244,7 @@ def _gain(probabilities: Sequence[float], labels: Sequence[bool]) -> tuple[tuple
     return ((0.0, 0.0), *found)
 
 
-def _leaving(closed: Sequence[PredictionRow]) -> tuple[LeavingKind, ...]:
+def _leaving_kinds(closed: Sequence[PredictionRow]) -> tuple[LeavingKind, ...]:
     found = []
     for kind in sorted({p.kind for p in closed if p.label}):
         # Against all snapshots: who left in another way takes a place in the riskiest 5 % as well.
@@ -262,7 +262,7 @@ def _treatments(closed: Sequence[PredictionRow]) -> tuple[TreatmentGroup, ...]:
     return tuple(found)
 
 
-def _shown(outcomes: Iterable[AlertOutcome], held_out: Mapping[str, bool]) -> list[AlertOutcome]:
+def _visible(outcomes: Iterable[AlertOutcome], held_out: Mapping[str, bool]) -> list[AlertOutcome]:
     """Return the alerts that people had to act upon: none of those that were held back."""
     return [one for one in outcomes if not held_out[one.alert_id]]
 

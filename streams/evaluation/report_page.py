@@ -140,7 +140,7 @@ def _pictures(report: EvaluationReport) -> dict[str, Picture]:
     }
     found = {}
     for name, (draw, height_inches, alt, caption) in wanted.items():
-        svg = plots.drawn(draw, report, height_inches)
+        svg = plots.picture_svg(draw, report, height_inches)
         if svg is not None:
             source = "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()
             found[name] = Picture(source, alt, caption)

@@ -58,7 +58,7 @@ class EmptyPicture(Exception):  # noqa: N818 - no error: the report has nothing 
     """There is nothing to draw."""
 
 
-def drawn(draw: Draw, report: EvaluationReport, height_inches: float) -> str | None:
+def picture_svg(draw: Draw, report: EvaluationReport, height_inches: float) -> str | None:
     """Return a picture as SVG, 7.2 inches wide; None where the report has nothing for it."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, height_inches), layout="constrained")
@@ -134,7 +134,7 @@ def weeks(figure: Figure, report: EvaluationReport) -> None:
         for segment in report.segments:
             if segment.name == "shock":
                 axes.axvspan(_day(segment.from_ms), _day(segment.until_ms), color=RUST, alpha=0.09, linewidth=0.0)
-    _dated(rows[-1])
+    _use_date_axis(rows[-1])
 
 
 def _course(
@@ -183,7 +183,7 @@ def load(figure: Figure, report: EvaluationReport) -> None:
     axes.set_ylim(0.0, max(*report.load.by_day, report.load.budget or 0.0, 1.0) * 1.1)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=False, axis="x")
-    _dated(axes)
+    _use_date_axis(axes)
 
 
 def weights(figure: Figure, report: EvaluationReport) -> None:
@@ -197,7 +197,7 @@ def weights(figure: Figure, report: EvaluationReport) -> None:
         axes.plot(days, values, color=colour, linewidth=1.4, label=name.replace("_", " "))
     axes.set_ylabel("weight of a standardised value")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8.0)
-    _dated(axes)
+    _use_date_axis(axes)
 
 
 def rivals(figure: Figure, report: EvaluationReport) -> None:
@@ -228,7 +228,7 @@ def _day(at_ms: int) -> date:
     return datetime.fromtimestamp(at_ms / 1000, UTC).date()
 
 
-def _dated(axes: Axes) -> None:
+def _use_date_axis(axes: Axes) -> None:
     locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]

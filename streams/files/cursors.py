@@ -80,7 +80,7 @@ class Cursor:
         self._next_offset = position.next_offset
         self._error: InputError | None = None
         self.lines = LineReader(path, block_bytes)
-        self._blocks = _unread(self.lines, position.next_offset)
+        self._blocks = _blocks_from(self.lines, position.next_offset)
         self.ended = False
         self.items: list[Item] = []
         self.keys: list[int] = []
@@ -208,7 +208,7 @@ class Cursor:
         return DeadLetter(self._topic or ENVELOPE_TOPIC, self._partition, offset, reason, detail, value)
 
 
-def _unread(lines: LineReader, next_offset: int) -> Generator[LineBlock]:
+def _blocks_from(lines: LineReader, next_offset: int) -> Generator[LineBlock]:
     """Yield the blocks of lines from a line on; where there are not that many lines, it is not the same source."""
     left = next_offset
     for block in lines.blocks():

@@ -84,13 +84,13 @@ def _gunzip() -> _Decompressor:
     return zlib.decompressobj(_GZIP_WINDOW)
 
 
-def _unzstd() -> _Decompressor:
+def _zstd_decompressor() -> _Decompressor:
     return zstandard.ZstdDecompressor().decompressobj()
 
 
 PACKINGS: Final = (
     _Compression("gzip", b"\x1f\x8b", ".gz", _gunzip),
-    _Compression("zstd", b"\x28\xb5\x2f\xfd", ".zst", _unzstd),
+    _Compression("zstd", b"\x28\xb5\x2f\xfd", ".zst", _zstd_decompressor),
 )
 
 
@@ -142,12 +142,12 @@ class LineReader:
         start = b""
         while len(start) < _MAGIC_BYTES and (chunk := next(chunks, b"")):
             start += chunk
-        packing = self._packing(start)
+        packing = self._compression(start)
         if packing is None:
             yield start
             yield from chunks
             return
-        for piece in self._unpacked(packing, start, chunks):
+        for piece in self._decompress(packing, start, chunks):
             for begin in range(0, len(piece), self._block_bytes):
                 yield piece[begin : begin + self._block_bytes]
 
@@ -155,19 +155,19 @@ class LineReader:
         """Yield the bytes as they lie in the file, and count them."""
         try:
             if self._path is None:
-                yield from self._counted(_standard_input().read1)
+                yield from self._count_chunks(_standard_input().read1)
             else:
                 with self._path.open("rb", buffering=0) as file:
-                    yield from self._counted(file.read)
+                    yield from self._count_chunks(file.read)
         except OSError as error:
             raise InputError(f"{self.name} cannot be read{self._where()}: {error.strerror or error}") from error
 
-    def _counted(self, read: Callable[[int], bytes]) -> Iterator[bytes]:
+    def _count_chunks(self, read: Callable[[int], bytes]) -> Iterator[bytes]:
         while chunk := read(self._block_bytes):
             self.bytes_read += len(chunk)
             yield chunk
 
-    def _packing(self, start: bytes) -> _Compression | None:
+    def _compression(self, start: bytes) -> _Compression | None:
         """Tell by the first bytes whether the data are compressed, whatever the file is called."""
         for packing in PACKINGS:
             if start.startswith(packing.magic):
@@ -180,7 +180,7 @@ class LineReader:
                 )
         return None
 
-    def _unpacked(self, packing: _Compression, start: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _decompress(self, packing: _Compression, start: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Yield what each run of compressed bytes unpacks to; members or frames may follow one another."""
         decompressor, begun = packing.decompressor(), False
         for packed in _slices(start, chunks):

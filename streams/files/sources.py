@@ -72,7 +72,7 @@ def discover(place: str, topic: str | None = None, topics: Sequence[str] = tuple
     there is nothing to read.
     """
     if topic is not None and topic not in topics:
-        raise InputError(f"there is no topic {topic}", hint=f"the topics are {_listed(topics)}")
+        raise InputError(f"there is no topic {topic}", hint=f"the topics are {_join_names(topics)}")
     if place == STANDARD_INPUT:
         return (Source(topic, 0, None),)
     path = Path(place)
@@ -83,8 +83,8 @@ def discover(place: str, topic: str | None = None, topics: Sequence[str] = tuple
     found = tuple(source for one in topics if topic in {None, one} for source in _sources_of(path, one))
     if not found:
         raise InputError(
-            f"no topic was found in {path}, which holds {_listed(entry.name for entry in _entries(path))}",
-            hint=f"name the files <topic>.jsonl, where the topics are {_listed([topic] if topic else topics)}",
+            f"no topic was found in {path}, which holds {_join_names(entry.name for entry in _entries(path))}",
+            hint=f"name the files <topic>.jsonl, where the topics are {_join_names([topic] if topic else topics)}",
         )
     if len(found) > SOURCES_MAX:
         raise InputError(
@@ -275,7 +275,7 @@ def _sources_of(folder: Path, topic: str) -> list[Source]:
 def _refuse_doubles(topic: str, paths: Sequence[Path]) -> None:
     if len(paths) > 1:
         raise InputError(
-            f"{_listed(str(path) for path in paths)} hold the same part of topic {topic}",
+            f"{_join_names(str(path) for path in paths)} hold the same part of topic {topic}",
             hint="keep one of them; partitions go into a folder of the topic's name",
         )
 
@@ -306,10 +306,10 @@ def _topic_of(name: str, topics: Sequence[str]) -> str | None:
     return stem if stem in topics else None
 
 
-def _listed(names: Iterable[str], most: int = 8) -> str:
+def _join_names(names: Iterable[str], most: int = 8) -> str:
     """Put names into a sentence.
 
-    >>> _listed(["a", "b", "c"], most=2), _listed([])
+    >>> _join_names(["a", "b", "c"], most=2), _join_names([])
     ('a, b and 1 more', 'nothing')
     """
     every = list(names)

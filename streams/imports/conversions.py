@@ -73,7 +73,7 @@ def whole(cell: str, column: str) -> int:
     >>> whole("12.0", "calls")
     12
     """
-    return _scaled(cell, 0, column, "a whole number")
+    return _scaled_number(cell, 0, column, "a whole number")
 
 
 def minor(cell: str, digits: int, column: str) -> int:
@@ -82,7 +82,7 @@ def minor(cell: str, digits: int, column: str) -> int:
     >>> minor("11.77", 2, "dollars")
     1177
     """
-    return _scaled(cell, digits, column, f"an amount with at most {digits} decimals")
+    return _scaled_number(cell, digits, column, f"an amount with at most {digits} decimals")
 
 
 def moment_ms(given: TimeField) -> Callable[[str], int]:
@@ -99,7 +99,7 @@ def moment_ms(given: TimeField) -> Callable[[str], int]:
     def convert(cell: str) -> int:
         try:
             if given.format in ("unix_s", "unix_ms"):
-                moment = EPOCH + _scaled(cell, 3 if given.format == "unix_s" else 0, "", "") * MILLISECOND
+                moment = EPOCH + _scaled_number(cell, 3 if given.format == "unix_s" else 0, "", "") * MILLISECOND
             else:
                 moment = datetime.fromisoformat(cell) if given.format == "iso" else _by_pattern(cell, given.format)
                 if not has_clock or (given.format == "iso" and len(cell) <= len("2026-01-31")):
@@ -183,7 +183,7 @@ def _conversion(value: FromColumn) -> Callable[[str, ConversionContext], Scalar]
             return choose
 
 
-def _scaled(cell: str, digits: int, column: str, what: str) -> int:
+def _scaled_number(cell: str, digits: int, column: str, what: str) -> int:
     if cell.isdigit() and cell.isascii() and len(cell) <= NUMBER_CHARACTERS_MAX:
         return int(cell) * int(10**digits)
     if _DECIMAL.fullmatch(cell) and len(cell) <= NUMBER_CHARACTERS_MAX:

@@ -73,7 +73,7 @@ def import_file(
         recipe = Recipe(loaded.map, table.columns, key=key, seed=seed)
         for row in table:
             tally.rows += 1
-            made = row if isinstance(row, BadRow) else _made(recipe, row)
+            made = row if isinstance(row, BadRow) else _make_row(recipe, row)
             if isinstance(made, BadRow):
                 tally.refuse(made)
                 writer.reject(made.line, made.reason)
@@ -84,10 +84,10 @@ def import_file(
         if not tally.events:
             raise InputError(f"no row of {file} could be used{tally.first_reason()}")
         files = writer.finish(_settings_text(loaded, seed))
-        return tally.report(loaded, table.duplicates, _unused(loaded, table.columns), files)
+        return tally.report(loaded, table.duplicates, _unused_columns(loaded, table.columns), files)
 
 
-def _made(recipe: Recipe, row: Row) -> ImportedRow | BadRow:
+def _make_row(recipe: Recipe, row: Row) -> ImportedRow | BadRow:
     try:
         return recipe.make(row)
     except RefusedError as refused:
@@ -144,7 +144,7 @@ class _ImportCounts:
         )
 
 
-def _unused(loaded: LoadedMap, columns: tuple[str, ...]) -> tuple[str, ...]:
+def _unused_columns(loaded: LoadedMap, columns: tuple[str, ...]) -> tuple[str, ...]:
     known = {*loaded.columns(), *loaded.map.reader.ignored}
     return tuple(column for column in columns if column not in known)
 

@@ -90,17 +90,17 @@ def open_table(path: Path, reader: TableOptions, progress: Progress | None = Non
     """
     try:
         total = path.stat().st_size
-        with path.open("rb") as raw, _decompressed(raw, path) as content:
+        with path.open("rb") as raw, _open_decompressed(raw, path) as content:
             text = io.TextIOWrapper(content, "utf-8-sig", errors="surrogateescape", newline="")
             rows = _csv_rows(text, reader.delimiter) if reader.format == "csv" else _blank_separated_rows(text)
-            yield Table(_watched(_without_bad_text(rows), raw, total, progress), reader, path)
+            yield Table(_with_progress(_without_bad_text(rows), raw, total, progress), reader, path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(f"{path} cannot be read to its end: {error}", hint="was it copied whole?") from None
 
 
-def _decompressed(
+def _open_decompressed(
     raw: io.BufferedReader, path: Path
 ) -> "io.BufferedReader | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile":
     match path.suffix.lower():
@@ -156,7 +156,7 @@ def _without_bad_text(
             yield line, cells
 
 
-def _watched(
+def _with_progress(
     rows: Iterator[tuple[int, tuple[str, ...] | str]], raw: IO[bytes], total: int, progress: Progress | None
 ) -> Iterator[tuple[int, tuple[str, ...] | str]]:
     for number, row in enumerate(rows):

@@ -57,7 +57,7 @@ class TopicWriter:
             out.mkdir(parents=True, exist_ok=True)
             self._temporary = tempfile.TemporaryDirectory(prefix=".import-", dir=out)
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise self._write_error(error) from None
         self._folder = Path(self._temporary.name)
 
     def __enter__(self) -> Self:
@@ -94,14 +94,14 @@ class TopicWriter:
         try:
             return self._finish(settings)
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise self._write_error(error) from None
 
     def _finish(self, settings: str) -> tuple[Path, ...]:
         topics = []
         for topic in sorted({*self._lines, *self._runs}):
             topics.append(f"{topic}.jsonl{SUFFIXES[self._compression]}")
-            with _compressed(self._folder / topics[-1], self._compression) as file:
-                for line in self._sorted(topic):
+            with _open_compressed(self._folder / topics[-1], self._compression) as file:
+                for line in self._sorted_lines(topic):
                     file.write(line[_KEY_BYTES:])
         (self._folder / SETTINGS_NAME).write_text(settings, "utf-8")
         rejects = []
@@ -124,14 +124,14 @@ class TopicWriter:
                     file.writelines(lines)
                 runs.append(path)
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise self._write_error(error) from None
         self._lines.clear()
         self._held = 0
 
-    def _unwritable(self, error: OSError) -> InputError:
+    def _write_error(self, error: OSError) -> InputError:
         return InputError(f"the folder {self._out} cannot be written to: {error.strerror or error}")
 
-    def _sorted(self, topic: str) -> Iterator[bytes]:
+    def _sorted_lines(self, topic: str) -> Iterator[bytes]:
         with ExitStack() as stack:
             runs = [stack.enter_context(path.open("rb")) for path in self._runs.get(topic, [])]
             yield from heapq.merge(*runs, sorted(self._lines.get(topic, [])))
@@ -148,7 +148,7 @@ class TopicWriter:
 
 
 @contextmanager
-def _compressed(path: Path, compression: Compression) -> Iterator[_Lines]:
+def _open_compressed(path: Path, compression: Compression) -> Iterator[_Lines]:
     with path.open("wb") as raw:
         if compression == "gz":
             # No name and no time inside: the same events give the same bytes.

@@ -183,7 +183,7 @@ class Lineup:
         newest = [one for one in self.decisions[1 - len(self._names) :] if one.verdict == "promote"]
         if not newest:
             return []
-        best = max(newest, key=_saved)
+        best = max(newest, key=_loss_reduction)
         self.promoted(best.challenger)
         return [promotion_of(best)]
 
@@ -252,5 +252,5 @@ class Lineup:
         self.decisions, self.notices = list(state.decisions), list(state.notices)
 
 
-def _saved(decision: Decision) -> float:
+def _loss_reduction(decision: Decision) -> float:
     return 0.0 if decision.log_loss is None else decision.log_loss.estimate

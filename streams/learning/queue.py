@@ -158,7 +158,7 @@ def refusal(example: LabelledExample, feature_table: str, feature_count: int) ->
     if len(example.features) != feature_count:
         return "feature_count"
     # A sum that is finite and a maximum in bounds prove every member finite; NaN fails both comparisons.
-    if not (isfinite(sum(example.features)) and _bounded(example.features)):
+    if not (isfinite(sum(example.features)) and _is_bounded(example.features)):
         return "not_finite"
     if not 0.0 <= example.probability <= 1.0:
         return "probability"
@@ -168,7 +168,7 @@ def refusal(example: LabelledExample, feature_table: str, feature_count: int) ->
     return None
 
 
-def _bounded(features: tuple[float, ...]) -> bool:
+def _is_bounded(features: tuple[float, ...]) -> bool:
     return not features or (max(features) <= FEATURE_MAX and min(features) >= -FEATURE_MAX)
 
 

@@ -123,7 +123,9 @@ def promotion_to(registry: ModelRegistry, wanted: str, at_ms: int) -> Promotion:
         raise InputError(f"{to} was learned on {version.feature_table}, and this program computes {FEATURE_TABLE}")
     if to == registry.promoted:
         raise InputError(f"{to} serves already", hint=_choice(registry))
-    return _made(registry, to, at_ms, {"serving": registry.serving or "scorecard", "newest": version.served_as})
+    return _new_promotion(
+        registry, to, at_ms, {"serving": registry.serving or "scorecard", "newest": version.served_as}
+    )
 
 
 def rollback(registry: ModelRegistry, at_ms: int) -> Promotion:
@@ -140,7 +142,7 @@ def rollback(registry: ModelRegistry, at_ms: int) -> Promotion:
         to = served[-2][1].served_as
     else:
         raise InputError("nothing served before that one could go back to", hint=_choice(registry))
-    return _made(registry, to, at_ms, {"serving": registry.serving or "scorecard", "why": "rollback"})
+    return _new_promotion(registry, to, at_ms, {"serving": registry.serving or "scorecard", "why": "rollback"})
 
 
 def weights(version: ModelVersion, scorecard: Scorer) -> list[FeatureWeight]:
@@ -167,17 +169,17 @@ def agreement(version: ModelVersion, scorecard: Scorer) -> tuple[int, int]:
 def differences(before: ModelVersion, after: ModelVersion) -> dict[str, list[VersionDifference]]:
     """Return what differs between two versions, by kind of number, the largest first; metrics in their order."""
     parts = {"weights": _by_feature(before, after, "weights"), "scales": _by_feature(before, after, "scales")}
-    parts["intercept"] = _changed({"intercept": before.intercept}, {"intercept": after.intercept})
+    parts["intercept"] = _differences({"intercept": before.intercept}, {"intercept": after.intercept})
     found = {name: sorted(changes, key=_size) for name, changes in parts.items()}
-    return found | {"metrics": _changed(before.metrics, after.metrics)}
+    return found | {"metrics": _differences(before.metrics, after.metrics)}
 
 
 def _by_feature(before: ModelVersion, after: ModelVersion, what: str) -> list[VersionDifference]:
     one, other = (dict(zip(v.features, getattr(v, what), strict=True)) for v in (before, after))
-    return _changed(one, other)
+    return _differences(one, other)
 
 
-def _changed(one: dict[str, float], other: dict[str, float]) -> list[VersionDifference]:
+def _differences(one: dict[str, float], other: dict[str, float]) -> list[VersionDifference]:
     names = dict.fromkeys([*one, *other])
     return [
         VersionDifference(name, one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)
@@ -188,7 +190,7 @@ def _size(change: VersionDifference) -> tuple[float, str]:
     return -abs((change.after or 0.0) - (change.before or 0.0)), change.name
 
 
-def _made(registry: ModelRegistry, to: str, at_ms: int, evidence: dict[str, float | str]) -> Promotion:
+def _new_promotion(registry: ModelRegistry, to: str, at_ms: int, evidence: dict[str, float | str]) -> Promotion:
     latest = registry.standing.decisions
     judged = next((one for one in reversed(latest) if one.challenger == line_of(to)), None)
     if judged is not None:

@@ -193,7 +193,7 @@ class Trainer:
 
         def make(name: str, number: int, model: Model) -> ModelVersion | None:
             judged = {} if self.lineup is None else self.lineup.metrics(name)
-            return self._made(name, number, model, at_ms, metrics | judged)
+            return self._new_version(name, number, model, at_ms, metrics | judged)
 
         champion = make(self.settings.name, self._version + 1, self.model)
         if champion is None:
@@ -205,7 +205,9 @@ class Trainer:
             return self.lineup.publish(champion, make)
         return [] if champion is None else [champion]
 
-    def _made(self, name: str, number: int, model: Model, at_ms: int, metrics: dict[str, float]) -> ModelVersion | None:
+    def _new_version(
+        self, name: str, number: int, model: Model, at_ms: int, metrics: dict[str, float]
+    ) -> ModelVersion | None:
         """Return a model as a version that is dated to a time (ms), or None if a number in it is not finite."""
         state = model.state()
         if not all(map(isfinite, (state.intercept, *state.weights, *state.means, *state.variances))):

@@ -234,7 +234,7 @@ def _path(value: object, where: str, base: Path) -> Path:
     return base / (value if isinstance(value, Path) else Path(_text(value, where, base)))
 
 
-def _existing(kind: str) -> Callable[[object, str, Path], Path]:
+def _existing_path(kind: str) -> Callable[[object, str, Path], Path]:
     def parse(value: object, where: str, base: Path) -> Path:
         path = _path(value, where, base)
         try:
@@ -304,7 +304,7 @@ def _password(value: object, where: str, _base: Path) -> Secret:
     # Unlike other text it may begin or end with white space.
     if not isinstance(value, str) or not value:
         raise SettingsError(f"{where} should be text that is not empty")
-    return _readable(value.encode("utf-8", "surrogateescape"), where)
+    return _utf8_secret(value.encode("utf-8", "surrogateescape"), where)
 
 
 def _password_file(value: object, where: str, base: Path) -> Secret:
@@ -312,10 +312,10 @@ def _password_file(value: object, where: str, base: Path) -> Secret:
     password = content.removesuffix(b"\n").removesuffix(b"\r")
     if not password:
         raise SettingsError(f"{where}: {path} should hold a password, and is empty")
-    return _readable(password, f"{where}: {path}")
+    return _utf8_secret(password, f"{where}: {path}")
 
 
-def _readable(password: bytes, where: str) -> Secret:
+def _utf8_secret(password: bytes, where: str) -> Secret:
     try:
         password.decode("utf-8")
     except UnicodeDecodeError:
@@ -324,12 +324,12 @@ def _readable(password: bytes, where: str) -> Secret:
 
 
 def _key(value: object, where: str, base: Path) -> Secret:
-    return _checked(_text(value, where, base).encode("utf-8", "surrogateescape"), where)
+    return _key_secret(_text(value, where, base).encode("utf-8", "surrogateescape"), where)
 
 
 def _key_file(value: object, where: str, base: Path) -> Secret:
     path, content = _content(value, where, base)
-    return _checked(content.strip(), f"{where}: {path}")
+    return _key_secret(content.strip(), f"{where}: {path}")
 
 
 def _content(value: object, where: str, base: Path) -> tuple[Path, bytes]:
@@ -337,7 +337,7 @@ def _content(value: object, where: str, base: Path) -> tuple[Path, bytes]:
     return path, read_short(path, f"{where}: {path}", KEY_FILE_BYTES_MAX)
 
 
-def _checked(key: bytes, where: str) -> Secret:
+def _key_secret(key: bytes, where: str) -> Secret:
     if len(key) < KEY_BYTES_MIN:
         raise SettingsError(f"{where} should hold a secret of {KEY_BYTES_MIN} bytes or more, and holds {len(key)}")
     return Secret(key)
@@ -366,7 +366,7 @@ _SECRETS: Final = {
 }
 _PARSERS: Final[dict[str, Callable[[object, str, Path], object]]] = {
     "database": _text,
-    "policy": _existing("TOML file"),
+    "policy": _existing_path("TOML file"),
     "progress": _one_of(get_args(ProgressMode)),
     "language": _one_of(get_args(Language)),
     "pseudonym_key": _key,
@@ -378,10 +378,10 @@ _PARSERS: Final[dict[str, Callable[[object, str, Path], object]]] = {
     "kafka_user": _text,
     "kafka_password": _password,
     "kafka_password_file": _password_file,
-    "kafka_ca_file": _existing("file"),
-    "kafka_cert_file": _existing("file"),
-    "kafka_key_file": _existing("file"),
-    "contact": _existing("TOML file"),
+    "kafka_ca_file": _existing_path("file"),
+    "kafka_cert_file": _existing_path("file"),
+    "kafka_key_file": _existing_path("file"),
+    "contact": _existing_path("TOML file"),
     "sink_key": _key,
     "sink_key_file": _key_file,
     "smtp": _server,

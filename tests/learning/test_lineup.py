@@ -15,7 +15,7 @@ from streams.core.scoring.promotions import read_promotion
 from streams.core.times import DAY_MS, WEEK_MS
 from streams.evaluation.metrics import average_precision, log_loss, top_share
 from streams.learning.judging.guards import Guards, RiseTest
-from streams.learning.judging.promoting import IN_A_ROW, decide, promotion_of, resampled
+from streams.learning.judging.promoting import IN_A_ROW, decide, promotion_of, resampled_interval
 from streams.learning.judging.verdicts import (
     SERVED,
     Figures,
@@ -231,8 +231,8 @@ def test_weeks_in_which_nobody_left_decide_nothing() -> None:
 
 @given(st.lists(st.floats(-1.0, 1.0), min_size=BLOCKS, max_size=BLOCKS))
 def test_an_interval_is_the_same_every_time_and_holds_its_estimate(differences: list[float]) -> None:
-    found = resampled(differences, [10.0] * BLOCKS)
-    assert found == resampled(differences, [10.0] * BLOCKS)
+    found = resampled_interval(differences, [10.0] * BLOCKS)
+    assert found == resampled_interval(differences, [10.0] * BLOCKS)
     assert found is not None
     assert min(differences) / 10 - 1e-9 <= found.low <= found.high <= max(differences) / 10 + 1e-9
     assert found.low - 1e-9 <= found.estimate <= found.high + 1e-9
@@ -243,7 +243,7 @@ def test_an_interval_is_as_wide_as_chance_makes_it() -> None:
     random = Random(5)
     outside = 0
     for _ in range(200):
-        found = resampled([random.gauss(0.0, 1.0) for _ in range(BLOCKS)], [1.0] * BLOCKS)
+        found = resampled_interval([random.gauss(0.0, 1.0) for _ in range(BLOCKS)], [1.0] * BLOCKS)
         assert found is not None
         outside += not found.low <= 0.0 <= found.high
     assert 2 <= outside <= 24

@@ -25,8 +25,8 @@ def finish_example(draft: ExampleDraft, subscriber_id: str, snapshot: PendingSna
     digest = blake2b(f"{subscriber_id}|{draft.at_ms}".encode(), digest_size=16).hexdigest()
     return LabelledExample(
         f"{'p' if draft.provisional else 'e'}_{digest}", subscriber_id, draft.at_ms, features_of(snapshot),
-        _kept(snapshot.feature_table), kind != "stayed", kind, draft.knowable_at_ms, draft.closed_at_ms,
-        snapshot.probability, _kept(snapshot.model_version), draft.treatment, draft.provisional, draft.corrects,
+        _intern(snapshot.feature_table), kind != "stayed", kind, draft.knowable_at_ms, draft.closed_at_ms,
+        snapshot.probability, _intern(snapshot.model_version), draft.treatment, draft.provisional, draft.corrects,
     )  # fmt: skip
 
 
@@ -37,6 +37,6 @@ def finish_alert(draft: AlertDraft, snapshot: PendingSnapshot, scorer: Scorer) -
 
 
 @lru_cache(maxsize=NAMES_KEPT)
-def _kept(name: str) -> str:
+def _intern(name: str) -> str:
     """Return the name that is equal: a few names stand in many examples, and each is kept once."""
     return name

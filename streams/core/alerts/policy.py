@@ -190,7 +190,7 @@ def layered(*trees: dict[str, Any]) -> Policy:
     """
     tree: dict[str, Any] = {}
     for overlay in trees:
-        tree = _merged(tree, overlay)
+        tree = _merge(tree, overlay)
     return policy_from(tree)
 
 
@@ -247,9 +247,9 @@ def _contradiction(policy: Policy) -> str | None:
     return f"plays.{missing[0]} is missing" if missing else None
 
 
-def _merged(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for name, value in overlay.items():
         below = merged.get(name)
-        merged[name] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        merged[name] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged

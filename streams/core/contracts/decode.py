@@ -80,7 +80,7 @@ def decode_value(topic: str, partition: int, offset: int, value: bytes, received
         return DeadLetter(topic, partition, offset, *why_undecodable(value, error), value)
     at_ms = epoch_ms(body.event_time)
     if not 0 <= at_ms <= received_ms + AHEAD_MS_MAX:
-        return DeadLetter(topic, partition, offset, *_untimely(at_ms), value)
+        return DeadLetter(topic, partition, offset, *_time_problem(at_ms), value)
     if type(body) is Usage and (problem := _period_problem(body)):
         return DeadLetter(topic, partition, offset, "bad_period", problem, value)
     return Event(source_at(reader[1], partition), offset, at_ms, body)
@@ -94,16 +94,16 @@ def decode_broadcast(record: Record) -> BroadcastEvent | DeadLetter:
     """
     value = record.value
     if len(value) > VALUE_BYTES_MAX:
-        return _refused(record, *_too_large(value))
+        return _dead_letter(record, *_too_large(value))
     try:
         body = _NOTICE_READERS[record.topic](value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _refused(record, *why_undecodable(value, error))
+        return _dead_letter(record, *why_undecodable(value, error))
     at_ms = epoch_ms(body.event_time)
     if not 0 <= at_ms <= record.received_ms + AHEAD_MS_MAX:
-        return _refused(record, *_untimely(at_ms))
+        return _dead_letter(record, *_time_problem(at_ms))
     if body.valid_to is not None and body.valid_to < body.valid_from:
-        return _refused(record, "bad_period", "valid_to is before valid_from")
+        return _dead_letter(record, "bad_period", "valid_to is before valid_from")
     return BroadcastEvent(record.partition, record.offset, at_ms, body)
 
 
@@ -135,7 +135,7 @@ def _too_large(value: bytes) -> tuple[DeadLetterReason, str]:
     return "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read"
 
 
-def _untimely(at_ms: int) -> tuple[DeadLetterReason, str]:
+def _time_problem(at_ms: int) -> tuple[DeadLetterReason, str]:
     if at_ms < 0:
         return "bad_time", "event_time is before 1970"
     return "future_time", "event_time is more than a day ahead of the time of receipt"
@@ -150,5 +150,5 @@ def _period_problem(usage: Usage) -> str | None:
     return None
 
 
-def _refused(record: Record, reason: DeadLetterReason, detail: str) -> DeadLetter:
+def _dead_letter(record: Record, reason: DeadLetterReason, detail: str) -> DeadLetter:
     return DeadLetter(record.topic, record.partition, record.offset, reason, detail, record.value)

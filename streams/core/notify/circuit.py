@@ -73,13 +73,11 @@ def after_attempts(health: CircuitBreaker, *, succeeded: int, failed: int, now_m
     first_ms = now_ms if health.first_failure_ms is None else health.first_failure_ms
     health = replace(health, circuit=circuit, first_failure_ms=first_ms)
     if circuit == "half_open":
-        health = _opened(health, health.failures + 1, now_ms)
+        health = _open(health, health.failures + 1, now_ms)
     elif circuit == "closed":
         failures = min(health.failures + failed, FAILURES_TO_OPEN)
-        health = (
-            _opened(health, failures, now_ms) if failures == FAILURES_TO_OPEN else replace(health, failures=failures)
-        )
-    return health if health.circuit == "closed" else _warned(health, now_ms)
+        health = _open(health, failures, now_ms) if failures == FAILURES_TO_OPEN else replace(health, failures=failures)
+    return health if health.circuit == "closed" else _note_warnings(health, now_ms)
 
 
 def due_warning(before: CircuitBreaker, now: CircuitBreaker) -> int | None:
@@ -100,12 +98,12 @@ def is_to_be_disabled(health: CircuitBreaker) -> bool:
     return health.warned_percent >= 100
 
 
-def _opened(health: CircuitBreaker, failures: int, now_ms: int) -> CircuitBreaker:
+def _open(health: CircuitBreaker, failures: int, now_ms: int) -> CircuitBreaker:
     open_s = OPEN_S[min(failures - FAILURES_TO_OPEN, len(OPEN_S) - 1)]
     return replace(health, circuit="open", failures=failures, open_until_ms=now_ms + open_s * 1_000)
 
 
-def _warned(health: CircuitBreaker, now_ms: int) -> CircuitBreaker:
+def _note_warnings(health: CircuitBreaker, now_ms: int) -> CircuitBreaker:
     failing_ms = now_ms - (now_ms if health.first_failure_ms is None else health.first_failure_ms)
     reached = [percent for percent in WARNED_PERCENTS if failing_ms * 100 >= percent * DISABLED_AFTER_MS]
     return replace(health, warned_percent=max([health.warned_percent, *reached]))

@@ -66,7 +66,7 @@ def act_message_id(act_id: str) -> str:
     >>> act_message_id("i_1")
     'w_ee887328836935aa0ad63442b0852e3e'
     """
-    return f"w_{_hashed(act_id)}"
+    return f"w_{_hash(act_id)}"
 
 
 def delivery_id(endpoint: str, message_id: str) -> str:
@@ -75,8 +75,8 @@ def delivery_id(endpoint: str, message_id: str) -> str:
     >>> delivery_id("crm", "t_1")
     'd_44bd2b7f423b2d65fc9bae5f31b1898b'
     """
-    return f"d_{_hashed(f'{endpoint}|{message_id}')}"
+    return f"d_{_hash(f'{endpoint}|{message_id}')}"
 
 
-def _hashed(text: str) -> str:
+def _hash(text: str) -> str:
     return blake2b(text.encode(), digest_size=16).hexdigest()

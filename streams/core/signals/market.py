@@ -41,7 +41,7 @@ class Market:
         self.edition = 0
         self._messages: dict[bytes, _MarketMessage] = {}
         self._times_ms: list[int] | None = []
-        self._made: dict[int, Signals] = {}
+        self._by_bound: dict[int, Signals] = {}
 
     def __len__(self) -> int:
         """Return how many messages are remembered."""
@@ -61,7 +61,7 @@ class Market:
             del self._messages[oldest]
             if oldest == body:
                 return False
-        self._changed()
+        self._invalidate()
         return before is None
 
     def forget(self, entry_id: str) -> bool:
@@ -70,7 +70,7 @@ class Market:
         for body in bodies:
             del self._messages[body]
         if bodies:
-            self._changed()
+            self._invalidate()
         return bool(bodies)
 
     def at(self, stream_ms: int) -> tuple[Signals, int]:
@@ -90,10 +90,10 @@ class Market:
                 return signals
         return None
 
-    def _changed(self) -> None:
+    def _invalidate(self) -> None:
         self.edition += 1
         self._times_ms = None
-        self._made.clear()
+        self._by_bound.clear()
 
     def _times(self) -> list[int]:
         if self._times_ms is None:
@@ -104,7 +104,7 @@ class Market:
         """Return what is known between two changes: before the first one nothing."""
         if not number:
             return NO_SIGNALS
-        made = self._made.get(number)
+        made = self._by_bound.get(number)
         if made is None:
             at_ms = self._times()[number - 1]
             newest: dict[str, _MarketMessage] = {}
@@ -113,7 +113,7 @@ class Market:
                 if known.known_ms <= at_ms and (best is None or known.rank > best.rank):
                     newest[known.entry_id] = known
             made = signals_of((known.signal for known in newest.values() if known.signal is not None), at_ms)
-            if len(self._made) >= LAID_OUT_MAX:
-                self._made.clear()
-            self._made[number] = made
+            if len(self._by_bound) >= LAID_OUT_MAX:
+                self._by_bound.clear()
+            self._by_bound[number] = made
         return made

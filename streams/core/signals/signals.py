@@ -92,7 +92,7 @@ class Signals(Struct, frozen=True):
             near, bit = self.everywhere, UNKNOWN_BIT
         else:
             near, bit = self.places.get(profile.area_id, self.everywhere), 1 << profile.segment
-        return _noticed(near, bit, at_ms) if near else NO_EXPOSURE
+        return _exposure(near, bit, at_ms) if near else NO_EXPOSURE
 
 
 NO_SIGNALS: Final = Signals("", (), {})
@@ -145,7 +145,7 @@ def _end_ms(valid_to: datetime | None, from_ms: int, kind: int) -> int:
     return from_ms + LASTS_DAYS[kind] * DAY_MS if valid_to is None else epoch_ms(valid_to)
 
 
-def _noticed(near: Iterable[Signal], bit: int, at_ms: int) -> MarketExposure:
+def _exposure(near: Iterable[Signal], bit: int, at_ms: int) -> MarketExposure:
     """Return what signals come to for one segment; of several offers or outages the strongest counts."""
     offer = outage = 0.0
     offer_ms = outage_ms = at_ms

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from streams.evaluation.contest.contenders import ContenderGroup, Forecasts, MissingContenderError, by_scorecard
 from streams.evaluation.contest.course import Course, Lesson, periods
-from streams.learning.models.boosting import POSITIVES_MIN, REFIT_MS, WINDOW_MS, fitted, lightgbm
+from streams.learning.models.boosting import POSITIVES_MIN, REFIT_MS, WINDOW_MS, fit_trees, lightgbm
 from streams.learning.models.linear import TrainerError
 
 
@@ -41,7 +41,7 @@ class BoostingContender(Struct, frozen=True, kw_only=True):
             if model is None or (self.refits and period.at_ms - fitted_ms >= REFIT_MS):
                 window = [one for one in known if one.example.snapshot_at_ms > period.at_ms - WINDOW_MS]
                 if sum(one.example.label for one in window) >= self.positives_min:
-                    model, fitted_ms, versions = _fitted(module, window), period.at_ms, versions + 1
+                    model, fitted_ms, versions = _fit(module, window), period.at_ms, versions + 1
                     first_ms = first_ms or period.at_ms
             asked = [course.judged[place] for place in period.snapshots]
             if model is None:
@@ -51,10 +51,10 @@ class BoostingContender(Struct, frozen=True, kw_only=True):
         return Forecasts(tuple(values), versions, first_ms)
 
 
-def _fitted(module: Any, window: Sequence[Lesson]) -> Any:  # noqa: ANN401 - of a module that may be missing
+def _fit(module: Any, window: Sequence[Lesson]) -> Any:  # noqa: ANN401 - of a module that may be missing
     features = np.array([lesson.example.features for lesson in window])
     label = np.array([lesson.example.label for lesson in window], dtype=np.float64)
-    return fitted(module, features, label)
+    return fit_trees(module, features, label)
 
 
 BOOSTED: Final = (

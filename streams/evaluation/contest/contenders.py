@@ -92,11 +92,11 @@ class LinearContender(Struct, frozen=True, kw_only=True):
         # Alone, without the run's own challengers; the horizon is what a hazard's period is a part of.
         alone = LineupSettings(challengers=(), horizon_days=course.policy.label.horizon_days)
         trainer = Trainer(settings, NAMES, FEATURE_TABLE, alone if settings.learner == "hazard" else None)
-        served = train_versions(trainer, course, self._held(course))
-        values = forecasts_in_force(served, course, self._held(course))
+        served = train_versions(trainer, course, self._constant_features(course))
+        values = forecasts_in_force(served, course, self._constant_features(course))
         return Forecasts(values, len(served), served[0].published_at_ms if served else None)
 
-    def _held(self, course: Course) -> dict[int, float]:
+    def _constant_features(self, course: Course) -> dict[int, float]:
         usual = course.scorecard.usual
         return {NAMES.index(name): usual[NAMES.index(name)] for name in self.without}
 

@@ -202,7 +202,7 @@ def run_contest(
             missing=missing.get(contender.name),
         )  # fmt: skip
         entries.append(
-            entry if made is None else _judged(entry, course, made, champion, spans=spans, resamples=resamples)
+            entry if made is None else _judge(entry, course, made, champion, spans=spans, resamples=resamples)
         )
     contest = Contest(
         end_ms=course.end_ms,
@@ -247,7 +247,7 @@ def _span(course: Course, segment: ContestSegment) -> range:
     return range(bisect_left(places, segment.from_ms), bisect_left(places, segment.until_ms))
 
 
-def _judged(
+def _judge(
     entry: ContestEntry,
     course: Course,
     made: Forecasts,

@@ -40,7 +40,7 @@ class RiverContender(Struct, frozen=True, kw_only=True):
         model, values, positives, versions, first_ms = self.make(), list[float](), 0, 0, None
         for period in periods(course, matured=False):
             for lesson in period.lessons:
-                model.learn_one(_named(lesson.example.features), lesson.example.label)
+                model.learn_one(_by_name(lesson.example.features), lesson.example.label)
                 positives += lesson.example.label
             serves = positives >= course.settings.positives_min
             if serves and period.lessons:
@@ -48,17 +48,19 @@ class RiverContender(Struct, frozen=True, kw_only=True):
                 first_ms = first_ms or period.at_ms
             for place in period.snapshots:
                 example = course.judged[place]
-                values.append(_leaving(model, example.features) if serves else by_scorecard(course, example))
+                values.append(
+                    _leaving_probability(model, example.features) if serves else by_scorecard(course, example)
+                )
         return Forecasts(tuple(values), versions, first_ms)
 
 
-def _named(features: Features) -> dict[str, float]:
+def _by_name(features: Features) -> dict[str, float]:
     return dict(zip(NAMES, features, strict=True))
 
 
-def _leaving(model: Any, features: Features) -> float:  # noqa: ANN401 - as above
+def _leaving_probability(model: Any, features: Features) -> float:  # noqa: ANN401 - as above
     # Trees that have met no leaver answer with a dictionary that has no True in it.
-    return float(model.predict_proba_one(_named(features)).get(True, 0.0))
+    return float(model.predict_proba_one(_by_name(features)).get(True, 0.0))
 
 
 RIVER: Final = (

@@ -94,7 +94,7 @@ def faust_credentials(cluster: ConnectionSettings) -> "Credentials | None":
     context = _ssl_context(cluster) if cluster.protocol in _ENCRYPTED else None
     if cluster.protocol in _WITH_IDENTITY:
         return SASLCredentials(
-            username=cluster.user, password=_revealed(cluster), ssl_context=context, mechanism=cluster.mechanism
+            username=cluster.user, password=_password_text(cluster), ssl_context=context, mechanism=cluster.mechanism
         )
     return None if context is None else SSLCredentials(context)
 
@@ -117,11 +117,11 @@ async def check_connection(cluster: ConnectionSettings, timeout_s: float = CHECK
             hint=None if cluster.protocol in _WITH_IDENTITY else "does it want a user and a password (sasl_...)?",
         ) from error
     finally:
-        await _closed(connection)
+        await _close(connection)
     announced = [(host, port) for _, host, port, *_ in answer.brokers]
     if announced and not set(announced) & set(given):
         try:
-            await _closed(await _any_connected(announced, cluster, options, timeout_s))
+            await _close(await _any_connected(announced, cluster, options, timeout_s))
         except SettingsError as error:
             raise SettingsError(
                 f"the broker at {cluster.brokers} answers, but not under the address that it announces: {error}",
@@ -136,11 +136,11 @@ async def _any_connected(
     tried = list(addresses)
     limited = {"request_timeout_ms": max(1, int(timeout_s * 1000)), **options}
     results = await asyncio.gather(
-        *(_connected(AIOKafkaConnection(host, port, **limited)) for host, port in tried), return_exceptions=True
+        *(_connect(AIOKafkaConnection(host, port, **limited)) for host, port in tried), return_exceptions=True
     )
     connections = [result for result in results if isinstance(result, AIOKafkaConnection)]
     for spare in connections[1:]:
-        await _closed(spare)
+        await _close(spare)
     if connections:
         return connections[0]
     failures = [
@@ -154,18 +154,18 @@ async def _any_connected(
     raise SettingsError(message, hint=hint) from failure
 
 
-async def _connected(connection: AIOKafkaConnection) -> AIOKafkaConnection:
+async def _connect(connection: AIOKafkaConnection) -> AIOKafkaConnection:
     try:
         await connection.connect()
     except (socket.gaierror, ConnectionRefusedError):
         raise  # There is nothing to close.
     except BaseException:
-        await _closed(connection)
+        await _close(connection)
         raise
     return connection
 
 
-async def _closed(connection: AIOKafkaConnection) -> None:
+async def _close(connection: AIOKafkaConnection) -> None:
     """Close a connection, and give its socket the moment that this takes."""
     closed = connection.close()
     if closed is not None:
@@ -180,12 +180,12 @@ def _connection_options(cluster: ConnectionSettings) -> dict[str, Any]:
         options |= {
             "sasl_mechanism": cluster.mechanism,
             "sasl_plain_username": cluster.user,
-            "sasl_plain_password": _revealed(cluster),
+            "sasl_plain_password": _password_text(cluster),
         }
     return options
 
 
-def _revealed(cluster: ConnectionSettings) -> str | None:
+def _password_text(cluster: ConnectionSettings) -> str | None:
     return None if cluster.password is None else cluster.password.reveal.decode("utf-8")
 
 

@@ -17,14 +17,14 @@ def read_alert(record: LogRecord, partition: int) -> AlertChanged | DeadLetter:
     """Return the transition that a record tells of, or the dead letter that says why it tells of none."""
     value = record.value or b""
     if len(value) > VALUE_BYTES_MAX:
-        return _refused(record, partition, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
+        return _dead_letter(record, partition, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
     try:
         return alert_changed(_read(value))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _refused(record, partition, *why_undecodable(value, error))
+        return _dead_letter(record, partition, *why_undecodable(value, error))
 
 
-def _refused(record: LogRecord, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:
+def _dead_letter(record: LogRecord, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:
     redrives = redrives_of(record.headers)
     return DeadLetter(ALERTS, partition, record.offset, reason, detail, record.value or b"", record.key, redrives)
 

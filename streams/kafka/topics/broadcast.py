@@ -43,7 +43,7 @@ class BroadcastReader:
             InputError: a topic cannot be read to its end.
         """
         try:
-            async with self._reading() as consumer:
+            async with self._open_reader() as consumer:
                 ends = await consumer.end_offsets(list(self._next))
                 moved_s = monotonic()
                 # To a position: the log may end in a transaction's marker, which nobody is given.
@@ -63,7 +63,7 @@ class BroadcastReader:
         Raises:
             KafkaError: a topic cannot be read any more; a broker that is away for a while is waited for.
         """
-        async with self._reading() as consumer:
+        async with self._open_reader() as consumer:
             while True:
                 await self._take(consumer, is_new=True)
 
@@ -89,7 +89,7 @@ class BroadcastReader:
             self._say(f"{topic}: {key} {'withdrawn' if record.value is None else 'taken'}")
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Any]:
+    async def _open_reader(self) -> AsyncIterator[Any]:
         async with reader(self._cluster, committed=True) as consumer:
             consumer.assign(list(self._next))
             for tp, offset in self._next.items():

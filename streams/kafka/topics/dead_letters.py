@@ -106,7 +106,7 @@ async def letters(cluster: ConnectionSettings, prefix: str, wanted: DeadLetterFi
         InputError: it gives no more.
     """
     places, _ = await _places(cluster, prefix)
-    async with aclosing(_found(cluster, places, wanted)) as each:
+    async with aclosing(_wanted_letters(cluster, places, wanted)) as each:
         found = [one.letter async for one in each]
     return sorted(found, key=lambda letter: (letter.written_at, letter.topic, letter.partition, letter.offset))
 
@@ -127,30 +127,30 @@ async def redrive(
         InputError: it takes no more; what was sent until then is said.
     """
     places, partitions = await _places(cluster, prefix)
-    desk = _Redriver(prefix, partitions, redrives_max)
+    redriver = _Redriver(prefix, partitions, redrives_max)
     producer = None if dry_run else _producer(cluster, prefix)
-    asyncio.get_running_loop().set_exception_handler(_heard)
+    asyncio.get_running_loop().set_exception_handler(_ignore_kafka_failures)
     try:
         if producer is not None:
             await producer.start()  # Fences whoever sent before: what it has noted until now is seen below.
-        async with aclosing(_found(cluster, places, wanted)) as each:
+        async with aclosing(_wanted_letters(cluster, places, wanted)) as each:
             async for one in each:
-                if not desk.takes(one):
+                if not redriver.takes(one):
                     continue
-                if limit is not None and desk.taken >= limit:
+                if limit is not None and redriver.taken >= limit:
                     break
-                await desk.put(producer, one)
-        await desk.flush(producer)
+                await redriver.put(producer, one)
+        await redriver.flush(producer)
     except KafkaError as error:
         raise InputError(
-            f"Kafka at {cluster.brokers} takes no more records after {desk.sent.total():,} that were sent again: "
+            f"Kafka at {cluster.brokers} takes no more records after {redriver.sent.total():,} that were sent again: "
             f"{error_text(error)}",
             hint="give the same command again: none is sent twice",
         ) from error
     finally:
         if producer is not None:
-            await _stopped(producer)
-    return RedriveResult(sent=dict(desk.sent), refused=dict(desk.refused), dry_run=dry_run)
+            await _stop_producer(producer)
+    return RedriveResult(sent=dict(redriver.sent), refused=dict(redriver.refused), dry_run=dry_run)
 
 
 class _Redriver:
@@ -226,7 +226,7 @@ def _producer(cluster: ConnectionSettings, prefix: str) -> AIOKafkaProducer:
     )
 
 
-async def _stopped(producer: AIOKafkaProducer) -> None:
+async def _stop_producer(producer: AIOKafkaProducer) -> None:
     """Stop a producer, and abort what it has begun; what cannot be told to the brokers they find out by themselves."""
     with suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(STOPS_S):
@@ -235,7 +235,7 @@ async def _stopped(producer: AIOKafkaProducer) -> None:
     await stop(producer)
 
 
-def _heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _ignore_kafka_failures(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Pass over failures of Kafka that nobody waits for: the first one is told, and aiokafka has futures of its own."""
     if not isinstance(context.get("exception"), KafkaError):
         loop.default_exception_handler(context)
@@ -252,7 +252,7 @@ async def _places(cluster: ConnectionSettings, prefix: str) -> tuple[list[TopicP
     return [TopicPartition(topic, number) for number in range(len(there[topic]))], counts
 
 
-async def _found(
+async def _wanted_letters(
     cluster: ConnectionSettings, places: list[TopicPartition], wanted: DeadLetterFilter
 ) -> AsyncGenerator[_StoredLetter, None]:
     """Yield the letters that are wanted, up to where the log ends now; it is read twice, so that memory stays small."""

@@ -106,16 +106,16 @@ async def check(
         samples = await sample_topics(cluster, {topic: n for topic, n in inputs.items() if topic != changelog}, sample)
     return [
         *(BlockingProblem(topic, "it", "missing", "there") for topic in specs if topic not in states),
-        *uneven(inputs),
-        *(problem for topic, state in states.items() for problem in _unlike(state, specs[topic])),
-        *(problem for topic, found in samples.items() for problem in _misplaced(topic, found)),
+        *uneven_partitions(inputs),
+        *(problem for topic, state in states.items() for problem in _setting_problems(state, specs[topic])),
+        *(problem for topic, found in samples.items() for problem in _placement_problems(topic, found)),
     ]
 
 
-def uneven(partitions: Mapping[str, int]) -> list[TopicProblem]:
+def uneven_partitions(partitions: Mapping[str, int]) -> list[TopicProblem]:
     """Return a problem for each topic whose number of partitions is not that of most; the larger number at a tie.
 
-    >>> [problem.topic for problem in uneven({"usage": 4, "top-ups": 8, "outcomes": 4})]
+    >>> [problem.topic for problem in uneven_partitions({"usage": 4, "top-ups": 8, "outcomes": 4})]
     ['top-ups']
     """
     if not partitions:
@@ -129,7 +129,7 @@ def uneven(partitions: Mapping[str, int]) -> list[TopicProblem]:
     ]
 
 
-def _unlike(state: TopicState, spec: TopicSpec) -> list[TopicProblem]:
+def _setting_problems(state: TopicState, spec: TopicSpec) -> list[TopicProblem]:
     """Return in what a topic's own settings differ from what is declared."""
     problems: list[TopicProblem] = []
     if spec.partitions is not None and state.partitions != spec.partitions:
@@ -155,7 +155,7 @@ def _unlike(state: TopicState, spec: TopicSpec) -> list[TopicProblem]:
     return problems
 
 
-def _misplaced(topic: str, sample: TopicSample) -> list[TopicProblem]:
+def _placement_problems(topic: str, sample: TopicSample) -> list[TopicProblem]:
     problems = []
     if sample.elsewhere:
         found = f"{sample.elsewhere} of {sample.records} records looked at"

@@ -32,7 +32,7 @@ from streams.kafka.client.admin import (
 from streams.kafka.client.batcher import BATCH_BYTES, PATIENCE_S, Batches, RecordPlace
 from streams.kafka.client.connection import ConnectionSettings, client_options
 from streams.kafka.client.partitioning import partition_of
-from streams.kafka.topics.management import uneven
+from streams.kafka.topics.management import uneven_partitions
 from streams.kafka.topics.sampling import entry_of, subscriber_of
 from streams.shared.errors import InputError, SettingsError
 
@@ -103,8 +103,8 @@ async def produce(
     """
     begun_s = monotonic()
     topics = await _topics(cluster, prefix, {source.topic for source in sources if source.topic is not None})
-    desk = _RecordBuilder(sources, topics, keep_bad=keep_bad, stamp=stamp, prefix=prefix)
-    reading = merge_sources(sources, {}, desk.now_ms, _with_line)
+    builder = _RecordBuilder(sources, topics, keep_bad=keep_bad, stamp=stamp, prefix=prefix)
+    reading = merge_sources(sources, {}, builder.now_ms, _with_line)
     producer = AIOKafkaProducer(
         **client_options(cluster),
         enable_idempotence=True,
@@ -115,7 +115,7 @@ async def produce(
     await producer.start()
     batches = Batches(producer, PATIENCE_S)
     try:
-        await _send_all(reading, desk, batches, rate, tell)
+        await _send_all(reading, builder, batches, rate, tell)
     except KafkaError as error:
         raise InputError(
             f"Kafka at {cluster.brokers} takes no more records after {batches.confirmed:,}: {error_text(error)}",
@@ -126,9 +126,9 @@ async def produce(
         await stop(producer)
     elapsed_s = monotonic() - begun_s
     return ProduceResult(
-        records=desk.records,
-        unusable=desk.unusable,
-        without_key=desk.without_key,
+        records=builder.records,
+        unusable=builder.unusable,
+        without_key=builder.without_key,
         bytes_read=reading.bytes_read,
         elapsed_s=elapsed_s,
         records_per_s=batches.confirmed / elapsed_s,
@@ -159,7 +159,7 @@ class _RecordBuilder:
         self.unusable = 0
         self.without_key = 0
 
-    def outgoing(self, item: Item) -> tuple[RecordPlace, bytes | None, bytes, int]:
+    def build(self, item: Item) -> tuple[RecordPlace, bytes | None, bytes, int]:
         """Return where an item goes, its key, value and timestamp; raises `InputError` for a line to be refused."""
         if isinstance(item, DeadLetter):
             name, at_ms = item.topic, self.now_ms
@@ -168,7 +168,7 @@ class _RecordBuilder:
         elif isinstance(item, _Line):
             name = topic_name(item.source)
             topic, key = self._topic(name), item.body.subscriber_id.encode()
-            at_ms = self._dated(item, topic)
+            at_ms = self._timestamp_ms(item, topic)
         elif isinstance(item, _BroadcastLine):
             name = MARKET
             topic, key = self._topic(name), item.body.entry_id.encode("utf-8", "replace")
@@ -187,7 +187,7 @@ class _RecordBuilder:
             raise missing_topic(self._prefix + name)
         return topic
 
-    def _dated(self, line: _Line, topic: _Topic) -> int:
+    def _timestamp_ms(self, line: _Line, topic: _Topic) -> int:
         """Return the timestamp of a record, which Kafka takes from the past only and deletes it by."""
         if self._stamp == "sending":
             return int(time() * 1000)
@@ -238,7 +238,7 @@ async def _topics(cluster: ConnectionSettings, prefix: str, named: set[str]) -> 
         for name in SENT:
             if name in named and name not in counts:
                 raise missing_topic(prefix + name)
-        problems = uneven({prefix + name: count for name, count in counts.items() if name in INPUTS})
+        problems = uneven_partitions({prefix + name: count for name, count in counts.items() if name in INPUTS})
         if problems:
             raise SettingsError(
                 f"kafka_prefix: topic {problems[0].words()}", hint="`forewarn topics check` lists all that is wrong"
@@ -251,10 +251,10 @@ async def _topics(cluster: ConnectionSettings, prefix: str, named: set[str]) -> 
 
 
 async def _send_all(
-    reading: MergedSources, desk: _RecordBuilder, batches: Batches, rate: float | None, tell: TellSent | None
+    reading: MergedSources, builder: _RecordBuilder, batches: Batches, rate: float | None, tell: TellSent | None
 ) -> None:
     try:
-        await _send_each(reading, desk, batches, rate, tell)
+        await _send_each(reading, builder, batches, rate, tell)
     except InputError as error:
         await batches.flush()
         raise InputError(f"{error}; the {batches.confirmed:,} records before it were sent") from error
@@ -262,13 +262,13 @@ async def _send_all(
 
 
 async def _send_each(
-    reading: MergedSources, desk: _RecordBuilder, batches: Batches, rate: float | None, tell: TellSent | None
+    reading: MergedSources, builder: _RecordBuilder, batches: Batches, rate: float | None, tell: TellSent | None
 ) -> None:
     due = TokenBucket(rate_per_s=rate, burst=UNBOUNDED, tokens=0.0, at_ms=_monotonic_ms()) if rate else None
     pace = max(1, int(rate * PACE_S)) if rate else 0
     sent, reached_ms, flushed_ms = 0, 0, 0
     for item in reading:
-        await batches.add(*desk.outgoing(item))
+        await batches.add(*builder.build(item))
         sent += 1
         if isinstance(item, Event):
             reached_ms = item.at_ms

@@ -40,7 +40,7 @@ def subscriber_of(value: bytes) -> str | None:
     >>> subscriber_of(b'{"subscriber_id": "s_1", "minutes": "many"}'), subscriber_of(b'{"subscriber_id": 7}')
     ('s_1', None)
     """
-    keyed = _told(_KEYED, value)
+    keyed = _decode(_KEYED, value)
     return None if keyed is None else keyed.subscriber_id or None
 
 
@@ -57,11 +57,11 @@ def entry_of(value: bytes) -> str | None:
     >>> entry_of(b'{"entry_id": "p-1", "operator": 7}'), entry_of(b"{}")
     ('p-1', None)
     """
-    entered = _told(_ENTERED, value)
+    entered = _decode(_ENTERED, value)
     return None if entered is None else entered.entry_id or None
 
 
-def _told(reader: msgspec.json.Decoder[T], value: bytes) -> T | None:
+def _decode(reader: msgspec.json.Decoder[T], value: bytes) -> T | None:
     try:
         return reader.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

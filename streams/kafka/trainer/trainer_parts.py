@@ -56,7 +56,7 @@ class TrainerParts(Struct):
         else:
             self.blocks[int(key.removeprefix(IDS))] = _read_ids(value)
 
-    def joined(self, state: TrainerState) -> TrainerState:
+    def join(self, state: TrainerState) -> TrainerState:
         """Return the whole state of which a checkpoint has the rest.
 
         Raises:
@@ -86,8 +86,8 @@ class TrainerParts(Struct):
             if self.ends.get(number) != saved.ends.get(number):
                 block = self.blocks.get(number)
                 states.append((IDS + b"%d" % number, None if block is None else _encode(block)))
-        states += _unlike(ROWS, self.rows, saved.rows)
-        return states + _unlike(FITS, self.fits, saved.fits)
+        states += _changed_parts(ROWS, self.rows, saved.rows)
+        return states + _changed_parts(FITS, self.fits, saved.fits)
 
 
 def parts_of(state: TrainerState) -> TrainerParts:
@@ -99,7 +99,7 @@ def parts_of(state: TrainerState) -> TrainerParts:
     first = ever - len(ids)
     ends = _ends(ever, len(ids))
     blocks = {number: ids[max(number * BLOCK_IDS - first, 0) : end - first] for number, end in ends.items()}
-    boosting = _boosting(state)
+    boosting = _boosting_state(state)
     rows = {} if boosting is None else {row[0]: row for row in boosting.rows}
     fits = {} if boosting is None else {fit.from_ms: fit for fit in boosting.fits}
     return TrainerParts(dict(waiting), blocks, ends, rows, fits)
@@ -107,17 +107,17 @@ def parts_of(state: TrainerState) -> TrainerParts:
 
 def without_parts(state: TrainerState) -> TrainerState:
     """Return what is left of a whole state for the checkpoint."""
-    lineup, boosting = state.lineup, _boosting(state)
+    lineup, boosting = state.lineup, _boosting_state(state)
     if lineup is not None and boosting is not None:
         lineup = replace(lineup, boosting=replace(boosting, rows=[], fits=[]))
     return replace(state, queue=replace(state.queue, waiting=[], ids=[]), lineup=lineup)
 
 
-def _boosting(state: TrainerState) -> BoostingState | None:
+def _boosting_state(state: TrainerState) -> BoostingState | None:
     return None if state.lineup is None else state.lineup.boosting
 
 
-def _unlike(
+def _changed_parts(
     prefix: bytes, now: Mapping[int, TrainingRow | Fit], saved: Mapping[int, TrainingRow | Fit]
 ) -> list[tuple[bytes, bytes | None]]:
     numbers = sorted(now.keys() ^ saved.keys())

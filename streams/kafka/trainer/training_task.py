@@ -130,7 +130,7 @@ class TrainingTask(SingleSource):
                 "give the trainer another --application, and it begins anew"
             )
         try:
-            whole = parts.joined(state)
+            whole = parts.join(state)
             self._trainer = Trainer.from_state(whole)
         except TrainerError as error:
             raise BrokenCheckpointError(f"the trainer cannot be restored: {error}") from error
@@ -164,7 +164,7 @@ class TrainingTask(SingleSource):
             return True
         why = self.trainer.receive(example)
         if why is not None:
-            self._bury(_refused(record, self.partition, *_DETAILS[why]))
+            self._bury(_dead_letter(record, self.partition, *_DETAILS[why]))
             return why not in _NOBODYS_FAULT
         count(self.counters, "examples")
         self.newest_ms = max(self.newest_ms, example_time_ms(example))
@@ -235,11 +235,11 @@ def read_example(record: LogRecord, partition: int) -> LabelledExample | DeadLet
     """
     value = record.value or b""
     if len(value) > VALUE_BYTES_MAX:
-        return _refused(record, partition, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
+        return _dead_letter(record, partition, "too_large", f"{len(value)} bytes, at most {VALUE_BYTES_MAX} are read")
     try:
         message = _read_message(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _refused(record, partition, *why_undecodable(value, error))
+        return _dead_letter(record, partition, *why_undecodable(value, error))
     example = LabelledExample(
         example_id=message.example_id,
         subscriber_id=message.subscriber_id,
@@ -257,7 +257,7 @@ def read_example(record: LogRecord, partition: int) -> LabelledExample | DeadLet
         corrects=message.corrects,
     )
     if example_time_ms(example) > record.timestamp + AHEAD_MS_MAX:
-        return _refused(record, partition, "future_time", "it was settled more than a day after it was written")
+        return _dead_letter(record, partition, "future_time", "it was settled more than a day after it was written")
     return example
 
 
@@ -276,7 +276,7 @@ def promotion_record(promotion: Promotion) -> OutputRecord:
     return OutputRecord(MODELS, promotion.key, _encode(promotion))
 
 
-def _refused(record: LogRecord, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:
+def _dead_letter(record: LogRecord, partition: int, reason: DeadLetterReason, detail: str) -> DeadLetter:
     redrives = redrives_of(record.headers)
     value = record.value or b""
     return DeadLetter(EXAMPLES, partition, record.offset, reason, detail, value, record.key, redrives)

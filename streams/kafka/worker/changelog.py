@@ -140,7 +140,7 @@ class Changelog:
             await producer.begin_transaction()
             sent = await self._send(producer, (self._topic, partition), ((k, v, _BARE) for k, v in changes.states))
             (marked,) = await self._send(producer, (self._topic, partition), [(*changes.mark, _BARE)])
-            for place, outputs in (await self._placed(producer, changes.outputs)).items():
+            for place, outputs in (await self._group_by_place(producer, changes.outputs)).items():
                 records = ((o.key, o.value, list(o.headers)) for o in outputs)
                 sent += await self._send(producer, place, records, OUTPUT_BYTES)
             await asyncio.gather(*sent, marked)
@@ -166,7 +166,11 @@ class Changelog:
             except (KafkaError, OSError, TimeoutError):
                 return  # It is closed as well as it can be; the next owner fences it.
 
-    async def _placed(self, producer: Any, outputs: Sequence[OutputRecord]) -> dict[RecordPlace, list[OutputRecord]]:  # noqa: ANN401
+    async def _group_by_place(
+        self,
+        producer: Any,  # noqa: ANN401 - aiokafka comes without types
+        outputs: Sequence[OutputRecord],
+    ) -> dict[RecordPlace, list[OutputRecord]]:
         """Return what is published by the place that its key has."""
         topics = {output.topic for output in outputs}
         counts = {topic: len(await producer.partitions_for(self._prefix + topic)) for topic in topics}

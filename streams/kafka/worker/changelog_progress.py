@@ -59,7 +59,7 @@ class ChangelogProgress:
             UnreadableStateError, BrokenMarkError: what it holds cannot be used.
         """
         await self._changelog.fence(partition)
-        tenure = await self._as_it_was(partition) or await self._restored(partition)
+        tenure = await self._as_it_was(partition) or await self._restore(partition)
         self._tenures[partition] = tenure
         return tenure.work
 
@@ -76,7 +76,7 @@ class ChangelogProgress:
         self._say(f"partition {partition} restored: {tenure.work.held} as they were, since nobody has changed them")
         return tenure
 
-    async def _restored(self, partition: int) -> Tenure:
+    async def _restore(self, partition: int) -> Tenure:
         """Return what the changelog holds."""
         tenure, begun_s = Tenure(self._new_task(partition), self._new_store()), monotonic()
         records = await self._changelog.read(partition, tenure.store)

@@ -44,9 +44,9 @@ class HealthStatus(Struct, frozen=True, kw_only=True):
         if self.partitions is None:
             return "the group has not said which partitions are ours"
         if to_restore := sorted({*self.partitions} - {*self.restored}):
-            return f"{_named(to_restore)}: being restored"
+            return f"{_partition_names(to_restore)}: being restored"
         if to_move := sorted({*self.partitions} - {*self.moved}):
-            return f"{_named(to_move)}: records wait, and none has been written yet"
+            return f"{_partition_names(to_move)}: records wait, and none has been written yet"
         if self.unreached_s > UNREACHED_S:
             return f"no broker has answered for {self.unreached_s:.0f} s"
         return None
@@ -85,5 +85,5 @@ class HealthService(faust.Service):
         await self._server.stop()
 
 
-def _named(partitions: list[int]) -> str:
+def _partition_names(partitions: list[int]) -> str:
     return f"partition{'s' * (len(partitions) > 1)} {', '.join(map(str, partitions))}"

@@ -274,7 +274,7 @@ def run_worker(
     """
 
     async def follow() -> None:
-        await exit_on_failure(_followed(broadcast))
+        await exit_on_failure(_follow(broadcast))
 
     def new_task(partition: int) -> SubscriberTask:
         return SubscriberTask(partition, settings.group, broadcast.serving, open_max=settings.open_max)
@@ -306,7 +306,7 @@ def run_app(app: KeyedApp, *services: faust.Service) -> NoReturn:
     worker.execute_from_commandline()
 
 
-async def _followed(broadcast: BroadcastReader) -> None:
+async def _follow(broadcast: BroadcastReader) -> None:
     try:
         await broadcast.follow()
     except KafkaError as error:

@@ -34,14 +34,14 @@ def decide(weeks: Sequence[Blocks], at_ms: int, challenger: str, leader: str, in
     Of a week in which it was not judged they say nothing.
     """
     last = [week for week in weeks[-WEEKS:] if challenger in week.loss_micro]
-    examples = _summed([week.examples for week in last])
-    positives = _summed([week.positives for week in last])
-    losses, tops = ({name: _summed([part[name] for part in parts]) for name in (challenger, leader)} for parts in (
+    examples = _column_sums([week.examples for week in last])
+    positives = _column_sums([week.positives for week in last])
+    losses, tops = ({name: _column_sums([part[name] for part in parts]) for name in (challenger, leader)} for parts in (
         [week.loss_micro for week in last], [week.top for week in last],
     ))  # fmt: skip
     saved = [(theirs - ours) / MICRO for ours, theirs in zip(losses[challenger], losses[leader], strict=True)]
     gained = [ours - theirs for ours, theirs in zip(tops[challenger], tops[leader], strict=True)]
-    log_loss, recall = resampled(saved, examples), resampled(gained, positives)
+    log_loss, recall = resampled_interval(saved, examples), resampled_interval(gained, positives)
     ours, theirs = (_calibration(last, name, sum(positives)) for name in (challenger, leader))
     why = _why_not(len(last), log_loss, recall, ours, theirs)
     in_a_row = 0 if why else in_a_row + 1
@@ -64,12 +64,12 @@ def decide(weeks: Sequence[Blocks], at_ms: int, challenger: str, leader: str, in
     )
 
 
-def resampled(differences: Sequence[float], sizes: Sequence[float]) -> ImprovementInterval | None:
+def resampled_interval(differences: Sequence[float], sizes: Sequence[float]) -> ImprovementInterval | None:
     """Return the sum of the differences over that of the sizes, both by block, and its percentile interval.
 
     None if there is nothing to divide by; a resample without anything is left out.
 
-    >>> resampled([1.0] * 64, [2.0] * 64)
+    >>> resampled_interval([1.0] * 64, [2.0] * 64)
     ImprovementInterval(estimate=0.5, low=0.5, high=0.5)
     """
     total = sum(sizes)
@@ -132,5 +132,5 @@ def _calibration(weeks: Sequence[Blocks], name: str, positives: float) -> float 
     return sum(week.expected_micro[name] for week in weeks) / MICRO / positives if positives else None
 
 
-def _summed(columns: Sequence[Sequence[float]]) -> list[float]:
+def _column_sums(columns: Sequence[Sequence[float]]) -> list[float]:
     return [sum(column) for column in zip(*columns, strict=True)]

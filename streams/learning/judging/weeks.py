@@ -122,7 +122,7 @@ class Weeks:
         self._closed_ms = 0
         self._lines: dict[str, list[LinearPredictor]] = {name: [] for name in names}
         self._open: dict[int, OpenWeek] = {}
-        self._held: list[DeferredExample] = []
+        self._deferred: list[DeferredExample] = []
         self.unjudged: dict[str, int] = {"no_version": 0, "too_late": 0, "too_many_held": 0}
 
     def publish(self, version: ModelVersion) -> None:
@@ -148,22 +148,22 @@ class Weeks:
         )
         if example.snapshot_at_ms <= clock_ms:
             self._judge(held)
-        elif len(self._held) < HELD_MAX:
-            self._held.append(held)
+        elif len(self._deferred) < HELD_MAX:
+            self._deferred.append(held)
         else:
             self.unjudged["too_many_held"] += 1
 
     def mature(self, at_ms: int) -> list[tuple[MatureWeek, Blocks]]:
         """Return the weeks that are mature at an event time (ms), to which all is learned, the oldest first."""
-        waiting = [held for held in self._held if held.snapshot_at_ms > at_ms]
-        for held in self._held:
+        waiting = [held for held in self._deferred if held.snapshot_at_ms > at_ms]
+        for held in self._deferred:
             if held.snapshot_at_ms <= at_ms:
                 self._judge(held)
-        self._held = waiting
+        self._deferred = waiting
         until_ms = (at_ms - PATIENCE_MS - self._horizon_ms) // WEEK_MS * WEEK_MS
         self._closed_ms = max(self._closed_ms, until_ms)
         due = sorted(week_ms for week_ms in self._open if week_ms < until_ms)
-        return [_closed(week_ms, self._open.pop(week_ms)) for week_ms in due]
+        return [_close_week(week_ms, self._open.pop(week_ms)) for week_ms in due]
 
     def _judge(self, held: DeferredExample) -> None:
         week_ms = held.snapshot_at_ms // WEEK_MS * WEEK_MS
@@ -192,10 +192,10 @@ class Weeks:
         if boosted is not None:
             self._count(week, YARDSTICK, boosted, held.label, block)
         for name, place in self._rankers.items():
-            _rank(_tallied(week, name), held.features[place], held.label, block)
+            _rank(_line_sums(week, name), held.features[place], held.label, block)
 
     def _count(self, week: OpenWeek, name: str, chance: float, label: bool, block: int) -> None:
-        tallied = _tallied(week, name)
+        tallied = _line_sums(week, name)
         tallied.loss_micro[block] += round(loss_of(chance, label) * MICRO)
         tallied.expected_micro += round(chance * MICRO)
         bounded = min(max(chance, LOSS_FLOOR), 1.0 - LOSS_FLOOR)
@@ -206,8 +206,8 @@ class Weeks:
         return WeeksState(
             closed_ms=self._closed_ms,
             lines={name: list(lines) for name, lines in self._lines.items()},
-            open={week_ms: _sorted(week) for week_ms, week in sorted(self._open.items())},
-            held=list(self._held),
+            open={week_ms: _sort_lines(week) for week_ms, week in sorted(self._open.items())},
+            held=list(self._deferred),
             unjudged=dict(self.unjudged),
         )
 
@@ -215,8 +215,8 @@ class Weeks:
         """Replace the content by that of a state."""
         self._closed_ms = state.closed_ms
         self._lines = {name: list(state.lines.get(name, ())) for name in self._names}
-        self._open = {week_ms: _sorted(week) for week_ms, week in state.open.items()}
-        self._held = list(state.held)
+        self._open = {week_ms: _sort_lines(week) for week_ms, week in state.open.items()}
+        self._deferred = list(state.held)
         self.unjudged = dict(state.unjudged)
 
 
@@ -224,7 +224,7 @@ def _from_ms(line: LinearPredictor) -> int:
     return line.from_ms
 
 
-def _tallied(week: OpenWeek, name: str) -> LineSums:
+def _line_sums(week: OpenWeek, name: str) -> LineSums:
     tallied = week.lines.get(name)
     if tallied is None:
         tallied = week.lines[name] = LineSums([0] * BLOCKS, 0, {}, {})
@@ -240,7 +240,7 @@ def _rank(tallied: LineSums, value: float, label: bool, block: int) -> None:
         tallied.found[place] = tallied.found.get(place, 0) + 1
 
 
-def _sorted(week: OpenWeek) -> OpenWeek:
+def _sort_lines(week: OpenWeek) -> OpenWeek:
     lines = {
         name: LineSums(
             list(t.loss_micro), t.expected_micro, dict(sorted(t.bins.items())), dict(sorted(t.found.items()))
@@ -250,7 +250,7 @@ def _sorted(week: OpenWeek) -> OpenWeek:
     return OpenWeek(list(week.examples), list(week.positives), lines)
 
 
-def _closed(week_ms: int, week: OpenWeek) -> tuple[MatureWeek, Blocks]:
+def _close_week(week_ms: int, week: OpenWeek) -> tuple[MatureWeek, Blocks]:
     examples, positives = sum(week.examples), sum(week.positives)
     judged = {name: one for name, one in sorted(week.lines.items()) if _is_of_all(one, examples)}
     figures: dict[str, Figures] = {}

@@ -151,7 +151,7 @@ class BoostingTrainer:
         features = np.frombuffer(b"".join([row[3] for row in ripe]), "<f4").reshape(len(ripe), -1)
         labels = np.array([row[2] for row in ripe], np.float64)
         weights = np.array([float(1 << self._halvings[row[2]]) for row in ripe])
-        return Fit(at_ms, len(ripe), int(labels.sum()), trees_of(fitted(self._lightgbm, features, labels, weights)))
+        return Fit(at_ms, len(ripe), int(labels.sum()), trees_of(fit_trees(self._lightgbm, features, labels, weights)))
 
     def chance(self, features: Sequence[float], snapshot_at_ms: int) -> float | None:
         """Return the probability by the fit that was in force at a snapshot (ms), None if none was."""
@@ -195,7 +195,7 @@ def lightgbm() -> Any:  # noqa: ANN401 - a module that may be missing
         raise TrainerError(f"{YARDSTICK} needs LightGBM: pip install 'forewarn[boost]'") from None
 
 
-def fitted(
+def fit_trees(
     module: Any,  # noqa: ANN401 - as above
     features: NDArray[np.floating[Any]],
     labels: NDArray[np.float64],
@@ -215,17 +215,17 @@ def _tree(root: dict[str, Any]) -> Tree:
     leaves: list[float] = []
     places: list[tuple[int, int]] = []
 
-    def numbered(node: dict[str, Any]) -> int:
+    def number_node(node: dict[str, Any]) -> int:
         if "leaf_value" in node:
             leaves.append(node["leaf_value"])
             return ~(len(leaves) - 1)
         number = len(nodes)
         nodes.append(node)
         places.append((0, 0))
-        places[number] = numbered(node["left_child"]), numbered(node["right_child"])
+        places[number] = number_node(node["left_child"]), number_node(node["right_child"])
         return number
 
-    numbered(root)
+    number_node(root)
     return Tree(
         features=tuple(node["split_feature"] for node in nodes),
         thresholds=tuple(node["threshold"] for node in nodes),

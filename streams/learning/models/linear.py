@@ -225,7 +225,7 @@ class PlainModel:
         else:
             moves = self._step * gradient
         first = INTERCEPT_STEP * error
-        reach = abs(_added(first, moves * standard))
+        reach = abs(_exact_sum(first, moves * standard))
         most = self._step_max * abs(error)
         share = 1.0 if reach <= most else most / reach
         self._weights = self._weights + share * moves
@@ -242,7 +242,7 @@ class PlainModel:
         return np.divide(given - self._means, scales, out=np.zeros(len(scales)), where=scales > 0.0)
 
     def _logit(self, standard: Numbers) -> float:
-        return _added(self._intercept, self._weights * standard)
+        return _exact_sum(self._intercept, self._weights * standard)
 
     def _pull(self, logit: float, *, label: bool) -> float:
         """Return the slope of the log-likelihood of a label over the logit."""
@@ -288,6 +288,6 @@ class PlainModel:
             self._squares = np.array(state.squares)
 
 
-def _added(first: float, others: Numbers) -> float:
+def _exact_sum(first: float, others: Numbers) -> float:
     # fsum, because how NumPy adds depends on the machine; whatever it does by element has one result everywhere.
     return fsum([first, *others.tolist()])

@@ -17,7 +17,7 @@ from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without
 )
 from sqlalchemy import delete, func, select
 
-from streams.app.healthcheck import unready
+from streams.app.healthcheck import why_unready
 from streams.core.contracts.effects import AlertChange, AlertChanged, DeadLetter
 from streams.core.contracts.encode import outgoing
 from streams.core.notify.contact import ContactRules
@@ -267,7 +267,7 @@ def test_outcomes_that_people_reported_are_published_and_it_says_that_it_is_read
         until(
             lambda: published(broker, prefix) == {(r.subscriber_id.encode(), r.body) for r in told_of}, 40.0, lambda: ""
         )
-        until(lambda: unready(str(port)) is None, 40.0, lambda: str(unready(str(port))))
+        until(lambda: why_unready(str(port)) is None, 40.0, lambda: str(why_unready(str(port))))
         assert one.stop() == 0, one.words
     with Sink.open(place) as sink:
         assert sink.reported(10) == []

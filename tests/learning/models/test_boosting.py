@@ -21,7 +21,7 @@ from streams.learning.judging.verdicts import Decision, ImprovementInterval
 from streams.learning.judging.weeks import BLOCKS, Blocks
 from streams.learning.lineup import Lineup, LineupSettings
 from streams.learning.models import boosting as module
-from streams.learning.models.boosting import POSITIVES_MIN, REFIT_MS, BoostingTrainer, Fit, Tree, fitted, trees_of
+from streams.learning.models.boosting import POSITIVES_MIN, REFIT_MS, BoostingTrainer, Fit, Tree, fit_trees, trees_of
 from streams.learning.models.linear import TrainerError
 from streams.learning.trainer import Trainer
 from tests.core.strategies import modest
@@ -58,7 +58,7 @@ def original() -> tuple[Any, Fit]:
     draw = np.random.default_rng(3)
     features = draw.normal(size=(3_000, 6))
     labels = (features[:, 0] * features[:, 1] + np.sin(features[:, 2]) + draw.normal(size=3_000) > 0.5).astype(float)
-    model = fitted(lightgbm, features, labels, np.where(labels > 0.0, 1.0, 4.0))
+    model = fit_trees(lightgbm, features, labels, np.where(labels > 0.0, 1.0, 4.0))
     return model, Fit(0, 3_000, int(labels.sum()), trees_of(model))
 
 
@@ -89,7 +89,7 @@ def test_a_fit_is_plain_json_and_comes_back_to_the_last_bit(original: tuple[Any,
 
 def test_a_tree_that_found_nothing_to_split_on_is_its_one_leaf() -> None:
     labels = np.array([0.0, 1.0] * 50)
-    trees = trees_of(fitted(lightgbm, np.zeros((100, 2)), labels))
+    trees = trees_of(fit_trees(lightgbm, np.zeros((100, 2)), labels))
     assert trees
     assert all(tree == Tree((), (), (), (), tree.leaves) for tree in trees)
     assert Fit(0, 100, 50, trees).chance((7.0, 7.0)) == pytest.approx(0.5)
