@@ -54,7 +54,7 @@ def digests(
             raise InputError(f"the contact rules know no account manager {name}", hint="see [managers] in their file")
     chosen = {name: rules.managers[name] for name in managers or sorted(rules.managers)}
     until_ms = now_ms() if at_ms is None else at_ms
-    told: list[DigestResult] = []
+    results: list[DigestResult] = []
     with DigestStore.open(settings.database) as book, ExitStack() as stack:
         post = _DigestSender(settings, book, stack) if send else None
         for name, manager in chosen.items():
@@ -64,17 +64,17 @@ def digests(
                 if found is not None:
                     words = write_digest(found, manager.language)
                     one = DigestResult(manager=name, text=words.text, as_json=as_json(found))
-                    told.append(one if post is None else post.deliver(one, manager, channel, found, words))
-    return told
+                    results.append(one if post is None else post.deliver(one, manager, channel, found, words))
+    return results
 
 
-def refuse_unsent(told: Collection[DigestResult]) -> None:
+def refuse_unsent(results: Collection[DigestResult]) -> None:
     """Say that some digests did not arrive.
 
     Raises:
         InputError: some did not.
     """
-    failed = [f"{one.manager}: {why}" for one in told for why in one.failed]
+    failed = [f"{one.manager}: {why}" for one in results for why in one.failed]
     if failed:
         raise InputError(f"{len(failed)} digests were not sent; {failed[0]}", hint="give the same command again")
 
@@ -149,7 +149,7 @@ def smtp_of(settings: Settings) -> Smtp:
 
 
 def _digest(book: DigestStore, name: str, manager: Manager, channel: str, *, until_ms: int, top: int) -> Digest | None:
-    last = book.last(name, channel, local_day(until_ms, manager.time_zone))
+    last = book.newest_before(name, channel, local_day(until_ms, manager.time_zone))
     since_ms = until_ms - DAY_MS if last is None else max(last.until_ms, until_ms - CATCH_UP_MS)
     matters = book.matters([name], since_ms, until_ms)[name]
     return digest_of(name, matters, since_ms=since_ms, until_ms=until_ms, time_zone=manager.time_zone, top=top)

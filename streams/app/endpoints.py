@@ -22,9 +22,9 @@ from streams.shared.settings import Settings
 from streams.sink.dispatch.endpoint_registry import SEALED, Receiver, build_receiver, with_signature
 from streams.sink.http.client import Client
 from streams.sink.http.egress import check_url, look_up
-from streams.sink.presets import RenderFailure, Request, load, prepare, redacted, sample_delivery
+from streams.sink.presets import RenderFailure, Request, load, prepare, redact, sample_delivery
 from streams.sink.secrets.signing import check_secret, new_key_pair, new_secret, public_key
-from streams.sink.secrets.vault import Secrets, SigningKey, reference, rotated, seal, unseal
+from streams.sink.secrets.vault import Secrets, SigningKey, reference, rotate_secrets, seal, unseal
 from streams.store.outbox.values import ClaimedDelivery, EndpointRow
 from streams.store.sink import Sink
 
@@ -178,7 +178,7 @@ def rotate(
                 sink.replace_endpoint(replace(row.endpoint, auth=replace(row.endpoint.auth, secret=SEALED)), at_ms)
         elif prepare(row.endpoint).signed:
             new = _signing_secret(secret_ref, asymmetric=asymmetric)
-            secrets = rotated(secrets, new, at_ms, round(overlap_hours * HOUR_MS))
+            secrets = rotate_secrets(secrets, new, at_ms, round(overlap_hours * HOUR_MS))
         else:
             raise SettingsError(f"endpoint {name} signs nothing", hint="--auth-secret gives it another login")
         sink.seal_endpoint(name, seal(key, name, secrets), at_ms)
@@ -199,7 +199,7 @@ def render(
         claimed = _sample(message) if delivery_id is None else sink.facts(sink.delivery(delivery_id)[0].delivery_id)
     if claimed.endpoint not in {name, "sample"}:
         raise InputError(f"delivery {claimed.delivery_id} is for the endpoint {claimed.endpoint}")
-    return redacted(_request(receiver, claimed))
+    return redact(_request(receiver, claimed))
 
 
 def test(settings: Settings, name: str) -> EndpointTestResult:
@@ -318,12 +318,12 @@ def _endpoint_setup(endpoint: Endpoint, state: EndpointState, secrets: Secrets) 
 
 
 def _open_url(url: str) -> str:
-    return str(redacted(Request("POST", url, (), b""))["url"])
+    return str(redact(Request("POST", url, (), b""))["url"])
 
 
 def _open_settings(endpoint: Endpoint) -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(endpoint)
-    hidden = redacted(Request("POST", endpoint.url, tuple(endpoint.headers.items()), b""))
+    hidden = redact(Request("POST", endpoint.url, tuple(endpoint.headers.items()), b""))
     values["url"] = hidden["url"]
     if endpoint.headers:
         values["headers"] = hidden["headers"]

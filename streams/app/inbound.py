@@ -76,7 +76,7 @@ def write_outcomes(sink: Sink, path: Path) -> int:
     Raises:
         InputError: the file cannot be written.
     """
-    rows = sink.reported(REPORT_ROWS)
+    rows = sink.unsent_outcomes(REPORT_ROWS)
     if rows:
         try:
             with path.open("ab") as file:
@@ -85,7 +85,7 @@ def write_outcomes(sink: Sink, path: Path) -> int:
                 os.fsync(file.fileno())
         except OSError as error:
             raise InputError(f"--outcomes: {path} cannot be written: {error.strerror or error}") from error
-        sink.sent([event_id for event_id, _, _ in rows], now_ms())
+        sink.note_outcomes_sent([event_id for event_id, _, _ in rows], now_ms())
     return len(rows)
 
 

@@ -15,7 +15,7 @@ from streams.core.notify.contact import WITHOUT_LIMITS, ContactRules
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
 from streams.shared.errors import ModelError, StoreError
-from streams.store.base.connections import name_of, open_engine, reporting, url_of
+from streams.store.base.connections import as_store_errors, name_of, open_engine, url_of
 from streams.store.base.tables import THE_ROW
 from streams.store.commits import write_batch
 from streams.store.run import queries, tables
@@ -233,4 +233,4 @@ class RunStore:
             yield from queries.late_events(connection)
 
     def _failures(self) -> AbstractContextManager[None]:
-        return reporting(self.name)
+        return as_store_errors(self.name)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from streams.core.contracts.effects import AlertChanged
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint, EndpointState
-from streams.store.base.connections import WRITING, name_of, open_engine, reporting, url_of
+from streams.store.base.connections import WRITING, as_store_errors, name_of, open_engine, url_of
 from streams.store.commits import write_transitions
 from streams.store.outbox import attempt_results as finishing
 from streams.store.outbox import claims, delivery_rows, endpoint_rows, work_rows
@@ -104,12 +104,12 @@ class Sink:
 
     def endpoints(self) -> list[EndpointRow]:
         """Return all endpoints by name."""
-        with self._reading() as connection:
+        with self._connect() as connection:
             return endpoint_rows.endpoint_rows(connection)
 
     def endpoint(self, name: str) -> EndpointRow:
         """Return one endpoint; raises `InputError` with the nearest name if there is none."""
-        with self._reading() as connection:
+        with self._connect() as connection:
             return endpoint_rows.endpoint_row(connection, name)
 
     def note_health(self, name: str, *, succeeded: int, failed: int, now_ms: int) -> EndpointRow:
@@ -128,7 +128,7 @@ class Sink:
 
     def positions(self, topic: str) -> dict[int, int]:
         """Return by partition the next offset of a topic that is not in the database yet."""
-        with self._reading() as connection:
+        with self._connect() as connection:
             return delivery_rows.positions(connection, topic)
 
     def claim(self, worker: str, now_ms: int, *, lease_ms: int, rooms: Mapping[str, ClaimLimit]) -> ClaimResult:
@@ -145,7 +145,7 @@ class Sink:
 
     def backlog(self, now_ms: int) -> Backlog:
         """Return how much is due, how much waits, and when the next of it is due."""
-        with self._reading() as connection:
+        with self._connect() as connection:
             return delivery_rows.backlog(connection, now_ms)
 
     def deliveries(
@@ -159,7 +159,7 @@ class Sink:
         limit: int | None = None,
     ) -> list[DeliveryRow]:
         """Return deliveries, the newest first; each argument narrows the choice."""
-        with self._reading() as connection:
+        with self._connect() as connection:
             return delivery_rows.deliveries(
                 connection,
                 states=states,
@@ -172,12 +172,12 @@ class Sink:
 
     def delivery(self, delivery_id: str) -> tuple[DeliveryRow, list[AttemptRow]]:
         """Return a delivery by its id or the beginning of it, with its attempts; `InputError` if it is unclear."""
-        with self._reading() as connection:
+        with self._connect() as connection:
             return delivery_rows.delivery(connection, delivery_id)
 
     def facts(self, delivery_id: str) -> ClaimedDelivery:
         """Return what the request of a delivery would be made of now, without claiming it."""
-        with self._reading() as connection:
+        with self._connect() as connection:
             return delivery_rows.facts(connection, delivery_id)
 
     def resend(self, delivery_id: str, now_ms: int) -> DeliveryRow:
@@ -199,7 +199,7 @@ class Sink:
 
     def work(self, alert_id: str) -> AlertWork:
         """Return what people made of an alert."""
-        with self._reading() as connection:
+        with self._connect() as connection:
             return work_rows.work(connection, alert_id)
 
     def wake_snoozed(self, now_ms: int, rules: ContactRules) -> int:
@@ -208,40 +208,40 @@ class Sink:
 
     def alert_by_ticket(self, endpoint: str, external_id: str) -> str | None:
         """Return the alert that an endpoint knows by an id of its own."""
-        with self._reading() as connection:
+        with self._connect() as connection:
             return work_rows.alert_by_ticket(connection, endpoint, external_id)
 
     def report(self, outcomes: Sequence[tuple[str, str, bytes]], now_ms: int) -> None:
         """Keep outcomes that people reported until they are sent: (event id, subscriber id, bytes)."""
         self._write(work_rows.report, outcomes, now_ms)
 
-    def reported(self, limit: int) -> list[tuple[str, str, bytes]]:
+    def unsent_outcomes(self, limit: int) -> list[tuple[str, str, bytes]]:
         """Return outcomes that were not sent yet, the oldest first."""
-        with self._reading() as connection:
+        with self._connect() as connection:
             return work_rows.unsent_outcomes(connection, limit)
 
-    def sent(self, event_ids: Sequence[str], now_ms: int) -> None:
+    def note_outcomes_sent(self, event_ids: Sequence[str], now_ms: int) -> None:
         """Note that outcomes were sent."""
         self._write(work_rows.note_outcomes_sent, event_ids, now_ms)
 
     def _write(self, work: Callable[Concatenate[Connection, P], T], *given: P.args, **named: P.kwargs) -> T:
         """Do some work in a transaction, once more where the database chose it as the one of two that gives way."""
-        with reporting(self.name):
+        with as_store_errors(self.name):
             for _ in range(GIVING_WAY_MAX):
                 try:
-                    return self._written(work, *given, **named)
+                    return self._write_once(work, *given, **named)
                 except OperationalError as error:
                     if getattr(error.orig, "sqlstate", None) != _DEADLOCK:
                         raise
-            return self._written(work, *given, **named)
+            return self._write_once(work, *given, **named)
 
-    def _written(self, work: Callable[Concatenate[Connection, P], T], *given: P.args, **named: P.kwargs) -> T:
+    def _write_once(self, work: Callable[Concatenate[Connection, P], T], *given: P.args, **named: P.kwargs) -> T:
         with self._writer.begin() as connection:
             return work(connection, *given, **named)
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with reporting(self.name), self._engine.connect() as connection:
+    def _connect(self) -> Iterator[Connection]:
+        with as_store_errors(self.name), self._engine.connect() as connection:
             yield connection
 
 
@@ -259,8 +259,8 @@ def _record(
 ) -> RecordResult:
     # First of all: of two that hold a partition to be theirs the second waits here for the first.
     delivery_rows.advance(connection, positions)
-    new, told = write_transitions(connection, transitions, rules, now_ms)
-    return RecordResult(new, told.waiting, told.suppressed)
+    new, enqueued = write_transitions(connection, transitions, rules, now_ms)
+    return RecordResult(new, enqueued.waiting, enqueued.suppressed)
 
 
 def _act(

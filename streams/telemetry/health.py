@@ -24,12 +24,12 @@ Probe = Callable[[], Awaitable[Readiness]]
 """Asks a process whether it does its part."""
 
 
-def alive() -> Mapping[str, object]:
+def liveness() -> Mapping[str, object]:
     """Return what a process says that has no more to say than that it lives."""
     return {"live": True}
 
 
-def health_routes(ready: Probe, live: Callable[[], Mapping[str, object]] = alive) -> list[web.RouteDef]:
+def health_routes(ready: Probe, live: Callable[[], Mapping[str, object]] = liveness) -> list[web.RouteDef]:
     """Return the two routes, for a process that serves more than these."""
 
     async def answer_live(_: web.Request) -> web.Response:
@@ -46,7 +46,7 @@ class HealthServer:
     """Answers the two questions in the loop that everything else runs in."""
 
     def __init__(
-        self, listening: socket.socket, ready: Probe, live: Callable[[], Mapping[str, object]] = alive
+        self, listening: socket.socket, ready: Probe, live: Callable[[], Mapping[str, object]] = liveness
     ) -> None:
         """Keep where to answer, and whom to ask."""
         self._listening = listening

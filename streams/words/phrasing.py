@@ -60,12 +60,12 @@ def reason_text(reason: Reason, currency: str, words: LanguageCatalogue) -> str:
     """Return a reason as a sentence: with its leading measurement, or alone where that was not taken."""
     known = words.reasons.get(reason.code)
     if known is None:
-        return _begun(reason_name(reason.code, words))
+        return _capitalised(reason_name(reason.code, words))
     leading = LEADING[reason.code]
     for evidence in reason.evidence:
         if (evidence.measure, evidence.unit) == leading:
-            return _begun(known.sentence.format(evidence=evidence_text(evidence, currency, words)))
-    return _begun(known.alone)
+            return _capitalised(known.sentence.format(evidence=evidence_text(evidence, currency, words)))
+    return _capitalised(known.alone)
 
 
 def evidence_text(evidence: Evidence, currency: str, words: LanguageCatalogue) -> str:
@@ -75,21 +75,21 @@ def evidence_text(evidence: Evidence, currency: str, words: LanguageCatalogue) -
     """
     known = words.evidence.get(evidence.measure, {}).get(evidence.unit)
     if known is None:
-        return _unknown(evidence, words)
+        return _unknown_measure(evidence, words)
     template, write = _template(evidence, known), _writer(evidence, currency, words)
     fields = {"amount": write(evidence.value, False)}
     if evidence.baseline is not None:
         fields["usual_amount"] = write(evidence.baseline, True)
         fields["usual"] = _bare(evidence, evidence.baseline) or fields["usual_amount"]
     if evidence.window_days is not None:
-        fields["window"] = counted("days", f"{evidence.window_days:,}", words)
+        fields["window"] = quantity_text("days", f"{evidence.window_days:,}", words)
     try:
         return template.format(**fields)
     except KeyError:  # Its window was not written down, as with whatever another version of the program has made.
-        return _unknown(evidence, words)
+        return _unknown_measure(evidence, words)
 
 
-def counted(what: str, digits: str, words: LanguageCatalogue) -> str:
+def quantity_text(what: str, digits: str, words: LanguageCatalogue) -> str:
     """Return so many of something."""
     quantity: Quantity = words.quantities[what]
     return {"0": quantity.zero, "1": quantity.one}.get(digits, quantity.many).format(n=digits)
@@ -103,12 +103,12 @@ def money_text(minor: int, currency: str, words: LanguageCatalogue) -> str:
 
 def day_text(at_ms: int, words: LanguageCatalogue) -> str:
     """Return the day of a time in UTC."""
-    return _dated(words.dates.day, at_ms)
+    return _date_text(words.dates.day, at_ms)
 
 
 def moment_text(at_ms: int, words: LanguageCatalogue) -> str:
     """Return a time in UTC to the minute."""
-    return _dated(words.dates.moment, at_ms)
+    return _date_text(words.dates.moment, at_ms)
 
 
 def percent_digits(share: float) -> str:
@@ -123,7 +123,7 @@ def percent_digits(share: float) -> str:
 
 def percent_text(share: float, words: LanguageCatalogue) -> str:
     """Return a probability as a percentage, as the language writes one."""
-    return counted("percent", percent_digits(share), words)
+    return quantity_text("percent", percent_digits(share), words)
 
 
 def why_text(changed: AlertChanged, words: LanguageCatalogue) -> str:
@@ -136,12 +136,12 @@ def action_text(changed: AlertChanged, words: LanguageCatalogue) -> str:
     return changed.action if changed.action_code is None else words.actions[changed.action_code]
 
 
-def _dated(template: str, at_ms: int) -> str:
+def _date_text(template: str, at_ms: int) -> str:
     at = _EPOCH + timedelta(milliseconds=at_ms)
     return template.format(year=at.year, month=at.month, day=at.day, hour=at.hour, minute=at.minute)
 
 
-def _begun(text: str) -> str:
+def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
@@ -162,7 +162,7 @@ def _writer(evidence: Evidence, currency: str, words: LanguageCatalogue) -> Call
     what = _COUNTED.get((evidence.measure, evidence.unit))
     if what is None:
         return lambda value, _: number(value)
-    return lambda value, is_usual: counted(what, _digits(what, value, is_usual=is_usual), words)
+    return lambda value, is_usual: quantity_text(what, _digits(what, value, is_usual=is_usual), words)
 
 
 def _bare(evidence: Evidence, value: float) -> str:
@@ -180,13 +180,13 @@ def _digits(what: str, value: float, *, is_usual: bool) -> str:
 def _days_text(value: float, words: LanguageCatalogue, *, is_usual: bool) -> str:
     days = abs(value)
     if is_usual:
-        return counted("days", about(days), words)
+        return quantity_text("days", about(days), words)
     if days >= YEARS_FROM_DAYS:
-        return counted("years", f"{days / YEAR_DAYS:,.0f}", words)
-    return counted("days", f"{round(days):,}", words)
+        return quantity_text("years", f"{days / YEAR_DAYS:,.0f}", words)
+    return quantity_text("days", f"{round(days):,}", words)
 
 
-def _unknown(evidence: Evidence, words: LanguageCatalogue) -> str:
+def _unknown_measure(evidence: Evidence, words: LanguageCatalogue) -> str:
     measure, unit = evidence.measure.replace("_", " "), evidence.unit.replace("_", " ")
     value = number(evidence.value)
     if evidence.baseline is None:

@@ -137,7 +137,7 @@ def _read(language: Language, text: str) -> LanguageCatalogue:
         raise WordingError(f"the words of {language} cannot be used: {error}") from error
     if wording.language != language:
         raise WordingError(f"the words of {language} say that they are those of {wording.language}")
-    for section, expected in _expected().items():
+    for section, expected in _expected_names().items():
         given = set(getattr(wording, section))
         for name in sorted(given ^ expected):
             what = "is unknown" if name in given else "is missing"
@@ -154,7 +154,7 @@ def _read(language: Language, text: str) -> LanguageCatalogue:
     return wording
 
 
-def _expected() -> dict[str, set[str]]:
+def _expected_names() -> dict[str, set[str]]:
     """Return the names that each section has."""
     return {
         "quantities": set(QUANTITIES),
@@ -176,7 +176,7 @@ def _entries(wording: LanguageCatalogue) -> Iterator[tuple[str, frozenset[str], 
         if section == "language":
             continue
         for place, text in _leaves(section, tree):
-            yield place, _placeholders(place, text), _allowed(place)
+            yield place, _placeholders(place, text), _allowed_names(place)
 
 
 def _leaves(place: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -194,7 +194,7 @@ def _placeholders(place: str, text: str) -> frozenset[str]:
         raise WordingError(f"{place} cannot be filled in: {error}") from error
 
 
-def _allowed(place: str) -> frozenset[str]:
+def _allowed_names(place: str) -> frozenset[str]:
     section, name, *_ = place.split(".")
     match section:
         case "around":

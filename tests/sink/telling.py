@@ -38,7 +38,7 @@ def finished(
         "delivery_id": claimed.delivery_id, "endpoint": claimed.endpoint, "attempt": claimed.attempt, "state": state,
         "why": state, "next_attempt_ms": None, "action": action, "outcome": "delivered" if is_told else "failed",
         "began_ms": now_ms, "took_ms": 1, "status": 200 if is_told else 503, "answer": "",
-        "told": ticket if is_told else None,
+        "ticket": ticket if is_told else None,
     }  # fmt: skip
     return FinishedAttempt(**{**base, **fields})
 

@@ -181,7 +181,7 @@ def test_an_alert_can_be_found_by_the_ticket_that_was_made_for_it(sink: Sink) ->
     sink.record([told(1)], RULES, NOW_MS)
     (one,) = claim(sink)
     ticket = Ticket(external_id="77", external_ref="INC77", told_ms=NOW_MS, resolved=False)
-    sink.finish("w", [finished(one, told=ticket)], NOW_MS)
+    sink.finish("w", [finished(one, ticket=ticket)], NOW_MS)
     assert sink.alert_by_ticket("crm", "77") == sink.alert_by_ticket("crm", "INC77") == ALERT
     assert sink.alert_by_ticket("crm", "78") is None
 
@@ -189,9 +189,9 @@ def test_an_alert_can_be_found_by_the_ticket_that_was_made_for_it(sink: Sink) ->
 def test_reported_outcomes_wait_until_they_are_sent_and_are_kept_once(sink: Sink) -> None:
     sink.report([("o2", "s", b"two"), ("o1", "s", b"one")], NOW_MS)
     sink.report([("o2", "s", b"again"), ("o3", "t", b"three")], NOW_MS + 1)
-    assert sink.reported(2) == [("o1", "s", b"one"), ("o2", "s", b"two")]
-    sink.sent(["o1", "o2"], NOW_MS)
-    assert sink.reported(9) == [("o3", "t", b"three")]
+    assert sink.unsent_outcomes(2) == [("o1", "s", b"one"), ("o2", "s", b"two")]
+    sink.note_outcomes_sent(["o1", "o2"], NOW_MS)
+    assert sink.unsent_outcomes(9) == [("o3", "t", b"three")]
 
 
 def test_what_an_act_reports_is_kept_with_it_and_not_without(known: Sink) -> None:
@@ -199,4 +199,4 @@ def test_what_an_act_reports_is_kept_with_it_and_not_without(known: Sink) -> Non
     assert known.act(one, RULES, NOW_MS, [("o1", "s", b"one")]).changed
     stale = Act(act_id="b", alert_id=ALERT, at_ms=NOW_MS, act="note", origin="person:p", fields={}, version=0)
     assert not known.act(stale, RULES, NOW_MS, [("o2", "s", b"two")]).changed
-    assert known.reported(9) == [("o1", "s", b"one")]
+    assert known.unsent_outcomes(9) == [("o1", "s", b"one")]

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from streams.shared.errors import StoreError
-from streams.store.base.connections import reporting
+from streams.store.base.connections import as_store_errors
 from streams.store.base.failures import is_locked, meaning
 from tests.postgres.server import Server
 
@@ -32,7 +32,7 @@ def failed(error: Exception, *, invalidated: bool = False) -> DBAPIError:
 
 
 def told(error: SQLAlchemyError) -> str:
-    with pytest.raises(StoreError) as caught, reporting("x.db"):
+    with pytest.raises(StoreError) as caught, as_store_errors("x.db"):
         raise error
     return str(caught.value)
 

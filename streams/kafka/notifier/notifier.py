@@ -46,24 +46,26 @@ def run_notifier(
     app.assignors = (RoundRobinPartitionAssignor,)
 
     async def report() -> None:
-        await exit_on_failure(reported(sink, publisher))
+        await exit_on_failure(publish_reports(sink, publisher))
 
     app.at_once.append(report)
     run_app(app, publisher, *(() if health is None else (HealthService(health, app.standing),)))
 
 
-async def reported(sink: Sink, publisher: Publisher) -> None:
+async def publish_reports(sink: Sink, publisher: Publisher) -> None:
     """Publish what people reported, for ever: at least once, and known by its id to whoever reads it.
 
     Raises:
         StoppedError: Kafka or the database does not answer.
     """
     while True:
-        rows = await with_deadline(asked(sink.reported, REPORT_ROWS), "outcomes were not read")
+        rows = await with_deadline(asked(sink.unsent_outcomes, REPORT_ROWS), "outcomes were not read")
         if rows:
             messages = [OutputRecord(OUTCOMES, subscriber_id.encode(), body) for _, subscriber_id, body in rows]
             await with_deadline(publisher.publish(messages), "an outcome was not confirmed")
             sent = [event_id for event_id, _, _ in rows]
-            await with_deadline(asked(sink.sent, sent, int(time() * 1000)), "the database did not end a transaction")
+            await with_deadline(
+                asked(sink.note_outcomes_sent, sent, int(time() * 1000)), "the database did not end a transaction"
+            )
         if len(rows) < REPORT_ROWS:
             await asyncio.sleep(REPORT_S)

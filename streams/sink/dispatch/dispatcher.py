@@ -59,7 +59,7 @@ class DispatchCounts(Struct, frozen=True, kw_only=True):
     waiting: int = 0
 
 
-_TOLD: Final[dict[DeliveryState, str]] = {
+_COUNTED_AS: Final[dict[DeliveryState, str]] = {
     "delivered": "delivered", "failed": "failed", "pending": "retrying", "expired": "expired", "skipped": "skipped",
     "unknown": "unknown",
 }  # fmt: skip
@@ -76,7 +76,7 @@ class Dispatcher:
         settings: DispatcherSettings,
         sink: Sink,
         sender: Sender,
-        roster: EndpointRegistry,
+        registry: EndpointRegistry,
         rules: ContactRules,
         *,
         now_ms: Callable[[], int],
@@ -86,12 +86,12 @@ class Dispatcher:
         self._settings = settings
         self._sink = sink
         self._sender = sender
-        self._roster = roster
+        self._registry = registry
         self._rules = rules
         self._now_ms = now_ms
-        self._troubles = EndpointWarnings(warn)
+        self._warnings = EndpointWarnings(warn)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="database")
-        self._lanes: dict[str, EndpointQueue] = {}
+        self._queues: dict[str, EndpointQueue] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._done: list[AttemptResult] = []
         self._unsent: list[LeasedDelivery] = []
@@ -113,7 +113,12 @@ class Dispatcher:
     @property
     def in_flight(self) -> int:
         """How many deliveries are claimed and not written down yet."""
-        return sum(lane.held for lane in self._lanes.values()) + len(self._done) + len(self._unsent) + self._writing
+        return (
+            sum(queue.claimed_count for queue in self._queues.values())
+            + len(self._done)
+            + len(self._unsent)
+            + self._writing
+        )
 
     @property
     def heard_s(self) -> float | None:
@@ -132,32 +137,32 @@ class Dispatcher:
             StoreError: the database fails; what was under way is sent again when its lease ends.
         """
         self._phase = Phase.CLEARING if once else Phase.SERVING
-        finishing = asyncio.create_task(self._finishing())
-        claiming = asyncio.create_task(self._claiming())
-        told: asyncio.Future[Any] = asyncio.ensure_future(stopping.wait())
+        finishing = asyncio.create_task(self._finish_loop())
+        claiming = asyncio.create_task(self._claim_loop())
+        stop_asked: asyncio.Future[Any] = asyncio.ensure_future(stopping.wait())
         try:
-            first: list[asyncio.Future[Any]] = [finishing, claiming, told]
+            first: list[asyncio.Future[Any]] = [finishing, claiming, stop_asked]
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             for task in (finishing, claiming):
                 if task.done():
                     task.result()
-            await self._ended(claiming, finishing)
+            await self._shut_down(claiming, finishing)
             waiting = (await self._in_thread(self._sink.backlog, self._now_ms())).waiting
         finally:
-            left: list[asyncio.Future[Any]] = [told, claiming, finishing, *self._calls]
+            left: list[asyncio.Future[Any]] = [stop_asked, claiming, finishing, *self._calls]
             for one in left:
                 one.cancel()
             await asyncio.gather(*left, return_exceptions=True)
             self._threads.shutdown()
         return DispatchCounts(**self._counts, waiting=waiting)
 
-    async def _ended(self, claiming: asyncio.Task[None], finishing: asyncio.Task[None]) -> None:
+    async def _shut_down(self, claiming: asyncio.Task[None], finishing: asyncio.Task[None]) -> None:
         """Claim no more, give back what was not sent, and wait for what is under way."""
         self._phase = next_phase(self._phase, Event.STOP)
         self._wake.set()
         await claiming
-        for lane in self._lanes.values():
-            self._give_back(lane)
+        for queue in self._queues.values():
+            self._give_back(queue)
         self._phase = next_phase(self._phase, Event.RELEASED)
         while self._calls:
             done, _ = await asyncio.wait([*self._calls, finishing], return_when=asyncio.FIRST_COMPLETED)
@@ -167,7 +172,7 @@ class Dispatcher:
         await finishing
         self._phase = next_phase(self._phase, Event.WRITTEN)
 
-    async def _claiming(self) -> None:
+    async def _claim_loop(self) -> None:
         """Claim whatever there is room for, until it is told to stop, or has cleared all that is due."""
         while self._phase.claims:
             self._wake.clear()
@@ -194,12 +199,12 @@ class Dispatcher:
 
     def _next_wait_s(self) -> float | None:
         now_ms = self._now_ms()
-        waits = [wait for lane in self._lanes.values() if (wait := lane.wait_ms(now_ms)) is not None]
+        waits = [wait for queue in self._queues.values() if (wait := queue.wait_ms(now_ms)) is not None]
         return max(0.002, min(waits) / 1_000) if waits else None
 
     def _rooms(self) -> dict[str, ClaimLimit]:
         now_ms = self._now_ms()
-        return {name: room for name, lane in self._lanes.items() if (room := lane.room(now_ms)) is not None}
+        return {name: room for name, queue in self._queues.items() if (room := queue.room(now_ms)) is not None}
 
     async def _claim(self, rooms: dict[str, ClaimLimit]) -> None:
         loop, now_ms = asyncio.get_running_loop(), self._now_ms()
@@ -208,64 +213,64 @@ class Dispatcher:
             partial(self._sink.claim, self._settings.worker, now_ms, lease_ms=round(lease_s * 1_000), rooms=rooms)
         )
         self._counts["expired"] += claims.expired
-        by_lane: dict[str, list[ClaimedDelivery]] = {name: [] for name in rooms}
+        by_endpoint: dict[str, list[ClaimedDelivery]] = {name: [] for name in rooms}
         for one in claims.handed:
-            by_lane[one.endpoint].append(one)
+            by_endpoint[one.endpoint].append(one)
         for name, asked in rooms.items():
-            lane, ours = self._lanes[name], by_lane[name]
-            until_s = begun_s + lease_s - self._settings.margin_s - lane.receiver.endpoint.timeout_s
+            queue, ours = self._queues[name], by_endpoint[name]
+            until_s = begun_s + lease_s - self._settings.margin_s - queue.receiver.endpoint.timeout_s
             if any(one.delivery_id in self._tried for one in ours):
                 # What is tried again after a wait is for another time.
-                lane.is_done = True
+                queue.is_done = True
                 self._unsent += [LeasedDelivery(one, until_s) for one in ours if one.delivery_id in self._tried]
                 ours = [one for one in ours if one.delivery_id not in self._tried]
-            lane.took(asked, ours, until_s, now_ms)
+            queue.took(asked, ours, until_s, now_ms)
             if self._phase is Phase.CLEARING:
                 self._tried.update(one.delivery_id for one in ours)
             if self._phase.claims:
-                self._call(lane)
+                self._call(queue)
         if self._unsent:
             self._finished.set()
 
     def _lease_s(self, names: Collection[str]) -> float:
-        longest_s = max(self._lanes[name].receiver.endpoint.timeout_s for name in names)
+        longest_s = max(self._queues[name].receiver.endpoint.timeout_s for name in names)
         return max(self._settings.lease_s, 2 * longest_s + self._settings.margin_s)
 
-    def _call(self, lane: EndpointQueue) -> None:
+    def _call(self, queue: EndpointQueue) -> None:
         """Have as many calls at work as the receiver takes at a time."""
-        more = min(len(lane.queue), lane.receiver.endpoint.in_flight_max - lane.in_flight)
+        more = min(len(queue.leased), queue.receiver.endpoint.in_flight_max - queue.in_flight)
         for _ in range(more):
-            lane.in_flight += 1
-            task = asyncio.create_task(self._calling(lane))
+            queue.in_flight += 1
+            task = asyncio.create_task(self._send_leased(queue))
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
 
-    async def _calling(self, lane: EndpointQueue) -> None:
+    async def _send_leased(self, queue: EndpointQueue) -> None:
         """Send one after the other, as long as something is claimed."""
         loop = asyncio.get_running_loop()
         try:
-            while lane.queue and not lane.is_in_doubt:
-                held = lane.queue.popleft()
-                if loop.time() > held.begin_by_s:
-                    self._unsent.append(held)
+            while queue.leased and not queue.is_in_doubt:
+                delivery = queue.leased.popleft()
+                if loop.time() > delivery.begin_by_s:
+                    self._unsent.append(delivery)
                     self._finished.set()
                     continue
-                self._ended_one(lane, await self._sender.sent(lane.receiver, held.claimed))
+                self._note_result(queue, await self._sender.attempt(queue.receiver, delivery.claimed))
         finally:
-            lane.in_flight -= 1
+            queue.in_flight -= 1
             self._wake.set()
 
-    def _ended_one(self, lane: EndpointQueue, sent: AttemptResult) -> None:
+    def _note_result(self, queue: EndpointQueue, sent: AttemptResult) -> None:
         if sent.signal == "succeeded":
-            lane.succeeded()
+            queue.note_success()
         elif sent.signal != "neutral":
-            lane.failed(counts=sent.signal == "failed")
+            queue.note_failure(counts=sent.signal == "failed")
         self._done.append(sent)
         self._finished.set()
-        if len(lane.queue) * 4 < lane.ahead:
+        if len(queue.leased) * 4 < queue.ahead:
             self._wake.set()
 
-    async def _finishing(self) -> None:
+    async def _finish_loop(self) -> None:
         """Write down what came of attempts, several at a time, until nothing is left when it ends."""
         while True:
             await self._finished.wait()
@@ -284,13 +289,13 @@ class Dispatcher:
 
     async def _write(self, done: list[AttemptResult], unsent: list[LeasedDelivery]) -> None:
         now_ms, worker = self._now_ms(), self._settings.worker
-        back = sort_unsent(unsent, self._roster.receivers, now_ms)
+        back = sort_unsent(unsent, self._registry.receivers, now_ms)
         finished = [sent.finished for sent in done] + back.undecided
         if finished:
             await self._in_thread(self._sink.finish, worker, finished, now_ms)
         if back.released:
             await self._in_thread(self._sink.release, worker, back.released, now_ms)
-        self._counts.update(_TOLD[sent.finished.state] for sent in done)
+        self._counts.update(_COUNTED_AS[sent.finished.state] for sent in done)
         await self._note_health(done)
         if done or self._phase is Phase.SERVING:
             self._look_again()
@@ -301,27 +306,27 @@ class Dispatcher:
         for sent in done:
             by_name.setdefault(sent.finished.endpoint, []).append(sent)
         for name, sents in by_name.items():
-            lane = self._lanes.get(name)
-            before = None if lane is None else lane.receiver.row
+            queue = self._queues.get(name)
+            before = None if queue is None else queue.receiver.row
             signals = Counter(sent.signal for sent in sents)
-            row = await self._noted(name, before, signals, sents)
-            if lane is not None:
-                self._go_on(lane, row, signals["failed"])
+            row = await self._write_health(name, before, signals, sents)
+            if queue is not None:
+                self._go_on(queue, row, signals["failed"])
             refused = [sent for sent in sents if sent.signal in {"warn", "disable"}]
             if row is not None or refused:
-                self._troubles.note(before, row, refused)
+                self._warnings.note(before, row, refused)
 
-    def _go_on(self, lane: EndpointQueue, row: EndpointRow | None, failed: int) -> None:
+    def _go_on(self, queue: EndpointQueue, row: EndpointRow | None, failed: int) -> None:
         """Go on, or not, with what is claimed, now that it is known how the endpoint does."""
         if row is not None:
-            lane.update(replace(lane.receiver, row=row), self._now_ms())
-        lane.noted(failed)
-        if not lane.is_open(self._now_ms()):
-            self._give_back(lane)
+            queue.update(replace(queue.receiver, row=row), self._now_ms())
+        queue.note_written_failures(failed)
+        if not queue.is_open(self._now_ms()):
+            self._give_back(queue)
         elif self._phase.claims:
-            self._call(lane)
+            self._call(queue)
 
-    async def _noted(
+    async def _write_health(
         self, name: str, before: EndpointRow | None, signals: Counter[EndpointSignal], sents: list[AttemptResult]
     ) -> EndpointRow | None:
         """Write down how an endpoint did, and return how it stands now, None where that is as it was."""
@@ -349,31 +354,31 @@ class Dispatcher:
         await self._in_thread(self._sink.wake_snoozed, self._now_ms(), self._rules)
         rows = await self._in_thread(self._sink.endpoints)
         self._heard_s = asyncio.get_running_loop().time()
-        for name, why in self._roster.read(rows).items():
-            self._troubles.unusable(name, why)
+        for name, why in self._registry.read(rows).items():
+            self._warnings.warn_unusable(name, why)
         now_ms = self._now_ms()
-        for name, receiver in self._roster.receivers.items():
-            if name in self._lanes:
-                self._lanes[name].update(receiver, now_ms)
+        for name, receiver in self._registry.receivers.items():
+            if name in self._queues:
+                self._queues[name].update(receiver, now_ms)
             else:
-                self._lanes[name] = EndpointQueue(receiver, now_ms)
-        for name, lane in list(self._lanes.items()):
-            is_gone = name not in self._roster.receivers
-            if is_gone or not lane.is_open(now_ms):
-                self._give_back(lane)
-            if is_gone and not lane.in_flight:
-                del self._lanes[name]
+                self._queues[name] = EndpointQueue(receiver, now_ms)
+        for name, queue in list(self._queues.items()):
+            is_gone = name not in self._registry.receivers
+            if is_gone or not queue.is_open(now_ms):
+                self._give_back(queue)
+            if is_gone and not queue.in_flight:
+                del self._queues[name]
 
-    def _give_back(self, lane: EndpointQueue) -> None:
-        if lane.queue:
-            self._unsent += lane.queue
-            lane.queue.clear()
+    def _give_back(self, queue: EndpointQueue) -> None:
+        if queue.leased:
+            self._unsent += queue.leased
+            queue.leased.clear()
             self._finished.set()
 
     def _look_again(self) -> None:
         self._looked_s = asyncio.get_running_loop().time()
-        for lane in self._lanes.values():
-            lane.look_again()
+        for queue in self._queues.values():
+            queue.look_again()
         self._wake.set()
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:

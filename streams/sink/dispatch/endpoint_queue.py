@@ -31,7 +31,7 @@ class EndpointQueue:
 
     def __init__(self, receiver: Receiver, now_ms: int) -> None:
         self.receiver = receiver
-        self.queue: deque[LeasedDelivery] = deque()
+        self.leased: deque[LeasedDelivery] = deque()
         self.in_flight = 0
         self.ahead = 0
         self.pace = pacing.full_pace(receiver.endpoint.rate_per_s, now_ms)
@@ -48,9 +48,9 @@ class EndpointQueue:
         self.receiver = receiver
 
     @property
-    def held(self) -> int:
+    def claimed_count(self) -> int:
         """How many deliveries are claimed and not finished."""
-        return len(self.queue) + self.in_flight
+        return len(self.leased) + self.in_flight
 
     def is_open(self, now_ms: int) -> bool:
         """Say whether it may be sent to now, as far as that is known here."""
@@ -67,8 +67,10 @@ class EndpointQueue:
         if is_dry or self.is_done or self.is_in_doubt or not self.is_open(now_ms):
             return None
         most = self.receiver.endpoint.in_flight_max + self.ahead
-        limit = circuit.allowed_deliveries(self.receiver.health, now_ms, in_flight=self.held, in_flight_max=most)
-        if limit == 0 or (self.queue and limit * 4 < most):
+        limit = circuit.allowed_deliveries(
+            self.receiver.health, now_ms, in_flight=self.claimed_count, in_flight_max=most
+        )
+        if limit == 0 or (self.leased and limit * 4 < most):
             return None
         given = pacing.take_tokens(
             self.pace,
@@ -88,7 +90,7 @@ class EndpointQueue:
         self.is_dry_of_fresh = self.is_dry_of_fresh or fresh < asked.fresh
         self.is_dry_of_retries = self.is_dry_of_retries or retries < asked.retries
         self._turn ^= 1
-        self.queue.extend(LeasedDelivery(one, begin_by_s) for one in claimed)
+        self.leased.extend(LeasedDelivery(one, begin_by_s) for one in claimed)
 
     def look_again(self) -> None:
         """Forget that there was nothing due."""
@@ -100,16 +102,16 @@ class EndpointQueue:
             return None
         return wait_ms(self.pace.bucket, now_ms) or None
 
-    def succeeded(self) -> None:
+    def note_success(self) -> None:
         """Look one further ahead."""
         self.ahead = min(AHEAD_MAX, self.ahead + 1)
         self._unnoted = 0
 
-    def failed(self, *, counts: bool) -> None:
+    def note_failure(self, *, counts: bool) -> None:
         """Look ahead no more: what is claimed and not sent is in nobody else's reach; `counts` for the circuit."""
         self.ahead = 0
         self._unnoted += counts
 
-    def noted(self, failed: int) -> None:
+    def note_written_failures(self, failed: int) -> None:
         """Know that so many failures are written down."""
         self._unnoted = max(0, self._unnoted - failed)

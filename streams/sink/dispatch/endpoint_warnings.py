@@ -34,7 +34,7 @@ class EndpointWarnings:
         self._warn = warn
         self._said: set[tuple[str, str]] = set()
 
-    def unusable(self, name: str, why: str) -> None:
+    def warn_unusable(self, name: str, why: str) -> None:
         """Tell that an endpoint cannot be sent to at all."""
         self._warn(EndpointWarning("endpoint.unusable", name, why))
 

@@ -16,7 +16,7 @@ from streams.sink.presets import RenderFailure, Request
 from streams.store.outbox.values import ClaimedDelivery, FinishedAttempt, Ticket
 
 ANSWER_CHARS_MAX: Final = 500
-_NEVER_TOLD: Final = "nothing was ever told"
+_NEVER_SENT: Final = "nothing was ever told"
 _DEFECT: Final = "a defect of Forewarn"
 _LOOKED_UP: Final = "the receiver has it already"
 
@@ -36,26 +36,24 @@ class Sender:
         self._now_ms = now_ms
         self._jitter = jitter
 
-    async def sent(self, receiver: Receiver, claimed: ClaimedDelivery) -> AttemptResult:
+    async def attempt(self, receiver: Receiver, claimed: ClaimedDelivery) -> AttemptResult:
         """Make one attempt; it ends with a value, whatever happens."""
         began_ms = self._now_ms()
         action = action_of(claimed.type, claimed.ticket)
         if action is None:
-            return _unsent(claimed, began_ms, "skipped", _NEVER_TOLD)
+            return _unsent_result(claimed, began_ms, "skipped", _NEVER_SENT)
         try:
             if _is_in_doubt(receiver, claimed, action):
-                known = await self._settled(receiver, claimed, action, began_ms)
+                known = await self._resolve_doubt(receiver, claimed, action, began_ms)
                 if known is not None:
                     return known
-            return await self._called(receiver, claimed, action, began_ms)
+            return await self._call(receiver, claimed, action, began_ms)
         except Exception as error:  # noqa: BLE001 - one message that we cannot handle stops no other
             answer = Answer(failure="unsendable", why=f"{_DEFECT}: {type(error).__name__}")
             verdict = self._verdict(receiver, claimed, action, answer, began_ms)
-            return self._noted(receiver, claimed, action, answer=answer, verdict=verdict, began_ms=began_ms)
+            return self._attempt_result(receiver, claimed, action, answer=answer, verdict=verdict, began_ms=began_ms)
 
-    async def _called(
-        self, receiver: Receiver, claimed: ClaimedDelivery, action: Action, began_ms: int
-    ) -> AttemptResult:
+    async def _call(self, receiver: Receiver, claimed: ClaimedDelivery, action: Action, began_ms: int) -> AttemptResult:
         request = receiver.prepared.render(claimed, action, now_ms=began_ms, secret=receiver.auth)
         if isinstance(request, RenderFailure):
             answer = Answer(failure="unsendable", why=request.why)
@@ -63,10 +61,12 @@ class Sender:
             request = with_signature(receiver, request, claimed.message_id, began_ms)
             answer = await self._client.send(request, receiver.endpoint)
         verdict = self._verdict(receiver, claimed, action, answer, began_ms)
-        told = self._told(receiver, claimed, action, answer) if verdict.state == "delivered" else None
-        return self._noted(receiver, claimed, action, answer=answer, verdict=verdict, began_ms=began_ms, told=told)
+        ticket = self._ticket(receiver, claimed, action, answer) if verdict.state == "delivered" else None
+        return self._attempt_result(
+            receiver, claimed, action, answer=answer, verdict=verdict, began_ms=began_ms, ticket=ticket
+        )
 
-    async def _settled(
+    async def _resolve_doubt(
         self, receiver: Receiver, claimed: ClaimedDelivery, action: Action, began_ms: int
     ) -> AttemptResult | None:
         """Return what is known of a create that may have arrived, None if it did not and is to be sent."""
@@ -75,10 +75,12 @@ class Sender:
             return None
         if policy == "hold":
             why = "nobody knows whether it arrived, and a person has to decide"
-            return _unsent(claimed, began_ms, "unknown", why)
+            return _unsent_result(claimed, began_ms, "unknown", why)
         request = receiver.prepared.lookup(claimed, secret=receiver.auth)
         if not isinstance(request, Request):
-            return _unsent(claimed, began_ms, "unknown", request.why if request else "there is no way to look it up")
+            return _unsent_result(
+                claimed, began_ms, "unknown", request.why if request else "there is no way to look it up"
+            )
         answer = await self._client.send(request, receiver.endpoint)
         if answer.status is None or not 200 <= answer.status < 300:
             return self._not_looked_up(receiver, claimed, answer, began_ms)
@@ -86,15 +88,17 @@ class Sender:
             case []:
                 return None
             case [(external_id, reference)]:
-                told = Ticket(external_id=external_id, external_ref=reference, told_ms=self._now_ms(), resolved=False)
+                ticket = Ticket(external_id=external_id, external_ref=reference, told_ms=self._now_ms(), resolved=False)
                 known = _verdict_of("delivered", _LOOKED_UP, "delivered", "succeeded")
-                return self._noted(
-                    receiver, claimed, action, answer=answer, verdict=known, began_ms=began_ms, told=told
+                return self._attempt_result(
+                    receiver, claimed, action, answer=answer, verdict=known, began_ms=began_ms, ticket=ticket
                 )
             case None:
-                return _unsent(claimed, began_ms, "unknown", "what the lookup answered cannot be read")
+                return _unsent_result(claimed, began_ms, "unknown", "what the lookup answered cannot be read")
             case several:
-                return _unsent(claimed, began_ms, "unknown", f"the receiver has {len(several)} tickets of the alert")
+                return _unsent_result(
+                    claimed, began_ms, "unknown", f"the receiver has {len(several)} tickets of the alert"
+                )
 
     def _not_looked_up(
         self, receiver: Receiver, claimed: ClaimedDelivery, answer: Answer, began_ms: int
@@ -110,7 +114,7 @@ class Sender:
             outcome=verdict.outcome,
             endpoint=verdict.endpoint,
         )
-        return self._noted(receiver, claimed, None, answer=answer, verdict=known, began_ms=began_ms)
+        return self._attempt_result(receiver, claimed, None, answer=answer, verdict=known, began_ms=began_ms)
 
     def _verdict(
         self, receiver: Receiver, claimed: ClaimedDelivery, action: Action, answer: Answer, began_ms: int
@@ -121,7 +125,7 @@ class Sender:
             ambiguous=receiver.prepared.ambiguous,
         )  # fmt: skip
 
-    def _told(self, receiver: Receiver, claimed: ClaimedDelivery, action: Action, answer: Answer) -> Ticket:
+    def _ticket(self, receiver: Receiver, claimed: ClaimedDelivery, action: Action, answer: Answer) -> Ticket:
         external_id, reference = receiver.prepared.capture(
             action, answer.status or 0, dict(answer.headers), answer.body
         )
@@ -133,7 +137,7 @@ class Sender:
             resolved=action == "resolve",
         )
 
-    def _noted(
+    def _attempt_result(
         self,
         receiver: Receiver,
         claimed: ClaimedDelivery,
@@ -142,7 +146,7 @@ class Sender:
         answer: Answer,
         verdict: RetryDecision,
         began_ms: int,
-        told: Ticket | None = None,
+        ticket: Ticket | None = None,
     ) -> AttemptResult:
         is_done = verdict.state == "delivered"
         finished = FinishedAttempt(
@@ -157,8 +161,8 @@ class Sender:
             began_ms=began_ms,
             took_ms=max(0, self._now_ms() - began_ms),
             status=answer.status,
-            answer="" if is_done else _shown(answer.body, receiver),
-            told=told,
+            answer="" if is_done else _answer_text(answer.body, receiver),
+            ticket=ticket,
         )
         return AttemptResult(finished, verdict.endpoint)
 
@@ -185,13 +189,13 @@ def sort_unsent(unsent: Sequence[LeasedDelivery], receivers: Mapping[str, Receiv
         action = action_of(claimed.type, claimed.ticket)
         if claimed.state_before == "unknown" or (receiver and action and _is_in_doubt(receiver, claimed, action)):
             why = "nobody has looked yet whether it arrived"
-            undecided.append(_unsent(claimed, now_ms, "unknown", why, next_attempt_ms=now_ms).finished)
+            undecided.append(_unsent_result(claimed, now_ms, "unknown", why, next_attempt_ms=now_ms).finished)
         else:
             released.append(claimed.delivery_id)
     return UnsentDeliveries(released, undecided)
 
 
-def _unsent(
+def _unsent_result(
     claimed: ClaimedDelivery, began_ms: int, state: DeliveryState, why: str, next_attempt_ms: int | None = None
 ) -> AttemptResult:
     finished = FinishedAttempt(
@@ -211,7 +215,7 @@ def _verdict_of(state: DeliveryState, why: str, outcome: AttemptOutcome, signal:
     return RetryDecision(state=state, why=why, next_attempt_ms=None, outcome=outcome, endpoint=signal)
 
 
-def _shown(body: bytes, receiver: Receiver) -> str:
+def _answer_text(body: bytes, receiver: Receiver) -> str:
     """Return the beginning of an answer for people, without secrets that it repeats, and as any database takes it."""
     text = body.decode("utf-8", "replace").replace("\x00", " ")
     for secret in (receiver.auth, *(key.secret for key in receiver.secrets.signing)):

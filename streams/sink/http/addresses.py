@@ -82,7 +82,7 @@ def refusal(address: str, allowed: tuple[Network, ...] = ()) -> str | None:
     >>> refusal("100.64.1.1"), refusal("100.64.1.1", networks(["100.64.0.0/10"]))
     ("100.64.1.1 is an address behind a carrier's NAT", None)
     """
-    parsed = _parsed(address)
+    parsed = _parse(address)
     if parsed is None:
         return f"{address!r} is no address"
     use = None if is_listed(address, allowed) else _use(parsed)
@@ -98,12 +98,12 @@ def is_listed(address: str, allowed: tuple[Network, ...]) -> bool:
     >>> is_listed("::ffff:10.0.0.1", networks(["10.0.0.0/8"]))
     True
     """
-    parsed = _parsed(address)
+    parsed = _parse(address)
     return parsed is not None and any(_holds(network, parsed) for network in allowed)
 
 
 @lru_cache(maxsize=1_024)
-def _parsed(address: str) -> IpAddress | None:
+def _parse(address: str) -> IpAddress | None:
     """Return an address without its zone, an IPv4 address in IPv6's clothes as what it is."""
     try:
         parsed = ip_address(address.partition("%")[0])

@@ -70,7 +70,7 @@ class Client:
         self._system = SystemResolver()
         self._resolve = self._system if resolve is None else resolve
         self._now_s = now_s
-        self._lanes: dict[str, _ConnectionPool] = {}
+        self._pools: dict[str, _ConnectionPool] = {}
 
     async def send(self, request: Request, endpoint: Endpoint, timeout_s: float | None = None) -> Answer:
         """Return the answer to a request, or what kept it from coming; at most 20 kB of the body are read.
@@ -79,38 +79,38 @@ class Client:
         port.  `timeout_s` is for the whole call, the endpoint's unless given.
         """
         try:
-            lane = self._lane(endpoint)
-            target = lane.target(request.url)
+            pool = self._pool(endpoint)
+            target = pool.target(request.url)
         except SettingsError as error:
             return Answer(failure="blocked", why=str(error))
-        async with lane.room:
-            return await self._exchanged(lane, request, target, endpoint.timeout_s if timeout_s is None else timeout_s)
+        async with pool.room:
+            return await self._exchange(pool, request, target, endpoint.timeout_s if timeout_s is None else timeout_s)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for lane in self._lanes.values():
-            lane.close()
-        self._lanes.clear()
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
         self._system.close()
 
     def forget(self, name: str) -> None:
         """Close the connections to an endpoint that is no more; those in use when they are done."""
-        lane = self._lanes.pop(name, None)
-        if lane is not None:
-            lane.close()
+        pool = self._pools.pop(name, None)
+        if pool is not None:
+            pool.close()
 
-    def _lane(self, endpoint: Endpoint) -> "_ConnectionPool":
-        lane = self._lanes.get(endpoint.name)
-        if lane is None or not lane.is_for(endpoint):
+    def _pool(self, endpoint: Endpoint) -> "_ConnectionPool":
+        pool = self._pools.get(endpoint.name)
+        if pool is None or not pool.is_for(endpoint):
             self.forget(endpoint.name)
-            lane = self._lanes[endpoint.name] = _ConnectionPool(endpoint, self._resolve, self._tls)
-        return lane
+            pool = self._pools[endpoint.name] = _ConnectionPool(endpoint, self._resolve, self._tls)
+        return pool
 
-    async def _exchanged(self, lane: "_ConnectionPool", request: Request, target: str, timeout_s: float) -> Answer:
+    async def _exchange(self, pool: "_ConnectionPool", request: Request, target: str, timeout_s: float) -> Answer:
         call = _Call()
         try:
             async with asyncio.timeout(timeout_s):
-                await lane.exchange(call, request, target)
+                await pool.exchange(call, request, target)
         except TimeoutError:
             failure: Failure = "timed_out" if call.is_sent else "connect_timeout"
             why = f"no answer within {timeout_s:g} s" if call.is_sent else f"not sent within {timeout_s:g} s"
@@ -126,12 +126,12 @@ class _Call:
     """How far a call has come."""
 
     def __init__(self) -> None:
-        self.cluster: HttpConnection | None = None
+        self.connection: HttpConnection | None = None
         self.reading = ResponseParser(ANSWER_BYTES_MAX)
 
     @property
     def is_sent(self) -> bool:
-        return self.cluster is not None and self.cluster.is_used
+        return self.connection is not None and self.connection.is_used
 
     def answer(self, now_s: Callable[[], float]) -> Answer:
         headers = tuple(
@@ -188,19 +188,19 @@ class _ConnectionPool:
         """Send a request and take in the answer, writing down in `call` how far it has come."""
         said = [(name, value) for name, value in request.headers if name.lower() not in _RESERVED]
         head = head_of(request.method, target, (*self._headers, *said), len(request.body))
-        cluster = call.cluster = self._kept() or await self._connected()
-        cluster.rest()
+        connection = call.connection = self._idle_connection() or await self._connect()
+        connection.rest()
         try:
-            cluster.send(head + request.body)
+            connection.send(head + request.body)
             while not call.reading.is_done:
-                call.reading.take(await cluster.read())
+                call.reading.take(await connection.read())
         except BaseException:
-            cluster.close()
+            connection.close()
             raise
         if call.reading.is_reusable and not self.is_closed:
-            self._idle.append((cluster, time.monotonic() + IDLE_S_MAX))
+            self._idle.append((connection, time.monotonic() + IDLE_S_MAX))
         else:
-            cluster.close()
+            connection.close()
 
     def close(self) -> None:
         """Close what is idle now, and the others when they are done."""
@@ -208,18 +208,18 @@ class _ConnectionPool:
         while self._idle:
             self._idle.pop()[0].close()
 
-    def _kept(self) -> HttpConnection | None:
+    def _idle_connection(self) -> HttpConnection | None:
         now_s = time.monotonic()
         while self._idle:
-            cluster, until_s = self._idle.pop()
-            if now_s < until_s and not cluster.is_over:
-                return cluster
-            cluster.close()
+            connection, until_s = self._idle.pop()
+            if now_s < until_s and not connection.is_over:
+                return connection
+            connection.close()
         return None
 
-    async def _connected(self) -> HttpConnection:
-        cluster = await self._gate.connect(self._origin.host, self._origin.port)
-        return cluster if self._tls is None else await cluster.start_tls(self._tls, self._origin.host, CONNECT_S)
+    async def _connect(self) -> HttpConnection:
+        connection = await self._gate.connect(self._origin.host, self._origin.port)
+        return connection if self._tls is None else await connection.start_tls(self._tls, self._origin.host, CONNECT_S)
 
 
 def retry_after_s(value: str, now_s: float) -> float | None:

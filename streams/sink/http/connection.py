@@ -53,7 +53,7 @@ class HttpConnection:
 
     async def read(self) -> bytes:
         """Return what comes; nothing where the other side closed."""
-        return await self._intake.taken()
+        return await self._intake.take()
 
     def close(self) -> None:
         """Close it at once: nothing that anybody waits for is under way."""
@@ -107,7 +107,7 @@ class _Intake(asyncio.Protocol):
         self._is_paused = False
         self._waiting: asyncio.Future[None] | None = None
 
-    async def taken(self) -> bytes:
+    async def take(self) -> bytes:
         """Return what is there, after waiting if there is nothing; nothing where nothing will come."""
         if not self.unread and not self.is_over:
             self._waiting = asyncio.get_running_loop().create_future()

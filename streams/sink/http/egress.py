@@ -68,24 +68,24 @@ def origin_of(url: str) -> Origin:
     '/hook?a=1'
     """
     if _UNFIT.search(url):
-        raise _refused("the URL has blanks, backslashes or control characters")
+        raise _setting_error("the URL has blanks, backslashes or control characters")
     try:
         parsed = httpx.URL(url)
         host, port = parsed.raw_host.decode("ascii"), parsed.port
     except (httpx.InvalidURL, ValueError):
-        raise _refused("the URL cannot be understood") from None
+        raise _setting_error("the URL cannot be understood") from None
     if parsed.scheme not in _PORTS:
-        raise _refused("the URL should begin with https://")
+        raise _setting_error("the URL should begin with https://")
     if _HAS_USER.match(url):
-        raise _refused("the URL has a user or password in it", "give it as the endpoint's auth")
+        raise _setting_error("the URL has a user or password in it", "give it as the endpoint's auth")
     if "#" in url:
-        raise _refused("the URL has a fragment, which is never sent")
+        raise _setting_error("the URL has a fragment, which is never sent")
     if not host or "%" in host:
-        raise _refused("the URL should name a host")
+        raise _setting_error("the URL should name a host")
     if ":" not in host and _ENDS_IN_NUMBER.search(host) and not _FOUR_NUMBERS.fullmatch(host):
-        raise _refused(f"{host} is an address in an odd spelling", "write it as four numbers")
+        raise _setting_error(f"{host} is an address in an odd spelling", "write it as four numbers")
     if port is not None and not 0 < port < 1 << 16:
-        raise _refused(f"there is no port {port}")
+        raise _setting_error(f"there is no port {port}")
     return Origin(parsed.scheme, host.removesuffix("."), port or _PORTS[parsed.scheme], parsed.raw_path.decode("ascii"))
 
 
@@ -101,14 +101,14 @@ def check_url(endpoint: Endpoint, lookup: Callable[[str, int], Iterable[str]] | 
     origin, allowed = origin_of(endpoint.url), networks(endpoint.allow_cidrs)
     is_plain = origin.scheme == "http"
     if is_plain and not (endpoint.allow_http and allowed):
-        raise _refused(
+        raise _setting_error(
             "without https only addresses of the allow list may be called",
             "use https, or set allow_http and open the range of this address with --allow-cidr (allow_cidrs)",
         )
-    for address in _known(origin, lookup):
-        why = refusal(address, allowed) or _unlisted(address, allowed, is_plain=is_plain)
+    for address in _known_addresses(origin, lookup):
+        why = refusal(address, allowed) or _why_unlisted(address, allowed, is_plain=is_plain)
         if why is not None:
-            raise _refused(why, "open its range with --allow-cidr (allow_cidrs) if it is one of yours")
+            raise _setting_error(why, "open its range with --allow-cidr (allow_cidrs) if it is one of yours")
     return origin
 
 
@@ -142,7 +142,7 @@ class Gate:
         """
         try:
             async with asyncio.timeout(limit_s):
-                found = await self._resolved(host, port)
+                found = await self._resolve_host(host, port)
         except TimeoutError:
             raise UnresolvedError(f"{host} was not resolved within {limit_s:g} s") from None
         failure: Exception | None = None
@@ -156,7 +156,7 @@ class Gate:
                 failure = UnconnectedError(f"no connection: {error.strerror or error}")
         raise failure or UnresolvedError(f"{host} has no address")
 
-    async def _resolved(self, host: str, port: int) -> list[SocketAddress]:
+    async def _resolve_host(self, host: str, port: int) -> list[SocketAddress]:
         try:
             found = await self._resolve(host, port)
         except (OSError, UnicodeError) as error:
@@ -164,7 +164,7 @@ class Gate:
             raise UnresolvedError(f"{host} cannot be resolved: {words or error}") from None
         for _, address in found:
             text = str(address[0])
-            why = refusal(text, self._allowed) or _unlisted(text, self._allowed, is_plain=self._is_plain)
+            why = refusal(text, self._allowed) or _why_unlisted(text, self._allowed, is_plain=self._is_plain)
             if why is not None:
                 raise BlockedError(f"{POLICY}: {why}")
         return found
@@ -178,7 +178,7 @@ class SystemResolver:
 
     async def __call__(self, host: str, port: int) -> list[SocketAddress]:
         """Return the addresses of a host; raises OSError as `socket.getaddrinfo` does."""
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, _asked, host, port)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port)
         return [(family, address) for family, _, _, _, address in found]
 
     def close(self) -> None:
@@ -193,11 +193,11 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-def _asked(host: str, port: int) -> list[Any]:
+def _look_up(host: str, port: int) -> list[Any]:
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
-def _known(origin: Origin, lookup: Callable[[str, int], Iterable[str]] | None) -> Iterable[str]:
+def _known_addresses(origin: Origin, lookup: Callable[[str, int], Iterable[str]] | None) -> Iterable[str]:
     if ":" in origin.host or _FOUR_NUMBERS.fullmatch(origin.host):
         return (origin.host,)
     if origin.host == "localhost" or origin.host.endswith(".localhost"):
@@ -205,11 +205,11 @@ def _known(origin: Origin, lookup: Callable[[str, int], Iterable[str]] | None) -
     return () if lookup is None else lookup(origin.host, origin.port)
 
 
-def _unlisted(address: str, allowed: tuple[Network, ...], *, is_plain: bool) -> str | None:
+def _why_unlisted(address: str, allowed: tuple[Network, ...], *, is_plain: bool) -> str | None:
     if not is_plain or is_listed(address, allowed):
         return None
     return f"{address} is not in the allow list, and without https only its addresses may be called"
 
 
-def _refused(why: str, hint: str | None = None) -> SettingsError:
+def _setting_error(why: str, hint: str | None = None) -> SettingsError:
     return SettingsError(f"{POLICY}: {why}", hint=hint)

@@ -79,7 +79,7 @@ class ResponseParser:
             GarbledError: this is no answer.
         """
         if not data:
-            self._ended()
+            self._end_at_close()
             return
         if self.status is None:
             self._head_bytes += len(data)
@@ -96,7 +96,7 @@ class ResponseParser:
         if self.is_done:
             del self._parser  # It knows this object, and so would keep it until the garbage is collected.
 
-    def _ended(self) -> None:
+    def _end_at_close(self) -> None:
         """The end of the connection is the end of a body whose length nobody gave."""
         names = {name.lower() for name, _ in self.headers}
         if self.status is None or names & {b"content-length", b"transfer-encoding"}:

@@ -24,7 +24,7 @@ class Request(Struct, frozen=True):
     secret_paths: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"Request({self.method} {_hidden(self.url)}, {len(self.body)} bytes)"
+        return f"Request({self.method} {_redact_url(self.url)}, {len(self.body)} bytes)"
 
 
 class RenderFailure(Struct, frozen=True):
@@ -33,10 +33,10 @@ class RenderFailure(Struct, frozen=True):
     why: str
 
 
-def redacted(request: Request) -> dict[str, Any]:
+def redact(request: Request) -> dict[str, Any]:
     """Return a request as it may be printed: what is secret in its headers, its address and its body is replaced.
 
-    >>> redacted(Request("GET", "https://a.example/x?token=1&b=2", (("Authorization", "Bearer 1"),), b""))["url"]
+    >>> redact(Request("GET", "https://a.example/x?token=1&b=2", (("Authorization", "Bearer 1"),), b""))["url"]
     'https://a.example/x?token=[redacted]&b=2'
     """
     headers = {name: REDACTED if _is_secret(name) else value for name, value in request.headers}
@@ -47,13 +47,13 @@ def redacted(request: Request) -> dict[str, Any]:
             _redact(body, path.split("."))
     return {
         "method": request.method,
-        "url": _hidden(request.url),
+        "url": _redact_url(request.url),
         "headers": headers,
         "body": body,
     }
 
 
-def _hidden(url: str) -> str:
+def _redact_url(url: str) -> str:
     return _PARAMETER.sub(rf"\1{REDACTED}", url)
 
 

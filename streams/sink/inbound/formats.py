@@ -246,9 +246,9 @@ def _jira(tree: Mapping[str, Any], headers: Mapping[str, str]) -> TicketUpdate |
         event_id=headers.get("x-atlassian-webhook-identifier"),
         at_ms=stamp if isinstance(stamp, int) else None,
         statuses=_ids(
-            _dug(issue, "fields", "status", "name"), _dug(issue, "fields", "status", "statusCategory", "key")
+            _text_at(issue, "fields", "status", "name"), _text_at(issue, "fields", "status", "statusCategory", "key")
         ),
-        outcome=_dug(issue, "fields", "resolution", "name"),
+        outcome=_text_at(issue, "fields", "resolution", "name"),
     )
 
 
@@ -306,7 +306,7 @@ def _pagerduty(tree: Mapping[str, Any], _: Mapping[str, str]) -> TicketUpdate | 
     )
 
 
-def _dug(tree: object, *path: str) -> str | None:
+def _text_at(tree: object, *path: str) -> str | None:
     for name in path:
         tree = tree.get(name) if isinstance(tree, dict) else None
     return _text(tree)

@@ -91,35 +91,35 @@ class RateLimiter:
 
 
 def inbound_app(
-    desk: InboundContext, *, body_bytes_max: int = BODY_BYTES_MAX, rate_per_s: float = RATE_PER_S, burst: int = BURST
+    context: InboundContext, *, body_bytes_max: int = BODY_BYTES_MAX, rate_per_s: float = RATE_PER_S, burst: int = BURST
 ) -> web.Application:
     """Return the application that takes calls; `rate_per_s` is for each endpoint, and for all strangers together."""
-    app = web.Application(client_max_size=body_bytes_max, middlewares=[_problems_told(desk.say)])
+    app = web.Application(client_max_size=body_bytes_max, middlewares=[_problem_middleware(context.say)])
     strangers, tokens = RateLimiter(rate_per_s, burst), dict[str, RateLimiter]()
 
     async def take(request: web.Request) -> web.Response:
         try:
-            row = await _known(desk, request)
+            row = await _endpoint_row(context, request)
         except ProblemError as problem:
             raise problem if strangers.take() else _too_many() from None
         body = await _body(request)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        if not await asyncio.to_thread(_is_from, desk, row, headers, body):
+        if not await asyncio.to_thread(_is_from, context, row, headers, body):
             refusal = ProblemError(401, "not authorised", headers={"WWW-Authenticate": "Bearer"})
             raise refusal if strangers.take() else _too_many()
         if not tokens.setdefault(row.endpoint.name, RateLimiter(rate_per_s, burst)).take():
             raise _too_many()
-        return _answer(200, await asyncio.to_thread(handle_call, desk, row, headers, body))
+        return _answer(200, await asyncio.to_thread(handle_call, context, row, headers, body))
 
     async def ready() -> Readiness:
-        await asyncio.to_thread(desk.sink.endpoints)
+        await asyncio.to_thread(context.sink.endpoints)
         return Readiness(is_ready=True, body={"ready": True})
 
     app.add_routes([web.post("/inbound/{endpoint}", take), *health_routes(ready)])
     return app
 
 
-def handle_call(desk: InboundContext, row: EndpointRow, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+def handle_call(context: InboundContext, row: EndpointRow, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     """Return what came of one authentic call.
 
     Raises:
@@ -132,9 +132,9 @@ def handle_call(desk: InboundContext, row: EndpointRow, headers: Mapping[str, st
         raise ProblemError(400, "the body cannot be understood", str(error)) from error
     if heard is None:
         return {"changed": False, "why": "it is about nothing that concerns an alert"}
-    now_ms = desk.now_ms()
-    alert = _alert(desk, endpoint.name, heard)
-    work = desk.sink.work(alert.alert_id)
+    now_ms = context.now_ms()
+    alert = _alert(context, endpoint.name, heard)
+    work = context.sink.work(alert.alert_id)
     try:
         deed = choose_action(heard, endpoint, alert, work)
     except UnknownStatusError as error:
@@ -142,10 +142,10 @@ def handle_call(desk: InboundContext, row: EndpointRow, headers: Mapping[str, st
     if isinstance(deed, str):
         return {"alert_id": alert.alert_id, "changed": False, "why": deed}
     identity = heard.event_id or headers.get("webhook-id") or blake2b(body, digest_size=16).hexdigest()
-    return _done(desk, InboundCall(endpoint.name, heard, alert, identity, now_ms), deed)
+    return _carry_out(context, InboundCall(endpoint.name, heard, alert, identity, now_ms), deed)
 
 
-def _done(desk: InboundContext, call: InboundCall, deed: WorkAction) -> dict[str, Any]:
+def _carry_out(context: InboundContext, call: InboundCall, deed: WorkAction) -> dict[str, Any]:
     """Do what was decided, and report what came of it for the subscriber."""
     heard, alert, now_ms = call.heard, call.alert, call.now_ms
     act_id = "i_" + blake2b(f"{call.endpoint}|{call.identity}|{alert.alert_id}".encode(), digest_size=16).hexdigest()
@@ -155,11 +155,11 @@ def _done(desk: InboundContext, call: InboundCall, deed: WorkAction) -> dict[str
     found: Sequence[tuple[str, str, bytes]] = ()
     if deed.outcome is not None:
         try:
-            told = reports(act_id, alert, deed.outcome, deed.reason, at_ms=at_ms)
+            outcomes = reports(act_id, alert, deed.outcome, deed.reason, at_ms=at_ms)
         except RefusedReportError as error:
             raise ProblemError(400, "the outcome does not meet its contract", str(error)) from error
-        found = [(one.event_id, one.subscriber_id, one.body) for one in told]
-    acted = desk.sink.act(
+        found = [(one.event_id, one.subscriber_id, one.body) for one in outcomes]
+    acted = context.sink.act(
         Act(
             act_id=act_id,
             alert_id=alert.alert_id,
@@ -169,7 +169,7 @@ def _done(desk: InboundContext, call: InboundCall, deed: WorkAction) -> dict[str
             fields=deed.fields,
             version=heard.version,
         ),
-        desk.rules,
+        context.rules,
         now_ms,
         reports=found,
     )
@@ -188,20 +188,20 @@ def _is_stale(heard: TicketUpdate, acted: ActResult) -> bool:
     return heard.version not in {None, acted.work.version} and not acted.changed and not acted.repeated
 
 
-def _alert(desk: InboundContext, endpoint: str, heard: TicketUpdate) -> AlertChanged:
+def _alert(context: InboundContext, endpoint: str, heard: TicketUpdate) -> AlertChanged:
     """Return the newest transition of the alert that is meant."""
     found = heard.alert_id
     for external_id in heard.external_ids if found is None else ():
-        found = found or desk.sink.alert_by_ticket(endpoint, external_id)
-    alert = None if found is None else desk.alert_of(found)
+        found = found or context.sink.alert_by_ticket(endpoint, external_id)
+    alert = None if found is None else context.alert_of(found)
     if alert is None:
         raise ProblemError(404, "no such alert", "no alert has this id, or a ticket with it at this endpoint")
     return alert
 
 
-async def _known(desk: InboundContext, request: web.Request) -> EndpointRow:
+async def _endpoint_row(context: InboundContext, request: web.Request) -> EndpointRow:
     try:
-        return await asyncio.to_thread(desk.sink.endpoint, request.match_info["endpoint"])
+        return await asyncio.to_thread(context.sink.endpoint, request.match_info["endpoint"])
     except InputError:
         raise ProblemError(404, "no such endpoint") from None
 
@@ -217,8 +217,8 @@ async def _body(request: web.Request) -> bytes:
         raise ProblemError(408, "the body did not come in time") from None
 
 
-def _is_from(desk: InboundContext, row: EndpointRow, headers: Mapping[str, str], body: bytes) -> bool:
-    secrets, now_ms = desk.secrets_of(row), desk.now_ms()
+def _is_from(context: InboundContext, row: EndpointRow, headers: Mapping[str, str], body: bytes) -> bool:
+    secrets, now_ms = context.secrets_of(row), context.now_ms()
     if secrets is None:
         return False
     return is_authentic(headers, body, signing=signers(secrets, now_ms), inbound=secrets.inbound, now_ms=now_ms)
@@ -228,11 +228,11 @@ def _too_many() -> ProblemError:
     return ProblemError(429, "too many calls", "come again in a second", {"Retry-After": "1"})
 
 
-def _problems_told(say: Callable[[str], None]) -> Middleware:
+def _problem_middleware(say: Callable[[str], None]) -> Middleware:
     """Return what answers with problem documents; what is our own fault says nothing of its cause."""
 
     @web.middleware
-    async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def answer_problem(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except ProblemError as problem:
@@ -246,7 +246,7 @@ def _problems_told(say: Callable[[str], None]) -> Middleware:
             say(f"{request.method} {request.path}: {error}")
             return _problem(ProblemError(503, "not now", "come again", {"Retry-After": "30"}))
 
-    return answered
+    return answer_problem
 
 
 def _problem(problem: ProblemError) -> web.Response:

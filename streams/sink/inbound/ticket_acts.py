@@ -48,7 +48,7 @@ def choose_action(heard: TicketUpdate, endpoint: Endpoint, alert: AlertChanged, 
     Raises:
         UnknownStatusError: the state means nothing, or a table of the endpoint gives a word that there is not.
     """
-    word = heard.act or _meant(heard, endpoint)
+    word = heard.act or _meaning(heard, endpoint)
     act, _, outcome_word = word.partition(":")
     if act == "ignore":
         return "the endpoint's own table passes over this state"
@@ -67,7 +67,7 @@ def choose_action(heard: TicketUpdate, endpoint: Endpoint, alert: AlertChanged, 
     return WorkAction(act=act, fields=_fields(act, heard, outcome, reason), outcome=outcome, reason=reason)
 
 
-def _meant(heard: TicketUpdate, endpoint: Endpoint) -> str:
+def _meaning(heard: TicketUpdate, endpoint: Endpoint) -> str:
     found = meaning(heard.statuses, endpoint.preset, endpoint.map.get(STATUS_MAP, {}))
     if found is None:
         named = heard.statuses[0] if heard.statuses else ""

@@ -17,34 +17,34 @@ def read_ids(capture: Capture, headers: Mapping[str, str], body: bytes) -> tuple
     >>> read_ids(Capture(external_id="result.sys_id", external_ref="result.n"), {}, b'{"result":{"sys_id":7,"n":"A"}}')
     ('7', 'A')
     """
-    answer = _decoded(body)
-    external_id = _id(_first(answer, capture.external_id))
-    reference = None if capture.external_ref is None else _id(_first(answer, capture.external_ref))
+    answer = _decode(body)
+    external_id = _id(_value_at(answer, capture.external_id))
+    reference = None if capture.external_ref is None else _id(_value_at(answer, capture.external_ref))
     if external_id is None and capture.location:
         place = next((value for name, value in headers.items() if name.lower() == "location"), "")
         external_id = _id(unquote(urlsplit(place).path.rstrip("/").rpartition("/")[2]))
     return external_id, reference
 
 
-def matching(lookup: Lookup, wanted: Mapping[str, str], body: bytes) -> list[tuple[str, str | None]] | None:
+def matching_tickets(lookup: Lookup, wanted: Mapping[str, str], body: bytes) -> list[tuple[str, str | None]] | None:
     """Return (id, reference) of each ticket in what a lookup found that is of the alert, None if it cannot be read.
 
     What does not say by itself that it is of the alert does not count: a receiver may ignore what it was asked for.
     """
-    answer = _decoded(body)
-    items = answer if not lookup.items else _first(answer, lookup.items)
+    answer = _decode(body)
+    items = answer if not lookup.items else _value_at(answer, lookup.items)
     if not isinstance(items, list):
         return None
     found = []
     for item in items:
-        external_id = _id(_first(item, lookup.external_id))
+        external_id = _id(_value_at(item, lookup.external_id))
         if external_id is None or any(value not in _all(item, path) for path, value in wanted.items()):
             continue
-        found.append((external_id, None if lookup.external_ref is None else _id(_first(item, lookup.external_ref))))
+        found.append((external_id, None if lookup.external_ref is None else _id(_value_at(item, lookup.external_ref))))
     return found
 
 
-def _decoded(body: bytes) -> Any:  # noqa: ANN401 - what JSON holds can be anything
+def _decode(body: bytes) -> Any:  # noqa: ANN401 - what JSON holds can be anything
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -63,7 +63,7 @@ def _flat(values: list[Any]) -> list[Any]:
     return [item for value in values for item in (value if isinstance(value, list) else [value])]
 
 
-def _first(tree: Any, path: str) -> Any:  # noqa: ANN401 - as above
+def _value_at(tree: Any, path: str) -> Any:  # noqa: ANN401 - as above
     for name in path.split("."):
         tree = tree.get(name) if isinstance(tree, dict) else None
     return tree

@@ -132,7 +132,7 @@ def override_request(endpoint: Endpoint, preset: Preset, action: Action) -> Requ
     Raises:
         SettingsError: it says something that no request has.
     """
-    asked, over = preset.asked(action), endpoint.on.get(action, {})
+    asked, over = preset.request_spec(action), endpoint.on.get(action, {})
     for name in over:
         if name not in _OVERRIDES:
             raise SettingsError(f"on.{action} has no {name}{near(name, _OVERRIDES)}")

@@ -41,11 +41,11 @@ def facts_of(claimed: ClaimedDelivery, words: LanguageCatalogue, now_ms: int) ->
     told = {
         "state": work.state,
         "assignee": work.assignee,
-        "note": _clipped(work.note, NOTE_CHARS_MAX),
+        "note": _clip(work.note, NOTE_CHARS_MAX),
         "snoozed_until": _time(work.snoozed_until_ms),
-        "snooze_reason": _clipped(work.snooze_reason, TEXT_CHARS_MAX),
+        "snooze_reason": _clip(work.snooze_reason, TEXT_CHARS_MAX),
         "outcome": work.outcome,
-        "outcome_reason": _clipped(work.outcome_reason, TEXT_CHARS_MAX),
+        "outcome_reason": _clip(work.outcome_reason, TEXT_CHARS_MAX),
     }
     alert = _alert(claimed.transition, words)
     subscriber = {"id": claimed.transition.subscriber_id}
@@ -82,7 +82,7 @@ def facts_of(claimed: ClaimedDelivery, words: LanguageCatalogue, now_ms: int) ->
 
 def _alert(change: AlertChanged, words: LanguageCatalogue) -> dict[str, Any]:
     reasons = [_reason(reason, change.currency, words) for reason in change.reasons]
-    action = _clipped(action_text(change, words), TEXT_CHARS_MAX)
+    action = _clip(action_text(change, words), TEXT_CHARS_MAX)
     headline = f"{percent_text(change.probability, words)} {words.bands[change.band]}, {words.kinds[change.kind]}"
     lines = [headline, *_lines(change, words, reasons, action)]
     return {
@@ -92,7 +92,7 @@ def _alert(change: AlertChanged, words: LanguageCatalogue) -> dict[str, Any]:
         "episode": change.episode,
         "state": change.state,
         "change": change.change,
-        "why": _clipped(why_text(change, words), TEXT_CHARS_MAX),
+        "why": _clip(why_text(change, words), TEXT_CHARS_MAX),
         "why_code": change.why_code,
         "band": change.band,
         "probability": change.probability,
@@ -158,16 +158,16 @@ def _summary(claimed: ClaimedDelivery, words: LanguageCatalogue) -> str:
     """Return in a sentence what has happened: what the machine found, or what people did."""
     change, what = claimed.transition, claimed.type.removeprefix("alert.")
     if what == change.change:
-        return f"{words.changes[change.change]}: {_clipped(why_text(change, words), TEXT_CHARS_MAX)}"
+        return f"{words.changes[change.change]}: {_clip(why_text(change, words), TEXT_CHARS_MAX)}"
     details = claimed.work.outcome if what == "closed" else claimed.work.snooze_reason if what == "snoozed" else None
-    return what if details is None else f"{what}: {_clipped(details, TEXT_CHARS_MAX)}"
+    return what if details is None else f"{what}: {_clip(details, TEXT_CHARS_MAX)}"
 
 
 def _time(at_ms: int | None) -> str | None:
     return None if at_ms is None else rfc3339(at_ms)
 
 
-def _clipped(text: str | None, chars: int) -> str | None:
+def _clip(text: str | None, chars: int) -> str | None:
     return text if text is None or len(text) <= chars else f"{text[: chars - 1]}…"
 
 
@@ -176,7 +176,7 @@ def endpoint_facts(endpoint: Endpoint, url: str, values: dict[str, Any]) -> dict
     return {"endpoint": {"name": endpoint.name, "url": url, "parent": url.rpartition("/")[0]}, "values": values}
 
 
-def mapped(facts: dict[str, Any], tables: dict[str, dict[str, str]]) -> dict[str, str]:
+def mapped_words(facts: dict[str, Any], tables: dict[str, dict[str, str]]) -> dict[str, str]:
     """Return the words of a receiver for the facts of a delivery."""
     return {name: table[facts[MAPPED[name][0]][MAPPED[name][1]]] for name, table in tables.items()}
 
@@ -244,7 +244,7 @@ def minimal_delivery(claimed: ClaimedDelivery) -> ClaimedDelivery:
 def slim(facts: dict[str, Any]) -> dict[str, Any]:
     """Return facts without what makes them long: the evidence of reasons, and most of a note."""
     reasons = [{**reason, "evidence": []} for reason in facts["alert"]["reasons"]]
-    work = {**facts["work"], "note": _clipped(facts["work"]["note"], TEXT_CHARS_MAX)}
+    work = {**facts["work"], "note": _clip(facts["work"]["note"], TEXT_CHARS_MAX)}
     short: dict[str, Any] = {"alert": {**facts["alert"], "reasons": reasons}, "work": work}
     data = {**facts["data"], "alert": {**facts["data"]["alert"], "reasons": reasons}, "work": work}
     return {**facts, **short, "data": data}

@@ -14,7 +14,7 @@ from streams.sink.presets import answers, checks
 from streams.sink.presets.delivery_facts import (
     endpoint_facts,
     facts_of,
-    mapped,
+    mapped_words,
     minimal_delivery,
     sample_delivery,
     slim,
@@ -27,7 +27,7 @@ from streams.sink.presets.templates import (
     UnusableTemplateError,
     compile_address,
     compile_tree,
-    unknown,
+    unknown_names,
 )
 from streams.store.outbox.values import ClaimedDelivery
 from streams.words.catalogues import catalogue
@@ -72,8 +72,8 @@ class RequestRenderer(Struct, frozen=True):
     _values: dict[str, Any]
     _map: dict[str, dict[str, str]]
     _words: LanguageCatalogue
-    _ready: dict[Action, _RequestTemplate]
-    _looking: _LookupTemplate | None
+    _requests: dict[Action, _RequestTemplate]
+    _lookup: _LookupTemplate | None
 
     @property
     def idempotent(self) -> bool:
@@ -84,7 +84,7 @@ class RequestRenderer(Struct, frozen=True):
         self, claimed: ClaimedDelivery, action: Action, *, now_ms: int, secret: str | None = None
     ) -> Request | RenderFailure:
         """Return the request for a delivery, not signed yet, or why there is none."""
-        ready = self._ready[action]
+        ready = self._requests[action]
         if ready.needs_ticket and not (claimed.ticket and claimed.ticket.external_id):
             return RenderFailure(f"{self.endpoint.preset}: {action} needs the receiver's own id, and it never gave one")
         if (self.endpoint.auth is not None or self.preset.auth.required) and secret is None:
@@ -97,10 +97,10 @@ class RequestRenderer(Struct, frozen=True):
             headers += (("Idempotency-Key", f'"{claimed.delivery_id}"'),)
         names = self._names(claimed, now_ms, secret)
         try:
-            url = self._url if ready.url is None else ready.url.give(self._addressed(names))
-            body = _encoded(ready.body, names)
+            url = self._url if ready.url is None else ready.url.give(self._with_address_text(names))
+            body = _encode(ready.body, names)
             if len(body) > self.preset.bytes_max:
-                body = _encoded(ready.body, slim(names))
+                body = _encode(ready.body, slim(names))
         except UnusableTemplateError as problem:
             return RenderFailure(str(problem))
         if len(body) > self.preset.bytes_max:
@@ -111,32 +111,32 @@ class RequestRenderer(Struct, frozen=True):
         self, action: Action, status: int, headers: Mapping[str, str], body: bytes
     ) -> tuple[str | None, str | None]:
         """Return the receiver's own id and reference from its answer, None where it says none."""
-        capture = self._ready[action].capture
+        capture = self._requests[action].capture
         if capture is None or not 200 <= status < 300:
             return None, None
         return answers.read_ids(capture, headers, body)
 
     def lookup(self, claimed: ClaimedDelivery, *, secret: str | None = None) -> Request | RenderFailure | None:
         """Return the request that looks for what a create may have left, None where there is no way to look."""
-        if self._looking is None:
+        if self._lookup is None:
             return None
         headers = self._headers(secret)
         if isinstance(headers, RenderFailure):
             return headers
         try:
-            url = self._looking.url.give(self._addressed(self._names(claimed, claimed.event_ms, secret)))
+            url = self._lookup.url.give(self._with_address_text(self._names(claimed, claimed.event_ms, secret)))
         except UnusableTemplateError as problem:
             return RenderFailure(str(problem))
         return Request("GET", url, (_ACCEPT, *headers), b"")
 
     def matches(self, body: bytes, claimed: ClaimedDelivery) -> list[tuple[str, str | None]] | None:
         """Return the id and reference of each ticket of an alert in what a lookup found, None if it cannot be read."""
-        if self.preset.lookup is None or self._looking is None:
+        if self.preset.lookup is None or self._lookup is None:
             return None
-        wanted = self._looking.matches.give(self._names(claimed, claimed.event_ms, None))
-        return answers.matching(self.preset.lookup, wanted, body)
+        wanted = self._lookup.matches.give(self._names(claimed, claimed.event_ms, None))
+        return answers.matching_tickets(self.preset.lookup, wanted, body)
 
-    def found(self, body: bytes, claimed: ClaimedDelivery) -> str | None:
+    def found_ticket_id(self, body: bytes, claimed: ClaimedDelivery) -> str | None:
         """Return the id of the ticket that a lookup found, if it found exactly one."""
         match self.matches(body, claimed):
             case [(external_id, _)]:
@@ -147,12 +147,12 @@ class RequestRenderer(Struct, frozen=True):
     def _names(self, claimed: ClaimedDelivery, now_ms: int, secret: str | None) -> dict[str, Any]:
         facts = facts_of(claimed, self._words, now_ms)
         facts |= endpoint_facts(self.endpoint, self._url, self._values)
-        facts["map"] = mapped(facts, self._map)
+        facts["map"] = mapped_words(facts, self._map)
         if self.preset.auth.place == "body":
             facts["secret"] = secret
         return facts
 
-    def _addressed(self, names: Names) -> dict[str, Any]:
+    def _with_address_text(self, names: Names) -> dict[str, Any]:
         endpoint = {
             name: AddressText(text) if name in {"url", "parent"} else text for name, text in names["endpoint"].items()
         }
@@ -189,7 +189,7 @@ def prepare(endpoint: Endpoint) -> RequestRenderer:
     if ambiguous == "reconcile" and preset.lookup is None:
         raise SettingsError(f"the preset {endpoint.preset} has no way to look for tickets, so no reconcile")
     try:
-        ready = {action: _ready(endpoint, preset, action, one) for action, one in asked.items()}
+        ready = {action: _compile_request(endpoint, preset, action, one) for action, one in asked.items()}
         looking = None
         if preset.lookup is not None:
             looking = _LookupTemplate(
@@ -205,15 +205,15 @@ def prepare(endpoint: Endpoint) -> RequestRenderer:
     prepared = RequestRenderer(
         endpoint=endpoint, preset=preset, signed=preset.signed if endpoint.sign is None else endpoint.sign,
         ambiguous=ambiguous, _url=url, _values=values, _map=checks.merged_map(endpoint, preset),
-        _words=catalogue(values[checks.LANGUAGE]), _ready=ready, _looking=looking,
+        _words=catalogue(values[checks.LANGUAGE]), _requests=ready, _lookup=looking,
     )  # fmt: skip
-    for line in unknown(uses, prepared._names(sample_delivery("update"), 0, _TRIED_SECRET)):  # noqa: SLF001 - it is made here
+    for line in unknown_names(uses, prepared._names(sample_delivery("update"), 0, _TRIED_SECRET)):  # noqa: SLF001 - it is made here
         raise SettingsError(f"endpoint {endpoint.name}: {line}")
     _try(prepared)
     return prepared
 
 
-def _ready(endpoint: Endpoint, preset: Preset, action: Action, asked: RequestSpec) -> _RequestTemplate:
+def _compile_request(endpoint: Endpoint, preset: Preset, action: Action, asked: RequestSpec) -> _RequestTemplate:
     url = None if asked.url == URL else compile_address(asked.url, f"{action}.url")
     body = compile_tree(asked.body, f"{action}.body")
     places = [use.place for use in body.uses if use.chain[0] == "secret"]
@@ -247,7 +247,7 @@ def _try(prepared: RequestRenderer) -> None:
                     raise SettingsError(f"endpoint {prepared.endpoint.name}: {tried.why}")
 
 
-def _encoded(body: CompiledTemplate, names: Names) -> bytes:
+def _encode(body: CompiledTemplate, names: Names) -> bytes:
     tree = body.give(names)
     if not isinstance(tree, dict):
         raise UnusableTemplateError("the body is no JSON object")

@@ -83,7 +83,7 @@ class Preset(_Part, frozen=True, kw_only=True):
     resolve: RequestSpec
     lookup: Lookup | None = None
 
-    def asked(self, action: Action) -> RequestSpec:
+    def request_spec(self, action: Action) -> RequestSpec:
         """Return what is asked for by an action."""
         return {"create": self.create, "update": self.update, "resolve": self.resolve}[action]
 

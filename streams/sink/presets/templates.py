@@ -95,8 +95,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         own = {"clip": _clip, "json": _json, "round": _round, "stamp": _stamp}
         self.globals.clear()
         self.globals["omit"] = OMIT
-        self.filters = {name: _bounded(self.filters[name]) for name in _FILTERS}
-        self.filters |= {name: _bounded(function) for name, function in own.items()}
+        self.filters = {name: _bound(self.filters[name]) for name in _FILTERS}
+        self.filters |= {name: _bound(function) for name, function in own.items()}
         self.filters["join"] = _join
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - a template's value
@@ -115,13 +115,13 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
-def _bounded(function: Any) -> Callable[..., Any]:  # noqa: ANN401 - Jinja's own filters are typed as anything
+def _bound(function: Any) -> Callable[..., Any]:  # noqa: ANN401 - Jinja's own filters are typed as anything
     @functools.wraps(function)
-    def bounded(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - a filter's
+    def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - a filter's
         given = function(*arguments, **named)
         return _small(given) if isinstance(given, str) else given
 
-    return bounded
+    return call
 
 
 def _small(text: str) -> str:
@@ -153,7 +153,7 @@ def _stamp(moment: str) -> str:
     return moment[:19].replace("T", " ")
 
 
-def _quoted(value: Any) -> str:  # noqa: ANN401 - a template's value
+def _quote(value: Any) -> str:  # noqa: ANN401 - a template's value
     if isinstance(value, AddressText):
         return value
     text = "" if value is None else str(value)
@@ -163,7 +163,7 @@ def _quoted(value: Any) -> str:  # noqa: ANN401 - a template's value
 
 
 _TEXTS: Final = _Sandbox()
-_ADDRESSES: Final = _Sandbox(_quoted)
+_ADDRESSES: Final = _Sandbox(_quote)
 
 
 def compile_tree(tree: Any, place: str) -> CompiledTemplate:  # noqa: ANN401 - what JSON holds can be anything
@@ -189,13 +189,13 @@ def compile_address(text: str, place: str) -> CompiledTemplate:
         UnusableTemplateError: it is no template.
     """
     uses: list[NameUse] = []
-    template = _parsed(_ADDRESSES, text, place)
+    template = _parse(_ADDRESSES, text, place)
     uses.extend(_uses(template, place))
     ready = _ADDRESSES.from_string(text)
-    return CompiledTemplate(lambda names: _rendered(ready, names, place), tuple(uses))
+    return CompiledTemplate(lambda names: _render(ready, names, place), tuple(uses))
 
 
-def unknown(uses: Iterable[NameUse], names: Names) -> Iterator[str]:
+def unknown_names(uses: Iterable[NameUse], names: Names) -> Iterator[str]:
     """Yield one line for each name that is used and not there, with those that are near; `item` is not looked at."""
     for use in uses:
         if use.guarded or use.chain[0] in {"item", "omit"}:
@@ -263,12 +263,12 @@ class _Compiler:
     def text(self, text: str, place: str) -> Give:
         if not any(mark in text for mark in ("{{", "{%", "{#")):
             return lambda _: text
-        template = _parsed(_TEXTS, text, place)
+        template = _parse(_TEXTS, text, place)
         self.uses.extend(_uses(template, place))
         outputs = [part for body in template.body for part in body.iter_child_nodes()]
         if len(outputs) != 1 or isinstance(outputs[0], nodes.TemplateData):
             ready = _TEXTS.from_string(text)
-            return lambda names: _rendered(ready, names, place)
+            return lambda names: _render(ready, names, place)
         chain = _chain(outputs[0])
         if chain == ("omit",):
             return lambda _: OMIT
@@ -277,7 +277,7 @@ class _Compiler:
         return _expression(text.strip()[2:-2].strip("+-"), place)
 
 
-def _parsed(environment: _Sandbox, text: str, place: str) -> nodes.Template:
+def _parse(environment: _Sandbox, text: str, place: str) -> nodes.Template:
     if len(text) > TEXT_CHARS_MAX:
         raise UnusableTemplateError(f"{place}: a template of more than {TEXT_CHARS_MAX} characters")
     try:
@@ -366,7 +366,7 @@ def _plain(value: Any, place: str) -> Any:  # noqa: ANN401 - a template's value
             raise UnusableTemplateError(f"{place}: {type(value).__name__} is nothing that JSON has")
 
 
-def _rendered(template: Template, names: Names, place: str) -> str:
+def _render(template: Template, names: Names, place: str) -> str:
     parts, length = [], 0
     try:
         for part in template.generate(names):

@@ -57,7 +57,7 @@ def check_secret(secret: str) -> None:
     >>> check_secret("whsec_" + "A" * 32)
     """
     if secret.startswith(SHARED):
-        _shared(secret)
+        _shared_key(secret)
     elif secret.startswith(PRIVATE):
         _private(secret)
     else:
@@ -95,12 +95,12 @@ def signature_headers(secrets: Sequence[str], message_id: str, at_s: int, body: 
 def _signature(secret: str, content: bytes) -> str:
     if secret.startswith(PRIVATE):
         return "v1a," + b64encode(_private(secret).sign(content)).decode()
-    return "v1," + b64encode(hmac.digest(_shared(secret), content, "sha256")).decode()
+    return "v1," + b64encode(hmac.digest(_shared_key(secret), content, "sha256")).decode()
 
 
 @lru_cache(maxsize=1_024)
-def _shared(secret: str) -> bytes:
-    key = _decoded(secret, SHARED)
+def _shared_key(secret: str) -> bytes:
+    key = _decode(secret, SHARED)
     if not SECRET_BYTES_MIN <= len(key) <= SECRET_BYTES_MAX:
         raise SettingsError(
             f"a signing secret has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes, and this one has {len(key)}"
@@ -110,7 +110,7 @@ def _shared(secret: str) -> bytes:
 
 @lru_cache(maxsize=1_024)
 def _private(secret: str) -> Ed25519PrivateKey:
-    key = _decoded(secret, PRIVATE)
+    key = _decode(secret, PRIVATE)
     if len(key) not in {_SEED_BYTES, 2 * _SEED_BYTES}:
         raise SettingsError(f"an ed25519 key has {_SEED_BYTES} or {2 * _SEED_BYTES} bytes, and this one has {len(key)}")
     private = Ed25519PrivateKey.from_private_bytes(key[:_SEED_BYTES])
@@ -123,7 +123,7 @@ def _public(private: Ed25519PrivateKey) -> bytes:
     return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-def _decoded(secret: str, prefix: str) -> bytes:
+def _decode(secret: str, prefix: str) -> bytes:
     if not secret.startswith(prefix):
         check_secret(secret)
     try:

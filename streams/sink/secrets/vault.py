@@ -67,7 +67,7 @@ def seal(key: bytes, name: str, secrets: Secrets) -> bytes:
         SettingsError: the key has fewer than 16 bytes.
     """
     nonce = token_bytes(_NONCE_BYTES)
-    return _VERSION + nonce + _cipher(key).encrypt(nonce, msgspec.json.encode(secrets), _bound(name))
+    return _VERSION + nonce + _cipher(key).encrypt(nonce, msgspec.json.encode(secrets), _associated_data(name))
 
 
 def unseal(key: bytes, name: str, sealed: bytes) -> Secrets:
@@ -80,7 +80,7 @@ def unseal(key: bytes, name: str, sealed: bytes) -> Secrets:
         raise SettingsError(f"the secrets of endpoint {name} were sealed by a later version", hint="upgrade this one")
     nonce, rest = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
     try:
-        return _decode(_cipher(key).decrypt(nonce, rest, _bound(name)))
+        return _decode(_cipher(key).decrypt(nonce, rest, _associated_data(name)))
     except (InvalidTag, ValueError):
         raise SettingsError(
             f"the secrets of endpoint {name} cannot be opened: they were sealed with another sink key",
@@ -89,7 +89,7 @@ def unseal(key: bytes, name: str, sealed: bytes) -> Secrets:
         ) from None
 
 
-def rotated(secrets: Secrets, secret: str, now_ms: int, overlap_ms: int = OVERLAP_MS) -> Secrets:
+def rotate_secrets(secrets: Secrets, secret: str, now_ms: int, overlap_ms: int = OVERLAP_MS) -> Secrets:
     """Return the secrets with a new one that signs; those of before sign with it until the overlap ends.
 
     Raises:
@@ -167,7 +167,7 @@ def _cipher(key: bytes) -> AESGCM:
     return AESGCM(HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(key))
 
 
-def _bound(name: str) -> bytes:
+def _associated_data(name: str) -> bytes:
     return b"endpoint:" + name.encode()
 
 

@@ -45,7 +45,7 @@ _SECRET: Final = ("password", "sslpassword")
 
 
 @contextmanager
-def reporting(name: str) -> Iterator[None]:
+def as_store_errors(name: str) -> Iterator[None]:
     """Turn a failure of the database `name` into a `StoreError` that says what to do about it."""
     try:
         yield
@@ -82,7 +82,7 @@ def open_engine(url: URL, *, create: bool) -> Engine:
     name = name_of(url)
     engine = _engine(url, create=create)
     try:
-        with reporting(name), engine.begin() as connection:
+        with as_store_errors(name), engine.begin() as connection:
             _check_schema(connection, name, create=create)
     except StoreError:
         engine.dispose()
@@ -99,7 +99,7 @@ def version_of(place: str | Path) -> int:
     url = url_of(place)
     name, engine = name_of(url), _engine(url, create=False)
     try:
-        with reporting(name), engine.connect() as connection:
+        with as_store_errors(name), engine.connect() as connection:
             found = _version(connection, name)
     finally:
         engine.dispose()
@@ -116,7 +116,7 @@ def upgrade(place: str | Path) -> int | None:
     url = url_of(place)
     name, engine = name_of(url), _engine(url, create=False)
     try:
-        with reporting(name), engine.begin() as connection:
+        with as_store_errors(name), engine.begin() as connection:
             _hold(connection)
             found = _version(connection, name)
             if found is not None and not FIRST <= found <= SCHEMA_VERSION:

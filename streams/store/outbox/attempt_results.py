@@ -127,8 +127,8 @@ def _note_tickets(connection: Connection, told: Sequence[Done], now_ms: int) -> 
         {
             "endpoint": one.endpoint,
             "alert_id": row.alert_id,
-            "external_id": one.told.external_id if one.told else None,
-            "external_ref": one.told.external_ref if one.told else None,
+            "external_id": one.ticket.external_id if one.ticket else None,
+            "external_ref": one.ticket.external_ref if one.ticket else None,
             "told_ms": now_ms,
             "last_message_id": row.message_id,
             "resolved": one.action == "resolve",

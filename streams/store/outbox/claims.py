@@ -49,7 +49,7 @@ def claim(
     deliveries = tables.deliveries
     ours: list[Row[Any]] = []
     expired = 0
-    for endpoint, is_half_open in _open(connection, now_ms, rooms):
+    for endpoint, is_half_open in _open_endpoints(connection, now_ms, rooms):
         room = rooms[endpoint]
         fresh, retries = (min(room.fresh, 1), min(room.retries, 1)) if is_half_open else (room.fresh, room.retries)
         found, late = _in_time(connection, _fresh(endpoint, now_ms, fresh), now_ms) if fresh > 0 else ([], 0)
@@ -76,10 +76,10 @@ def claim(
     except IntegrityError:
         # Two at a time of one alert: another dispatcher was there first.  What is due comes again with the next claim.
         return ClaimResult([], expired)
-    return ClaimResult(_told(connection, ours), expired)
+    return ClaimResult(_claimed_deliveries(connection, ours), expired)
 
 
-def _open(connection: Connection, now_ms: int, rooms: Mapping[str, ClaimLimit]) -> list[tuple[str, bool]]:
+def _open_endpoints(connection: Connection, now_ms: int, rooms: Mapping[str, ClaimLimit]) -> list[tuple[str, bool]]:
     """Return the endpoints that may be told now, by name, and whether with a single probe: the circuit is half open."""
     table = tables.endpoints
     query = select(table.c.name, table.c.circuit, table.c.open_until_ms).where(
@@ -119,7 +119,7 @@ def _in_time(connection: Connection, query: Select[Any], now_ms: int) -> tuple[l
     return [row for row in rows if row.expires_ms > now_ms], expired
 
 
-def _due(endpoint: str) -> Select[Any]:
+def _select_due(endpoint: str) -> Select[Any]:
     """Select what may be claimed for an endpoint: of each alert the earliest that waits."""
     here, other = tables.deliveries, tables.deliveries.alias("other")
     before = select(other.c.number).where(
@@ -142,7 +142,7 @@ def _due(endpoint: str) -> Select[Any]:
 def _fresh(endpoint: str, now_ms: int, limit: int) -> Select[Any]:
     column = tables.deliveries.c
     return (
-        _due(endpoint)
+        _select_due(endpoint)
         .where(
             column.state == inline_value("pending"),
             column.attempts == inline_value(0),
@@ -156,7 +156,7 @@ def _fresh(endpoint: str, now_ms: int, limit: int) -> Select[Any]:
 def _retries(endpoint: str, now_ms: int, limit: int) -> Select[Any]:
     column = tables.deliveries.c
     return (
-        _due(endpoint)
+        _select_due(endpoint)
         .where(column.state.in_(inline_value(WAITING)), column.attempts > inline_value(0))
         .where(
             or_(
@@ -169,7 +169,7 @@ def _retries(endpoint: str, now_ms: int, limit: int) -> Select[Any]:
     )
 
 
-def _told(connection: Connection, rows: Sequence[Row[Any]]) -> list[ClaimedDelivery]:
+def _claimed_deliveries(connection: Connection, rows: Sequence[Row[Any]]) -> list[ClaimedDelivery]:
     """Return deliveries with all that a request is made of."""
     messages = {
         row.message_id: row

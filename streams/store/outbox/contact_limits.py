@@ -88,7 +88,7 @@ class ManagerDays:
             return None
         return DaySlot(manager, day_of(self._rules, manager, changed.at_ms)), capacity
 
-    def taken(self, slot: DaySlot) -> dict[str, float]:
+    def ranks_of_day(self, slot: DaySlot) -> dict[str, float]:
         """Return the alerts of a day with their ranks."""
         found = self._taken.get(slot)
         if found is not None:
@@ -101,13 +101,13 @@ class ManagerDays:
 
     def take(self, slot: DaySlot, alert_id: str, rank: float) -> None:
         """Give an alert a place."""
-        self.taken(slot)[alert_id] = rank
+        self.ranks_of_day(slot)[alert_id] = rank
         self._added.add((slot, alert_id))
         self._removed.discard((slot, alert_id))
 
     def leave(self, slot: DaySlot, alert_id: str) -> None:
         """Take an alert's place away."""
-        self.taken(slot).pop(alert_id)
+        self.ranks_of_day(slot).pop(alert_id)
         self._added.discard((slot, alert_id))
         self._removed.add((slot, alert_id))
 

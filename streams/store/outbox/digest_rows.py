@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, func, or_, sele
 from sqlalchemy.dialects import postgresql, sqlite
 
 from streams.core.contracts.effects import AlertChange, AlertChanged
-from streams.store.base.connections import name_of, open_engine, reporting, url_of
+from streams.store.base.connections import as_store_errors, name_of, open_engine, url_of
 from streams.store.outbox import tables as sink_tables
 from streams.store.outbox.values import AlertWork
 from streams.store.run import tables
@@ -76,14 +76,14 @@ class DigestStore:
         """
         if not managers:
             return {}
-        with self._reading() as connection:
+        with self._connect() as connection:
             changes = _changes(connection, managers, since_ms, until_ms)
-            closed = _closed(connection, since_ms, until_ms)
+            closed = _closed_alerts(connection, since_ms, until_ms)
             found: dict[str, list[DigestCandidate]] = {manager: [] for manager in managers}
             rows = _latest(connection, managers, since_ms, until_ms)
             crowded = _beyond_capacity(connection)
         for row in rows:
-            latest = _changed(row)
+            latest = _transition(row)
             work = (
                 AlertWork(**{name: getattr(row, f"work_{name}") for name in _WORK}) if row.work_version else AlertWork()
             )
@@ -98,7 +98,7 @@ class DigestStore:
             )
         return found
 
-    def last(self, account_manager_id: str, channel: str, before_day: int) -> SentDigest | None:
+    def newest_before(self, account_manager_id: str, channel: str, before_day: int) -> SentDigest | None:
         """Return the newest digest that a manager was sent on an earlier day."""
         table = sink_tables.digests
         query = (
@@ -108,7 +108,7 @@ class DigestStore:
             .order_by(table.c.day.desc())
             .limit(1)
         )
-        with self._reading() as connection:
+        with self._connect() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else SentDigest(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name begins so
 
@@ -116,18 +116,18 @@ class DigestStore:
         """Say whether a manager was sent the digest of a day."""
         table = sink_tables.digests
         where = (table.c.account_manager_id == account_manager_id, table.c.channel == channel, table.c.day == day)
-        with self._reading() as connection:
+        with self._connect() as connection:
             return connection.scalar(select(func.count()).select_from(table).where(*where)) == 1
 
     def note_sent(self, sent: SentDigest) -> None:
         """Write down that a digest was sent."""
-        with reporting(self.name), self._engine.begin() as connection:
+        with as_store_errors(self.name), self._engine.begin() as connection:
             insert = _INSERTS[connection.dialect.name](sink_tables.digests)
             connection.execute(insert.on_conflict_do_nothing(), msgspec.structs.asdict(sent))
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with reporting(self.name), self._engine.connect() as connection:
+    def _connect(self) -> Iterator[Connection]:
+        with as_store_errors(self.name), self._engine.connect() as connection:
             yield connection
 
 
@@ -135,20 +135,20 @@ def _changes(
     connection: Connection, managers: Collection[str], since_ms: int, until_ms: int
 ) -> dict[str, set[AlertChange]]:
     columns = tables.transitions.c
-    query = select(columns.alert_id, columns.change).where(*_happened(managers, since_ms, until_ms))
+    query = select(columns.alert_id, columns.change).where(*_in_period(managers, since_ms, until_ms))
     found: dict[str, set[AlertChange]] = {}
     for alert_id, change in connection.execute(query):
         found.setdefault(alert_id, set()).add(change)
     return found
 
 
-def _closed(connection: Connection, since_ms: int, until_ms: int) -> dict[str, int]:
+def _closed_alerts(connection: Connection, since_ms: int, until_ms: int) -> dict[str, int]:
     columns = sink_tables.work.c
     query = select(columns.alert_id, columns.updated_ms).where(*_was_closed(since_ms, until_ms))
     return {row.alert_id: row.updated_ms for row in connection.execute(query)}
 
 
-def _happened(managers: Collection[str], since_ms: int, until_ms: int) -> Conditions:
+def _in_period(managers: Collection[str], since_ms: int, until_ms: int) -> Conditions:
     columns = tables.transitions.c
     return columns.account_manager_id.in_(sorted(managers)), columns.at_ms >= since_ms, columns.at_ms < until_ms
 
@@ -165,8 +165,8 @@ def _beyond_capacity(connection: Connection) -> frozenset[str]:
         .join(tables.alerts, tables.alerts.c.alert_id == columns.alert_id)
         .where(columns.state == "suppressed", columns.suppressed_by == "capacity", tables.alerts.c.state == "firing")
     )
-    told = select(sink_tables.tickets.c.alert_id)
-    return frozenset(connection.scalars(crowded)) - frozenset(connection.scalars(told))
+    ticketed = select(sink_tables.tickets.c.alert_id)
+    return frozenset(connection.scalars(crowded)) - frozenset(connection.scalars(ticketed))
 
 
 def _latest(connection: Connection, managers: Collection[str], since_ms: int, until_ms: int) -> list[Any]:
@@ -191,6 +191,6 @@ def _latest(connection: Connection, managers: Collection[str], since_ms: int, un
     return list(connection.execute(query))
 
 
-def _changed(row: Any) -> AlertChanged:  # noqa: ANN401 - a row of columns that are chosen as it is read
+def _transition(row: Any) -> AlertChanged:  # noqa: ANN401 - a row of columns that are chosen as it is read
     fields = {name: getattr(row, name) for name in AlertChanged.__struct_fields__ if hasattr(row, name)}
     return msgspec.convert(fields, AlertChanged, str_keys=True)

@@ -148,7 +148,7 @@ class _DeliveryWriter:
     def tell(self, endpoint: Endpoint, notice: OutboxMessage) -> None:
         """Write down whether an endpoint is told of a message; nothing where the message does not concern it."""
         changed, asked = notice.changed, endpoint.filter
-        standing = self._standing(endpoint.name, changed.alert_id)
+        standing = self._delivery_state(endpoint.name, changed.alert_id)
         if asked.types and notice.type not in asked.types:
             return
         if not standing.has_begun and not _may_begin(asked, notice, standing):
@@ -221,7 +221,7 @@ class _DeliveryWriter:
         if found is None:
             return True
         slot, capacity = found
-        taken, rank = self._days.taken(slot), rank_of(changed)
+        taken, rank = self._days.ranks_of_day(slot), rank_of(changed)
         if changed.alert_id not in taken:
             if len(taken) >= capacity:
                 giving_way = self._giving_way(taken, rank)
@@ -295,7 +295,7 @@ class _DeliveryWriter:
         else:
             row.update(state=state, why=why, suppressed_by=by, finished_ms=self._now_ms)
 
-    def _standing(self, endpoint: str, alert_id: str) -> _AlertDeliveryState:
+    def _delivery_state(self, endpoint: str, alert_id: str) -> _AlertDeliveryState:
         return self._of(alert_id).setdefault(endpoint, _AlertDeliveryState())
 
     def _of(self, alert_id: str) -> dict[str, _AlertDeliveryState]:
@@ -314,7 +314,7 @@ class _DeliveryWriter:
                 one.alert_id.in_(listed[start : start + LOCKED_PART]), one.state.in_(inline_value(WAITING))
             )
             for row in self._connection.execute(query.order_by(one.number).with_for_update()):
-                standing = self._standing(row.endpoint, row.alert_id)
+                standing = self._delivery_state(row.endpoint, row.alert_id)
                 if row.state == "pending":
                     standing.waiting.append(row.delivery_id)
                     standing.is_untouched = standing.is_untouched and not row.attempts
@@ -324,10 +324,10 @@ class _DeliveryWriter:
             told = select(ticket.endpoint, ticket.alert_id)
             told = told.where(ticket.endpoint.in_(sorted(self._endpoints)), ticket.alert_id.in_(part))
             for endpoint, alert_id in self._connection.execute(told):
-                self._standing(endpoint, alert_id).is_told = True
+                self._delivery_state(endpoint, alert_id).is_told = True
             held = select(one.endpoint, one.alert_id).where(one.alert_id.in_(part), one.state == "suppressed")
             for endpoint, alert_id in self._connection.execute(held.distinct()):
-                self._standing(endpoint, alert_id).is_held = True
+                self._delivery_state(endpoint, alert_id).is_held = True
 
 
 def _may_begin(asked: Filter, notice: OutboxMessage, standing: _AlertDeliveryState) -> bool:

@@ -91,7 +91,7 @@ class FinishedAttempt(Struct, frozen=True, kw_only=True):
     took_ms: int
     status: int | None
     answer: str
-    told: Ticket | None = None
+    ticket: Ticket | None = None
 
 
 class ClaimResult(Struct, frozen=True):

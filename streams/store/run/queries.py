@@ -56,8 +56,8 @@ def checkpoint(connection: Connection) -> Checkpoint | None:
 def states(connection: Connection) -> Iterator[tuple[str, bytes]]:
     """Yield (subscriber_id, packed state) in the order of the ids."""
     columns = tables.states.c
-    query = _ordered(connection, select(columns.subscriber_id, columns.body), columns.subscriber_id)
-    for row in _streamed(connection, query):
+    query = _order(connection, select(columns.subscriber_id, columns.body), columns.subscriber_id)
+    for row in _stream(connection, query):
         yield row[0], row[1]
 
 
@@ -89,7 +89,7 @@ def alerts(
 ) -> list[AlertRow]:
     """Return alerts with their newest transition, by falling probability; of equals, the lower id first."""
     alert = tables.alerts.c
-    query = _ordered(connection, _standing().limit(limit), alert.probability.desc(), alert.alert_id)
+    query = _order(connection, _select_alerts().limit(limit), alert.probability.desc(), alert.alert_id)
     wanted = {"alert_id": alert_id, "band": band, "kind": kind, "subscriber_id": subscriber_id, "held_out": held_out}
     query = query.where(*(alert[name] == value for name, value in wanted.items() if value is not None))
     if states is not None:
@@ -118,8 +118,8 @@ def alert_page(
         chosen.append(has_fired)
     else:
         chosen += [alert.state.in_(sorted(states)), or_(has_fired, alert.state == "pending")]
-    query = _standing().where(*chosen).limit(limit)
-    query = _ordered(connection, query, alert.is_firing.desc(), alert.urgency.desc(), alert.alert_id)
+    query = _select_alerts().where(*chosen).limit(limit)
+    query = _order(connection, query, alert.is_firing.desc(), alert.urgency.desc(), alert.alert_id)
     rows = [_alert_row(row) for row in connection.execute(query)]
     if limit is None or len(rows) < limit:
         return AlertPage(rows=rows, total=len(rows))
@@ -131,22 +131,22 @@ def alert_ids(connection: Connection, prefix: str) -> list[str]:
     """Return the ids of the alerts that begin so, in their order."""
     column = tables.alerts.c.alert_id
     query = select(column).where(begins_with(connection, column, prefix))
-    return list(connection.scalars(_ordered(connection, query, column)))
+    return list(connection.scalars(_order(connection, query, column)))
 
 
 def transitions(connection: Connection, alert_id: str) -> list[AlertChanged]:
     """Return one alert's transitions in the order of their event times."""
     columns = tables.transitions.c
     query = _of(tables.transitions, AlertChanged).where(columns.alert_id == alert_id)
-    query = _ordered(connection, query, columns.at_ms, columns.rank, columns.transition_id)
-    return [_changed(row) for row in connection.execute(query)]
+    query = _order(connection, query, columns.at_ms, columns.rank, columns.transition_id)
+    return [_transition(row) for row in connection.execute(query)]
 
 
 def transitions_by_id(connection: Connection, transition_ids: Iterable[str]) -> dict[str, AlertChanged]:
     """Return transitions by their ids; those that are not there are left out."""
     column = tables.transitions.c.transition_id
     found = [
-        _changed(row)
+        _transition(row)
         for part in parts(sorted(transition_ids))
         for row in connection.execute(_of(tables.transitions, AlertChanged).where(among(connection, column, part)))
     ]
@@ -156,7 +156,7 @@ def transitions_by_id(connection: Connection, transition_ids: Iterable[str]) -> 
 def models(connection: Connection) -> list[ModelVersion]:
     """Return all model versions."""
     columns = tables.models.c
-    bodies = connection.scalars(_ordered(connection, select(columns.body), columns.name, columns.version))
+    bodies = connection.scalars(_order(connection, select(columns.body), columns.name, columns.version))
     return [msgspec.convert(body, ModelVersion) for body in bodies]
 
 
@@ -170,7 +170,7 @@ def promotions(connection: Connection) -> list[Promotion]:
 def market_events(connection: Connection) -> list[MarketAnnouncement]:
     """Return all messages about the market."""
     columns = tables.market_events.c
-    query = _ordered(connection, select(columns.known_ms, columns.body), columns.known_ms, columns.digest)
+    query = _order(connection, select(columns.known_ms, columns.body), columns.known_ms, columns.digest)
     return [
         MarketAnnouncement(known_ms, msgspec.convert(body, MarketEvent)) for known_ms, body in connection.execute(query)
     ]
@@ -182,7 +182,7 @@ def predictions(
     """Yield settled predictions by time of snapshot, then subscriber."""
     columns = tables.predictions.c
     query = _of(tables.predictions, PredictionRow).where(~columns.provisional)
-    query = _ordered(connection, query, columns.snapshot_at_ms, columns.subscriber_id, columns.example_id)
+    query = _order(connection, query, columns.snapshot_at_ms, columns.subscriber_id, columns.example_id)
     if model_version is not None:
         query = query.where(columns.model_version == model_version)
     if from_ms is not None:
@@ -194,14 +194,18 @@ def predictions(
 
 def examples(connection: Connection) -> Iterator[LabelledExample]:
     """Yield all examples with their features, by when they were settled, subscriber and snapshot."""
-    told, apart = tables.predictions.c, tables.example_features.c
+    predictions, apart = tables.predictions.c, tables.example_features.c
     # A label that could be known before was settled when the horizon closed all the same, unless the subscriber left.
-    settled_ms = case((told.kind.in_(("port_out", "termination")), told.knowable_at_ms), else_=told.closed_at_ms)
-    query = select(tables.predictions, apart.feature_table, apart.body).join(
-        tables.example_features, apart.example_id == told.example_id
+    settled_ms = case(
+        (predictions.kind.in_(("port_out", "termination")), predictions.knowable_at_ms), else_=predictions.closed_at_ms
     )
-    query = _ordered(connection, query, settled_ms, told.subscriber_id, told.snapshot_at_ms, told.example_id)
-    for row in _streamed(connection, query).mappings():
+    query = select(tables.predictions, apart.feature_table, apart.body).join(
+        tables.example_features, apart.example_id == predictions.example_id
+    )
+    query = _order(
+        connection, query, settled_ms, predictions.subscriber_id, predictions.snapshot_at_ms, predictions.example_id
+    )
+    for row in _stream(connection, query).mappings():
         fields = dict(row)
         body = fields.pop("body")
         yield LabelledExample(features=struct.unpack(f"<{len(body) // 8}d", body), **fields)
@@ -221,10 +225,10 @@ def late_events(connection: Connection) -> Iterator[LateEvent]:
 
 
 def _by_place(connection: Connection, table: Table, kind: type[msgspec.Struct]) -> Select[*AnyColumns]:
-    return _ordered(connection, _of(table, kind), *table.primary_key)
+    return _order(connection, _of(table, kind), *table.primary_key)
 
 
-def _ordered(connection: Connection, query: Select[*AnyColumns], *keys: ColumnElement[Any]) -> Select[*AnyColumns]:
+def _order(connection: Connection, query: Select[*AnyColumns], *keys: ColumnElement[Any]) -> Select[*AnyColumns]:
     """Order a query, text byte by byte: PostgreSQL would order it as the language of the database does."""
     if connection.dialect.name == "postgresql":
         keys = tuple(collate(key, "C") if isinstance(key.type, String) else key for key in keys)
@@ -236,7 +240,7 @@ def _of(table: Table, kind: type[msgspec.Struct]) -> Select[*AnyColumns]:
     return select(*(table.c[name] for name in kind.__struct_fields__ if name in table.c))
 
 
-def _standing() -> Select[*AnyColumns]:
+def _select_alerts() -> Select[*AnyColumns]:
     """Select alerts as rows of their newest transitions, with when they fired and how often they have changed."""
     alert, history = tables.alerts.c, tables.transitions.alias("history")
     changes = select(func.count()).where(history.c.alert_id == alert.alert_id).scalar_subquery()
@@ -248,19 +252,19 @@ def _standing() -> Select[*AnyColumns]:
 
 
 def _alert_row(row: Row[*AnyColumns]) -> AlertRow:
-    return AlertRow(latest=_changed(row), fired_at_ms=row.fired_at_ms, changes=row.changes)
+    return AlertRow(latest=_transition(row), fired_at_ms=row.fired_at_ms, changes=row.changes)
 
 
-def _streamed(connection: Connection, query: Select[*AnyColumns]) -> Result[*AnyColumns]:
+def _stream(connection: Connection, query: Select[*AnyColumns]) -> Result[*AnyColumns]:
     return connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query)
 
 
 def _values(connection: Connection, query: Select[*AnyColumns], kind: type[T]) -> Iterator[T]:
-    for row in _streamed(connection, query):
+    for row in _stream(connection, query):
         yield kind(*row)
 
 
-def _changed(row: Row[*AnyColumns]) -> AlertChanged:
+def _transition(row: Row[*AnyColumns]) -> AlertChanged:
     fields = dict(zip(AlertChanged.__struct_fields__, row, strict=False))
     # JSON has text for keys; the source numbers in `offsets` come back as the integers that they were.
     return msgspec.convert(fields, AlertChanged, str_keys=True)

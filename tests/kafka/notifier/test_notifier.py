@@ -270,7 +270,7 @@ def test_outcomes_that_people_reported_are_published_and_it_says_that_it_is_read
         until(lambda: why_unready(str(port)) is None, 40.0, lambda: str(why_unready(str(port))))
         assert one.stop() == 0, one.words
     with Sink.open(place) as sink:
-        assert sink.reported(10) == []
+        assert sink.unsent_outcomes(10) == []
 
 
 def published(broker: Broker, prefix: str) -> set[tuple[bytes, bytes]]:

@@ -100,6 +100,6 @@ def test_what_was_sent_is_known_by_manager_channel_and_day(book: DigestStore) ->
     assert book.is_sent("am_1", "mail", 5)
     assert not book.is_sent("am_1", "chat", 5)
     assert not book.is_sent("am_1", "mail", 4)
-    assert book.last("am_1", "mail", 5) == sent[0]
-    assert book.last("am_1", "mail", 9) == sent[1]
-    assert book.last("am_1", "mail", 3) is None
+    assert book.newest_before("am_1", "mail", 5) == sent[0]
+    assert book.newest_before("am_1", "mail", 9) == sent[1]
+    assert book.newest_before("am_1", "mail", 3) is None

@@ -180,7 +180,7 @@ def test_a_ticket_is_known_from_the_first_delivery_on_and_keeps_its_id(sink: Sin
     sink.record([told(1)], RULES, NOW_MS)
     (one,) = claim(sink)
     told_first = Ticket(external_id="4711", external_ref="T-1", told_ms=NOW_MS, resolved=False)
-    sink.finish("w", [finished(one, told=told_first)], NOW_MS)
+    sink.finish("w", [finished(one, ticket=told_first)], NOW_MS)
     assert sink.alert_by_ticket("crm", "4711") == sink.alert_by_ticket("crm", "T-1") == told(1).alert_id
     assert sink.alert_by_ticket("log", "4711") is None
     sink.record([told(1, "resolved", BEGAN_MS + 1)], RULES, NOW_MS)

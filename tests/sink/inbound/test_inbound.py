@@ -65,7 +65,7 @@ class InboundBench:
     def finish(self, delivery_id: str, endpoint: str, ticket: Ticket) -> None:
         done = FinishedAttempt(
             delivery_id=delivery_id, endpoint=endpoint, attempt=1, state="delivered", why="", next_attempt_ms=None,
-            action="create", outcome="delivered", began_ms=NOW_MS, took_ms=1, status=201, answer="", told=ticket,
+            action="create", outcome="delivered", began_ms=NOW_MS, took_ms=1, status=201, answer="", ticket=ticket,
         )  # fmt: skip
         assert self.sink.finish("w", [done], NOW_MS) == 1
 
@@ -159,7 +159,7 @@ def test_an_outcome_is_kept_once_as_the_contract_wants_it(world: InboundBench) -
     said = close("saved", reason="price", at="2024-10-04T10:00:00Z")
     assert world.call(said)[1]["state"] == "closed"
     assert world.call(said)[1]["changed"] is False
-    (row,) = world.sink.reported(10)
+    (row,) = world.sink.unsent_outcomes(10)
     event = decode(Record("outcomes", 0, 0, row[2], NOW_MS))
     assert isinstance(event, Event)
     message = msgspec.json.decode(row[2])

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from streams.core.notify.endpoints import PRESETS, Auth, Endpoint, PresetName
-from streams.sink.presets import ACTIONS, Request, RequestRenderer, load, prepare, redacted, sample_delivery
+from streams.sink.presets import ACTIONS, Request, RequestRenderer, load, prepare, redact, sample_delivery
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW_MS = 1_709_400_000_000
@@ -45,12 +45,10 @@ def prepared_of(preset: PresetName) -> RequestRenderer:
 
 def golden(preset: PresetName) -> bytes:
     prepared = prepared_of(preset)
-    shown: dict[str, Any] = {
-        action: redacted(rendered(prepared, sample_delivery(action), action)) for action in ACTIONS
-    }
+    shown: dict[str, Any] = {action: redact(rendered(prepared, sample_delivery(action), action)) for action in ACTIONS}
     lookup = prepared.lookup(sample_delivery("create"), secret=SECRET)
     if isinstance(lookup, Request):
-        shown["lookup"] = redacted(lookup)
+        shown["lookup"] = redact(lookup)
     return msgspec.json.format(msgspec.json.encode(shown), indent=2) + b"\n"
 
 

@@ -10,7 +10,7 @@ from streams.core.contracts.effects import Reason
 from streams.core.notify.endpoints import Auth, Endpoint
 from streams.shared.errors import SettingsError
 from streams.sink.http.request import REDACTED, Request
-from streams.sink.presets import RenderFailure, load, prepare, redacted, sample_delivery
+from streams.sink.presets import RenderFailure, load, prepare, redact, sample_delivery
 from streams.sink.presets.delivery_facts import slim
 from tests.sink.presets.examples import SECRET, endpoint, rendered
 
@@ -121,7 +121,7 @@ def test_a_secret_goes_into_its_header_and_is_never_shown(auth: Auth, header: tu
     request = prepared.render(sample_delivery("create"), "create", now_ms=0, secret="s3")
     assert isinstance(request, Request)
     assert header in request.headers
-    shown = redacted(request)
+    shown = redact(request)
     assert shown["headers"][header[0]] == shown["headers"]["X-Token"] == REDACTED
     assert shown["headers"]["X-Team"] == "retention"
     assert header[1] not in json.dumps(shown)
@@ -147,8 +147,8 @@ def test_a_routing_key_stands_in_the_body_alone_and_is_never_shown() -> None:
     request = rendered(prepare(endpoint("pagerduty-v2")), sample_delivery("create"), "create")
     assert json.loads(request.body)["routing_key"] == SECRET
     assert SECRET not in json.dumps(request.headers)
-    assert redacted(request)["body"]["routing_key"] == REDACTED
-    assert SECRET not in json.dumps(redacted(request))
+    assert redact(request)["body"]["routing_key"] == REDACTED
+    assert SECRET not in json.dumps(redact(request))
 
 
 def test_a_long_alert_is_told_without_its_evidence_before_it_is_not_told() -> None:

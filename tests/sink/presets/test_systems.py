@@ -63,7 +63,7 @@ class PresetReceiver:
         assert isinstance(request, Request)
         answer = await self.send(request)
         assert answer.is_success, answer.text
-        return self.prepared.found(answer.content, self.claimed("create"))
+        return self.prepared.found_ticket_id(answer.content, self.claimed("create"))
 
 
 def at(system: System, case: "Case", story: Callable[[PresetReceiver], Coroutine[Any, Any, None]]) -> None:
@@ -182,7 +182,7 @@ def test_a_receiver_that_ignores_what_it_is_asked_for_gives_nobody_elses_ticket(
     prepared = prepared_of("tmf621-v4")
     others = msgspec.json.encode([{"id": "1", "externalId": "a_other"}, {"id": "2"}])
     assert prepared.matches(others, sample_delivery("create")) == []
-    assert prepared.found(others, sample_delivery("create")) is None
+    assert prepared.found_ticket_id(others, sample_delivery("create")) is None
     assert prepared.matches(b"<html>", sample_delivery("create")) is None
 
 

@@ -15,7 +15,7 @@ from streams.sink.presets.templates import (
     UnusableTemplateError,
     compile_address,
     compile_tree,
-    unknown,
+    unknown_names,
 )
 from tests.sink.presets.examples import endpoint, rendered
 
@@ -110,7 +110,7 @@ def test_trees_have_limits_of_depth_and_number() -> None:
 
 def test_names_that_are_not_there_are_told_with_those_that_are_near() -> None:
     uses = compile_tree({"x": "{{ a.m }} {{ b }} {{ a.z | default(1) }} {{ c if c is defined }}"}, "create.body").uses
-    assert list(unknown(uses, {"a": {"n": 1, "mm": 2}}))[:2] == [
+    assert list(unknown_names(uses, {"a": {"n": 1, "mm": 2}}))[:2] == [
         "create.body.x: there is no a.m, near are a.mm",
         "create.body.x: there is no b, there are a",
     ]

@@ -13,7 +13,7 @@ from streams.sink.secrets.vault import (
     Secrets,
     SigningKey,
     reference,
-    rotated,
+    rotate_secrets,
     seal,
     signers,
     unseal,
@@ -81,33 +81,33 @@ def test_secrets_show_themselves_to_nobody() -> None:
 
 
 def test_old_and_new_sign_together_until_the_overlap_ends() -> None:
-    secrets = rotated(Secrets(signing=(SigningKey("a"),), auth="x"), "b", 1_000)
+    secrets = rotate_secrets(Secrets(signing=(SigningKey("a"),), auth="x"), "b", 1_000)
     assert (signers(secrets, 1_000 + OVERLAP_MS - 1), secrets.auth) == (("b", "a"), "x")
     assert signers(secrets, 1_000 + OVERLAP_MS) == ("b",)
 
 
 def test_a_second_rotation_lengthens_no_old_secret_s_life_and_drops_what_has_run_out() -> None:
-    first = rotated(Secrets(signing=(SigningKey("a"),)), "b", 0, 10)
-    second = rotated(first, "c", 5, 100)
+    first = rotate_secrets(Secrets(signing=(SigningKey("a"),)), "b", 0, 10)
+    second = rotate_secrets(first, "c", 5, 100)
     assert second.signing == (SigningKey("c"), SigningKey("b", 105), SigningKey("a", 10))
-    assert rotated(second, "d", 50, 100).signing == (SigningKey("d"), SigningKey("c", 150), SigningKey("b", 105))
+    assert rotate_secrets(second, "d", 50, 100).signing == (SigningKey("d"), SigningKey("c", 150), SigningKey("b", 105))
 
 
 def test_a_rotation_without_overlap_leaves_the_new_secret_alone() -> None:
-    assert rotated(SECRETS, "b", 0, 0).signing == (SigningKey("b"),)
+    assert rotate_secrets(SECRETS, "b", 0, 0).signing == (SigningKey("b"),)
 
 
 def test_overlaps_and_old_secrets_have_a_limit() -> None:
     for overlap_ms in (-1, OVERLAP_MS_MAX + 1):
         with pytest.raises(SettingsError, match="0 to 168 hours"):
-            rotated(Secrets(), "b", 0, overlap_ms)
+            rotate_secrets(Secrets(), "b", 0, overlap_ms)
     secrets = Secrets(signing=(SigningKey("first"),))
     for number in range(10):
-        secrets = rotated(secrets, str(number), 0)
+        secrets = rotate_secrets(secrets, str(number), 0)
     assert len(valid_keys(secrets, 0)) == 11
     with pytest.raises(SettingsError, match="10 old secrets are still in use"):
-        rotated(secrets, "one too many", 0)
-    assert signers(rotated(secrets, "later", OVERLAP_MS), OVERLAP_MS) == ("later", "9")
+        rotate_secrets(secrets, "one too many", 0)
+    assert signers(rotate_secrets(secrets, "later", OVERLAP_MS), OVERLAP_MS) == ("later", "9")
 
 
 def test_a_reference_leads_to_a_variable_or_to_a_file(tmp_path: Path) -> None:
