@@ -76,16 +76,16 @@ async def prepare(operator: KafkaOperator, context: Context, templates: Sequence
     size_bytes = 0
     for partition, share in enumerate(shares):
         await changelog.fence(partition)
-        slot = SubscriberTask(partition, group, context)
+        task = SubscriberTask(partition, group, context)
         for i in range(0, len(share), TRANSACTION_STATES):
             for sid, template in share[i : i + TRANSACTION_STATES]:
-                slot.subscribers._states[sid] = unpack(template.packed)  # noqa: SLF001 - as if they had come by events
+                task.subscribers._states[sid] = unpack(template.packed)  # noqa: SLF001 - as if they had come by events
                 for at_ms, body in template.snapshots.items():
-                    slot.subscribers.waiting.keep(sid, at_ms, body)
-                slot.subscribers._changed.add(sid)  # noqa: SLF001 - as above
-            slot._moved = True  # noqa: SLF001 - as above
-            changes = slot.changes()
-            slot.written()
+                    task.subscribers.waiting.keep(sid, at_ms, body)
+                task.subscribers._changed.add(sid)  # noqa: SLF001 - as above
+            task._moved = True  # noqa: SLF001 - as above
+            changes = task.changes()
+            task.note_written()
             if changes is not None:
                 size_bytes += sum(len(key) + len(value or b"") for key, value in changes.states)
                 await changelog.write(partition, changes)

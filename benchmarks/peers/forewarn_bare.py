@@ -44,42 +44,42 @@ class CountingTask:
     def restore(self, states: PackedStates) -> None:
         """Take in what was written."""
         self._packed.update((key, value) for key, value in states.items() if key != CHECKPOINT_KEY)
-        lane = self.queues[self._source]
-        lane.queued = lane.applied = max((PAIR.unpack(v)[1] + 1 for v in self._packed.values()), default=0)
+        queue = self.queues[self._source]
+        queue.queued = queue.applied = max((PAIR.unpack(v)[1] + 1 for v in self._packed.values()), default=0)
 
     @property
-    def held(self) -> str:
+    def contents(self) -> str:
         """What it keeps, in words."""
         return f"{len(self._packed):,} pairs"
 
     @property
-    def changed(self) -> int:
+    def changed_count(self) -> int:
         """How many pairs a write would have in it."""
         return len(self._changed)
 
     def rewind(self) -> None:
         """Forget what was queued and not applied."""
-        lane = self.queues[self._source]
-        lane.waiting.clear()
-        lane.queued = lane.applied
+        queue = self.queues[self._source]
+        queue.waiting.clear()
+        queue.queued = queue.applied
 
     def queue(self, source: SourceNumber, start: int, records: Sequence[LogRecord]) -> bool:
         """Queue a run, unless one before it is missing."""
-        lane = self.queues[source]
-        if start > lane.queued:
+        queue = self.queues[source]
+        if start > queue.queued:
             return False
-        lane.waiting.extend(records)
-        lane.queued = max(lane.queued, records[-1].offset + 1)
+        queue.waiting.extend(records)
+        queue.queued = max(queue.queued, records[-1].offset + 1)
         return True
 
-    def waiting(self, source: SourceNumber) -> int:
+    def waiting_count(self, source: SourceNumber) -> int:
         """Return how many records wait."""
         return len(self.queues[source].waiting)
 
     def advance(self, ended: Collection[SourceNumber], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
         """Count up to `limit` records."""
-        lane, changed, packed, parse = self.queues[self._source], self._changed, self._packed, self._parse
-        waiting, done = lane.waiting, min(limit, len(lane.waiting))
+        queue, changed, packed, parse = self.queues[self._source], self._changed, self._packed, self._parse
+        waiting, done = queue.waiting, min(limit, len(queue.waiting))
         for _ in range(done):
             record = waiting.popleft()
             key, offset = record.key, record.offset
@@ -92,7 +92,7 @@ class CountingTask:
                 state = PAIR.unpack(known) if known is not None else (0, -1)
             if offset > state[1]:
                 changed[key] = (state[0] + 1, offset)
-            lane.applied = offset + 1
+            queue.applied = offset + 1
         if done:
             self._meter.saw(done)
         return done
@@ -106,7 +106,7 @@ class CountingTask:
         mark = (CHECKPOINT_KEY, PAIR.pack(0, -1))
         yield TaskChanges([*packed.items()], mark, [], {self._source: self.queues[self._source].applied})
 
-    def written(self) -> None:
+    def note_written(self) -> None:
         """Note that the last changes are safe."""
         self._changed.clear()
 

@@ -89,7 +89,7 @@ class Subscribers:
         return len(self._states) + self._packed_count
 
     @property
-    def changed(self) -> int:
+    def changed_count(self) -> int:
         """How many have changed since the last write."""
         return len(self._changed)
 

@@ -155,7 +155,7 @@ class Log:
         """Write one transaction, and return what it publishes."""
         if changes is None:
             return []
-        for key, value in (*changes.states, changes.mark):
+        for key, value in (*changes.states, changes.checkpoint):
             if value is None:
                 self.states.pop(key, None)
             else:
@@ -186,11 +186,11 @@ class Workers:
 
     def begin(self) -> None:
         """Begin anew, as after a restart: all that is known is what was written."""
-        self.slots = []
+        self.tasks = []
         for number, log in enumerate(self.logs):
-            slot = SubscriberTask(number, APPLICATION, self.serving, open_max=50 if number % 2 else None)
-            slot.restore(PackedInMemory(log.states))
-            self.slots.append(slot)
+            task = SubscriberTask(number, APPLICATION, self.serving, open_max=50 if number % 2 else None)
+            task.restore(PackedInMemory(log.states))
+            self.tasks.append(task)
         self.training = TrainingTask(0, TRAINER, self._new_trainer)
         self.training.restore(PackedInMemory(self.learned.states))
 
@@ -201,15 +201,15 @@ class Workers:
 
     def work(self, runs: Mapping[SourceNumber, Sequence[Raw]], number: int, limit: int, *, to_the_end: bool) -> None:
         """Have one partition work off runs by source, and write; `to_the_end` says that its topics have no more."""
-        slot = self.slots[number]
+        task = self.tasks[number]
         for source, run_ in runs.items():
-            assert slot.queue(source, slot.queues[source].queued, run_)
-        ended = {source for source in slot.queues if to_the_end or not slot.waiting(source)}
-        while slot.advance(ended, limit):
+            assert task.queue(source, task.queues[source].queued, run_)
+        ended = {source for source in task.queues if to_the_end or not task.waiting_count(source)}
+        while task.advance(ended, limit):
             pass
-        outputs = self.logs[number].take(slot.changes())
-        slot.written()
-        rest(slot)
+        outputs = self.logs[number].take(task.changes())
+        task.note_written()
+        rest(task)
         values = [output.value for output in outputs if output.topic == "examples"]
         next_one = self.training.queues[source_at(0, 0)].queued
         records = [Raw(next_one + i, RECEIVED_MS, b"k", value) for i, value in enumerate(values)]
@@ -223,7 +223,7 @@ class Workers:
         for output in self.learned.take(self.training.changes()):
             if output.topic == MODELS and output.key is not None:
                 self.publish(MODELS, output.key, output.value)
-        self.training.written()
+        self.training.note_written()
 
 
 def on_kafka(case: Case, folder: Path) -> Digests:

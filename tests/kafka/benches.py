@@ -46,7 +46,7 @@ class FakeChangelog:
         """Take note of it."""
         self.fenced.append(partition)
 
-    def mark(self, partition: int) -> int | None:
+    def checkpoint_offset(self, partition: int) -> int | None:
         """Return how often was written: as good as an offset."""
         return self.writes[partition] or None
 
@@ -67,7 +67,9 @@ class FakeChangelog:
         """Write, or fail."""
         if self.failure is not None:
             raise self.failure
-        self.states[partition] |= {key: value for key, value in (*changes.states, changes.mark) if value is not None}
+        self.states[partition] |= {
+            key: value for key, value in (*changes.states, changes.checkpoint) if value is not None
+        }
         self.outputs += changes.outputs
         self.writes[partition] += 1
 

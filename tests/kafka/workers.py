@@ -279,26 +279,26 @@ def cold_context() -> Context:
 
 
 async def folded(address: str, prefix: str, partitions: int = PARTITIONS) -> list[SubscriberTask]:
-    """Return the slots after all that is in the log, worked off in one go without any broker: the oracle."""
-    slots = [SubscriberTask(number, prefix + APPLICATION, cold_context()) for number in range(partitions)]
+    """Return the tasks after all that is in the log, worked off in one go without any broker: the oracle."""
+    tasks = [SubscriberTask(number, prefix + APPLICATION, cold_context()) for number in range(partitions)]
     for topic in INPUTS:
         runs: dict[int, list[Raw]] = defaultdict(list)
         for record in await read_topic(address, prefix + topic):
             runs[record.partition].append(Raw(record.offset, record.timestamp, record.key, record.value))
         for number, run in runs.items():
-            source = next(s for s, lane in slots[number].queues.items() if lane.topic == topic)
-            assert slots[number].queue(source, 0, run)
-    for slot in slots:
-        while slot.advance(set(slot.queues), 100_000):
+            source = next(s for s, queue in tasks[number].queues.items() if queue.topic == topic)
+            assert tasks[number].queue(source, 0, run)
+    for task in tasks:
+        while task.advance(set(task.queues), 100_000):
             pass
-    return slots
+    return tasks
 
 
 def assert_exact(address: str, prefix: str, left: LogContents, records: int) -> None:
     """Hold everything that workers left against an offline fold of the log."""
-    slots = asyncio.run(folded(address, prefix))
+    tasks = asyncio.run(folded(address, prefix))
     assert left.events == records
-    assert facts_of(left.states) == facts_of(states_of(slots))
+    assert facts_of(left.states) == facts_of(states_of(tasks))
     for published, name in ((left.alerts, "transition_id"), (left.examples, "example_id")):
         ids = [message[name] for message in published]
         assert len(ids) == len(set(ids))
@@ -306,9 +306,9 @@ def assert_exact(address: str, prefix: str, left: LogContents, records: int) -> 
     assert len(places) == len(set(places)) == sum(n for c, n in left.counted.items() if c.startswith("dead:"))
 
 
-def states_of(slots: Sequence[SubscriberTask]) -> dict[bytes, bytes]:
-    """Return the states that slots would write, by their keys."""
-    return {key: packed for slot in slots for key, packed in changed(slot) if packed}
+def states_of(tasks: Sequence[SubscriberTask]) -> dict[bytes, bytes]:
+    """Return the states that tasks would write, by their keys."""
+    return {key: packed for task in tasks for key, packed in changed(task) if packed}
 
 
 def facts_of(states: Mapping[bytes, bytes]) -> dict[bytes, Facts]:
@@ -328,9 +328,9 @@ def facts_of(states: Mapping[bytes, bytes]) -> dict[bytes, Facts]:
     return {key: state.facts for key, state in opened.items()}
 
 
-def changed(slot: SubscriberTask) -> list[tuple[bytes, bytes | None]]:
-    """Return the states that a slot would write."""
-    changes = slot.changes()
+def changed(task: SubscriberTask) -> list[tuple[bytes, bytes | None]]:
+    """Return the states that a task would write."""
+    changes = task.changes()
     return [] if changes is None else changes.states
 
 

@@ -33,7 +33,7 @@ class AlertIntake(SingleSource):
         self._moved = False
 
     @property
-    def changed(self) -> int:
+    def changed_count(self) -> int:
         """How many records a write has to look at."""
         return len(self._transitions) + len(self._letters)
 
@@ -65,11 +65,11 @@ class AlertIntake(SingleSource):
         return done
 
     def gather(self) -> Iterator[AlertBatch | None]:
-        """Yield in one part what was read since `written` was last called, or nothing."""
+        """Yield in one part what was read since `note_written` was last called, or nothing."""
         if self._moved:
             yield AlertBatch(self._transitions, self._letters, {self.source: self._log.applied})
 
-    def written(self) -> None:
+    def note_written(self) -> None:
         """Note that what was gathered last is on its way."""
         self._transitions, self._letters = [], []
         self._moved = False

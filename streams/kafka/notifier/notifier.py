@@ -49,7 +49,7 @@ def run_notifier(
         await exit_on_failure(publish_reports(sink, publisher))
 
     app.at_once.append(report)
-    run_app(app, publisher, *(() if health is None else (HealthService(health, app.standing),)))
+    run_app(app, publisher, *(() if health is None else (HealthService(health, app.health_status),)))
 
 
 async def publish_reports(sink: Sink, publisher: Publisher) -> None:

@@ -38,7 +38,7 @@ from streams.learning.trainer import Trainer, TrainerState
 EXAMPLES: Final = "examples"
 MODELS: Final = "models"
 PATIENCE_MS: Final = DAY_MS
-MARK_VERSION: Final = 1
+CHECKPOINT_VERSION: Final = 1
 _SETTLED_AT_ONCE: Final = frozenset({"port_out", "termination"})
 
 _NOBODYS_FAULT: Final[frozenset[ExampleRefusal]] = frozenset({"feature_table", "queue_full"})
@@ -91,13 +91,13 @@ class TrainingTask(SingleSource):
         return self._trainer
 
     @property
-    def held(self) -> str:
+    def contents(self) -> str:
         """What was learned so far, in words."""
         counts = self.trainer.counts
         return f"model version {counts.version}, {counts.learned:,} examples learned, {counts.waiting:,} waiting"
 
     @property
-    def changed(self) -> int:
+    def changed_count(self) -> int:
         """How many states a write has to look at: the trainer, and each example that waits."""
         return 1 + self.trainer.counts.waiting
 
@@ -107,23 +107,23 @@ class TrainingTask(SingleSource):
         Raises:
             BrokenCheckpointError: they are incomplete, unreadable, another application's, or of another feature table.
         """
-        mark: bytes | None = None
+        checkpoint: bytes | None = None
         parts = TrainerParts()
         try:
             for key, value in states.items():
                 if key == CHECKPOINT_KEY:
-                    mark = value
+                    checkpoint = value
                 else:
                     parts.read(key, value)
         except (msgspec.DecodeError, ValueError) as error:
             raise BrokenCheckpointError(f"a state of the trainer cannot be read: {error}") from error
-        if mark is not None:
-            self._restore(read_training_checkpoint(mark, self._application), parts)
+        if checkpoint is not None:
+            self._restore(read_training_checkpoint(checkpoint, self._application), parts)
         elif parts:
-            raise BrokenCheckpointError("the trainer has states but no mark: they are not all there")
+            raise BrokenCheckpointError("the trainer has states but no checkpoint: they are not all there")
 
-    def _restore(self, mark: TrainingCheckpoint, parts: TrainerParts) -> None:
-        state = mark.trainer
+    def _restore(self, checkpoint: TrainingCheckpoint, parts: TrainerParts) -> None:
+        state = checkpoint.trainer
         if state.feature_table != FEATURE_TABLE:
             raise BrokenCheckpointError(
                 f"the trainer has learned {state.feature_table}, and this program computes {FEATURE_TABLE}: "
@@ -135,8 +135,8 @@ class TrainingTask(SingleSource):
         except TrainerError as error:
             raise BrokenCheckpointError(f"the trainer cannot be restored: {error}") from error
         self._saved = parts_of(whole)
-        self.newest_ms, self.counters = mark.newest_ms, dict(mark.counters)
-        self._log.queued = self._log.applied = mark.position
+        self.newest_ms, self.counters = checkpoint.newest_ms, dict(checkpoint.counters)
+        self._log.queued = self._log.applied = checkpoint.position
 
     def advance(self, ended: Collection[SourceNumber], limit: int) -> int:  # noqa: ARG002 - one source waits for no other
         """Learn what is due and apply the records in the order of the log; return how many examples and records.
@@ -191,14 +191,14 @@ class TrainingTask(SingleSource):
         yield self.changes()
 
     def changes(self) -> TaskChanges | None:
-        """Return what has changed since `written` was last called, or None if nothing has."""
+        """Return what has changed since `note_written` was last called, or None if nothing has."""
         if not self._moved:
             return None
         state = self.trainer.state()
         self._saving = parts_of(state)
         states = self._saving.states_since(self._saved)
-        mark = TrainingCheckpoint(
-            version=MARK_VERSION,
+        checkpoint = TrainingCheckpoint(
+            version=CHECKPOINT_VERSION,
             application=self._application,
             position=self._log.applied,
             newest_ms=self.newest_ms,
@@ -206,9 +206,9 @@ class TrainingTask(SingleSource):
             trainer=without_parts(state),
         )
         positions = {source: log.applied for source, log in self.queues.items()}
-        return TaskChanges(states, (CHECKPOINT_KEY, _encode(mark)), list(self._outputs), positions)
+        return TaskChanges(states, (CHECKPOINT_KEY, _encode(checkpoint)), list(self._outputs), positions)
 
-    def written(self) -> None:
+    def note_written(self) -> None:
         """Note that the last `changes` are on their way; if they do not arrive, this must not be used again."""
         self._saved = self._saving
         self._outputs.clear()
@@ -225,7 +225,7 @@ def read_training_checkpoint(raw: bytes, application: str) -> TrainingCheckpoint
     Raises:
         BrokenCheckpointError: it cannot be read, or belongs to another application or version.
     """
-    return decode_checkpoint("the trainer's mark", _decode_mark, raw, MARK_VERSION, application)
+    return decode_checkpoint("the trainer's checkpoint", _decode, raw, CHECKPOINT_VERSION, application)
 
 
 def read_example(record: LogRecord, partition: int) -> LabelledExample | DeadLetter:
@@ -287,5 +287,5 @@ def _ms(text: str) -> int:
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode_mark: Final = msgspec.json.Decoder(TrainingCheckpoint).decode
+_decode: Final = msgspec.json.Decoder(TrainingCheckpoint).decode
 _read_message: Final = msgspec.json.Decoder(ExampleMessage).decode

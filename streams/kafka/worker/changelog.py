@@ -70,7 +70,7 @@ class Changelog:
         self._prefix = prefix
         self._options = options
         self._producers: dict[int, Any] = {}
-        self._marks: dict[int, int] = {}
+        self._checkpoint_offsets: dict[int, int] = {}
 
     async def fence(self, partition: int) -> None:
         """Take a partition: from here on its former owner cannot write to it.
@@ -97,7 +97,7 @@ class Changelog:
         Raises:
             KafkaError: the broker cannot be reached, or the log cannot be read to its end.
         """
-        self._marks.pop(partition, None)
+        self._checkpoint_offsets.pop(partition, None)
         records = 0
         async with aclosing(self._runs(partition, 0)) as runs:
             async for run in runs:
@@ -109,12 +109,12 @@ class Changelog:
                     else:
                         states[record.key] = value
                 if run[-1].key == CHECKPOINT_KEY:  # It ends every transaction.
-                    self._marks[partition] = run[-1].offset
+                    self._checkpoint_offsets[partition] = run[-1].offset
         return records
 
-    def mark(self, partition: int) -> int | None:
+    def checkpoint_offset(self, partition: int) -> int | None:
         """Return the offset of the newest checkpoint of a partition that was read or written here."""
-        return self._marks.get(partition)
+        return self._checkpoint_offsets.get(partition)
 
     async def ends_with(self, partition: int, mark: int) -> bool:
         """Say whether nothing was committed to a partition after the checkpoint at an offset.
@@ -139,13 +139,13 @@ class Changelog:
         try:
             await producer.begin_transaction()
             sent = await self._send(producer, (self._topic, partition), ((k, v, _BARE) for k, v in changes.states))
-            (marked,) = await self._send(producer, (self._topic, partition), [(*changes.mark, _BARE)])
+            (checkpoint_batch,) = await self._send(producer, (self._topic, partition), [(*changes.checkpoint, _BARE)])
             for place, outputs in (await self._group_by_place(producer, changes.outputs)).items():
                 records = ((o.key, o.value, list(o.headers)) for o in outputs)
                 sent += await self._send(producer, place, records, OUTPUT_BYTES)
-            await asyncio.gather(*sent, marked)
+            await asyncio.gather(*sent, checkpoint_batch)
             await producer.commit_transaction()
-            self._marks[partition] = (await marked).offset
+            self._checkpoint_offsets[partition] = (await checkpoint_batch).offset
         except (KafkaError, OSError, TimeoutError) as error:
             raise WriteFailedError(
                 f"partition {partition} could not be written: {type(error).__name__}: {error}"

@@ -24,10 +24,10 @@ class Tenure(Struct, frozen=True):
 
 
 class SuspendedTask(Struct, frozen=True):
-    """A partition number that was given up, with all of it written: the mark at that offset of the log is its own."""
+    """A partition number that was given up, with all of it written: its checkpoint lies at that offset of the log."""
 
     tenure: Tenure
-    mark: int
+    checkpoint_offset: int
 
 
 class ChangelogProgress:
@@ -42,7 +42,7 @@ class ChangelogProgress:
         new_store: Callable[[], StateStore] = InMemoryStore,
         say: Callable[[str], None] = print,
     ) -> None:
-        """Begin with nothing; `application` is the name of the group, `new_slot` makes the work on a number."""
+        """Begin with nothing; `application` is the name of the group, `new_task` makes the work on a number."""
         self._application = application
         self._changelog = changelog
         self._new_task = new_task
@@ -56,7 +56,7 @@ class ChangelogProgress:
 
         Raises:
             KafkaError, OSError, TimeoutError: the changelog cannot be reached, or not be read to its end.
-            UnreadableStateError, BrokenMarkError: what it holds cannot be used.
+            UnreadableStateError, BrokenCheckpointError: what it holds cannot be used.
         """
         await self._changelog.fence(partition)
         tenure = await self._as_it_was(partition) or await self._restore(partition)
@@ -69,11 +69,11 @@ class ChangelogProgress:
         if parked is None:
             return None
         tenure = parked.tenure
-        if not await self._changelog.ends_with(partition, parked.mark):
+        if not await self._changelog.ends_with(partition, parked.checkpoint_offset):
             tenure.store.close()
             return None
         tenure.work.rewind()
-        self._say(f"partition {partition} restored: {tenure.work.held} as they were, since nobody has changed them")
+        self._say(f"partition {partition} restored: {tenure.work.contents} as they were, since nobody has changed them")
         return tenure
 
     async def _restore(self, partition: int) -> Tenure:
@@ -82,7 +82,7 @@ class ChangelogProgress:
         records = await self._changelog.read(partition, tenure.store)
         tenure.work.restore(tenure.store)
         restored = RestoreResult(records, monotonic() - begun_s)
-        self._say(f"partition {partition} restored: {tenure.work.held} from {restored.words()}")
+        self._say(f"partition {partition} restored: {tenure.work.contents} from {restored.words()}")
         return tenure
 
     def settle(self, partitions: Sequence[int]) -> None:  # noqa: ARG002 - what is ours is in `_tenures`
@@ -109,16 +109,16 @@ class ChangelogProgress:
         return None
 
     async def write(self, partition: int, changes: TaskChanges) -> None:
-        """Write states, mark and outputs in one transaction; raises `WriteFailedError`."""
+        """Write states, checkpoint and outputs in one transaction; raises `WriteFailedError`."""
         await self._changelog.write(partition, changes)
 
     async def give_up(self, partition: int) -> None:
-        """Park what is ours of a number; without a mark in the log there is nothing to know it again by."""
-        tenure, mark = self._tenures.pop(partition), self._changelog.mark(partition)
-        if mark is None:
+        """Park what is ours of a number; without a checkpoint in the log nothing tells that it is still the same."""
+        tenure, checkpoint_offset = self._tenures.pop(partition), self._changelog.checkpoint_offset(partition)
+        if checkpoint_offset is None:
             tenure.store.close()
         else:
-            self._parked[partition] = SuspendedTask(tenure, mark)
+            self._parked[partition] = SuspendedTask(tenure, checkpoint_offset)
         await self._changelog.drop(partition)
 
     async def is_reachable(self) -> bool:

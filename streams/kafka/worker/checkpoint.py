@@ -50,9 +50,9 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(TaskCheckpoint).decode
 
 
-def write_checkpoint(mark: TaskCheckpoint) -> tuple[bytes, bytes]:
+def write_checkpoint(checkpoint: TaskCheckpoint) -> tuple[bytes, bytes]:
     """Return the record of a checkpoint: its key and its bytes."""
-    return CHECKPOINT_KEY, _encode(mark)
+    return CHECKPOINT_KEY, _encode(checkpoint)
 
 
 def read_checkpoint(raw: bytes, application: str) -> TaskCheckpoint:
@@ -61,7 +61,7 @@ def read_checkpoint(raw: bytes, application: str) -> TaskCheckpoint:
     Raises:
         BrokenCheckpointError: it cannot be read, or belongs to another application or version.
     """
-    return decode_checkpoint("the mark", _decode, raw, CHECKPOINT_VERSION, application)
+    return decode_checkpoint("the checkpoint", _decode, raw, CHECKPOINT_VERSION, application)
 
 
 def decode_checkpoint(what: str, decode: Callable[[bytes], M], raw: bytes, version: int, application: str) -> M:
@@ -71,11 +71,11 @@ def decode_checkpoint(what: str, decode: Callable[[bytes], M], raw: bytes, versi
         BrokenCheckpointError: it cannot be read, or belongs to another application or version.
     """
     try:
-        mark = decode(raw)
+        checkpoint = decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BrokenCheckpointError(f"{what} cannot be read: {error}") from error
-    if mark.version != version:
-        raise BrokenCheckpointError(f"{what} has version {mark.version}, this program reads {version}")
-    if mark.application != application:
-        raise BrokenCheckpointError(f"the mark is that of application {mark.application!r}, not of {application!r}")
-    return mark
+    if checkpoint.version != version:
+        raise BrokenCheckpointError(f"{what} has version {checkpoint.version}, this program reads {version}")
+    if checkpoint.application != application:
+        raise BrokenCheckpointError(f"{what} is that of application {checkpoint.application!r}, not of {application!r}")
+    return checkpoint

@@ -83,13 +83,13 @@ class PartitionOwner(Protocol):
     def begin(self, topic: str, partition: int, reach: PartitionOffsets) -> int | None:
         """Return from which offset the reader has to start, None if the partition is not ours."""
 
-    def applied(self, topic: str, partition: int) -> int | None:
+    def safe_offset(self, topic: str, partition: int) -> int | None:
         """Return the next offset that is not yet safe, None if the partition is not ours."""
 
-    def expired(self, topic: str, partition: int, start: int, first: int) -> None:
+    def note_expired(self, topic: str, partition: int, start: int, first: int) -> None:
         """Take note that the records from `start` to before `first` are gone from the log, unread."""
 
-    def unreadable(self, error: Exception) -> None:
+    def note_unreadable(self, error: Exception) -> None:
         """Take note that the log cannot be read."""
 
     async def write(self) -> None:
@@ -108,7 +108,7 @@ class KeyedApp(faust.App):
 
     owner: PartitionOwner
     options: dict[str, Any]
-    standing: Callable[[], HealthStatus]
+    health_status: Callable[[], HealthStatus]
     assignors: Sequence[type[AbstractPartitionAssignor]] = (RangePartitionAssignor,)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's own signature
@@ -224,7 +224,7 @@ class Consumer(base.Consumer):
             fetched = await self._reader.getmany(*active, timeout_ms=int(timeout * 1000))
         except KafkaError as error:
             if not isinstance(error, ConsumerStoppedError):
-                self.owner.unreadable(error)
+                self.owner.note_unreadable(error)
             raise
         # What is dropped from here on leaves a gap, by which the partition manager finds that it is missing.
         runs = [(tp, run) for key, records in fetched.items() for tp, run in self._runs(key, records)]
@@ -251,7 +251,7 @@ class Consumer(base.Consumer):
         key = _kafka_tp(tp)
         first = (await self._reader.beginning_offsets([key]))[key]
         if first > run.start:
-            self.owner.expired(tp.topic, tp.partition, run.start, first)
+            self.owner.note_expired(tp.topic, tp.partition, run.start, first)
 
     async def perform_seek(self) -> None:
         """Go to where the states stand, as Faust does to the committed offsets after every assignment."""
@@ -299,7 +299,7 @@ class Consumer(base.Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         self._acked[tp].clear()
         self._acked_index[tp].clear()
-        return self.owner.applied(tp.topic, tp.partition)
+        return self.owner.safe_offset(tp.topic, tp.partition)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
@@ -326,7 +326,7 @@ class Consumer(base.Consumer):
         return _faust_tps(self._reader.assignment()) if hasattr(self, "_reader") else set()
 
     async def verify_all_partitions_active(self) -> None:
-        """Do nothing: `standing` tells whether what is read is committed; Faust only warns how long asking took."""
+        """Do nothing: `health_status` tells whether reads are committed; Faust only warns how long asking took."""
 
     def close(self) -> None:
         """Do nothing: the reader is stopped with the consumer."""

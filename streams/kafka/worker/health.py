@@ -64,15 +64,15 @@ class HealthStatus(Struct, frozen=True, kw_only=True):
 class HealthService(faust.Service):
     """The health server as Faust starts and stops it; both questions are answered with how the worker stands."""
 
-    def __init__(self, listening: socket.socket, standing: Callable[[], HealthStatus]) -> None:
+    def __init__(self, listening: socket.socket, health_status: Callable[[], HealthStatus]) -> None:
         """Keep where to answer, and whom to ask."""
         super().__init__()
 
         async def ready() -> Readiness:
-            return standing().readiness()
+            return health_status().readiness()
 
         def live() -> Mapping[str, object]:
-            return standing().readiness().body
+            return health_status().readiness().body
 
         self._server = HealthServer(listening, ready, live)
 

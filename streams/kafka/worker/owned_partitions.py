@@ -27,7 +27,7 @@ class SeekPosition(Struct, frozen=True):
 class InFlightWrite(Struct, frozen=True):
     """A write that is on its way: up to which offsets of the sources, of how many records, waiting since when."""
 
-    task: "asyncio.Future[None]"
+    future: "asyncio.Future[None]"
     positions: Mapping[SourceNumber, int]
     records: int
     since_s: float
@@ -41,7 +41,7 @@ class OwnedPartition(Struct, Generic[C]):
     applied last or nothing waited, `has_moved` that since it is ours something was written or nothing waited.
     """
 
-    slot: PartitionTask[C]
+    task: PartitionTask[C]
     safe: dict[SourceNumber, int]
     written_s: float
     moved_s: float
@@ -54,5 +54,5 @@ class OwnedPartition(Struct, Generic[C]):
 
     def is_worth_a_write(self, records_max: int) -> bool:
         """Say whether so much was applied that it is written before its time; `records_max` always are."""
-        worth = max(WORTH_RECORDS, RECORDS_A_STATE * self.slot.changed)
+        worth = max(WORTH_RECORDS, RECORDS_A_STATE * self.task.changed_count)
         return self.unwritten >= min(records_max, worth)

@@ -95,8 +95,8 @@ class PartitionManager(Generic[C]):
         self._accepted_s = self._clock()
         self._assigned: tuple[int, ...] | None = None
         self._write_ended_s: float | None = None
-        self._kept: dict[int, OwnedPartition[C]] = {}
-        self._sought: dict[SourceNumber, SeekPosition] = {}
+        self._owned: dict[int, OwnedPartition[C]] = {}
+        self._seeks: dict[SourceNumber, SeekPosition] = {}
         self._paused: set[SourceNumber] = set()
 
     def source(self, topic: str, partition: int) -> SourceNumber:
@@ -105,14 +105,14 @@ class PartitionManager(Generic[C]):
 
     def has_partitions(self) -> bool:
         """Say whether any partition is ours."""
-        return bool(self._kept)
+        return bool(self._owned)
 
-    def standing(self, unreached_s: float = 0.0) -> HealthStatus:
+    def health_status(self, unreached_s: float = 0.0) -> HealthStatus:
         """Return how this worker stands, of which brokers were last heard `unreached_s` seconds ago."""
         return HealthStatus(
             partitions=self._assigned,
-            restored=tuple(sorted(self._kept)),
-            moved=tuple(sorted(number for number, kept in self._kept.items() if kept.has_moved)),
+            restored=tuple(sorted(self._owned)),
+            moved=tuple(sorted(number for number, owned in self._owned.items() if owned.has_moved)),
             written_s=None if self._write_ended_s is None else self._clock() - self._write_ended_s,
             unreached_s=unreached_s,
         )
@@ -120,14 +120,14 @@ class PartitionManager(Generic[C]):
     def unwritten_s(self) -> float:
         """Return for how long the oldest record that was applied has waited to be written."""
         now_s = self._clock()
-        since = [kept.unwritten_since_s for kept in self._kept.values() if kept.unwritten_since_s is not None]
-        since += [kept.writing.since_s for kept in self._kept.values() if kept.writing is not None]
+        since = [owned.unwritten_since_s for owned in self._owned.values() if owned.unwritten_since_s is not None]
+        since += [owned.writing.since_s for owned in self._owned.values() if owned.writing is not None]
         return now_s - min(since, default=now_s)
 
     def unmoved_s(self) -> float:
         """Return for how long a partition with records to apply has applied none; nobody does while one is taken."""
         now_s = self._clock()
-        return 0.0 if self.is_taking else now_s - min((kept.moved_s for kept in self._kept.values()), default=now_s)
+        return 0.0 if self.is_taking else now_s - min((owned.moved_s for owned in self._owned.values()), default=now_s)
 
     async def take(self, assigned: Sequence[tuple[str, int]]) -> None:
         """Make every partition number ours that was assigned.
@@ -147,22 +147,22 @@ class PartitionManager(Generic[C]):
                         "all keyed topics need the same number of partitions",
                     )
                 await self._take(partition)
-            for kept in self._kept.values():
-                kept.moved_s = self._clock()  # The first of them have waited for the last.
+            for owned in self._owned.values():
+                owned.moved_s = self._clock()  # The first of them have waited for the last.
             self._progress.settle(self._assigned)
             self.is_taking = False
 
     async def _take(self, partition: int) -> None:
         try:
-            slot = await self._progress.take(partition)
+            task = await self._progress.take(partition)
         except (KafkaError, OSError, TimeoutError) as error:
             raise StoppedError(
                 EXIT_IO, f"partition {partition} cannot be taken: {type(error).__name__}: {error}"
             ) from error
         except (UnreadableStateError, BrokenCheckpointError) as error:
             raise StoppedError(EXIT_INVARIANT, f"partition {partition} cannot be restored: {error}") from error
-        safe = {source: lane.applied for source, lane in slot.queues.items()}
-        self._kept[partition] = OwnedPartition(slot, safe, written_s=self._clock(), moved_s=self._clock())
+        safe = {source: queue.applied for source, queue in task.queues.items()}
+        self._owned[partition] = OwnedPartition(task, safe, written_s=self._clock(), moved_s=self._clock())
 
     async def drop(self, revoked: Sequence[tuple[str, int]]) -> None:
         """Write what is left to write, then give up every partition number that was revoked.
@@ -172,10 +172,10 @@ class PartitionManager(Generic[C]):
         async with self._lock:
             self._assigned = None  # Until the group has said what is ours next.
             for partition in sorted({number for _, number in revoked}):
-                if partition in self._kept:
-                    await self._write(self._kept[partition])
-                    await self._arrive(self._kept[partition])
-                    del self._kept[partition]
+                if partition in self._owned:
+                    await self._write(self._owned[partition])
+                    await self._arrive(self._owned[partition])
+                    del self._owned[partition]
                     await self._progress.give_up(partition)
 
     async def write(self) -> None:
@@ -185,10 +185,10 @@ class PartitionManager(Generic[C]):
             StoppedError: a write failed.
         """
         async with self._lock:
-            for kept in self._kept.values():
-                await self._write(kept)
-            for kept in self._kept.values():
-                await self._arrive(kept)
+            for owned in self._owned.values():
+                await self._write(owned)
+            for owned in self._owned.values():
+                await self._arrive(owned)
 
     async def close(self) -> None:
         """Write what is left to write and give everything up, before the worker ends.
@@ -196,7 +196,7 @@ class PartitionManager(Generic[C]):
         Raises:
             StoppedError: a write failed.
         """
-        await self.drop([(topic, partition) for partition in self._kept for topic in self.keyed])
+        await self.drop([(topic, partition) for partition in self._owned for topic in self.keyed])
         self._progress.settle(())
 
     def begin(self, topic: str, partition: int, reach: PartitionOffsets) -> int | None:
@@ -205,20 +205,20 @@ class PartitionManager(Generic[C]):
         Raises:
             StoppedError: the log is not the one of which that was applied, or records have expired unread.
         """
-        kept = self._kept.get(partition)
-        if kept is None:
+        owned = self._owned.get(partition)
+        if owned is None:
             return None
         source = self.source(topic, partition)
-        lane = kept.slot.queues[source]
-        why = self._progress.misfit(f"{topic}/{partition}", lane.applied, reach)
+        queue = owned.task.queues[source]
+        why = self._progress.misfit(f"{topic}/{partition}", queue.applied, reach)
         if why is not None:
             raise StoppedError(EXIT_INVARIANT, why)
-        if 0 < lane.queued < reach.first:
-            self.expired(topic, partition, lane.queued, reach.first)
-        self._sought.pop(source, None)
-        return lane.queued
+        if 0 < queue.queued < reach.first:
+            self.note_expired(topic, partition, queue.queued, reach.first)
+        self._seeks.pop(source, None)
+        return queue.queued
 
-    def expired(self, topic: str, partition: int, start: int, first: int) -> None:
+    def note_expired(self, topic: str, partition: int, start: int, first: int) -> None:
         """Take note that records are gone from the log before anybody has read them.
 
         Raises:
@@ -231,10 +231,10 @@ class PartitionManager(Generic[C]):
             raise StoppedError(EXIT_INVARIANT, f"{gone}; restore them, or start once with --accept-expired")
         self._say(f"{gone}: accepted")
 
-    def applied(self, topic: str, partition: int) -> int | None:
+    def safe_offset(self, topic: str, partition: int) -> int | None:
         """Return the next offset that is not yet safe, None if the partition is not ours."""
-        kept = self._kept.get(partition)
-        return None if kept is None else kept.safe[self.source(topic, partition)]
+        owned = self._owned.get(partition)
+        return None if owned is None else owned.safe[self.source(topic, partition)]
 
     async def accept(self, topic: str, partition: int, run: RecordBatch, reader: ConsumerControl) -> None:
         """Queue one run, then apply and write what can be.
@@ -243,21 +243,21 @@ class PartitionManager(Generic[C]):
             StoppedError: a write failed, or the bad records are too many.
         """
         async with self._lock:
-            kept = self._kept.get(partition)
-            if kept is None:
+            owned = self._owned.get(partition)
+            if owned is None:
                 return  # Revoked meanwhile: its next owner reads it.
-            slot, source = kept.slot, self.source(topic, partition)
+            task, source = owned.task, self.source(topic, partition)
             self._accepted_s = self._clock()
-            kept.ended.discard(source)
+            owned.ended.discard(source)
             records: Sequence[LogRecord] = run.records
-            if not slot.queue(source, run.start, records):
-                self._read_again(source, slot.queues[source].queued, reader)
+            if not task.queue(source, run.start, records):
+                self._read_again(source, task.queues[source].queued, reader)
                 return
-            self._sought.pop(source, None)
-            if slot.waiting(source) > WAITING_MAX and source not in self._paused:
+            self._seeks.pop(source, None)
+            if task.waiting_count(source) > WAITING_MAX and source not in self._paused:
                 self._paused.add(source)
                 reader.pause(topic, partition, paused=True)
-            await self._turn(kept)
+            await self._turn(owned)
 
     async def tick(
         self, ended: Mapping[tuple[str, int], int], lags: Mapping[int, int], reader: ConsumerControl
@@ -272,90 +272,92 @@ class PartitionManager(Generic[C]):
         """
         async with self._lock:
             is_quiet = self._clock() - self._accepted_s > LOST_S
-            for partition, kept in self._kept.items():
-                kept.ended.clear()
-                kept.is_behind = lags.get(partition, 0) + sum(map(kept.slot.waiting, kept.slot.queues)) > BEHIND_RECORDS
+            for partition, owned in self._owned.items():
+                owned.ended.clear()
+                owned.is_behind = (
+                    lags.get(partition, 0) + sum(map(owned.task.waiting_count, owned.task.queues)) > BEHIND_RECORDS
+                )
             for (topic, partition), position in ended.items():
-                found, source = self._kept.get(partition), self.source(topic, partition)
+                found, source = self._owned.get(partition), self.source(topic, partition)
                 if found is None:
                     continue
-                queued = found.slot.queues[source].queued
+                queued = found.task.queues[source].queued
                 if queued >= position:
                     found.ended.add(source)
                 elif is_quiet:  # All was handed over and nobody brings it: the last run was dropped on the way.
                     self._read_again(source, queued, reader)
-            for kept in list(self._kept.values()):
-                await self._turn(kept)
+            for owned in list(self._owned.values()):
+                await self._turn(owned)
             self._go_on(reader)
 
     def _go_on(self, reader: ConsumerControl) -> None:
         """Fetch again from the sources whose records have been worked off."""
         for source in list(self._paused):
             partition = partition_number(source)
-            kept = self._kept.get(partition)
-            if kept is None or kept.slot.waiting(source) < WAITING_MAX // 2:
+            owned = self._owned.get(partition)
+            if owned is None or owned.task.waiting_count(source) < WAITING_MAX // 2:
                 self._paused.discard(source)
                 reader.pause(self._topics[topic_number(source)], partition, paused=False)
 
     def _read_again(self, source: SourceNumber, stands: int, reader: ConsumerControl) -> None:
         """Go back to where a source stands, unless we have just done so and the answer is on its way."""
-        sought, now_s = self._sought.get(source), self._clock()
-        if sought is not None and sought.position == stands and now_s - sought.at_s < SEEK_AGAIN_S:
+        seek, now_s = self._seeks.get(source), self._clock()
+        if seek is not None and seek.position == stands and now_s - seek.at_s < SEEK_AGAIN_S:
             return
-        self._sought[source] = SeekPosition(stands, now_s)
+        self._seeks[source] = SeekPosition(stands, now_s)
         reader.read_again(self._topics[topic_number(source)], partition_number(source), stands)
 
-    async def _turn(self, kept: OwnedPartition[C]) -> None:
+    async def _turn(self, owned: OwnedPartition[C]) -> None:
         """Apply all that can be applied; write when enough has gathered or waited for long enough."""
-        slot = kept.slot
-        while done := slot.advance(kept.ended, TURN_RECORDS):
+        task = owned.task
+        while done := task.advance(owned.ended, TURN_RECORDS):
             # Before they are written to the dead letters.
-            self._flood.refuse(slot.partition, slot.bad_run, slot.bad_recent, slot.recent, slot.counters)
-            kept.moved_s = self._clock()
-            kept.unwritten += done
-            if kept.unwritten_since_s is None:
-                kept.unwritten_since_s = kept.moved_s
-            is_worth_it = kept.is_worth_a_write(self._pace.write_records)
-            await (self._write(kept) if is_worth_it else asyncio.sleep(0))
-        if len(kept.ended) == len(slot.queues):
-            kept.moved_s = self._clock()  # Nothing is left to apply.
-            kept.has_moved = kept.has_moved or not (kept.unwritten or kept.writing)
-        if kept.writing is not None and kept.writing.task.done():
-            await self._arrive(kept)
-        write_s = self._pace.between_s(is_behind=kept.is_behind)
-        if kept.writing is None and kept.unwritten and self._clock() - kept.written_s >= write_s:
-            await self._write(kept)
+            self._flood.refuse(task.partition, task.bad_run, task.bad_recent, task.recent, task.counters)
+            owned.moved_s = self._clock()
+            owned.unwritten += done
+            if owned.unwritten_since_s is None:
+                owned.unwritten_since_s = owned.moved_s
+            is_worth_it = owned.is_worth_a_write(self._pace.write_records)
+            await (self._write(owned) if is_worth_it else asyncio.sleep(0))
+        if len(owned.ended) == len(task.queues):
+            owned.moved_s = self._clock()  # Nothing is left to apply.
+            owned.has_moved = owned.has_moved or not (owned.unwritten or owned.writing)
+        if owned.writing is not None and owned.writing.future.done():
+            await self._arrive(owned)
+        write_s = self._pace.between_s(is_behind=owned.is_behind)
+        if owned.writing is None and owned.unwritten and self._clock() - owned.written_s >= write_s:
+            await self._write(owned)
 
-    async def _write(self, kept: OwnedPartition[C]) -> None:
+    async def _write(self, owned: OwnedPartition[C]) -> None:
         """Begin to write what has changed, once what was begun before is written.
 
         What goes on meanwhile changes nothing of it; if it fails the process ends, and its memory with it.
         """
-        await self._arrive(kept)
+        await self._arrive(owned)
         changes: C | None = None
-        for changes in kept.slot.gather():
+        for changes in owned.task.gather():
             if changes is None:  # A part of the packing is done.
                 await asyncio.sleep(0)
         if changes is None:
             return
-        kept.slot.written()
-        writing = asyncio.ensure_future(self._progress.write(kept.slot.partition, changes))
-        kept.writing = InFlightWrite(
-            writing, changes.positions, kept.unwritten, kept.unwritten_since_s or self._clock()
+        owned.task.note_written()
+        writing = asyncio.ensure_future(self._progress.write(owned.task.partition, changes))
+        owned.writing = InFlightWrite(
+            writing, changes.positions, owned.unwritten, owned.unwritten_since_s or self._clock()
         )
-        kept.unwritten, kept.unwritten_since_s, kept.written_s = 0, None, self._clock()
-        for _ in kept.slot.trim_memory():  # Last, since whoever stops it has to find the write begun and noted.
+        owned.unwritten, owned.unwritten_since_s, owned.written_s = 0, None, self._clock()
+        for _ in owned.task.trim_memory():  # Last, since whoever stops it has to find the write begun and noted.
             await asyncio.sleep(0)
 
-    async def _arrive(self, kept: OwnedPartition[C]) -> None:
+    async def _arrive(self, owned: OwnedPartition[C]) -> None:
         """Wait until what was begun to be written is written, and take note of it."""
-        if kept.writing is None:
+        if owned.writing is None:
             return
         try:
-            await kept.writing.task
+            await owned.writing.future
         except WriteFailedError as error:
             raise StoppedError(EXIT_IO, str(error)) from error
-        kept.safe.update(kept.writing.positions)
-        self.written_records += kept.writing.records
-        kept.writing, kept.has_moved = None, True
+        owned.safe.update(owned.writing.positions)
+        self.written_records += owned.writing.records
+        owned.writing, owned.has_moved = None, True
         self._write_ended_s = self._clock()

@@ -45,36 +45,36 @@ class PartitionTask(Protocol[C_co]):
         """Its sources by their numbers."""
 
     @property
-    def changed(self) -> int:
+    def changed_count(self) -> int:
         """How many states a write has to look at."""
 
     def queue(self, source: SourceNumber, start: int, records: Sequence[LogRecord]) -> bool:
         """Queue a run that begins where the reader stood at `start`; False if something before it went missing."""
 
-    def waiting(self, source: SourceNumber) -> int:
+    def waiting_count(self, source: SourceNumber) -> int:
         """Return how many records of a source wait."""
 
     def advance(self, ended: Collection[SourceNumber], limit: int) -> int:
         """Apply up to `limit` records and wakes, return how many; `ended` are the sources without more."""
 
     def gather(self) -> Iterator[C_co | None]:
-        """Yield None after each part of the packing, and last what has changed since `written`, if anything has.
+        """Yield None after each part of the packing, and last what has changed since `note_written`, if anything has.
 
         Between two parts the caller may give the loop to others, as long as they leave this work alone.
         """
 
-    def written(self) -> None:
+    def note_written(self) -> None:
         """Note that what was gathered last is on its way; if it does not arrive, this work must not be used again."""
 
     def trim_memory(self) -> Iterator[None]:
-        """Make room in memory, right after `written`, in parts as `gather` does."""
+        """Make room in memory, right after `note_written`, in parts as `gather` does."""
 
 
 class StatefulTask(PartitionTask[TaskChanges], Protocol):
     """Work whose states lie in a changelog."""
 
     @property
-    def held(self) -> str:
+    def contents(self) -> str:
         """What it holds, in words for people."""
 
     def restore(self, states: PackedStore) -> None:

@@ -125,20 +125,20 @@ class FailStopManager:
         except StoppedError as stop:
             end(stop.exit_code, str(stop))
 
-    def expired(self, topic: str, partition: int, start: int, first: int) -> None:
+    def note_expired(self, topic: str, partition: int, start: int, first: int) -> None:
         """Take note of records that are gone."""
         try:
-            self._manager.expired(topic, partition, start, first)
+            self._manager.note_expired(topic, partition, start, first)
         except StoppedError as stop:
             end(stop.exit_code, str(stop))
 
-    def unreadable(self, error: Exception) -> None:
+    def note_unreadable(self, error: Exception) -> None:
         """End: what the log does not give, only another try or a person can."""
         end(EXIT_IO, f"the log cannot be read: {type(error).__name__}: {error}")
 
-    def applied(self, topic: str, partition: int) -> int | None:
+    def safe_offset(self, topic: str, partition: int) -> int | None:
         """Return the next offset that is not yet safe."""
-        return self._manager.applied(topic, partition)
+        return self._manager.safe_offset(topic, partition)
 
     async def write(self) -> None:
         """Write what is left to write, while the partitions are still ours; past its deadline the process ends."""
@@ -231,7 +231,7 @@ def make_app_over(
             is_held = manager.joined and not manager.is_taking and is_moving
             await exit_on_failure(watchdog.look(is_held=is_held))
 
-    app.standing = lambda: manager.standing(watchdog.unreached_s())
+    app.health_status = lambda: manager.health_status(watchdog.unreached_s())
     app.agent(topic, name="apply", concurrency=1)(apply)
     app.task(tick)
     app.at_once.append(watch)
@@ -294,7 +294,7 @@ def run_work(
     app, _ = make_app(settings, cluster, [settings.prefix + topic for topic in topics], new_task)
     for task in tasks:
         app.task(task)
-    run_app(app, *(() if health is None else (HealthService(health, app.standing),)))
+    run_app(app, *(() if health is None else (HealthService(health, app.health_status),)))
 
 
 def run_app(app: KeyedApp, *services: faust.Service) -> NoReturn:

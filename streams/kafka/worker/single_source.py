@@ -44,6 +44,6 @@ class SingleSource(RecordCounts):
         log.queued = max(log.queued, records[-1].offset + 1)
         return True
 
-    def waiting(self, source: SourceNumber) -> int:
+    def waiting_count(self, source: SourceNumber) -> int:
         """Return how many records wait to be applied."""
         return len(self.queues[source].waiting)

@@ -44,7 +44,7 @@ class TaskChanges(Struct, frozen=True):
     """What one transaction writes: states by key (None erases), the checkpoint, and what is published."""
 
     states: list[tuple[bytes, bytes | None]]
-    mark: tuple[bytes, bytes]
+    checkpoint: tuple[bytes, bytes]
     outputs: list[OutputRecord]
     positions: dict[SourceNumber, int]
 
@@ -103,14 +103,14 @@ class SubscriberTask(RecordCounts):
         return self._timeline.stream_ms
 
     @property
-    def held(self) -> str:
+    def contents(self) -> str:
         """Whom it keeps, in words."""
         return f"{len(self.subscribers):,} subscribers"
 
     @property
-    def changed(self) -> int:
+    def changed_count(self) -> int:
         """How many states a write has to look at."""
-        return self.subscribers.changed
+        return self.subscribers.changed_count
 
     def restore(self, states: PackedStore) -> None:
         """Take over what was written: states by key, and the checkpoint.
@@ -119,29 +119,29 @@ class SubscriberTask(RecordCounts):
             UnreadableStateError: a state is none, or of another version.
             BrokenCheckpointError: the checkpoint is missing among states, unreadable, or another application's.
         """
-        mark = states.pop(CHECKPOINT_KEY, None)
+        checkpoint = states.pop(CHECKPOINT_KEY, None)
         self.subscribers.restore(states)
-        if mark is None:
+        if checkpoint is None:
             if len(self.subscribers):
                 raise BrokenCheckpointError(
-                    f"partition {self.partition} has states but no mark: they are not all there"
+                    f"partition {self.partition} has states but no checkpoint: they are not all there"
                 )
             return
-        stands = read_checkpoint(mark, self._application)
-        self._timeline.stream_ms = stands.stream_ms
-        self.counters.update(stands.counters)
-        for source, position in stands.positions.items():
-            lane = self.queues[source]
-            lane.queued = lane.applied = position
-            lane.newest_ms = stands.newest_ms.get(source, 0)
+        stored = read_checkpoint(checkpoint, self._application)
+        self._timeline.stream_ms = stored.stream_ms
+        self.counters.update(stored.counters)
+        for source, position in stored.positions.items():
+            queue = self.queues[source]
+            queue.queued = queue.applied = position
+            queue.newest_ms = stored.newest_ms.get(source, 0)
 
     def rewind(self) -> None:
         """Forget what was queued and not applied; what was applied has to be written."""
         super().rewind()
         self._heads.clear()
-        for source, lane in self.queues.items():
+        for source, queue in self.queues.items():
             self.queues[source] = SourceQueue(
-                source, lane.topic, lane.partition, deque(), lane.applied, lane.applied, newest_ms=lane.newest_ms
+                source, queue.topic, queue.partition, deque(), queue.applied, queue.applied, newest_ms=queue.newest_ms
             )
 
     def queue(self, source: SourceNumber, start: int, records: Sequence[LogRecord]) -> bool:
@@ -150,43 +150,43 @@ class SubscriberTask(RecordCounts):
         Returns False, and queues nothing, if records between the last run and this one went missing on the way: the
         caller has to read again from `queues[source].queued`.  Records that were queued before are left out.
         """
-        lane = self.queues[source]
-        if start > lane.queued:
+        queue = self.queues[source]
+        if start > queue.queued:
             return False
-        queued = lane.queued
-        lane.waiting.extend(records if records[0].offset >= queued else [r for r in records if r.offset >= queued])
-        lane.queued = max(queued, records[-1].offset + 1)
-        lane.is_ended = False
-        if lane.head is None:
-            self._draw(lane)
+        queued = queue.queued
+        queue.waiting.extend(records if records[0].offset >= queued else [r for r in records if r.offset >= queued])
+        queue.queued = max(queued, records[-1].offset + 1)
+        queue.is_ended = False
+        if queue.head is None:
+            self._draw(queue)
         return True
 
-    def waiting(self, source: SourceNumber) -> int:
+    def waiting_count(self, source: SourceNumber) -> int:
         """Return how many records of a source wait."""
-        lane = self.queues[source]
-        return len(lane.waiting) + (lane.head is not None)
+        queue = self.queues[source]
+        return len(queue.waiting) + (queue.head is not None)
 
     def advance(self, ended: Collection[SourceNumber], limit: int) -> int:
         """Apply up to `limit` records and wakes in event time, return how many; `ended` have no more."""
         timeline = self._timeline
         timeline.refresh(timeline.stream_ms)
-        heads, lanes = self._heads, [*self.queues.values()]
+        heads, queues = self._heads, [*self.queues.values()]
         done, records, bad = 0, 0, 0
-        for lane in lanes:
-            lane.is_ended = lane.source in ended
-            if lane.head is None and (not lane.is_ended or (lane.waiting and not self._draw(lane))):
+        for queue in queues:
+            queue.is_ended = queue.source in ended
+            if queue.head is None and (not queue.is_ended or (queue.waiting and not self._draw(queue))):
                 return 0
         while heads and done < limit:
-            lane = lanes[heads[0] % _TOPIC_COUNT]
-            item = lane.head
+            queue = queues[heads[0] % _TOPIC_COUNT]
+            item = queue.head
             if type(item) is Event:
-                at_ms = lane.clock_ms
+                at_ms = queue.clock_ms
                 if at_ms > timeline.stream_ms:
                     done += timeline.advance(at_ms, limit - done)
                     if timeline.stream_ms < at_ms:
                         break  # More have to wake first.
-                lane.events += 1
-                lane.newest_ms = max(lane.newest_ms, at_ms)
+                queue.events += 1
+                queue.newest_ms = max(queue.newest_ms, at_ms)
                 self.bad_run = 0
                 timeline.apply(item)
             elif type(item) is Erasure:
@@ -198,18 +198,18 @@ class SubscriberTask(RecordCounts):
                 bad += 1
                 self._outputs.append(outgoing(item))
                 count(self.counters, f"dead:{item.reason}")
-            lane.applied = lane.head_offset + 1
-            lane.head = None
+            queue.applied = queue.head_offset + 1
+            queue.head = None
             records += 1
             done += 1
-            if not self._draw(lane, replace=True) and not lane.is_ended:
+            if not self._draw(queue, replace=True) and not queue.is_ended:
                 break  # What comes next of it may be older than what the others have.
         self._judge(records, bad)
         self._moved = self._moved or done > 0
         return done
 
     def changes(self) -> TaskChanges | None:
-        """Return what has changed since `written` was last called, or None if nothing has."""
+        """Return what has changed since `note_written` was last called, or None if nothing has."""
         found: TaskChanges | None = None
         for found in self.gather():  # noqa: B007 - the last one counts
             pass
@@ -227,19 +227,21 @@ class SubscriberTask(RecordCounts):
             states.append(state)
             if not len(states) % PART_STATES:
                 yield None
-        positions = {source: lane.applied for source, lane in self.queues.items() if lane.applied}
+        positions = {source: queue.applied for source, queue in self.queues.items() if queue.applied}
         count(self.counters, "scored", self.subscribers.scored)
         self.subscribers.scored = 0
-        for lane in self.queues.values():
-            if lane.events:
-                count(self.counters, f"events:{lane.topic}", lane.events)
-                lane.events = 0
-        newest_ms = {source: lane.newest_ms for source, lane in self.queues.items() if lane.newest_ms}
+        for queue in self.queues.values():
+            if queue.events:
+                count(self.counters, f"events:{queue.topic}", queue.events)
+                queue.events = 0
+        newest_ms = {source: queue.newest_ms for source, queue in self.queues.items() if queue.newest_ms}
         counters = dict(sorted(self.counters.items()))
-        mark = TaskCheckpoint(CHECKPOINT_VERSION, self._application, positions, self.stream_ms, counters, newest_ms)
-        yield TaskChanges(states, write_checkpoint(mark), list(self._outputs), positions)
+        checkpoint = TaskCheckpoint(
+            CHECKPOINT_VERSION, self._application, positions, self.stream_ms, counters, newest_ms
+        )
+        yield TaskChanges(states, write_checkpoint(checkpoint), list(self._outputs), positions)
 
-    def written(self) -> None:
+    def note_written(self) -> None:
         """Note that the last `changes` are on their way; if they do not arrive, this task must not be used again."""
         self.subscribers.written()
         self._outputs.clear()
@@ -251,14 +253,14 @@ class SubscriberTask(RecordCounts):
             if not number % PART_STATES:
                 yield
 
-    def _draw(self, lane: SourceQueue, *, replace: bool = False) -> bool:
+    def _draw(self, queue: SourceQueue, *, replace: bool = False) -> bool:
         """Decode the next record of a queue to its head, if there is one; without a time it has the last one's."""
         heads = self._heads
-        if not lane.draw():
+        if not queue.draw():
             if replace:
                 heappop(heads)
             return False
-        head = lane.clock_ms * _TOPIC_COUNT + topic_number(lane.source)
+        head = queue.clock_ms * _TOPIC_COUNT + topic_number(queue.source)
         if not replace:
             heappush(heads, head)
         elif (len(heads) > 1 and heads[1] < head) or (len(heads) > 2 and heads[2] < head):

@@ -101,7 +101,7 @@ def test_what_is_read_is_gathered_once_with_where_it_ends() -> None:
         pass
     (batch,) = work.gather()
     assert batch == AlertBatch([read_alert(log[2], 0)], [read_alert(log[1], 0)], {source_at(0, 0): 8})  # type: ignore[list-item]
-    work.written()
+    work.note_written()
     assert list(work.gather()) == []
     assert isinstance(batch, AlertBatch)
     assert len(batch.transitions) == 1
@@ -142,7 +142,7 @@ def test_a_dead_letter_is_confirmed_before_the_position_moves(sink: Sink) -> Non
     assert isinstance(letter, DeadLetter)
     assert bench.publisher.published == [(outgoing(letter), {})]
     assert bench.stands() == 2
-    assert bench.manager.applied(TOPIC, 0) == 2
+    assert bench.manager.safe_offset(TOPIC, 0) == 2
 
 
 def test_a_dead_letter_that_is_not_confirmed_holds_the_position_back(sink: Sink) -> None:
@@ -151,7 +151,7 @@ def test_a_dead_letter_that_is_not_confirmed_holds_the_position_back(sink: Sink)
     with pytest.raises(StoppedError, match="Kafka cannot be written"):
         asyncio.run(bench.take_in(records([GOOD, BAD])))
     assert bench.stands() == 0
-    assert bench.manager.applied(TOPIC, 0) == 0
+    assert bench.manager.safe_offset(TOPIC, 0) == 0
 
 
 @pytest.mark.parametrize("committed", [None, 0, 900])

@@ -74,13 +74,13 @@ def serving_of(*models: ModelVersion) -> ContextTimeline:
     return serving
 
 
-def worked_off(slot: SubscriberTask, log: Log) -> list[dict[str, Any]]:
-    """Have a slot apply a log, and return its alerts."""
+def worked_off(task: SubscriberTask, log: Log) -> list[dict[str, Any]]:
+    """Have a task apply a log, and return its alerts."""
     for source, records in log.items():
-        assert slot.queue(source, 0, records)
-    while slot.advance(set(slot.queues), 1_000):
+        assert task.queue(source, 0, records)
+    while task.advance(set(task.queues), 1_000):
         pass
-    changes = slot.changes()
+    changes = task.changes()
     assert changes is not None
     return [msgspec.json.decode(output.value) for output in changes.outputs if output.topic == "alerts"]
 
@@ -263,15 +263,15 @@ def test_a_partition_changes_its_version_at_the_date_of_the_next_one(
     gap = range(first.published_at_ms - DAY_MS, second.published_at_ms + 2 * DAY_MS) if has_gap else range(0)
     log = log_of([record for record in readable if at_ms_of(record) not in gap])
     serving = ContextTimeline(COLD) if is_live else serving_of(first, second)
-    slot = SubscriberTask(3, "forewarn", serving)
+    task = SubscriberTask(3, "forewarn", serving)
     if is_live:
         for source, records in log.items():
-            assert slot.queue(source, 0, records)
-        slot.advance(set(slot.queues), 3_000)
-        assert 0 < slot.stream_ms < first.published_at_ms
+            assert task.queue(source, 0, records)
+        task.advance(set(task.queues), 3_000)
+        assert 0 < task.stream_ms < first.published_at_ms
         for one in (first, second):
             serving.take(MODELS, one.served_as.encode(), body(one))
-    alerts = worked_off(slot, {} if is_live else log)
+    alerts = worked_off(task, {} if is_live else log)
     for alert in alerts:
         at_ms = epoch_ms(datetime.fromisoformat(alert["event_time"]))
         assert alert["model_version"] == served_at(serving, at_ms), alert["event_time"]
@@ -282,12 +282,12 @@ def test_an_event_at_the_very_date_of_a_version_is_the_first_that_it_serves(fed:
     before, at = [record for record in fed if record.topic == "usage" and at_ms_of(record) is not None][:400:399]
     dated = version(1, at_ms_of(at) or 0)
     assert (at_ms_of(before) or 0) < dated.published_at_ms
-    slot = SubscriberTask(3, "forewarn", serving_of(dated))
+    task = SubscriberTask(3, "forewarn", serving_of(dated))
     log = log_of([before, at])
     for source, records in log.items():
-        assert slot.queue(source, 0, records)
-    assert slot.advance(set(slot.queues), 1) == 1
-    assert slot.subscribers.context.scorer == COLD.scorer
-    while slot.advance(set(slot.queues), 1):
+        assert task.queue(source, 0, records)
+    assert task.advance(set(task.queues), 1) == 1
+    assert task.subscribers.context.scorer == COLD.scorer
+    while task.advance(set(task.queues), 1):
         pass
-    assert slot.subscribers.context.scorer.version == dated.served_as
+    assert task.subscribers.context.scorer.version == dated.served_as

@@ -91,18 +91,18 @@ def test_a_partition_knows_an_entry_from_its_time_on_whether_it_was_there_before
         serving = ContextTimeline(COLD)
         if not is_live:
             serving.take(MARKET, KEY, written(offer))
-        slot = SubscriberTask(0, "forewarn", serving)
+        task = SubscriberTask(0, "forewarn", serving)
         for event in numbered(bodies):
             assert isinstance(event, Event)
             if event.at_ms == at(20):
                 serving.take(MARKET, KEY, written(offer))
             value = msgspec.json.encode(event.body)
-            assert slot.queue(event.source, event.offset, [Raw(event.offset, at(50), b"k", value)])
-            while slot.advance(set(slot.queues), 100):
+            assert task.queue(event.source, event.offset, [Raw(event.offset, at(50), b"k", value)])
+            while task.advance(set(task.queues), 100):
                 pass
-            is_known = slot.subscribers.context.signals is not NO_SIGNALS
+            is_known = task.subscribers.context.signals is not NO_SIGNALS
             assert is_known == (event.at_ms >= at(20, 5)), event.at_ms
-        changes = slot.changes()
+        changes = task.changes()
         assert changes is not None
         found.append(changes.states)
     assert found[0] == found[1]

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from aiokafka.errors import KafkaConnectionError  # type: ignore[import-untyped]  # aiokafka comes without types
 
-from streams.kafka.worker import owned_partitions as kept
+from streams.kafka.worker import owned_partitions
 from streams.kafka.worker import partition_manager as manager
 from streams.kafka.worker.checkpoint import CHECKPOINT_KEY
 from streams.kafka.worker.faust_transport import PartitionOffsets
@@ -38,14 +38,14 @@ def test_what_was_applied_is_safe_only_once_it_was_written(records: list[SentRec
         await bench.take()
         for topic in [topic for topic, run in bench.log.items() if run]:
             await bench.accept(topic)
-        before = bench.manager.applied(USAGE, 0)
+        before = bench.manager.safe_offset(USAGE, 0)
         await bench.tick()
         await bench.manager.write()
-        return before, bench.manager.applied(USAGE, 0)
+        return before, bench.manager.safe_offset(USAGE, 0)
 
     assert asyncio.run(run()) == (0, len(bench.log[USAGE]))
     assert bench.manager.written_records >= len(records)
-    assert bench.manager.applied(USAGE, 1) is None
+    assert bench.manager.safe_offset(USAGE, 1) is None
 
 
 def test_a_write_that_fails_stops_the_worker_and_moves_nothing(records: list[SentRecord]) -> None:
@@ -59,8 +59,8 @@ def test_a_write_that_fails_stops_the_worker_and_moves_nothing(records: list[Sen
         return stop.value
 
     assert asyncio.run(run()).exit_code == 74
-    assert bench.manager.applied(USAGE, 0) == 0
-    assert bench.manager.standing().moved == ()
+    assert bench.manager.safe_offset(USAGE, 0) == 0
+    assert bench.manager.health_status().moved == ()
 
 
 def test_a_run_behind_a_gap_is_asked_for_again_and_not_twice_at_once(records: list[SentRecord]) -> None:
@@ -106,8 +106,8 @@ def test_what_was_read_and_never_arrived_is_read_again_once_nothing_comes_any_mo
     [(0, WORTH_RECORDS), (1_000, WORTH_RECORDS), (20_000, 20_000 * RECORDS_A_STATE), (1_000_000, WRITE_RECORDS)],
 )
 def test_few_states_are_written_sooner_than_many_and_none_later_than_the_limit(changed: int, worth: int) -> None:
-    slot = cast("PartitionTask[TaskChanges]", SimpleNamespace(changed=changed))
-    ours = OwnedPartition(slot, {}, written_s=0.0, moved_s=0.0, unwritten=worth - 1)
+    task = cast("PartitionTask[TaskChanges]", SimpleNamespace(changed_count=changed))
+    ours = OwnedPartition(task, {}, written_s=0.0, moved_s=0.0, unwritten=worth - 1)
     assert not ours.is_worth_a_write(WRITE_RECORDS)
     ours.unwritten += 1
     assert ours.is_worth_a_write(WRITE_RECORDS)
@@ -119,8 +119,8 @@ def test_few_states_are_written_sooner_than_many_and_none_later_than_the_limit(c
 def test_a_backlog_is_written_once_that_is_worth_it_although_no_time_passes(
     worth: int, is_written: bool, monkeypatch: pytest.MonkeyPatch, records: list[SentRecord]
 ) -> None:
-    monkeypatch.setattr(kept, "WORTH_RECORDS", worth)
-    monkeypatch.setattr(kept, "RECORDS_A_STATE", 0)
+    monkeypatch.setattr(owned_partitions, "WORTH_RECORDS", worth)
+    monkeypatch.setattr(owned_partitions, "RECORDS_A_STATE", 0)
     bench = Bench(records, clock=Clock())
 
     async def run() -> None:
@@ -259,9 +259,9 @@ def test_records_that_expired_are_passed_over_where_that_is_accepted(records: li
 def test_a_source_that_nobody_has_read_begins_where_its_log_does() -> None:
     bench = worked_off(())
     assert bench.manager.begin(USAGE, 0, bench.reach(first=400)) == 0
-    bench.manager.expired(USAGE, 0, 0, 400)
+    bench.manager.note_expired(USAGE, 0, 0, 400)
     with pytest.raises(StoppedError, match="have expired unread"):
-        bench.manager.expired(USAGE, 0, 1, 400)
+        bench.manager.note_expired(USAGE, 0, 1, 400)
 
 
 def test_a_number_of_which_a_topic_is_missing_is_refused() -> None:
@@ -274,7 +274,7 @@ def test_a_number_of_which_a_topic_is_missing_is_refused() -> None:
 def test_states_that_cannot_be_used_are_a_broken_invariant_and_a_log_that_cannot_be_read_is_not() -> None:
     bench = Bench()
     bench.changelog.states[0] = {CHECKPOINT_KEY: b"\xc1"}
-    with pytest.raises(StoppedError, match="partition 0 cannot be restored: the mark cannot be read") as stop:
+    with pytest.raises(StoppedError, match="partition 0 cannot be restored") as stop:
         asyncio.run(bench.take())
     assert stop.value.exit_code == 70
     bench.changelog.failure = KafkaConnectionError("gone")
@@ -287,7 +287,7 @@ def test_a_run_of_a_partition_that_was_given_up_is_left_to_its_next_owner(record
     bench = Bench(records)
     asyncio.run(bench.accept(USAGE))
     assert not bench.manager.has_partitions()
-    assert bench.manager.applied(USAGE, 0) is None
+    assert bench.manager.safe_offset(USAGE, 0) is None
 
 
 def test_how_a_worker_stands_follows_what_it_is_given(records: list[SentRecord]) -> None:
@@ -298,7 +298,7 @@ def test_how_a_worker_stands_follows_what_it_is_given(records: list[SentRecord])
         found = []
 
         def look() -> None:
-            standing = bench.manager.standing(unreached_s=1.0)
+            standing = bench.manager.health_status(unreached_s=1.0)
             assert standing.unreached_s == 1.0
             found.append((standing.partitions, standing.why_not is None, standing.written_s))
 

@@ -49,22 +49,22 @@ def raws(days: Sequence[Line]) -> list[Raw]:
 
 
 def slot_and_others(written: FakeLog | None = None) -> tuple[SubscriberTask, set[SourceNumber]]:
-    """Return a slot that goes on from what was written, and all its sources but one, which have ended."""
-    slot = new_task(written)
-    return slot, slot.queues.keys() - {TOP_UPS}
+    """Return a task that goes on from what was written, and all its sources but one, which have ended."""
+    task = new_task(written)
+    return task, task.queues.keys() - {TOP_UPS}
 
 
-def applied(slot: SubscriberTask, ended: Collection[SourceNumber]) -> int:
+def applied(task: SubscriberTask, ended: Collection[SourceNumber]) -> int:
     """Apply what can be, wakes too; return how many records of the source are applied by then."""
-    while slot.advance(ended, 100):
+    while task.advance(ended, 100):
         pass
-    return slot.queues[TOP_UPS].applied
+    return task.queues[TOP_UPS].applied
 
 
-def save(slot: SubscriberTask, written: FakeLog) -> None:
+def save(task: SubscriberTask, written: FakeLog) -> None:
     """Write what has changed."""
-    written.take(slot.changes())
-    slot.written()
+    written.take(task.changes())
+    task.note_written()
 
 
 def letters(written: FakeLog) -> list[tuple[int, str]]:
@@ -73,9 +73,9 @@ def letters(written: FakeLog) -> list[tuple[int, str]]:
     return [(body["offset"], body["reason"]) for body in bodies if "detail" in body]
 
 
-def letters_of(slot: SubscriberTask) -> list[tuple[int, str]]:
-    """Return the same of what the slot would write first."""
-    save(slot, written := FakeLog())
+def letters_of(task: SubscriberTask) -> list[tuple[int, str]]:
+    """Return the same of what the task would write first."""
+    save(task, written := FakeLog())
     return letters(written)
 
 
@@ -94,64 +94,64 @@ def letters_of(slot: SubscriberTask) -> list[tuple[int, str]]:
     ids=["one", "at the start", "two", "a gap with a late record", "a gap", "an early second", "the last", "just over"],
 )
 def test_a_leap_that_the_next_records_do_not_follow_is_a_dead_letter(days: list[Line], strays: list[int]) -> None:
-    slot, _ = slot_and_others()
-    assert slot.queue(TOP_UPS, 0, raws(days))
-    assert applied(slot, set(slot.queues)) == len(days)
-    assert [offset for offset, reason in letters_of(slot) if reason == "future_time"] == strays
-    assert slot.queues[TOP_UPS].newest_ms == max(
+    task, _ = slot_and_others()
+    assert task.queue(TOP_UPS, 0, raws(days))
+    assert applied(task, set(task.queues)) == len(days)
+    assert [offset for offset, reason in letters_of(task) if reason == "future_time"] == strays
+    assert task.queues[TOP_UPS].newest_ms == max(
         (BEGIN_DAY + day) * DAY_MS for n, day in enumerate(days) if isinstance(day, int) and n not in strays
     )
 
 
 def test_a_leap_does_not_move_the_time_of_the_others() -> None:
-    slot, _ = slot_and_others()
-    slot.queue(TOP_UPS, 0, raws([1, 9_000, 2, 3]))
-    applied(slot, set(slot.queues))
-    assert slot.stream_ms == (BEGIN_DAY + 3) * DAY_MS
+    task, _ = slot_and_others()
+    task.queue(TOP_UPS, 0, raws([1, 9_000, 2, 3]))
+    applied(task, set(task.queues))
+    assert task.stream_ms == (BEGIN_DAY + 3) * DAY_MS
 
 
 def test_a_leap_waits_for_the_records_that_judge_it() -> None:
-    slot, others = slot_and_others()
+    task, others = slot_and_others()
     days: list[Line] = [*range(1, 2 + LOOK_AHEAD), 9_000, *range(20, 20 + LOOK_AHEAD)]
     log, leap = raws(days), days.index(9_000)
-    slot.queue(TOP_UPS, 0, log[: leap + LOOK_AHEAD])
-    assert applied(slot, others) == leap
-    slot.queue(TOP_UPS, leap + LOOK_AHEAD, log[leap + LOOK_AHEAD :])
-    assert applied(slot, others) == len(days)
-    assert letters_of(slot) == [(leap, "future_time")]
+    task.queue(TOP_UPS, 0, log[: leap + LOOK_AHEAD])
+    assert applied(task, others) == leap
+    task.queue(TOP_UPS, leap + LOOK_AHEAD, log[leap + LOOK_AHEAD :])
+    assert applied(task, others) == len(days)
+    assert letters_of(task) == [(leap, "future_time")]
 
 
 def test_a_leap_at_the_end_is_believed_once_nothing_more_comes() -> None:
-    slot, others = slot_and_others()
-    slot.queue(TOP_UPS, 0, raws([*range(1, 12), 9_000]))
-    assert applied(slot, others) == 11
-    assert applied(slot, set(slot.queues)) == 12
-    assert letters_of(slot) == []
+    task, others = slot_and_others()
+    task.queue(TOP_UPS, 0, raws([*range(1, 12), 9_000]))
+    assert applied(task, others) == 11
+    assert applied(task, set(task.queues)) == 12
+    assert letters_of(task) == []
 
 
 def test_after_a_restart_a_leap_is_still_measured_from_what_came_before_it() -> None:
     """Its neighbours alone would not tell: they are less than 60 days behind it."""
     days: list[Line] = [*range(1, 13), 80, *([30] * LOOK_AHEAD)]
     log, written = raws(days), FakeLog()
-    slot, others = slot_and_others()
-    slot.queue(TOP_UPS, 0, log[:12])
-    assert applied(slot, others) == 12
-    save(slot, written)
-    slot, others = slot_and_others(written)
-    assert slot.queues[TOP_UPS].newest_ms == (BEGIN_DAY + 12) * DAY_MS
-    slot.queue(TOP_UPS, 12, log[12:])
-    assert applied(slot, others) == len(log)
-    assert letters_of(slot) == [(12, "future_time")]
+    task, others = slot_and_others()
+    task.queue(TOP_UPS, 0, log[:12])
+    assert applied(task, others) == 12
+    save(task, written)
+    task, others = slot_and_others(written)
+    assert task.queues[TOP_UPS].newest_ms == (BEGIN_DAY + 12) * DAY_MS
+    task.queue(TOP_UPS, 12, log[12:])
+    assert applied(task, others) == len(log)
+    assert letters_of(task) == [(12, "future_time")]
 
 
 def test_bad_records_after_a_leap_do_not_hold_it_for_ever() -> None:
-    slot, others = slot_and_others()
+    task, others = slot_and_others()
     days: list[Line] = [*range(1, 12), 9_000, *(["?"] * (ASKED_MAX - 1))]
     log = raws([*days, "?"])
-    slot.queue(TOP_UPS, 0, log[:-1])
-    assert applied(slot, others) == 11
-    slot.queue(TOP_UPS, len(days), log[-1:])
-    assert applied(slot, others) == len(log)
+    task.queue(TOP_UPS, 0, log[:-1])
+    assert applied(task, others) == 11
+    task.queue(TOP_UPS, len(days), log[-1:])
+    assert applied(task, others) == len(log)
 
 
 LINES = st.lists(st.integers(0, 30) | st.integers(60, 200) | st.just(9_000) | st.just("?"), max_size=40)
@@ -159,13 +159,13 @@ LINES = st.lists(st.integers(0, 30) | st.integers(60, 200) | st.just(9_000) | st
 
 @given(LINES)
 def test_the_log_and_a_file_are_read_alike(days: list[Line]) -> None:
-    lane = SourceQueue(TOP_UPS, "top-ups", PARTITION, deque(raws(days)))
+    queue = SourceQueue(TOP_UPS, "top-ups", PARTITION, deque(raws(days)))
     drawn = []
-    lane.is_ended = True
-    while lane.draw():
-        drawn.append(lane.head)
-        if isinstance(lane.head, Event):
-            lane.newest_ms = max(lane.newest_ms, lane.clock_ms)
+    queue.is_ended = True
+    while queue.draw():
+        drawn.append(queue.head)
+        if isinstance(queue.head, Event):
+            queue.newest_ms = max(queue.newest_ms, queue.clock_ms)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "top-ups.jsonl"
         path.write_bytes(b"\n".join(line(number, day) for number, day in enumerate(days)))
@@ -189,24 +189,24 @@ def test_whatever_runs_are_cut_and_whoever_is_killed_the_same_records_are_strays
     log, undisturbed, written = raws(days), FakeLog(), FakeLog()
 
     def finish(into: FakeLog) -> None:
-        slot, others = slot_and_others(into)
-        stands = slot.queues[TOP_UPS].queued
+        task, others = slot_and_others(into)
+        stands = task.queues[TOP_UPS].queued
         if log[stands:]:
-            slot.queue(TOP_UPS, stands, log[stands:])
-        applied(slot, others | {TOP_UPS})
-        save(slot, into)
+            task.queue(TOP_UPS, stands, log[stands:])
+        applied(task, others | {TOP_UPS})
+        save(task, into)
 
     finish(undisturbed)
     for _ in range(3):
-        slot, others = slot_and_others(written)
-        stands = slot.queues[TOP_UPS].queued
+        task, others = slot_and_others(written)
+        stands = task.queues[TOP_UPS].queued
         while stands < len(log):
             count = data.draw(st.integers(1, 12))
-            slot.queue(TOP_UPS, stands, log[stands : stands + count])
+            task.queue(TOP_UPS, stands, log[stands : stands + count])
             stands += count
-            slot.advance(others | ({TOP_UPS} if stands >= len(log) else set()), data.draw(st.integers(1, 30)))
+            task.advance(others | ({TOP_UPS} if stands >= len(log) else set()), data.draw(st.integers(1, 30)))
             if data.draw(st.booleans()):
-                save(slot, written)
+                save(task, written)
         # Killed here: what was not written is done again.
     finish(written)
     assert letters(written) == letters(undisturbed)

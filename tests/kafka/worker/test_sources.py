@@ -134,9 +134,9 @@ def test_late_and_repeated_events_are_counted_and_impossible_times_are_dead_lett
     assert {letter["reason"] for letter in left.dead} == {"future_time", "bad_time"}
     assert max(mark.stream_ms for mark in left.marks.values()) == max(mark.stream_ms for mark in before.marks.values())
     assert_exact(broker.address, prefix, left, len(records) + len(more))
-    slots = asyncio.run(folded(broker.address, prefix))
+    tasks = asyncio.run(folded(broker.address, prefix))
     for name in ("late", "repeated", "dead:future_time", "dead:bad_time"):
-        assert left.counted.get(name, 0) == sum(slot.counters.get(name, 0) for slot in slots)
+        assert left.counted.get(name, 0) == sum(task.counters.get(name, 0) for task in tasks)
 
 
 def test_a_record_of_a_backlog_that_leaps_a_year_ahead_moves_nobodys_time(

@@ -37,7 +37,7 @@ class FakeLog:
         """Write one transaction."""
         if changes is None:
             return
-        for key, value in (*changes.states, changes.mark):
+        for key, value in (*changes.states, changes.checkpoint):
             if value is None:
                 self.states.pop(key, None)
             else:
@@ -48,12 +48,12 @@ class FakeLog:
 def new_task(
     written: FakeLog | None = None, open_max: int | None = None, store: StateStore | None = None
 ) -> SubscriberTask:
-    slot = SubscriberTask(PARTITION, APPLICATION, cold_context(), open_max=open_max)
+    task = SubscriberTask(PARTITION, APPLICATION, cold_context(), open_max=open_max)
     states: StateStore = InMemoryStore() if store is None else store
     for key, value in ({} if written is None else written.states).items():
         states[key] = value
-    slot.restore(states)
-    return slot
+    task.restore(states)
+    return task
 
 
 def log_of(records: Sequence[SentRecord]) -> Log:
@@ -65,26 +65,26 @@ def log_of(records: Sequence[SentRecord]) -> Log:
     return log
 
 
-def apply(slot: SubscriberTask, log: Log) -> None:
-    """Read everything from where the slot stands, and apply it."""
+def apply(task: SubscriberTask, log: Log) -> None:
+    """Read everything from where the task stands, and apply it."""
     for source, records in log.items():
-        assert slot.queue(source, 0, records)
-    while slot.advance(set(slot.queues), 1_000):
+        assert task.queue(source, 0, records)
+    while task.advance(set(task.queues), 1_000):
         pass
 
 
-def rest(slot: SubscriberTask) -> None:
+def rest(task: SubscriberTask) -> None:
     """Pack whoever is open beyond what may be."""
-    for _ in slot.trim_memory():
+    for _ in task.trim_memory():
         pass
 
 
-def finish(slot: SubscriberTask, log: Log, written: FakeLog) -> FakeLog:
-    """Read everything from where the slot stands, apply it, and write it."""
-    apply(slot, log)
-    written.take(slot.changes())
-    slot.written()
-    rest(slot)
+def finish(task: SubscriberTask, log: Log, written: FakeLog) -> FakeLog:
+    """Read everything from where the task stands, apply it, and write it."""
+    apply(task, log)
+    written.take(task.changes())
+    task.note_written()
+    rest(task)
     return written
 
 
@@ -98,32 +98,32 @@ def log(fed: list[SentRecord]) -> Log:
 def test_whoever_packs_many_states_pauses_for_others_and_packs_the_same(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slots = [new_task(), new_task(), new_task()]
-    for slot in slots:
-        apply(slot, log)
-    whole = slots[0].changes()
+    tasks = [new_task(), new_task(), new_task()]
+    for task in tasks:
+        apply(task, log)
+    whole = tasks[0].changes()
     assert whole is not None
     monkeypatch.setattr("streams.kafka.worker.subscriber_task.PART_STATES", 10)
-    *parts, last = slots[1].gather()
+    *parts, last = tasks[1].gather()
     assert parts == [None] * (len(whole.states) // 10)
     assert len(parts) > 3
     assert last == whole
-    assert slots[2].changes() == whole
+    assert tasks[2].changes() == whole
 
 
 @pytest.mark.interpreted
 def test_whoever_is_interrupted_while_packing_packs_everything_again(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot that counted as written without having been would be missing at the next restore."""
-    slots = [new_task(), new_task()]
-    for slot in slots:
-        apply(slot, log)
+    tasks = [new_task(), new_task()]
+    for task in tasks:
+        apply(task, log)
     monkeypatch.setattr("streams.kafka.worker.subscriber_task.PART_STATES", 10)
-    interrupted = slots[0].gather()
+    interrupted = tasks[0].gather()
     for _ in range(3):
         next(interrupted)
     del interrupted  # As a task does that is cancelled.
-    again = slots[0].changes()
-    assert again == slots[1].changes()
+    again = tasks[0].changes()
+    assert again == tasks[1].changes()
     assert again is not None
     assert any(b"@" in key for key, _ in again.states)
 
@@ -144,19 +144,19 @@ def in_one_go(log: Log) -> FakeLog:
 def test_any_cut_into_runs_and_turns_ends_in_the_same_bytes(
     data: st.DataObject, log: Log, in_one_go: FakeLog, open_max: int | None
 ) -> None:
-    slot, written, stands = new_task(open_max=open_max), FakeLog(), dict.fromkeys(log, 0)
+    task, written, stands = new_task(open_max=open_max), FakeLog(), dict.fromkeys(log, 0)
     while open_sources := [source for source, records in log.items() if stands[source] < len(records)]:
         source = data.draw(st.sampled_from(open_sources))
         count = data.draw(st.integers(100, 900))
-        assert slot.queue(source, stands[source], log[source][stands[source] : stands[source] + count])
+        assert task.queue(source, stands[source], log[source][stands[source] : stands[source] + count])
         stands[source] += count
-        ended = {s for s in slot.queues if s not in log or stands[s] >= len(log[s])}
-        slot.advance(ended, data.draw(st.integers(1, 500)))
+        ended = {s for s in task.queues if s not in log or stands[s] >= len(log[s])}
+        task.advance(ended, data.draw(st.integers(1, 500)))
         if data.draw(st.booleans()):
-            written.take(slot.changes())
-            slot.written()
-            rest(slot)
-    finish(slot, {}, written)
+            written.take(task.changes())
+            task.note_written()
+            rest(task)
+    finish(task, {}, written)
     assert written.states == in_one_go.states
     assert sorted(written.outputs) == sorted(in_one_go.outputs)
 
@@ -176,15 +176,15 @@ def test_a_kill_at_any_point_between_two_writes_changes_nothing(
     written = FakeLog()
     for _ in range(BATCHES):
         store = LmdbStore(tmp_path_factory.getbasetemp()) if is_on_disk else InMemoryStore()
-        slot = new_task(written, open_max, store)
+        task = new_task(written, open_max, store)
         for source, records in log.items():
-            assert slot.queue(source, 0, records)
-        slot.advance(set(slot.queues), data.draw(st.integers(0, 400)))
+            assert task.queue(source, 0, records)
+        task.advance(set(task.queues), data.draw(st.integers(0, 400)))
         if data.draw(st.booleans()):
-            written.take(slot.changes())
-            slot.written()
-            rest(slot)
-        slot.advance(set(slot.queues), data.draw(st.integers(0, 400)))  # Killed with this in memory.
+            written.take(task.changes())
+            task.note_written()
+            rest(task)
+        task.advance(set(task.queues), data.draw(st.integers(0, 400)))  # Killed with this in memory.
         store.close()
     finish(new_task(written), log, written)
     assert written.states == in_one_go.states
@@ -193,35 +193,35 @@ def test_a_kill_at_any_point_between_two_writes_changes_nothing(
 
 def test_a_run_behind_a_lost_one_is_refused_and_one_that_overlaps_is_not_applied_twice(log: Log) -> None:
     source, records = max(log.items(), key=lambda pair: len(pair[1]))
-    slot = new_task()
-    assert slot.queue(source, 0, records[:10])
-    assert not slot.queue(source, 20, records[20:30])
-    assert slot.queues[source].queued == 10
-    assert slot.queue(source, 5, records[5:15])
-    assert slot.advance(set(slot.queues), 100) == 15
+    task = new_task()
+    assert task.queue(source, 0, records[:10])
+    assert not task.queue(source, 20, records[20:30])
+    assert task.queues[source].queued == 10
+    assert task.queue(source, 5, records[5:15])
+    assert task.advance(set(task.queues), 100) == 15
 
 
 def test_a_source_that_has_more_to_come_holds_the_others_back(log: Log) -> None:
     source, records = max(log.items(), key=lambda pair: len(pair[1]))
-    slot = new_task()
-    slot.queue(source, 0, records[:10])
-    other = next(iter(slot.queues.keys() - {source}))
-    assert slot.advance(set(slot.queues) - {other}, 100) == 0
-    assert slot.advance(set(slot.queues), 100) == 10
+    task = new_task()
+    task.queue(source, 0, records[:10])
+    other = next(iter(task.queues.keys() - {source}))
+    assert task.advance(set(task.queues) - {other}, 100) == 0
+    assert task.advance(set(task.queues), 100) == 10
 
 
 def test_what_is_restored_is_what_was_written(log: Log, in_one_go: FakeLog) -> None:
-    slot = new_task(in_one_go)
-    assert slot.changes() is None
-    assert len(slot.subscribers) == len(facts_of({k: v for k, v in in_one_go.states.items() if k != CHECKPOINT_KEY}))
-    assert {source: lane.applied for source, lane in slot.queues.items() if lane.applied} == {
+    task = new_task(in_one_go)
+    assert task.changes() is None
+    assert len(task.subscribers) == len(facts_of({k: v for k, v in in_one_go.states.items() if k != CHECKPOINT_KEY}))
+    assert {source: queue.applied for source, queue in task.queues.items() if queue.applied} == {
         source: len(records) for source, records in log.items()
     }
 
 
-def test_states_without_their_mark_or_with_another_applications_are_refused(in_one_go: FakeLog) -> None:
+def test_states_without_their_checkpoint_or_with_another_applications_are_refused(in_one_go: FakeLog) -> None:
     states = {key: value for key, value in in_one_go.states.items() if key != CHECKPOINT_KEY}
-    with pytest.raises(BrokenCheckpointError, match="no mark"):
+    with pytest.raises(BrokenCheckpointError):
         new_task().restore(InMemoryStore(states))
     with pytest.raises(BrokenCheckpointError, match="cannot be read"):
         new_task().restore(InMemoryStore({CHECKPOINT_KEY: b"\xc1"}))
@@ -256,18 +256,18 @@ def test_a_snapshot_that_is_missing_or_damaged_stops_the_partition_when_it_is_ne
                 written.states[key] = packed
             elif body is not None:
                 written.states[key] = body
-        slot = new_task(written, store=InMemoryStore() if kind == "memory" else LmdbStore(tmp_path))
-        assert slot.queue(LEAVINGS, leaving.offset, [leaving])
+        task = new_task(written, store=InMemoryStore() if kind == "memory" else LmdbStore(tmp_path))
+        assert task.queue(LEAVINGS, leaving.offset, [leaving])
         with pytest.raises(UnreadableStateError, match=f"the snapshot of .* {why}"):
-            slot.advance(set(slot.queues), 100)
+            task.advance(set(task.queues), 100)
 
 
 def test_a_leaving_ends_the_wait_of_its_snapshots_in_the_log_too(log: Log, in_one_go: FakeLog) -> None:
     who, leaving = left_by(log, in_one_go)
-    slot, written = new_task(in_one_go), FakeLog()
+    task, written = new_task(in_one_go), FakeLog()
     written.states |= in_one_go.states
-    assert slot.queue(LEAVINGS, leaving.offset, [leaving])
-    finish(slot, {}, written)
+    assert task.queue(LEAVINGS, leaving.offset, [leaving])
+    finish(task, {}, written)
     ended = [key for key in in_one_go.states if key.startswith(who + b"@")]
     assert ended
     assert not [key for key in written.states if key.startswith(who + b"@")]
@@ -278,9 +278,9 @@ def test_a_leaving_ends_the_wait_of_its_snapshots_in_the_log_too(log: Log, in_on
 
 
 def test_no_more_states_stay_open_than_may(log: Log) -> None:
-    slot = new_task(open_max=5)
-    finish(slot, log, FakeLog())
-    assert len(slot.subscribers._states) == 5 < len(slot.subscribers)
+    task = new_task(open_max=5)
+    finish(task, log, FakeLog())
+    assert len(task.subscribers._states) == 5 < len(task.subscribers)
 
 
 @pytest.mark.interpreted
@@ -288,44 +288,44 @@ def test_others_have_the_loop_while_many_states_are_packed_and_who_stops_it_lose
     log: Log, in_one_go: FakeLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.kafka.worker.subscriber_task.PART_STATES", 10)
-    slot, written = new_task(open_max=5), FakeLog()
-    apply(slot, log)
-    written.take(slot.changes())
-    slot.written()
-    interrupted = slot.trim_memory()
+    task, written = new_task(open_max=5), FakeLog()
+    apply(task, log)
+    written.take(task.changes())
+    task.note_written()
+    interrupted = task.trim_memory()
     next(interrupted)
     del interrupted
-    spare = len(slot.subscribers._states) - 5
-    assert len(slot.subscribers) - len(slot.subscribers._states) == 10
-    assert slot.changes() is None
-    assert sum(1 for _ in slot.trim_memory()) == spare // 10 > 3
-    finish(slot, {}, written)
+    spare = len(task.subscribers._states) - 5
+    assert len(task.subscribers) - len(task.subscribers._states) == 10
+    assert task.changes() is None
+    assert sum(1 for _ in task.trim_memory()) == spare // 10 > 3
+    finish(task, {}, written)
     assert written.states == in_one_go.states
 
 
 def test_a_key_without_a_value_erases_the_subscriber_in_its_turn(in_one_go: FakeLog) -> None:
     source = source_number("subscribers", PARTITION)
     erased = next(key.partition(b"@")[0] for key in in_one_go.states if b"@" in key)
-    slot, written = new_task(in_one_go), FakeLog()
+    task, written = new_task(in_one_go), FakeLog()
     written.states |= in_one_go.states
-    stands = slot.queues[source].queued
-    assert slot.queue(source, stands, [Raw(stands, 2**62, erased, None)])
-    finish(slot, {}, written)
+    stands = task.queues[source].queued
+    assert task.queue(source, stands, [Raw(stands, 2**62, erased, None)])
+    finish(task, {}, written)
     assert not [key for key in written.states if key.startswith(erased)]
     assert new_task(written).counters["erased"] == 1
-    assert set(INPUTS) == {lane.topic for lane in slot.queues.values()}
+    assert set(INPUTS) == {queue.topic for queue in task.queues.values()}
 
 
-@pytest.mark.parametrize("of", ["a snapshot", "the mark", "nobody", "nothing"])
+@pytest.mark.parametrize("of", ["a snapshot", "the checkpoint", "nobody", "nothing"])
 def test_a_key_that_is_no_subscriber_erases_nothing_and_is_a_dead_letter(of: str, in_one_go: FakeLog) -> None:
     source = source_number("subscribers", PARTITION)
     snapshot = next(key for key in in_one_go.states if b"@" in key)
-    key = {"a snapshot": snapshot, "the mark": CHECKPOINT_KEY, "nobody": b"s_" + bytes(600), "nothing": None}[of]
-    slot, written = new_task(in_one_go), FakeLog()
+    key = {"a snapshot": snapshot, "the checkpoint": CHECKPOINT_KEY, "nobody": b"s_" + bytes(600), "nothing": None}[of]
+    task, written = new_task(in_one_go), FakeLog()
     written.states |= in_one_go.states
-    stands = slot.queues[source].queued
-    assert slot.queue(source, stands, [Raw(stands, 2**62, key, None)])
-    finish(slot, {}, written)
+    stands = task.queues[source].queued
+    assert task.queue(source, stands, [Raw(stands, 2**62, key, None)])
+    finish(task, {}, written)
     assert {k: v for k, v in written.states.items() if k != CHECKPOINT_KEY} == {
         k: v for k, v in in_one_go.states.items() if k != CHECKPOINT_KEY
     }

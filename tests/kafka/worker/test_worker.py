@@ -48,8 +48,8 @@ def test_a_worker_leaves_exactly_what_an_offline_fold_of_the_log_gives(
     broker: Broker, prefix: str, fed: list[SentRecord], tmp_path: Path
 ) -> None:
     left = fed_and_worked(broker, prefix, fed, tmp_path)
-    slots = asyncio.run(folded(broker.address, prefix))
-    states = {key: packed for slot in slots for key, packed in changed(slot)}
+    tasks = asyncio.run(folded(broker.address, prefix))
+    states = {key: packed for task in tasks for key, packed in changed(task)}
     assert left.states == states
     assert left.alerts
     assert not [path for path in tmp_path.iterdir() if path.is_dir()], "a worker keeps nothing in files"
