@@ -33,8 +33,9 @@ async def slowly(self, partition, states):
 changelog.Changelog.read = slowly
 """
 WRITES_LATE = """
-from streams.kafka.worker import partition_manager
-partition_manager.PartitionManager.__init__.__kwdefaults__["write_s"] = 4.0
+from functools import partial
+from streams.kafka.worker import process
+process.Pace = partial(process.Pace, write_s=4.0)
 """
 RUN = "import sys; from streams.cli import main; sys.argv[0] = 'forewarn'; main()"
 EVERY = tuple(range(PARTITIONS))
