@@ -30,7 +30,7 @@ from step import BEGIN_MS, RECEIVED_MS, TEMPLATES, WARM_DAYS, Stream, Template, 
 from traffic import remove
 from workers import Program, WorkerProcess
 
-from streams.core.alerts.policy import layered
+from streams.core.alerts.policy import policy_from_layers
 from streams.core.contracts.decode import decode
 from streams.core.contracts.effects import AlertChanged, AlertDraft
 from streams.core.contracts.events import Event, Record, Wake
@@ -170,8 +170,8 @@ def main() -> None:
     options = parser.parse_args()
     policy = tomllib.loads(read_default("policy.toml"))
     scorer = read_scorecard(read_default("scorecard.toml"))
-    templates = warm_states(Context(scorer, layered(policy)))
-    prompt = Context(scorer, layered(policy, tomllib.loads(PROMPT)))
+    templates = warm_states(Context(scorer, policy_from_layers(policy)))
+    prompt = Context(scorer, policy_from_layers(policy, tomllib.loads(PROMPT)))
     ids = Stream(options.subscribers, seed=2).ids
     traffic = Traffic(ids, about_to_fire(prompt, templates, ids), options.rate)
     with broker() as address, tempfile.TemporaryDirectory() as folder:

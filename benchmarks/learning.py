@@ -75,7 +75,7 @@ def eyes_on(chunk: Chunk, history: ObservedHistory, day: int) -> Sample:
     """
     world, area = chunk.world, chunk.population.area
     (promoted_first, _, _), (outage_first, _, hit) = world.promotion, world.outage
-    offered = world.promoted(day)[area]
+    offered = world.promoted_areas(day)[area]
     struck = hit[area] & (day >= outage_first)
     history.static |= {
         "promoted_days": np.where(offered, day - promoted_first + 1.0, 0.0),

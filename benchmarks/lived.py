@@ -49,7 +49,7 @@ class _Life:
         subscribers, trainer = self.subscribers, self._trainer
         while (next_ms := min(subscribers.wakes.next_ms, trainer.next_due_ms)) <= stream_ms:
             self._see(next_ms - 1)
-            for at_ms, asking in subscribers.wakes.due(next_ms):
+            for at_ms, asking in subscribers.wakes.take_due(next_ms):
                 self.take(subscribers.wake(at_ms, asking), at_ms, at_ms - 1)
             for version in trainer.advance(next_ms):  # Of one line: the trainer has no challengers.
                 subscribers.context = Context(scorer_from(version), self._policy, subscribers.context.signals)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.core.alerts.policy import layered
+from streams.core.alerts.policy import policy_from_layers
 from streams.core.contracts.effects import LabelledExample
 from streams.core.contracts.events import Event, Wake
 from streams.core.scoring.models import read_scorecard
@@ -53,7 +53,7 @@ class ServedExamples:
 
 def serve_chunk(settings: Simulation, number: int) -> ServedExamples:
     """Run one chunk through `step`, with the scorecard, and keep the examples."""
-    policy = layered(tomllib.loads(read_default("policy.toml")))
+    policy = policy_from_layers(tomllib.loads(read_default("policy.toml")))
     context = Context(read_scorecard(read_default("scorecard.toml")), policy)
     states: dict[str, SubscriberState] = {}
     waiting = WaitingSnapshots(PackedInMemory())
@@ -74,7 +74,7 @@ def serve_chunk(settings: Simulation, number: int) -> ServedExamples:
         for event in day:
             next_ms = wakes.next_ms
             if next_ms <= event.at_ms:
-                for at_ms, asking in wakes.due(event.at_ms):
+                for at_ms, asking in wakes.take_due(event.at_ms):
                     for who in asking:
                         give(who, Wake(who, at_ms))
             give(event.body.subscriber_id, event)

@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.core.alerts.policy import layered
+from streams.core.alerts.policy import policy_from_layers
 from streams.core.contracts.decode import decode
 from streams.core.contracts.events import Event, Record, Wake
 from streams.core.scoring.features import vector
@@ -166,7 +166,7 @@ class Loop:
 
     def _wake(self, stream_ms: int) -> None:
         states, context, ask = self.states, self.context, self.wakes.ask
-        for at_ms, ids in self.wakes.due(stream_ms):
+        for at_ms, ids in self.wakes.take_due(stream_ms):
             self.wakes_given += len(ids)
             for start in range(0, len(ids), TURN_WAKES):
                 made: list[SubscriberEffects] = []
@@ -183,7 +183,7 @@ def served() -> Context:
     """Return the scorecard and the policy that the package brings."""
     return Context(
         read_scorecard(read_default("scorecard.toml")),
-        layered(tomllib.loads(read_default("policy.toml"))),
+        policy_from_layers(tomllib.loads(read_default("policy.toml"))),
     )
 
 

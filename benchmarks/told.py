@@ -30,7 +30,7 @@ from traffic import remove
 
 from streams.app import topic_admin
 from streams.core.contracts.effects import AlertChanged, Evidence, Reason
-from streams.core.contracts.encode import outgoing
+from streams.core.contracts.encode import output_record
 from streams.core.contracts.source import source_at
 from streams.core.times import DAY_MS
 from streams.shared.settings import Settings
@@ -137,7 +137,7 @@ async def measure(operator: Settings, rate: int, seconds: int, folder: Path) -> 
         for number in range(rate * (WARM_S + seconds)):
             await asyncio.sleep(max(0.0, begun_s + number / rate - time.monotonic()))
             fired = alert(number)
-            sent = outgoing(fired)
+            sent = output_record(fired)
             produced_s[fired.transition_id] = time.monotonic()
             await producer.send(f"{operator.kafka_prefix}{sent.topic}", sent.value, key=sent.key)
         await producer.stop()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streams.app.new_trainer import SCORECARD
-from streams.core.alerts.policy import Policy, PolicyError, layered
+from streams.core.alerts.policy import Policy, PolicyError, policy_from_layers
 from streams.core.scoring.models import read_scorecard
 from streams.core.scoring.scorer import Scorer
 from streams.defaults import read_default
@@ -29,7 +29,7 @@ def read_policy_for(input: str, policy_path: Path | None) -> Policy:  # noqa: A0
         tree = _tree(policy_path)
         trees.append(tree.get("policy", tree))
     try:
-        return layered(*trees)
+        return policy_from_layers(*trees)
     except PolicyError as error:
         raise SettingsError(str(error)) from error
 

@@ -83,7 +83,7 @@ def work(settings: Settings, running: ServiceOptions) -> NoReturn:
     """
     cluster = connection_settings(settings)
     broadcast = _read_broadcast(settings, cluster, running.application)
-    context = broadcast.serving.newest()
+    context = broadcast.serving.newest_context()
     market = f", the market's is {context.signals.version}" if context.signals.version else ""
     say(f"the newest versions are {context.scorer.version} and {context.policy.version}{market}")
     run_worker(running.worker_settings(settings.kafka_prefix), cluster, broadcast, running.health_socket())
@@ -98,7 +98,7 @@ def train(settings: Settings, running: ServiceOptions) -> NoReturn:
     from streams.kafka.trainer.training_task import EXAMPLES, TrainingTask  # noqa: PLC0415 - importing River takes a second
 
     cluster = connection_settings(settings)
-    policy = _read_broadcast(settings, cluster, running.application).serving.newest().policy
+    policy = _read_broadcast(settings, cluster, running.application).serving.newest_context().policy
     check_learners(policy)
     trainer_settings = running.settings(settings.kafka_prefix, trainer_of(running.application))
 

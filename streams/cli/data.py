@@ -8,7 +8,7 @@ import click
 
 from streams.cli.options import MomentParam, examples, json_option
 from streams.cli.output import note, show_facts, write_lines
-from streams.cli.progress import progress_bar, wanted
+from streams.cli.progress import progress_bar, shows_progress
 from streams.cli.shared import pseudonym_key_of, settings_of
 from streams.cli.summary import counts
 from streams.cli.words import day
@@ -61,7 +61,7 @@ def simulate(
     from streams.app import simulations
 
     settings = settings_of(context)
-    with progress_bar("Simulating", drawn=wanted(settings.progress, as_json=as_json)) as show_progress:
+    with progress_bar("Simulating", drawn=shows_progress(settings.progress, as_json=as_json)) as show_progress:
         report = simulations.simulate(
             out,
             seed=seed,
@@ -135,7 +135,7 @@ def import_(
     from streams.app import table_imports
 
     settings = settings_of(context, pseudonym_key_file=key_file)
-    with progress_bar("Importing", drawn=wanted(settings.progress, as_json=as_json)) as show_progress:
+    with progress_bar("Importing", drawn=shows_progress(settings.progress, as_json=as_json)) as show_progress:
         report = table_imports.import_data(
             map_,
             file,

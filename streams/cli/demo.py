@@ -13,7 +13,7 @@ from streams.cli.alert_table import alert_table
 from streams.cli.glyphs import sparkline
 from streams.cli.options import examples, language_option
 from streams.cli.output import note, show
-from streams.cli.progress import progress_bar, wanted
+from streams.cli.progress import progress_bar, shows_progress
 from streams.cli.shared import settings_of
 from streams.cli.summary import show_summary
 from streams.core.contracts.effects import AlertChanged
@@ -54,7 +54,7 @@ def demo(
     from streams.app import alert_lists, runs, simulations
 
     settings = settings_of(context, language=language)
-    words, drawn = catalogue(settings.language), wanted(settings.progress, as_json=False)
+    words, drawn = catalogue(settings.language), shows_progress(settings.progress, as_json=False)
     around = words.around
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="forewarn-")))

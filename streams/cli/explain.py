@@ -8,7 +8,7 @@ from streams.cli.alert_table import alert_json
 from streams.cli.glyphs import signed_bar
 from streams.cli.options import db_option, examples, input_option, json_option, language_option
 from streams.cli.output import new_table, note, show, write_lines
-from streams.cli.progress import progress_bar, wanted
+from streams.cli.progress import progress_bar, shows_progress
 from streams.cli.shared import settings_of
 from streams.cli.words import BAND_STYLES, number
 from streams.core.contracts.decode_alert import differences
@@ -58,7 +58,7 @@ def explain(
     from streams.app import lookbacks
 
     settings = settings_of(context, database=db, language=language)
-    with progress_bar("Folding again", drawn=wanted(settings.progress, as_json=as_json)) as report:
+    with progress_bar("Folding again", drawn=shows_progress(settings.progress, as_json=as_json)) as report:
         found = lookbacks.explain(settings.database, alert, input_, report)
     if as_json:
         write_lines(

@@ -59,7 +59,7 @@ def list_(context: click.Context, db: str | None, kafka: str | None, prefix: str
     decisions and notices.
     """
     registry = _registry(context, db, kafka, prefix)
-    serving = registry.serving
+    serving = registry.serving_name
     if as_json:
         write_lines(version_row(version, serves=version.served_as == serving) for version in registry.versions)
         return
@@ -100,7 +100,7 @@ def show_(
     rows = models.weights(found, scorecard)
     agreeing = models.agreement(found, scorecard)
     weeks = figures_of(registry.standing.history, found)
-    serves = found.served_as == registry.serving
+    serves = found.served_as == registry.serving_name
     if as_json:
         heaviest = [{"feature": row.feature, "weight": row.weight, "scorecard": row.scorecard} for row in rows]
         relation = {"same_sign": agreeing[0], "weighed_by_both": agreeing[1]}
@@ -250,7 +250,7 @@ def _registry(context: click.Context, db: str | None, kafka: str | None, prefix:
 
 
 def _show_versions(registry: "ModelRegistry") -> None:
-    names, serves = ", ".join(registry.lines), registry.serving or "none"
+    names, serves = ", ".join(registry.lines), registry.serving_name or "none"
     table = new_table(f"{len(registry.versions)} versions of {names}; {serves} serves")
     for name, right in (("version", False), ("published", False), ("examples", True), ("leavers", True)):
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
@@ -264,7 +264,7 @@ def _show_versions(registry: "ModelRegistry") -> None:
             f"{version.examples:,}",
             f"{version.positives:,}",
             "" if loss is None else f"{loss:.4f}",
-            "serves" if version.served_as == registry.serving else "",
+            "serves" if version.served_as == registry.serving_name else "",
         )
     show(table)
 

@@ -6,7 +6,7 @@ import click
 
 from streams.cli.options import examples, json_option, kafka_option, prefix_option
 from streams.cli.output import note, show_facts, write_lines
-from streams.cli.progress import progress_bar, wanted
+from streams.cli.progress import progress_bar, shows_progress
 from streams.cli.shared import settings_of
 from streams.cli.summary import counts
 
@@ -57,7 +57,7 @@ def produce(
     from streams.app import producing
 
     settings = settings_of(context, kafka=kafka, kafka_prefix=prefix)
-    with progress_bar("Sending", drawn=wanted(settings.progress, as_json=as_json)) as show_progress:
+    with progress_bar("Sending", drawn=shows_progress(settings.progress, as_json=as_json)) as show_progress:
         sent = producing.produce(
             settings, places, topic=topic, rate=rate, keep_bad=keep_bad, stamp=stamp, progress=show_progress
         )

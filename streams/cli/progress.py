@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Show = Callable[["Progress"], None]
 
 
-def wanted(when: ProgressMode, *, as_json: bool) -> bool:
+def shows_progress(when: ProgressMode, *, as_json: bool) -> bool:
     """Return whether to draw: never for a program (`--json`), else as the setting `progress` says."""
     return not as_json and (when == "always" or (when == "auto" and sys.stderr.isatty()))
 

@@ -10,7 +10,7 @@ from streams.cli.alert_table import alert_json, alert_table
 from streams.cli.glyphs import bar
 from streams.cli.options import at_option, db_option, examples, json_option, language_option, limit_option
 from streams.cli.output import new_table, note, show, write_lines
-from streams.cli.progress import progress_bar, wanted
+from streams.cli.progress import progress_bar, shows_progress
 from streams.cli.shared import settings_of
 from streams.cli.words import BANDS, moment, percent
 from streams.core.contracts.effects import ChurnKind
@@ -110,7 +110,7 @@ def scores(context: click.Context, db: str | None, at_ms: int, limit: int | None
     from streams.app import lookbacks
 
     settings = settings_of(context, database=db)
-    with progress_bar("Scoring", drawn=wanted(settings.progress, as_json=as_json)) as report:
+    with progress_bar("Scoring", drawn=shows_progress(settings.progress, as_json=as_json)) as report:
         rows = lookbacks.scores(settings.database, at_ms, report)
         if as_json:
             at = rfc3339(at_ms)

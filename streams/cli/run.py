@@ -6,7 +6,7 @@ import click
 
 from streams.cli.options import db_option, examples, input_option, json_option, policy_option, until_option
 from streams.cli.output import note, write_lines
-from streams.cli.progress import progress_bar, wanted
+from streams.cli.progress import progress_bar, shows_progress
 from streams.cli.shared import settings_of
 from streams.cli.summary import show_summary
 from streams.words.catalogues import catalogue
@@ -51,7 +51,7 @@ def run(
     from streams.app.contact import contact_rules
 
     settings = settings_of(context, database=db, policy=policy)
-    with progress_bar("Reading", drawn=wanted(settings.progress, as_json=as_json)) as show:
+    with progress_bar("Reading", drawn=shows_progress(settings.progress, as_json=as_json)) as show:
         summary = runs.run(
             input_,
             settings.database,

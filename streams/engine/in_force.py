@@ -119,7 +119,7 @@ class ContextTimeline:
         self._keep(taken, key, from_ms, what)
         return None
 
-    def newest(self) -> Context:
+    def newest_context(self) -> Context:
         """Return what serves when all that was published does."""
         return self.at(NEVER_MS)[0]
 
@@ -136,7 +136,7 @@ class ContextTimeline:
         return found.what if found is not None and isinstance(found.what, Scorer) else None
 
     @property
-    def foreign(self) -> int:
+    def foreign_count(self) -> int:
         """How many versions of other feature tables were refused: a new table leaves all that were before it behind."""
         return len(self._foreign)
 

@@ -96,14 +96,14 @@ def alert_facts(
     """
     facts: Facts | None = None
     missing = {source for source, offset in change.offsets.items() if offset >= 0}
-    kept = _SnapshotCandidates(change, policy, signals_at)
+    candidates = _SnapshotCandidates(change, policy, signals_at)
     stream_ms = 0
     for count, item in enumerate(items):
         if not isinstance(item, Event):
             continue
         if item.at_ms > stream_ms:
             stream_ms = item.at_ms
-            kept.on_time(facts, stream_ms)
+            candidates.on_time(facts, stream_ms)
         if tell is not None and not count % TELL_RECORDS:
             tell(count, stream_ms)
         if item.body.subscriber_id != change.subscriber_id:
@@ -115,12 +115,12 @@ def alert_facts(
             facts = new_state(item.at_ms).facts
         folded = fold(facts, item, policy.lateness_ms)
         if folded == "applied" and isinstance(item.body, Complaint) and item.body.change == "created":
-            kept.on_complaint(facts, stream_ms)
+            candidates.on_complaint(facts, stream_ms)
         if item.offset == last:
             missing.discard(item.source)
             if not missing:
-                kept.on_time(facts, change.at_ms)
-                return RefoldResult(facts, tuple(kept.found))
+                candidates.on_time(facts, change.at_ms)
+                return RefoldResult(facts, tuple(candidates.found))
     return None
 
 
@@ -161,7 +161,9 @@ def recompute(
     measures = measure(facts, at_ms, (policy.value.mid_from_minor, policy.value.high_from_minor), signals)
     features = vector(facts, at_ms, measures)
     logit = scorer.logit(features)
-    explanations = [reasons(scorer, features, facts, at_ms, measures, kept) for kept in refolded.snapshots or (None,)]
+    explanations = [
+        reasons(scorer, features, facts, at_ms, measures, snapshot) for snapshot in refolded.snapshots or (None,)
+    ]
     why = next((found for found in explanations if found == change.reasons), explanations[0])
     episode = change.episode - (change.change == "dropped")
     alert = AlertState(change.state, episode, change.kind, change.band, change.opened_at_ms)

@@ -35,7 +35,7 @@ class Wakes:
         else:
             waiting.append(subscriber_id)
 
-    def due(self, stream_ms: int) -> Iterator[tuple[int, list[str]]]:
+    def take_due(self, stream_ms: int) -> Iterator[tuple[int, list[str]]]:
         """Take out, in the order of time, whoever waits for `stream_ms` or earlier; those of one time as they asked."""
         while (taken := self.take(stream_ms, EVERYBODY)) is not None:
             yield taken

@@ -27,7 +27,7 @@ __all__ = [
     "Source",
     "decoder_of",
     "discover",
-    "ignored",
+    "ignored_paths",
     "market_sources",
     "merge_sources",
     "total_bytes",
@@ -102,7 +102,7 @@ def market_sources(place: str) -> tuple[Source, ...]:
     return tuple(source for topic in BROADCASTS for source in _sources_of(path, topic))
 
 
-def ignored(place: str) -> tuple[Path, ...]:
+def ignored_paths(place: str) -> tuple[Path, ...]:
     """Return the files and folders in a folder that belong to no topic, and so are not read; none for a file or `-`."""
     path = Path(place)
     if place == STANDARD_INPUT or not path.is_dir():

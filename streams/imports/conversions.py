@@ -67,10 +67,10 @@ def rfc3339(at_ms: int) -> str:
     return (EPOCH + at_ms * MILLISECOND).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def whole(cell: str, column: str) -> int:
+def whole_number(cell: str, column: str) -> int:
     """Return a cell that holds a whole number (12, 12.0); commas and exponents are refused.
 
-    >>> whole("12.0", "calls")
+    >>> whole_number("12.0", "calls")
     12
     """
     return _scaled_number(cell, 0, column, "a whole number")
@@ -139,7 +139,7 @@ def condition(given: CellCondition, places: Mapping[str, int]) -> Callable[[Cell
         return (
             (given.equals is None or cell == given.equals)
             and (given.differs is None or cell != given.differs)
-            and (given.above is None or whole(cell, given.column) > given.above)
+            and (given.above is None or whole_number(cell, given.column) > given.above)
         )
 
     return holds
@@ -164,14 +164,14 @@ def _conversion(value: FromColumn) -> Callable[[str, ConversionContext], Scalar]
         case TextField():
             return lambda cell, _: cell
         case IntegerField(column=column, multiply=factor):
-            return lambda cell, _: whole(cell, column) * factor
+            return lambda cell, _: whole_number(cell, column) * factor
         case MinorField(column=column, digits=digits):
             return lambda cell, _: minor(cell, digits, column)
         case TimeField():
             to_ms = moment_ms(value)
             return lambda cell, _: rfc3339(to_ms(cell))
         case MonthsBeforeField(column=column):
-            return lambda cell, moment: rfc3339(moment.start_ms - whole(cell, column) * MONTH_DAYS * DAY_MS)
+            return lambda cell, moment: rfc3339(moment.start_ms - whole_number(cell, column) * MONTH_DAYS * DAY_MS)
         case ChoiceField(column=column, values=values, other=other):
 
             def choose(cell: str, _: ConversionContext) -> Scalar:

@@ -23,7 +23,7 @@ from streams.imports.conversions import (
     field,
     moment_ms,
     rfc3339,
-    whole,
+    whole_number,
 )
 from streams.imports.language import EventMap, Map, Rebuild
 from streams.imports.reading import Row
@@ -248,7 +248,7 @@ class _Spread:
         return self._units[column]
 
     def _total(self, column: str) -> int:
-        return whole(self._cells[self._window.places[column]], column)
+        return whole_number(self._cells[self._window.places[column]], column)
 
     def _generator(self, part: str) -> Random:
         return rebuilding.generator(self._window.seed, self._subscriber_id, part)

@@ -92,7 +92,7 @@ class ExampleSums(Struct, gc=False):
         self.probability_micro += round(probability * MICRO)
 
     @property
-    def taken(self) -> int:
+    def example_count(self) -> int:
         """How many examples it is of, provisional ones included."""
         return self.examples + self.provisional
 
@@ -239,12 +239,16 @@ class LabelQueue:
 
         A snapshot's provisional and final example are sampled alike: nothing is taken back that was not learned.
         """
-        label, told = example.label, example.corrects if self._settings.takes_provisional else None
+        label, provisional = example.label, example.corrects if self._settings.takes_provisional else None
         if example.provisional:
             digest = digest_of("e" + example.example_id[1:])
         is_kept = digest < self._keep_below
-        lessons = [(label, 1.0)] if told is not label and (label or is_kept) else []
-        return [(told, -1.0), *lessons] if told not in {None, label} and (told or is_kept) else lessons
+        lessons = [(label, 1.0)] if provisional is not label and (label or is_kept) else []
+        return (
+            [(provisional, -1.0), *lessons]
+            if provisional not in {None, label} and (provisional or is_kept)
+            else lessons
+        )
 
     def _remember(self, half: int, label: bool) -> None:
         self._ids[half] = label
@@ -263,7 +267,7 @@ class LabelQueue:
         """Hand out and forget what is to be learned first."""
         return heappop(self._heap)
 
-    def settled(self, until_ms: int) -> ExampleSums:
+    def pop_settled(self, until_ms: int) -> ExampleSums:
         """Return and forget the tally of all examples, kept or not, whose tick is at or before a time (ms)."""
         total = ExampleSums()
         for tick in [tick for tick in self._ticks if tick <= until_ms]:

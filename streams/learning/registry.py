@@ -55,29 +55,29 @@ class ModelRegistry(Struct, frozen=True, kw_only=True):
     standing: LineupStatus = LineupStatus()
 
     @property
-    def usable(self) -> list[ModelVersion]:
+    def usable_versions(self) -> list[ModelVersion]:
         """The versions that were learned on the features that this program computes."""
         return [version for version in self.versions if version.feature_table == FEATURE_TABLE]
 
     @property
-    def served(self) -> list[tuple[int, ModelVersion]]:
+    def served_versions(self) -> list[tuple[int, ModelVersion]]:
         """What has served up to now, each with the event time (ms) from which it did."""
-        dated = [(version.published_at_ms, version.served_as, version) for version in self.usable]
+        dated = [(version.published_at_ms, version.served_as, version) for version in self.usable_versions]
         return [
             (from_ms, version) for from_ms, version in serving_periods(dated, self.promotions) if from_ms <= self.at_ms
         ]
 
     @property
-    def serving(self) -> str | None:
+    def serving_name(self) -> str | None:
         """The name of the version that serves now, None if none does."""
-        served = self.served
+        served = self.served_versions
         return served[-1][1].served_as if served else None
 
     @property
-    def promoted(self) -> str:
+    def promoted_name(self) -> str:
         """The line or the version that serves by the promotions up to now."""
         dated = [promotion for promotion in sorted(self.promotions, key=_at_ms) if promotion.at_ms <= self.at_ms]
-        return promoted_last((version.served_as for version in self.usable), dated)
+        return promoted_last((version.served_as for version in self.usable_versions), dated)
 
     @property
     def lines(self) -> list[str]:
@@ -121,10 +121,10 @@ def promotion_to(registry: ModelRegistry, wanted: str, at_ms: int) -> Promotion:
     to = wanted if wanted in registry.lines else version.served_as
     if version.feature_table != FEATURE_TABLE:
         raise InputError(f"{to} was learned on {version.feature_table}, and this program computes {FEATURE_TABLE}")
-    if to == registry.promoted:
+    if to == registry.promoted_name:
         raise InputError(f"{to} serves already", hint=_choice(registry))
     return _new_promotion(
-        registry, to, at_ms, {"serving": registry.serving or "scorecard", "newest": version.served_as}
+        registry, to, at_ms, {"serving": registry.serving_name or "scorecard", "newest": version.served_as}
     )
 
 
@@ -135,14 +135,14 @@ def rollback(registry: ModelRegistry, at_ms: int) -> Promotion:
         InputError: nothing served before.
     """
     past = [promotion for promotion in registry.promotions if promotion.at_ms <= registry.at_ms]
-    served = registry.served
-    if past and past[-1].before != registry.promoted:
+    served = registry.served_versions
+    if past and past[-1].before != registry.promoted_name:
         to = past[-1].before
     elif len(served) > 1:
         to = served[-2][1].served_as
     else:
         raise InputError("nothing served before that one could go back to", hint=_choice(registry))
-    return _new_promotion(registry, to, at_ms, {"serving": registry.serving or "scorecard", "why": "rollback"})
+    return _new_promotion(registry, to, at_ms, {"serving": registry.serving_name or "scorecard", "why": "rollback"})
 
 
 def weights(version: ModelVersion, scorecard: Scorer) -> list[FeatureWeight]:
@@ -197,7 +197,9 @@ def _new_promotion(registry: ModelRegistry, to: str, at_ms: int, evidence: dict[
         evidence |= {"verdict": judged.verdict, "verdict_why": judged.why}
     number = float(len(registry.promotions))
     return with_promotion_hash(
-        Promotion(at_ms=at_ms, before=registry.promoted, to=to, by="operator", evidence=evidence | {"number": number})
+        Promotion(
+            at_ms=at_ms, before=registry.promoted_name, to=to, by="operator", evidence=evidence | {"number": number}
+        )
     )
 
 

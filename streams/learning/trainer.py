@@ -171,7 +171,7 @@ class Trainer:
             self.learned += 1
             self._fresh += 1
             self._positives += label if weight > 0.0 else -label
-        self._settled.add(self._queue.settled(until_ms))
+        self._settled.add(self._queue.pop_settled(until_ms))
         self._clock_ms = until_ms
         return True
 

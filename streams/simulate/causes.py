@@ -78,7 +78,7 @@ def pressures(population: Population, memory: Memory, world: World, day: int, sp
     """Return what presses on each subscriber on a day: causes that act together are counted where they meet."""
     trouble = service_trouble(memory)
     near_end = near_contract_end(population, day)
-    offered = world.promoted(day)[population.area]
+    offered = world.promoted_areas(day)[population.area]
     passing = np.zeros((len(THEMES), len(population)))
     passing[DROPS] = rates.SERVICE * trouble
     passing[COMPLAINT] = (

@@ -55,7 +55,7 @@ class ComplaintDesk:
         columns[0] -= 1
         return cls(*columns)
 
-    def standing(self, now_ms: int) -> Floats:
+    def ticket_states(self, now_ms: int) -> Floats:
         """Return how each ticket stands at a moment: 0 none or solved, 0.5 open, 1 past its promised date."""
         waiting = (self.status != NONE) & (self.status != SOLVED)
         return np.where(waiting, np.where(self.expected_ms < now_ms, 1.0, 0.5), 0.0)
@@ -70,7 +70,7 @@ class ComplaintCauses:
     failed_top_ups: Floats
 
 
-def work_the_desk(today: Today, desk: ComplaintDesk, troubles: ComplaintCauses, here: Bools) -> Complaints:
+def work_the_desk(today: Today, desk: ComplaintDesk, causes: ComplaintCauses, here: Bools) -> Complaints:
     """Let a day pass at the desk: tickets are taken up, solved, reopened and closed, then new ones come in."""
     rng, memory, day, day_ms = today.rng, today.memory, today.day, today.day_ms
     desk.status[~here] = NONE
@@ -96,7 +96,7 @@ def work_the_desk(today: Today, desk: ComplaintDesk, troubles: ComplaintCauses, 
     desk.status[taken] = IN_PROGRESS
     parts.append((taken, STATUS_CHANGED, IN_PROGRESS, morning))
 
-    new, at_ms = _new_tickets(today, desk, troubles, free)
+    new, at_ms = _new_tickets(today, desk, causes, free)
     parts.append((new, CREATED, ACKNOWLEDGED, day_ms))
     return _snapshots(rng, desk, parts, at_ms, new)
 
@@ -109,11 +109,11 @@ def _again(rng: np.random.Generator, desk: ComplaintDesk, rows: Ints, day: int) 
     return rows
 
 
-def _new_tickets(today: Today, desk: ComplaintDesk, troubles: ComplaintCauses, free: Bools) -> tuple[Ints, Ints]:
+def _new_tickets(today: Today, desk: ComplaintDesk, causes: ComplaintCauses, free: Bools) -> tuple[Ints, Ints]:
     """Open today's tickets, and return their rows and moments."""
     rng, population, day, day_ms = today.rng, today.population, today.day, today.day_ms
-    by_network = rates.COMPLAINT_PER_DROP * troubles.dropped + rates.COMPLAINT_PER_SETUP * troubles.setup_failed
-    by_top_up = rates.COMPLAINT_PER_FAILED_TOP_UP * troubles.failed_top_ups
+    by_network = rates.COMPLAINT_PER_DROP * causes.dropped + rates.COMPLAINT_PER_SETUP * causes.setup_failed
+    by_top_up = rates.COMPLAINT_PER_FAILED_TOP_UP * causes.failed_top_ups
     by_rest = np.where(today.latent.state == WAVERING, rates.COMPLAINT_WAVERING, rates.COMPLAINT_BASE)
     chance = by_network + by_top_up + by_rest
     new = np.flatnonzero(free & (rng.random(len(population)) < chance))

@@ -80,15 +80,15 @@ class Faults:
     def _damage(self, line: bytes) -> bytes:
         """Return a line that a reader must refuse, damaged in one of the ways of `DAMAGES`."""
         damage = DAMAGES[self.rng.integers(len(DAMAGES))]
-        return damaged(line, damage, float(self.rng.uniform(0.2, 0.9)))
+        return damage_line(line, damage, float(self.rng.uniform(0.2, 0.9)))
 
 
-def damaged(line: bytes, damage: str, where: float) -> bytes:
+def damage_line(line: bytes, damage: str, where: float) -> bytes:
     """Return the JSON object in `line` damaged in one way; `where` (0 to 1) says where it is cut.
 
-    >>> damaged(b'{"event_id":"a","event_time":"2024-01-01T00:00:00Z"}', "missing_field", 0.5)
+    >>> damage_line(b'{"event_id":"a","event_time":"2024-01-01T00:00:00Z"}', "missing_field", 0.5)
     b'{"event_id":"a"}'
-    >>> damaged(b'{"event_id":"a"}', "cut", 0.5)
+    >>> damage_line(b'{"event_id":"a"}', "cut", 0.5)
     b'{"event_'
     """
     if damage == "cut":

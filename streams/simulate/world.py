@@ -58,7 +58,7 @@ class World:
             return np.ones(len(self.cell_ids))
         return np.where(areas[self.cell_area], rates.OUTAGE_FACTOR, 1.0)
 
-    def promoted(self, day: int) -> Bools:
+    def promoted_areas(self, day: int) -> Bools:
         """Return the areas in which the competitor runs its promotion on this day."""
         first, last, areas = self.promotion
         return areas if first <= day <= last else np.zeros_like(areas)

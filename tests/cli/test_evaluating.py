@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.core.contracts.encode import outgoing
+from streams.core.contracts.encode import output_record
 from streams.store.database import RunStore
 from tests.cli.calling import Operator, call, lines
 
@@ -101,7 +101,7 @@ def test_files_of_examples_give_the_scores_of_the_database_that_they_come_from(
 ) -> None:
     path, ceiling = tmp_path / "examples.jsonl.gz", tmp_path / "ceiling.jsonl"
     with RunStore.open(operator.db, create=False) as store:
-        messages = [outgoing(example).value for example in store.examples()]
+        messages = [output_record(example).value for example in store.examples()]
     path.write_bytes(gzip.compress(b"\n".join(messages)))
     first = json.loads(messages[0])
     kept = {name: first[name] for name in ("subscriber_id", "snapshot_at", "probability")}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streams.core.contracts.codes import ACTIONS, WHYS, action_code, why_code
 from streams.core.contracts.decode_alert import alert_changed, differences
 from streams.core.contracts.effects import AlertChanged, ChurnKind, Evidence, Reason, RiskBand, ValueBand
-from streams.core.contracts.encode import alert_message, outgoing
+from streams.core.contracts.encode import alert_message, output_record
 from streams.core.contracts.events import INPUTS
 from streams.core.contracts.outputs import AlertMessage
 from streams.core.contracts.source import PARTITIONS_MAX, source_number
@@ -103,12 +103,12 @@ def transitions(draw: st.DrawFn) -> AlertChanged:
 @given(transitions())
 def test_a_transition_that_was_published_is_read_back_as_it_was(change: AlertChanged) -> None:
     assert alert_changed(alert_message(change)) == change
-    assert alert_changed(msgspec.json.decode(outgoing(change).value, type=AlertMessage)) == change
+    assert alert_changed(msgspec.json.decode(output_record(change).value, type=AlertMessage)) == change
 
 
 @given(transitions())
 def test_an_alert_of_before_there_were_codes_gets_those_of_its_sentences(change: AlertChanged) -> None:
-    before = json.loads(outgoing(change).value)
+    before = json.loads(output_record(change).value)
     del before["why_code"], before["action_code"]
     assert validator(history_of("alerts")["1.3"]).is_valid(before)
     assert alert_changed(msgspec.convert(before, AlertMessage)) == change

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.contracts.effects import AlertChanged, DeadLetter, Evidence, LabelledExample, Reason
-from streams.core.contracts.encode import encode, outgoing
+from streams.core.contracts.encode import encode, output_record
 from streams.core.contracts.events import INPUTS
 from streams.core.contracts.outputs import (
     DETAIL_CHARS_MAX,
@@ -91,7 +91,7 @@ LETTER = DeadLetter(topic="top-ups", partition=3, offset=7, reason="not_json", d
 
 def sent(effect: AlertChanged | LabelledExample | DeadLetter) -> dict[str, Any]:
     """Return the document that an effect is sent as, after checking it against its schema."""
-    message = outgoing(effect)
+    message = output_record(effect)
     document: dict[str, Any] = json.loads(message.value)
     validator(schema_of(message.topic)).validate(document)
     return document
@@ -146,13 +146,13 @@ def test_an_example_is_sent_with_the_features_as_served() -> None:
 def test_a_dead_letter_is_sent_with_its_raw_bytes() -> None:
     document = sent(LETTER)
     assert base64.b64decode(document["value"]) == LETTER.value
-    assert outgoing(LETTER).key == b"top-ups/3/7"
+    assert output_record(LETTER).key == b"top-ups/3/7"
 
 
 def test_a_dead_letter_has_headers_by_which_it_is_chosen_and_sent_again() -> None:
     keyless = {"topic": b"top-ups", "partition": b"3", "offset": b"7", "reason": b"not_json", "redrives": b"0"}
-    assert dict(outgoing(LETTER).headers) == keyless
-    again = outgoing(msgspec.structs.replace(LETTER, key=b"s_1", redrives=2))
+    assert dict(output_record(LETTER).headers) == keyless
+    again = output_record(msgspec.structs.replace(LETTER, key=b"s_1", redrives=2))
     assert dict(again.headers) == {**keyless, "redrives": b"2", "key": b"s_1"}
     assert set(dict(again.headers)) == topic_file("dead-letters")["headers"].keys()
 
@@ -163,8 +163,8 @@ def test_a_header_that_counts_nothing_counts_as_never_sent_again(value: bytes | 
 
 
 def test_alerts_and_examples_have_their_subscriber_as_key_and_no_headers() -> None:
-    assert outgoing(CHANGE).key == outgoing(EXAMPLE).key == SUBSCRIBER.encode()
-    assert outgoing(CHANGE).headers == outgoing(EXAMPLE).headers == ()
+    assert output_record(CHANGE).key == output_record(EXAMPLE).key == SUBSCRIBER.encode()
+    assert output_record(CHANGE).headers == output_record(EXAMPLE).headers == ()
 
 
 def test_whatever_came_in_as_topic_or_detail_a_dead_letter_can_be_sent() -> None:
@@ -181,7 +181,7 @@ def test_of_a_record_that_is_too_large_the_beginning_is_sent() -> None:
 def test_the_largest_record_that_is_read_fits_into_a_dead_letter() -> None:
     sent(msgspec.structs.replace(LETTER, value=bytes(RAW_BYTES_MAX)))
     with pytest.raises(msgspec.ValidationError, match="length"):
-        outgoing(msgspec.structs.replace(LETTER, value=bytes(RAW_BYTES_MAX + 1)))
+        output_record(msgspec.structs.replace(LETTER, value=bytes(RAW_BYTES_MAX + 1)))
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
@@ -196,7 +196,7 @@ def test_a_number_that_is_not_finite_is_never_sent(number: float) -> None:
         msgspec.structs.replace(EXAMPLE, features=(1.0, number)),
     ):
         with pytest.raises(ValueError, match=r"finite|null"):
-            outgoing(broken)
+            output_record(broken)
 
 
 @pytest.mark.parametrize(
@@ -213,16 +213,16 @@ def test_a_number_that_is_not_finite_is_never_sent(number: float) -> None:
 )
 def test_an_alert_that_breaks_its_contract_stops_its_sender(broken: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
-        outgoing(msgspec.structs.replace(CHANGE, **broken))
+        output_record(msgspec.structs.replace(CHANGE, **broken))
 
 
 def test_the_same_effect_gives_the_same_bytes_whatever_the_order_of_its_offsets() -> None:
     turned = msgspec.structs.replace(CHANGE, offsets=dict(reversed(CHANGE.offsets.items())))
-    assert outgoing(CHANGE) == outgoing(turned)
+    assert output_record(CHANGE) == output_record(turned)
 
 
 def test_a_message_reads_back_as_it_was() -> None:
-    value = outgoing(CHANGE).value
+    value = output_record(CHANGE).value
     assert encode(msgspec.json.decode(value, type=AlertMessage)) == value
 
 

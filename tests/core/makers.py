@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from streams.core.alerts.policy import Policy, layered
+from streams.core.alerts.policy import Policy, policy_from_layers
 from streams.core.contracts.events import (
     INPUTS,
     Body,
@@ -174,7 +174,7 @@ def default_tree() -> dict[str, Any]:
 
 def policy(**overlay: Any) -> Policy:
     """The tests' policy with tables laid over it, by name: `policy(label={"horizon_days": 10})`."""
-    return layered(default_tree(), STEADY, overlay)
+    return policy_from_layers(default_tree(), STEADY, overlay)
 
 
 @cache

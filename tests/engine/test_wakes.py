@@ -12,15 +12,15 @@ WISHES = st.lists(st.tuples(st.integers(1, 30), st.sampled_from("abcd")))
 def test_nobody_waits_at_first() -> None:
     wakes = Wakes()
     assert wakes.next_ms == NEVER_MS
-    assert list(wakes.due(10)) == []
+    assert list(wakes.take_due(10)) == []
 
 
 def test_whoever_waits_for_the_very_moment_is_due_and_who_waits_for_the_next_is_not() -> None:
     wakes = Wakes()
     wakes.ask(10, "a")
     wakes.ask(11, "b")
-    assert list(wakes.due(9)) == []
-    assert list(wakes.due(10)) == [(10, ["a"])]
+    assert list(wakes.take_due(9)) == []
+    assert list(wakes.take_due(10)) == [(10, ["a"])]
     assert wakes.next_ms == 11
 
 
@@ -28,13 +28,13 @@ def test_those_of_one_moment_come_together_as_they_asked() -> None:
     wakes = Wakes()
     for name in "cab":
         wakes.ask(10, name)
-    assert list(wakes.due(10)) == [(10, ["c", "a", "b"])]
+    assert list(wakes.take_due(10)) == [(10, ["c", "a", "b"])]
 
 
 def test_a_wake_that_is_asked_for_while_others_are_given_still_has_its_turn() -> None:
     wakes, turns = Wakes(), []
     wakes.ask(10, "a")
-    for at_ms, names in wakes.due(30):
+    for at_ms, names in wakes.take_due(30):
         turns.append((at_ms, names))
         if at_ms < 30:
             wakes.ask(at_ms + 10, "a")
@@ -48,7 +48,7 @@ def test_all_who_asked_come_in_the_order_of_time_whenever_the_stream_stops(
     wakes = Wakes()
     for at_ms, name in wishes:
         wakes.ask(at_ms, name)
-    first, rest = list(wakes.due(stop)), list(wakes.due(31))
+    first, rest = list(wakes.take_due(stop)), list(wakes.take_due(31))
     assert all(at_ms <= stop for at_ms, _ in first)
     assert all(at_ms > stop for at_ms, _ in rest)
     given_turns = [(at_ms, name) for at_ms, names in first + rest for name in names]
@@ -63,5 +63,5 @@ def test_the_order_in_which_they_asked_changes_nobodys_time(wishes: list[tuple[i
         one.ask(at_ms, name)
     for at_ms, name in sorted(wishes, key=lambda wish: (wish[1], wish[0])):
         other.ask(at_ms, name)
-    turns, others = ([(at_ms, sorted(names)) for at_ms, names in wakes.due(31)] for wakes in (one, other))
+    turns, others = ([(at_ms, sorted(names)) for at_ms, names in wakes.take_due(31)] for wakes in (one, other))
     assert turns == others

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from streams.core.contracts.effects import LabelKind, LabelledExample, Treatment
-from streams.core.contracts.encode import outgoing
+from streams.core.contracts.encode import output_record
 from streams.core.scoring.models import ModelVersion
 from streams.core.times import DAY_MS
 from streams.defaults import read_default
@@ -167,7 +167,7 @@ def test_examples_come_back_from_files_as_they_were_published_and_an_id_counts_o
     tmp_path: Path, *, packed: bool
 ) -> None:
     examples = [labelled(1), labelled(2, provisional=True)]
-    content = b"\n".join(outgoing(one).value for one in [*examples, examples[0]]) + b"\n\n"
+    content = b"\n".join(output_record(one).value for one in [*examples, examples[0]]) + b"\n\n"
     path = tmp_path / "examples.jsonl"
     path.write_bytes(gzip.compress(content) if packed else content)
     assert read_examples([path, path]) == examples
@@ -178,7 +178,7 @@ def test_examples_come_back_from_files_as_they_were_published_and_an_id_counts_o
 @pytest.mark.parametrize("bad", BAD_LINES)
 def test_a_line_that_is_no_example_is_refused_with_its_number(tmp_path: Path, bad: str) -> None:
     path = tmp_path / "examples.jsonl"
-    path.write_bytes(outgoing(labelled(1)).value + b"\n" + bad.encode() + b"\n")
+    path.write_bytes(output_record(labelled(1)).value + b"\n" + bad.encode() + b"\n")
     with pytest.raises(InputError, match="line 2 is no line of a labelled example"):
         read_examples([path])
     path.write_text(f"{bad}\n", "utf-8")

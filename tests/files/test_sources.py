@@ -24,7 +24,16 @@ from streams.core.contracts.events import MARKET, Event, Record
 from streams.core.contracts.source import source_number, topic_name
 from streams.core.times import DAY_MS, EventMs
 from streams.files.lines import KEPT_BYTES, LINE_BYTES_MAX
-from streams.files.sources import Item, Position, Source, discover, ignored, market_sources, merge_sources, total_bytes
+from streams.files.sources import (
+    Item,
+    Position,
+    Source,
+    discover,
+    ignored_paths,
+    market_sources,
+    merge_sources,
+    total_bytes,
+)
 from streams.shared.errors import InputError
 from streams.store import NO_TIME_MS
 
@@ -101,14 +110,14 @@ def test_a_folder_gives_its_topics_in_the_order_of_the_contracts(tmp_path: Path)
         Source("usage", 0, tmp_path / "usage.ndjson.gz"),
         Source("top-ups", 0, tmp_path / "top-ups.json"),
     )
-    assert [path.name for path in ignored(str(tmp_path))] == ["README", "forewarn.toml", "truth.jsonl"]
+    assert [path.name for path in ignored_paths(str(tmp_path))] == ["README", "forewarn.toml", "truth.jsonl"]
 
 
 def test_what_a_folder_says_about_the_market_is_read_apart_and_is_not_ignored(tmp_path: Path) -> None:
     write(tmp_path, {"usage.jsonl": [1], "market-events.jsonl": [1]})
     assert [source.name for source in discover(str(tmp_path))] == ["usage/0"]
     assert [source.name for source in market_sources(str(tmp_path))] == ["market-events/0"]
-    assert ignored(str(tmp_path)) == ()
+    assert ignored_paths(str(tmp_path)) == ()
     assert market_sources("-") == market_sources(str(tmp_path / "usage.jsonl")) == ()
     found = discover(str(tmp_path), None, ("usage", "market-events"))
     assert [source.topic for source in found] == ["usage", "market-events"]
@@ -121,7 +130,7 @@ def test_a_folder_of_a_topic_holds_its_partitions_by_name(tmp_path: Path) -> Non
     assert [(source.name, source.path and source.path.name) for source in found] == [
         ("usage/0", "a.jsonl"), ("usage/1", "b.jsonl"), ("usage/2", "c.jsonl.gz"), ("top-ups/0", "top-ups.jsonl"),
     ]  # fmt: skip
-    assert [path.name for path in ignored(str(tmp_path))] == ["notes.txt"]
+    assert [path.name for path in ignored_paths(str(tmp_path))] == ["notes.txt"]
     assert [source.name for source in discover(str(tmp_path), "top-ups")] == ["top-ups/0"]
 
 
@@ -131,7 +140,7 @@ def test_a_file_is_what_it_is_called_after_unless_it_is_said(tmp_path: Path) -> 
     assert discover(str(tmp_path / "dump.jsonl"))[0].topic is None
     assert discover(str(tmp_path / "dump.jsonl"), "top-ups")[0].topic == "top-ups"
     assert discover("-", "usage") == (Source("usage", 0, None),)
-    assert ignored(str(tmp_path / "dump.jsonl")) == ignored("-") == ()
+    assert ignored_paths(str(tmp_path / "dump.jsonl")) == ignored_paths("-") == ()
 
 
 def _no_topic(folder: Path) -> Path:

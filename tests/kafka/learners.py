@@ -17,7 +17,7 @@ from streams.app.policies import read_policy_for
 from streams.core.alerts.policy import Policy
 from streams.core.contracts.decode import epoch_ms
 from streams.core.contracts.effects import LabelledExample
-from streams.core.contracts.encode import outgoing
+from streams.core.contracts.encode import output_record
 from streams.core.contracts.outputs import ExampleMessage, OutputRecord
 from streams.core.contracts.source import source_at
 from streams.core.scoring.features import FEATURE_TABLE, NAMES
@@ -80,7 +80,7 @@ def raw(values: Iterable[bytes | None], start: int = 0) -> list[Raw]:
 
 def bodies(examples: Iterable[LabelledExample]) -> list[bytes]:
     """Return examples as they are published."""
-    return [outgoing(one).value for one in examples]
+    return [output_record(one).value for one in examples]
 
 
 def changed(body: bytes, **fields: Any) -> bytes:

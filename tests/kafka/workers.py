@@ -20,7 +20,7 @@ from aiokafka import (  # type: ignore[import-untyped]  # aiokafka comes without
 )
 from msgspec import Struct
 
-from streams.core.alerts.policy import layered
+from streams.core.alerts.policy import policy_from_layers
 from streams.core.contracts.events import INPUTS
 from streams.core.scoring.models import read_scorecard
 from streams.core.step import Context
@@ -274,7 +274,7 @@ def cold_context() -> Context:
     """Return what a worker serves before any model was published."""
     return Context(
         read_scorecard(read_default("scorecard.toml")),
-        layered(tomllib.loads(read_default("policy.toml"))),
+        policy_from_layers(tomllib.loads(read_default("policy.toml"))),
     )
 
 

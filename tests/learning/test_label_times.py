@@ -88,8 +88,8 @@ def test_early_labels_are_known_by_their_ids_and_judged_by_nobody() -> None:
     queue.put(told(1, label=True))
     assert queue.put(told(1, label=True)) is None
     queue.put(example(1, "stayed", corrects=True))
-    settled = queue.settled(NEVER_MS)
-    assert (settled.examples, settled.positives, settled.provisional, settled.taken) == (1, 0, 1, 2)
+    settled = queue.pop_settled(NEVER_MS)
+    assert (settled.examples, settled.positives, settled.provisional, settled.example_count) == (1, 0, 1, 2)
     assert (queue.repeated, queue.contradicted) == (1, 0)
 
 
@@ -120,5 +120,5 @@ def test_a_queue_goes_on_with_its_corrections_from_plain_values() -> None:
         queue.put(told(number, label=bool(number % 2)))
         queue.put(example(number, "stayed", corrects=bool(number % 2)))
     again.load(msgspec.json.decode(msgspec.json.encode(queue.state()), type=type(queue.state())))
-    assert again.settled(NEVER_MS) == queue.settled(NEVER_MS)
+    assert again.pop_settled(NEVER_MS) == queue.pop_settled(NEVER_MS)
     assert taken(again) == taken(queue)

@@ -6,7 +6,7 @@ from streams.core.contracts.effects import DeadLetter
 from streams.core.contracts.events import Event
 from streams.core.times import DAY_MS
 from streams.simulate import Simulation, draw_chunks, events_of
-from streams.simulate.faults import DAMAGES, damaged
+from streams.simulate.faults import DAMAGES, damage_line
 from streams.simulate.world import build_world
 from tests.simulate.writing import TOPICS, SimulatedFolder
 
@@ -57,7 +57,7 @@ def test_late_records_are_behind_by_days_and_some_by_more_than_a_week(rough: Sim
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("where", [0.0, 0.5, 0.99])
 def test_a_damaged_line_is_one_line_and_not_the_good_one(damage: str, where: float) -> None:
-    line = damaged(LINE, damage, where)
+    line = damage_line(LINE, damage, where)
     assert line
     assert line != LINE
     assert b"\n" not in line

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from streams.core.alerts.policy import layered
+from streams.core.alerts.policy import policy_from_layers
 from streams.core.contracts.codes import ACTIONS, WHYS, action_code, why_code
 from streams.core.contracts.effects import ActionCode, WhyCode
 from streams.core.contracts.languages import LANGUAGES, Language
@@ -87,7 +87,7 @@ def test_every_code_has_words_in_every_language() -> None:
 
 
 def test_every_action_of_the_default_policy_has_a_code() -> None:
-    policy = layered(tomllib.loads((STREAMS / "defaults/policy.toml").read_text("utf-8")))
+    policy = policy_from_layers(tomllib.loads((STREAMS / "defaults/policy.toml").read_text("utf-8")))
     assert {action_code(play.action) for play in policy.plays.values()} == set(get_args(ActionCode))
 
 

@@ -110,7 +110,7 @@ def tell_early(watch: Watch, at_ms: int, label: LabelPolicy) -> tuple[ExampleDra
     of 40; what it costs where nobody corrects it is in the decision record on the times of labels.
     """
     surrogate_ms = label.surrogate_days * DAY_MS
-    told, rows = [], watch.pending
+    drafts, rows = [], watch.pending
     for i in range(0, len(rows), PENDING_WIDTH):
         known_ms = rows[i] + surrogate_ms
         if rows[i + _TOLD] or not surrogate_ms or known_ms >= at_ms:
@@ -118,8 +118,8 @@ def tell_early(watch: Watch, at_ms: int, label: LabelPolicy) -> tuple[ExampleDra
         is_silent = label.inactivity and not 0 < rows[i + _REVENUE] <= known_ms
         rows[i + _TOLD] = PROVISIONAL_LABELS.index(is_silent)
         kind: LabelKind = "inactivity" if is_silent else "stayed"
-        told.append(_draft(rows, i, kind, known_ms, known_ms, provisional=True))
-    return tuple(told)
+        drafts.append(_draft(rows, i, kind, known_ms, known_ms, provisional=True))
+    return tuple(drafts)
 
 
 def settle_at_leaving(

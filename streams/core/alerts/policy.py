@@ -182,7 +182,7 @@ class PolicyError(ValueError):
     """A policy cannot be used; the text names the field and what it should be."""
 
 
-def layered(*trees: dict[str, Any]) -> Policy:
+def policy_from_layers(*trees: dict[str, Any]) -> Policy:
     """Return the policy of nested mappings, each laid over the one before.
 
     Raises:

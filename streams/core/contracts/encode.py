@@ -32,13 +32,13 @@ _DECODERS: Final[dict[type[Message], msgspec.json.Decoder[Message]]] = {
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-def outgoing(effect: AlertChanged | LabelledExample | DeadLetter) -> OutputRecord:
+def output_record(effect: AlertChanged | LabelledExample | DeadLetter) -> OutputRecord:
     """Return the message that publishes one effect; the same effect always gives the same bytes.
 
     Raises `msgspec.ValidationError` or `ValueError` as `encode` does.
 
     >>> letter = DeadLetter(topic="usage", partition=1, offset=9, reason="not_json", detail="", value=b"?")
-    >>> outgoing(letter).key
+    >>> output_record(letter).key
     b'usage/1/9'
     """
     if type(effect) is LabelledExample:

@@ -167,10 +167,10 @@ def _replace_usage_day(facts: Facts, new: int, revision: int, day: DayNumber) ->
     """
     index = day % USAGE_DAYS
     old, old_revision = facts.days[index], facts.revisions.get(day, 0)
-    told, known = (revision, new >> LEVEL_SHIFT), (old_revision, old >> LEVEL_SHIFT)
-    if told <= known:
+    stated, known = (revision, new >> LEVEL_SHIFT), (old_revision, old >> LEVEL_SHIFT)
+    if stated <= known:
         facts.days[index] = old | new & ACTIVE_MASK
-        return told == known and old == new and any(told)
+        return stated == known and old == new and any(stated)
     facts.days[index] = new | old & ACTIVE_MASK
     new_s, new_answered, new_level, _ = unpack_day(new)
     old_s, old_answered, old_level, _ = unpack_day(old)

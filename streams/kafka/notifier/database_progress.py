@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import time
 from typing import Final, ParamSpec, TypeVar
 
-from streams.core.contracts.encode import outgoing
+from streams.core.contracts.encode import output_record
 from streams.core.contracts.source import partition_number
 from streams.core.notify.contact import ContactRules
 from streams.kafka.notifier.alert_intake import AlertBatch, AlertIntake
@@ -51,7 +51,7 @@ class DatabaseProgress:
         Raises:
             StoppedError: the database does not answer.
         """
-        stored = await with_deadline(asked(self._sink.positions, ALERTS), "positions were not answered")
+        stored = await with_deadline(ask_database(self._sink.positions, ALERTS), "positions were not answered")
         stands = self._stands[partition] = stored.get(partition, 0)
         return AlertIntake(partition, stands)
 
@@ -81,7 +81,7 @@ class DatabaseProgress:
         await self._transactions.write(changes)
 
     async def _record(self, batches: Sequence[AlertBatch]) -> None:
-        letters = [outgoing(letter) for batch in batches for letter in batch.letters]
+        letters = [output_record(letter) for batch in batches for letter in batch.letters]
         if letters:
             await with_deadline(self._publisher.publish(letters), "a dead letter was not confirmed")
         transitions = [transition for batch in batches for transition in batch.transitions]
@@ -91,7 +91,7 @@ class DatabaseProgress:
             for source, offset in batch.positions.items()
         }
         await with_deadline(
-            asked(self._sink.record, transitions, self._rules, int(time() * 1000), positions),
+            ask_database(self._sink.record, transitions, self._rules, int(time() * 1000), positions),
             "the database did not end a transaction",
         )
 
@@ -104,7 +104,7 @@ class DatabaseProgress:
         return await self._publisher.is_reachable()
 
 
-async def asked(ask: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+async def ask_database(ask: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
     """Ask the database, off the loop.
 
     Raises:

@@ -17,7 +17,7 @@ from streams.core.contracts.outputs import OutputRecord
 from streams.core.notify.contact import ContactRules
 from streams.kafka.client.connection import ConnectionSettings, client_options
 from streams.kafka.notifier.alert_records import ALERTS
-from streams.kafka.notifier.database_progress import RECORDS_MAX, DatabaseProgress, asked, with_deadline
+from streams.kafka.notifier.database_progress import RECORDS_MAX, DatabaseProgress, ask_database, with_deadline
 from streams.kafka.notifier.publisher import Publisher
 from streams.kafka.worker.health import HealthService
 from streams.kafka.worker.partition_manager import Pace
@@ -59,13 +59,14 @@ async def publish_reports(sink: Sink, publisher: Publisher) -> None:
         StoppedError: Kafka or the database does not answer.
     """
     while True:
-        rows = await with_deadline(asked(sink.unsent_outcomes, REPORT_ROWS), "outcomes were not read")
+        rows = await with_deadline(ask_database(sink.unsent_outcomes, REPORT_ROWS), "outcomes were not read")
         if rows:
             messages = [OutputRecord(OUTCOMES, subscriber_id.encode(), body) for _, subscriber_id, body in rows]
             await with_deadline(publisher.publish(messages), "an outcome was not confirmed")
             sent = [event_id for event_id, _, _ in rows]
             await with_deadline(
-                asked(sink.note_outcomes_sent, sent, int(time() * 1000)), "the database did not end a transaction"
+                ask_database(sink.note_outcomes_sent, sent, int(time() * 1000)),
+                "the database did not end a transaction",
             )
         if len(rows) < REPORT_ROWS:
             await asyncio.sleep(REPORT_S)

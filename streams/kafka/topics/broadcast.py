@@ -54,7 +54,7 @@ class BroadcastReader:
                         raise InputError(f"the topics {NAMED} cannot be read to their ends")
         except (KafkaError, TimeoutError) as error:
             raise InputError(f"the topics {NAMED} cannot be read: {error_text(error)}") from error
-        if self.serving.foreign:
+        if self.serving.foreign_count:
             self._say(f"{MODELS} refused, what serves stays: {self.serving.foreign_ones()}")
 
     async def follow(self) -> None:
@@ -79,9 +79,9 @@ class BroadcastReader:
 
     def _offer(self, topic: str, record: Any, *, is_new: bool) -> None:  # noqa: ANN401 - as above
         key = (record.key or b"").decode("utf-8", "replace")
-        before, foreign = self.serving.edition, self.serving.foreign
+        before, foreign = self.serving.edition, self.serving.foreign_count
         why = self.serving.take(topic, record.key or b"", record.value, record.timestamp)
-        if self.serving.foreign > foreign and not is_new:
+        if self.serving.foreign_count > foreign and not is_new:
             return  # There may be years of them, and `read` says so in one line.
         if why is not None:
             self._say(f"{topic} at offset {record.offset} refused, what serves stays: {' '.join(why.split())}")

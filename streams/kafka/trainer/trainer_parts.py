@@ -126,7 +126,7 @@ def _changed_parts(
 
 def _ids_ever(state: TrainerState) -> int:
     """Return how many ids were ever remembered: every example that was taken, learned by now or not."""
-    return state.settled.taken + sum(tally.taken for _, tally in state.queue.ticks)
+    return state.settled.example_count + sum(tally.example_count for _, tally in state.queue.ticks)
 
 
 def _ends(ever: int, count: int) -> dict[int, int]:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from streams.core.contracts.decode import AHEAD_MS_MAX, VALUE_BYTES_MAX, epoch_ms, why_undecodable
 from streams.core.contracts.effects import DeadLetter, DeadLetterReason, LabelledExample
-from streams.core.contracts.encode import outgoing
+from streams.core.contracts.encode import output_record
 from streams.core.contracts.outputs import ExampleMessage, OutputRecord, redrives_of
 from streams.core.contracts.source import SourceNumber
 from streams.core.scoring.features import FEATURE_TABLE
@@ -183,7 +183,7 @@ class TrainingTask(SingleSource):
         return trainer.learned - before
 
     def _bury(self, letter: DeadLetter) -> None:
-        self._outputs.append(outgoing(letter))
+        self._outputs.append(output_record(letter))
         count(self.counters, f"dead:{letter.reason}")
 
     def gather(self) -> Iterator[TaskChanges | None]:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from mypy_extensions import mypyc_attr
 
 from streams.core.contracts.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
-from streams.core.contracts.encode import outgoing
+from streams.core.contracts.encode import output_record
 from streams.core.contracts.events import Event
 from streams.core.contracts.outputs import OutputRecord
 from streams.core.contracts.source import TOPICS, SourceNumber, source_number, topic_number
@@ -196,7 +196,7 @@ class SubscriberTask(RecordCounts):
             elif type(item) is DeadLetter:
                 self.bad_run += 1
                 bad += 1
-                self._outputs.append(outgoing(item))
+                self._outputs.append(output_record(item))
                 count(self.counters, f"dead:{item.reason}")
             queue.applied = queue.head_offset + 1
             queue.head = None
@@ -271,11 +271,11 @@ class SubscriberTask(RecordCounts):
 
     def take_example(self, example: LabelledExample, past_ms: int) -> None:  # noqa: ARG002 - a trainer elsewhere learns
         """Publish an example."""
-        self._outputs.append(outgoing(example))
+        self._outputs.append(output_record(example))
 
     def take_alert(self, change: AlertChanged) -> None:
         """Publish an alert's transition."""
-        self._outputs.append(outgoing(change))
+        self._outputs.append(output_record(change))
 
     def take_late(self, late: LateEvent) -> None:
         """Leave a late event alone: it is counted, and lies in the log."""

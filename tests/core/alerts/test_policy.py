@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.alerts.policy import Policy, PolicyError, layered, policy_from
+from streams.core.alerts.policy import Policy, PolicyError, policy_from, policy_from_layers
 from streams.core.contracts.effects import ChurnKind, RiskBand, ValueBand
 from streams.core.scoring.features import THEMES
 from streams.core.times import DAY_MS
@@ -61,7 +61,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("overlay", "match"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
 def test_a_policy_that_cannot_be_used_names_the_field(overlay: dict[str, Any], match: str) -> None:
     with pytest.raises(PolicyError, match=match):
-        layered(default_tree(), overlay)
+        policy_from_layers(default_tree(), overlay)
 
 
 def without(*path: str) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_an_overlay_changes_what_it_names_and_leaves_the_rest() -> None:
 
 def test_the_last_overlay_wins_and_no_layer_is_changed_by_another() -> None:
     first, second = {"label": {"horizon_days": 10}}, {"label": {"horizon_days": 20}}
-    assert layered(default_tree(), first, second).label.horizon_days == 20
+    assert policy_from_layers(default_tree(), first, second).label.horizon_days == 20
     assert first == {"label": {"horizon_days": 10}}
     assert default_tree()["label"]["horizon_days"] == 30
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.core.contracts.effects import DeadLetter
-from streams.core.contracts.encode import outgoing
+from streams.core.contracts.encode import output_record
 from streams.core.contracts.outputs import OutputRecord
 from streams.core.contracts.source import source_at
 from streams.core.notify.contact import ContactRules
@@ -30,7 +30,7 @@ GOOD, BAD = "good", "bad"
 
 def records(kinds: Sequence[str], first: int = 0) -> list[Raw]:
     """Return records of the log, each of an alert of its own."""
-    values = {number: outgoing(told(number, "fired", BEGAN_MS)).value for number in range(len(kinds))}
+    values = {number: output_record(told(number, "fired", BEGAN_MS)).value for number in range(len(kinds))}
     return [Raw(first + number, 0, b"k", values[number] if kind == GOOD else b"{") for number, kind in enumerate(kinds)]
 
 
@@ -140,7 +140,7 @@ def test_a_dead_letter_is_confirmed_before_the_position_moves(sink: Sink) -> Non
     asyncio.run(bench.take_in(log))
     letter = read_alert(log[1], 0)
     assert isinstance(letter, DeadLetter)
-    assert bench.publisher.published == [(outgoing(letter), {})]
+    assert bench.publisher.published == [(output_record(letter), {})]
     assert bench.stands() == 2
     assert bench.manager.safe_offset(TOPIC, 0) == 2
 

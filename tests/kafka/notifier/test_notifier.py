@@ -19,7 +19,7 @@ from sqlalchemy import delete, func, select
 
 from streams.app.healthcheck import why_unready
 from streams.core.contracts.effects import AlertChange, AlertChanged, DeadLetter
-from streams.core.contracts.encode import outgoing
+from streams.core.contracts.encode import output_record
 from streams.core.notify.contact import ContactRules
 from streams.core.notify.endpoints import Endpoint
 from streams.core.times import HOUR_MS
@@ -54,7 +54,7 @@ def in_order(count: int) -> list[AlertChanged]:
 
 async def write(address: str, prefix: str, changes: Sequence[AlertChanged], *more: tuple[bytes, bytes | None]) -> None:
     """Write transitions as workers do, and then other records."""
-    records = [(one.key, one.value) for one in map(outgoing, changes)]
+    records = [(one.key, one.value) for one in map(output_record, changes)]
     producer = AIOKafkaProducer(bootstrap_servers=address, linger_ms=5)
     await producer.start()
     try:
@@ -104,7 +104,7 @@ def wait_until_written(place: str, count: int, timeout_s: float = 60.0) -> None:
 
 def test_a_record_is_read_as_the_transition_that_it_was_made_of() -> None:
     for one in story(7):
-        assert read_alert(Raw(3, 0, b"k", outgoing(one).value), 2) == one
+        assert read_alert(Raw(3, 0, b"k", output_record(one).value), 2) == one
 
 
 @pytest.mark.parametrize(

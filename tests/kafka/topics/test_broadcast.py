@@ -96,12 +96,12 @@ def test_what_was_published_by_the_command_is_read_back_and_followed(
             ConnectionSettings(brokers=broker.address), topic, [(later.version.encode(), policy_message(later, None))]
         )
         async with asyncio.timeout(20.0):
-            while broadcast.serving.newest().policy != later:  # noqa: ASYNC110 - a worker is told as little
+            while broadcast.serving.newest_context().policy != later:  # noqa: ASYNC110 - a worker is told as little
                 await asyncio.sleep(0.05)
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
 
-    assert broadcast.serving.newest().policy == COLD.policy
+    assert broadcast.serving.newest_context().policy == COLD.policy
     asyncio.run(read_and_follow())
     begins_ms = 1_717_200_000_000
     assert said == [f"policies: {later.version} taken"]

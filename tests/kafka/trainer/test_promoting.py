@@ -37,7 +37,7 @@ def test_a_promotion_on_kafka_serves_from_its_time_and_a_rollback_undoes_it(brok
     (back,) = lines(call("model", "rollback", "--json", *where))
     assert (back["from"], back["to"]) == ("hazard", "champion")
     asyncio.run(broadcast.read())
-    assert broadcast.serving.newest().scorer.version == champion.served_as
+    assert broadcast.serving.newest_context().scorer.version == champion.served_as
     assert served_at(broadcast.serving, DATED_MS) == challenger.served_as
     assert said == []
 

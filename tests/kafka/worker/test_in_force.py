@@ -100,7 +100,7 @@ def test_a_version_serves_from_the_time_that_it_is_dated_to_until_the_next_one_d
     names = [COLD.scorer.version, first.served_as, first.served_as, second.served_as, second.served_as]
     assert [served_at(serving, at_ms) for at_ms in (99, 100, 199, 200, 10**15)] == names
     assert [serving.at(at_ms)[1] for at_ms in (0, 100, 200)] == [100, 200, NEVER_MS]
-    assert serving.newest().scorer.version == second.served_as
+    assert serving.newest_context().scorer.version == second.served_as
 
 
 def test_a_challenger_serves_from_its_promotion_on_and_a_withdrawn_promotion_never_was() -> None:
@@ -171,7 +171,7 @@ def test_versions_of_another_feature_table_are_told_in_one_line_however_many_the
     old = [version(number, number * DAY_MS, table="features-00000000") for number in range(1, 60)]
     for one in old:
         assert serving.take(MODELS, one.served_as.encode(), body(one)) is not None
-    assert serving.foreign == 59
+    assert serving.foreign_count == 59
     assert serving.foreign_ones() == (
         f"59 versions, {old[0].served_as} of 1970-01-02 to {old[-1].served_as} of 1970-03-01: "
         f"learned on features-00000000, this program computes {FEATURE_TABLE}"

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from streams.app import simulations
-from streams.core.contracts.encode import outgoing
+from streams.core.contracts.encode import output_record
 from streams.core.contracts.events import MARKET, Body, Event, MarketEvent
 from streams.core.signals.signals import NO_SIGNALS
 from streams.core.times import NEVER_MS
@@ -49,7 +49,7 @@ def test_an_entry_is_in_force_from_its_event_time_on_beside_the_models_of_the_ti
     ]
     assert [serving.at(at(day))[1] for day in (1, 2, 3, 9)] == [at(2), at(3), at(9), NEVER_MS]
     assert [serving.at(at(day))[0].scorer.version for day in (2, 3)] == [COLD.scorer.version, model.served_as]
-    assert serving.newest().signals.version == serving.at(at(9))[0].signals.version
+    assert serving.newest_context().signals.version == serving.at(at(9))[0].signals.version
     assert serving.at(at(1))[0].signals is NO_SIGNALS
 
 
@@ -118,7 +118,8 @@ def test_the_same_operator_has_the_same_alerts_in_one_process_and_on_kafka(
     policy.write_text(LIVELY.replace("positives_min = 2", "positives_min = 1000000"))
     run(folder, db, policy_path=policy)
     expected = sorted(
-        (json.loads(outgoing(change).value) for alert in contents(db)["transitions"] for change in alert), key=_order
+        (json.loads(output_record(change).value) for alert in contents(db)["transitions"] for change in alert),
+        key=_order,
     )
     where = ("--kafka", broker.address, "--prefix", prefix)
     asyncio.run(prepare(broker.address, prefix, 1))
