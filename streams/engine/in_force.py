@@ -120,7 +120,7 @@ class ContextTimeline:
         return None
 
     def newest_context(self) -> Context:
-        """Return what serves when all that was published does."""
+        """Return what serves once everything that was published is in force."""
         return self.at(NEVER_MS)[0]
 
     @property
@@ -137,7 +137,7 @@ class ContextTimeline:
 
     @property
     def foreign_count(self) -> int:
-        """How many versions of other feature tables were refused: a new table leaves all that were before it behind."""
+        """How many model versions were refused because they were learned on another feature table."""
         return len(self._foreign)
 
     def foreign_ones(self) -> str:

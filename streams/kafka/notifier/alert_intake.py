@@ -70,7 +70,7 @@ class AlertIntake(SingleSource):
             yield AlertBatch(self._transitions, self._letters, {self.source: self._log.applied})
 
     def note_written(self) -> None:
-        """Note that what was gathered last is on its way."""
+        """Note that the changes gathered last are being written."""
         self._transitions, self._letters = [], []
         self._moved = False
 

@@ -227,7 +227,7 @@ def _producer(cluster: ConnectionSettings, prefix: str) -> AIOKafkaProducer:
 
 
 async def _stop_producer(producer: AIOKafkaProducer) -> None:
-    """Stop a producer, and abort what it has begun; what cannot be told to the brokers they find out by themselves."""
+    """Abort the open transaction and stop the producer; where no broker answers, the transaction times out there."""
     with suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(STOPS_S):
             if producer._txn_manager.is_in_transaction():  # noqa: SLF001 - told nowhere else
@@ -236,7 +236,7 @@ async def _stop_producer(producer: AIOKafkaProducer) -> None:
 
 
 def _ignore_kafka_failures(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Pass over failures of Kafka that nobody waits for: the first one is told, and aiokafka has futures of its own."""
+    """Say nothing of failures in futures that nobody awaits: the first failure is raised, the others repeat it."""
     if not isinstance(context.get("exception"), KafkaError):
         loop.default_exception_handler(context)
 

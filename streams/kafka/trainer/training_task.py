@@ -209,7 +209,7 @@ class TrainingTask(SingleSource):
         return TaskChanges(states, (CHECKPOINT_KEY, _encode(checkpoint)), list(self._outputs), positions)
 
     def note_written(self) -> None:
-        """Note that the last `changes` are on their way; if they do not arrive, this must not be used again."""
+        """Note that the last `changes` are being written; if that fails, nobody may use this task again."""
         self._saved = self._saving
         self._outputs.clear()
         self._moved = False

@@ -1,7 +1,7 @@
 """The progress of workers and of the trainer: states in a changelog, restored by whoever takes a partition number.
 
-What was given up stays in memory until the group has said what is ours next: it may well be the same, and nobody has
-written to it meanwhile.
+A task that was given up stays in memory until the group has assigned its partitions anew.  Often the same worker gets
+the partition back and nobody has written to it, so nothing has to be restored.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ from streams.kafka.worker.subscriber_task import TaskChanges
 
 
 class Tenure(Struct, frozen=True):
-    """A partition number that is ours: the work on it, and the store of its packed states."""
+    """A partition that this worker owns: the task, and the store of its packed states."""
 
     work: StatefulTask
     store: StateStore
 
 
 class SuspendedTask(Struct, frozen=True):
-    """A partition number that was given up, with all of it written: its checkpoint lies at that offset of the log."""
+    """A task whose partition was given up after everything was written, and the offset of its last checkpoint."""
 
     tenure: Tenure
     checkpoint_offset: int
@@ -42,7 +42,7 @@ class ChangelogProgress:
         new_store: Callable[[], StateStore] = InMemoryStore,
         say: Callable[[str], None] = print,
     ) -> None:
-        """Begin with nothing; `application` is the name of the group, `new_task` makes the work on a number."""
+        """Own no partition yet; `application` is the name of the group, `new_task` makes the task of a partition."""
         self._application = application
         self._changelog = changelog
         self._new_task = new_task
@@ -64,7 +64,7 @@ class ChangelogProgress:
         return tenure.work
 
     async def _as_it_was(self, partition: int) -> Tenure | None:
-        """Return what was ours until a moment ago, if nobody has written to it since; None if it has to be restored."""
+        """Return the suspended task of a partition if nobody has written since; None if it has to be restored."""
         parked = self._parked.pop(partition, None)
         if parked is None:
             return None
@@ -77,7 +77,7 @@ class ChangelogProgress:
         return tenure
 
     async def _restore(self, partition: int) -> Tenure:
-        """Return what the changelog holds."""
+        """Return a new task with the states that the changelog holds."""
         tenure, begun_s = Tenure(self._new_task(partition), self._new_store()), monotonic()
         records = await self._changelog.read(partition, tenure.store)
         tenure.work.restore(tenure.store)
@@ -86,7 +86,7 @@ class ChangelogProgress:
         return tenure
 
     def settle(self, partitions: Sequence[int]) -> None:  # noqa: ARG002 - what is ours is in `_tenures`
-        """Let go of what was given up and has not come back."""
+        """Close the suspended tasks whose partitions have not come back."""
         for parked in self._parked.values():
             parked.tenure.store.close()
         self._parked.clear()
@@ -113,7 +113,7 @@ class ChangelogProgress:
         await self._changelog.write(partition, changes)
 
     async def give_up(self, partition: int) -> None:
-        """Park what is ours of a number; without a checkpoint in the log nothing tells that it is still the same."""
+        """Suspend the task of a partition, or close it where the log has no checkpoint by which to know it again."""
         tenure, checkpoint_offset = self._tenures.pop(partition), self._changelog.checkpoint_offset(partition)
         if checkpoint_offset is None:
             tenure.store.close()

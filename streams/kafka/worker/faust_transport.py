@@ -84,7 +84,7 @@ class PartitionOwner(Protocol):
         """Return from which offset the reader has to start, None if the partition is not ours."""
 
     def safe_offset(self, topic: str, partition: int) -> int | None:
-        """Return the next offset that is not yet safe, None if the partition is not ours."""
+        """Return the first offset that is not written yet, None if the partition is not ours."""
 
     def note_expired(self, topic: str, partition: int, start: int, first: int) -> None:
         """Take note that the records from `start` to before `first` are gone from the log, unread."""

@@ -1,4 +1,4 @@
-"""What the partition manager knows of each partition number that it owns, and of the sources that it reads again."""
+"""What the partition manager knows of each partition that it owns, and of each source that it reads again."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ WORTH_RECORDS: Final = 100_000
 
 
 class SeekPosition(Struct, frozen=True):
-    """That a source was gone back to: its position, and when (monotonic seconds)."""
+    """A position to which the reader of a source went back, and when (monotonic seconds)."""
 
     position: int
     at_s: float
 
 
 class InFlightWrite(Struct, frozen=True):
-    """A write that is on its way: up to which offsets of the sources, of how many records, waiting since when."""
+    """A write that has begun: its future, the next offsets after it, its records, and since when the first waits."""
 
     future: "asyncio.Future[None]"
     positions: Mapping[SourceNumber, int]
@@ -34,11 +34,12 @@ class InFlightWrite(Struct, frozen=True):
 
 
 class OwnedPartition(Struct, Generic[C]):
-    """One partition number that is ours: its task, and how far it is safe.
+    """One partition that this worker owns: its task, and how far that task is written.  Times are monotonic seconds.
 
-    `safe` has the next offset of each source that is not yet written, `ended` the sources that were read to their
-    end, `unwritten` the records that were applied since `written_s`, `moved_s` when (monotonic seconds) something was
-    applied last or nothing waited, `has_moved` that since it is ours something was written or nothing waited.
+    `safe` maps each source to the first offset that is not written yet.  `ended` are the sources that were read to
+    their end.  `unwritten` counts the records applied since the write at `written_s`.  `moved_s` is when a record was
+    applied last, or nothing waited.  `has_moved` says that since the worker owns the partition a write has ended, or
+    nothing has waited.
     """
 
     task: PartitionTask[C]
@@ -53,6 +54,6 @@ class OwnedPartition(Struct, Generic[C]):
     is_behind: bool = False
 
     def is_worth_a_write(self, records_max: int) -> bool:
-        """Say whether so much was applied that it is written before its time; `records_max` always are."""
+        """Say whether enough records were applied to write before the time; `records_max` are always enough."""
         worth = max(WORTH_RECORDS, RECORDS_A_STATE * self.task.changed_count)
         return self.unwritten >= min(records_max, worth)

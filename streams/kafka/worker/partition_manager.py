@@ -219,7 +219,7 @@ class PartitionManager(Generic[C]):
         return queue.queued
 
     def note_expired(self, topic: str, partition: int, start: int, first: int) -> None:
-        """Take note that records are gone from the log before anybody has read them.
+        """Take note that records have expired before anybody read them.
 
         Raises:
             StoppedError: unless that was accepted.
@@ -232,7 +232,7 @@ class PartitionManager(Generic[C]):
         self._say(f"{gone}: accepted")
 
     def safe_offset(self, topic: str, partition: int) -> int | None:
-        """Return the next offset that is not yet safe, None if the partition is not ours."""
+        """Return the first offset that is not written yet, None if the partition is not ours."""
         owned = self._owned.get(partition)
         return None if owned is None else owned.safe[self.source(topic, partition)]
 
@@ -262,7 +262,7 @@ class PartitionManager(Generic[C]):
     async def tick(
         self, ended: Mapping[tuple[str, int], int], lags: Mapping[int, int], reader: ConsumerControl
     ) -> None:
-        """Go on with every partition.
+        """Let every partition apply and write what it can.
 
         `ended` are the sources read to their end, with where they stand then; `lags` how many records of each partition
         number have not been read yet.
@@ -300,7 +300,7 @@ class PartitionManager(Generic[C]):
                 reader.pause(self._topics[topic_number(source)], partition, paused=False)
 
     def _read_again(self, source: SourceNumber, stands: int, reader: ConsumerControl) -> None:
-        """Go back to where a source stands, unless we have just done so and the answer is on its way."""
+        """Have the reader go back to where a source stands, unless it was told so a moment ago."""
         seek, now_s = self._seeks.get(source), self._clock()
         if seek is not None and seek.position == stands and now_s - seek.at_s < SEEK_AGAIN_S:
             return

@@ -1,4 +1,4 @@
-"""What the partition manager needs of the work on one partition number, whatever the work is."""
+"""What the partition manager needs of the work on one partition, whatever the work is."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
@@ -10,14 +10,14 @@ from streams.kafka.worker.subscriber_task import TaskChanges
 
 
 class SourceProgress(Protocol):
-    """One source of a partition number: up to which offset it was queued, and up to which applied."""
+    """How far one source has come: the next offset to queue, and the next offset to apply."""
 
     queued: int
     applied: int
 
 
 class ChangeSet(Protocol):
-    """What one write holds.  The manager knows this alone of it: the next offset of each source once it is written."""
+    """What one write holds.  The manager knows only the next offset of each source after the write."""
 
     @property
     def positions(self) -> Mapping[SourceNumber, int]:
@@ -28,10 +28,10 @@ C_co = TypeVar("C_co", bound=ChangeSet, covariant=True)
 
 
 class PartitionTask(Protocol[C_co]):
-    """Runs of records in, changes out, without any I/O.
+    """Takes runs of records and gives changes, without any I/O.
 
-    A subscriber task keeps subscribers, a training task learns, an alert intake reads alerts.  `bad_run` counts the bad
-    records one after the other, `bad_recent` those among the last `recent`.
+    A subscriber task keeps subscribers, a training task learns, an alert intake reads alerts.  `bad_run` is how many
+    records in a row were bad, `bad_recent` how many of the last `recent` ones.
     """
 
     partition: int
@@ -64,7 +64,7 @@ class PartitionTask(Protocol[C_co]):
         """
 
     def note_written(self) -> None:
-        """Note that what was gathered last is on its way; if it does not arrive, this work must not be used again."""
+        """Note that the changes gathered last are being written; if that fails, nobody may use this task again."""
 
     def trim_memory(self) -> Iterator[None]:
         """Make room in memory, right after `note_written`, in parts as `gather` does."""

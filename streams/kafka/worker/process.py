@@ -137,7 +137,7 @@ class FailStopManager:
         end(EXIT_IO, f"the log cannot be read: {type(error).__name__}: {error}")
 
     def safe_offset(self, topic: str, partition: int) -> int | None:
-        """Return the next offset that is not yet safe."""
+        """Return the first offset that is not written yet."""
         return self._manager.safe_offset(topic, partition)
 
     async def write(self) -> None:

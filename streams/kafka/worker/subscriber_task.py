@@ -242,7 +242,7 @@ class SubscriberTask(RecordCounts):
         yield TaskChanges(states, write_checkpoint(checkpoint), list(self._outputs), positions)
 
     def note_written(self) -> None:
-        """Note that the last `changes` are on their way; if they do not arrive, this task must not be used again."""
+        """Note that the last `changes` are being written; if that fails, nobody may use this task again."""
         self.subscribers.written()
         self._outputs.clear()
         self._moved = False

@@ -173,7 +173,7 @@ class Dispatcher:
         self._phase = next_phase(self._phase, Event.WRITTEN)
 
     async def _claim_loop(self) -> None:
-        """Claim whatever there is room for, until it is told to stop, or has cleared all that is due."""
+        """Claim what there is room for, until the dispatcher is stopped or has sent all that is due."""
         while self._phase.claims:
             self._wake.clear()
             await self._read()
@@ -237,7 +237,7 @@ class Dispatcher:
         return max(self._settings.lease_s, 2 * longest_s + self._settings.margin_s)
 
     def _call(self, queue: EndpointQueue) -> None:
-        """Have as many calls at work as the receiver takes at a time."""
+        """Start as many senders as the receiver takes requests at a time."""
         more = min(len(queue.leased), queue.receiver.endpoint.in_flight_max - queue.in_flight)
         for _ in range(more):
             queue.in_flight += 1
@@ -271,7 +271,7 @@ class Dispatcher:
             self._wake.set()
 
     async def _finish_loop(self) -> None:
-        """Write down what came of attempts, several at a time, until nothing is left when it ends."""
+        """Store the results of attempts, several at a time; when the dispatcher ends, until none is left."""
         while True:
             await self._finished.wait()
             if self._phase is not Phase.FINISHING and len(self._done) < FINISH_MAX:
@@ -317,7 +317,7 @@ class Dispatcher:
                 self._warnings.note(before, row, refused)
 
     def _go_on(self, queue: EndpointQueue, row: EndpointRow | None, failed: int) -> None:
-        """Go on, or not, with what is claimed, now that it is known how the endpoint does."""
+        """Send what is claimed for an endpoint or give it back, as its circuit now says."""
         if row is not None:
             queue.update(replace(queue.receiver, row=row), self._now_ms())
         queue.note_written_failures(failed)
@@ -329,7 +329,7 @@ class Dispatcher:
     async def _write_health(
         self, name: str, before: EndpointRow | None, signals: Counter[EndpointSignal], sents: list[AttemptResult]
     ) -> EndpointRow | None:
-        """Write down how an endpoint did, and return how it stands now, None where that is as it was."""
+        """Store the successes and failures of an endpoint, and return its new row; None where nothing changed."""
         was_well = before is not None and before.circuit == "closed" and not before.failures
         succeeded, failed, now_ms = signals["succeeded"], signals["failed"], self._now_ms()
         try:
@@ -346,7 +346,7 @@ class Dispatcher:
         return None
 
     async def _read(self) -> None:
-        """Read endpoints again if that is due, and wake what has slept enough."""
+        """Read the endpoints again if that is due, and wake the alerts whose snooze is over."""
         at_s = asyncio.get_running_loop().time()
         if self._read_s is not None and at_s < self._read_s + READ_S:
             return

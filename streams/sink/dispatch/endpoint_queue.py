@@ -23,10 +23,10 @@ class LeasedDelivery(Struct, frozen=True):
 
 
 class EndpointQueue:
-    """One receiver's share of a dispatcher.
+    """The deliveries that a dispatcher has claimed for one endpoint, and how many it may claim next.
 
-    It looks ahead by as many deliveries as arrived since the last failure.  A kind (first attempts, retries) of which
-    a claim brought less than was asked for is dry until something may have become due.
+    It claims ahead by as many deliveries as have arrived since the last failure.  First attempts and retries are
+    claimed apart: where a claim brought fewer than were asked for, that kind is dry until more may have become due.
     """
 
     def __init__(self, receiver: Receiver, now_ms: int) -> None:
@@ -62,7 +62,7 @@ class EndpointQueue:
         return self._unnoted > 0 and self.receiver.health.failures + self._unnoted >= circuit.FAILURES_TO_OPEN
 
     def room(self, now_ms: int) -> ClaimLimit | None:
-        """Return how many deliveries to claim now, None where that is not worth a question."""
+        """Return how many deliveries to claim now, None where a question to the database is not worth it."""
         is_dry = self.is_dry_of_fresh and self.is_dry_of_retries
         if is_dry or self.is_done or self.is_in_doubt or not self.is_open(now_ms):
             return None
@@ -93,7 +93,7 @@ class EndpointQueue:
         self.leased.extend(LeasedDelivery(one, begin_by_s) for one in claimed)
 
     def look_again(self) -> None:
-        """Forget that there was nothing due."""
+        """Forget that nothing was due, and ask again."""
         self.is_dry_of_fresh = self.is_dry_of_retries = False
 
     def wait_ms(self, now_ms: int) -> int | None:
@@ -103,15 +103,15 @@ class EndpointQueue:
         return wait_ms(self.pace.bucket, now_ms) or None
 
     def note_success(self) -> None:
-        """Look one further ahead."""
+        """Claim one delivery more ahead from now on."""
         self.ahead = min(AHEAD_MAX, self.ahead + 1)
         self._unnoted = 0
 
     def note_failure(self, *, counts: bool) -> None:
-        """Look ahead no more: what is claimed and not sent is in nobody else's reach; `counts` for the circuit."""
+        """Claim nothing ahead, since nobody else can send what waits here; `counts` says that the circuit counts it."""
         self.ahead = 0
         self._unnoted += counts
 
     def note_written_failures(self, failed: int) -> None:
-        """Know that so many failures are written down."""
+        """Note that the database knows so many of the failures now."""
         self._unnoted = max(0, self._unnoted - failed)

@@ -1,7 +1,7 @@
 """Sends requests and brings back answers, whatever happens: a failure is an answer too.
 
-The connections are kept for each endpoint apart, so that one that hangs takes nobody else's.  Their sockets check where
-they go when they are opened.
+Each endpoint has a pool of connections of its own, so that one that hangs takes none from another.  Each socket checks
+its address when it is opened.
 """
 
 import asyncio
@@ -147,7 +147,7 @@ class _Call:
 
 
 class _ConnectionPool:
-    """The connections to one endpoint, the one used last on top."""
+    """The connections to one endpoint; the one used last is used first."""
 
     def __init__(self, endpoint: Endpoint, resolve: Resolver, tls: ssl.SSLContext) -> None:
         self._endpoint = endpoint
