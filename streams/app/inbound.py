@@ -49,8 +49,10 @@ def serve_inbound(
             found = store.alert(alert_id)
             return None if found is None else found.latest
 
-        desk = InboundContext(sink=sink, rules=rules, secrets_of=secrets_of, alert_of=alert_of, now_ms=now_ms, say=say)
-        app = inbound_app(desk, body_bytes_max=body_bytes_max, rate_per_s=rate_per_s)
+        context = InboundContext(
+            sink=sink, rules=rules, secrets_of=secrets_of, alert_of=alert_of, now_ms=now_ms, say=say
+        )
+        app = inbound_app(context, body_bytes_max=body_bytes_max, rate_per_s=rate_per_s)
         say(f"listening at {address[0]}:{listening.getsockname()[1]}")
         asyncio.run(_serve(app, listening, sink, outcomes))
 

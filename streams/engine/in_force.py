@@ -144,9 +144,9 @@ class ContextTimeline:
         """Return in one line how many those are, the oldest and the newest of them, and why they cannot serve."""
         ones = sorted(self._foreign, key=lambda version: (version.published_at_ms, version.version))
         tables = sorted({version.feature_table for version in ones} - {FEATURE_TABLE}) or [FEATURE_TABLE]
-        told = [f"{version.served_as} of {rfc3339(version.published_at_ms)[:10]}" for version in (ones[0], ones[-1])]
+        ends = [f"{version.served_as} of {rfc3339(version.published_at_ms)[:10]}" for version in (ones[0], ones[-1])]
         others = " and others" if len(tables) > 1 else ""
-        count = f"{len(ones):,} versions, {told[0]} to {told[1]}" if len(ones) > 1 else f"1 version, {told[0]}"
+        count = f"{len(ones):,} versions, {ends[0]} to {ends[1]}" if len(ones) > 1 else f"1 version, {ends[0]}"
         return f"{count}: learned on {tables[-1]}{others}, this program computes {FEATURE_TABLE}"
 
     def _keep(self, taken: dict[bytes, _EffectiveVersion], key: bytes, from_ms: int, what: Scorer | Policy) -> None:

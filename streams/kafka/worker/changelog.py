@@ -116,15 +116,15 @@ class Changelog:
         """Return the offset of the newest checkpoint of a partition that was read or written here."""
         return self._checkpoint_offsets.get(partition)
 
-    async def ends_with(self, partition: int, mark: int) -> bool:
+    async def ends_with(self, partition: int, offset: int) -> bool:
         """Say whether nothing was committed to a partition after the checkpoint at an offset.
 
         Raises:
             KafkaError: as `read`.
         """
-        async with aclosing(self._runs(partition, mark)) as runs:
+        async with aclosing(self._runs(partition, offset)) as runs:
             found = [record.offset async for run in runs for record in run]
-        return found == [mark]
+        return found == [offset]
 
     async def write(self, partition: int, changes: TaskChanges) -> None:
         """Write all changes of a partition, or nothing of them.

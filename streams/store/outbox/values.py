@@ -74,7 +74,7 @@ class ClaimedDelivery(Struct, frozen=True, kw_only=True):
 class FinishedAttempt(Struct, frozen=True, kw_only=True):
     """What came of one attempt, and what becomes of its delivery.
 
-    `told` is what the receiver knows from now on (None: as before); an attempt whose lease was lost changes nothing.
+    `ticket` is what the receiver knows from now on (None: as before); an attempt whose lease was lost changes nothing.
     `state` is pending where it is tried again at `next_attempt_ms`.  `action` is what was asked for, None where
     nothing was sent.
     """
