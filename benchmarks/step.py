@@ -162,7 +162,7 @@ class Loop:
             if effects:
                 self.effects += len(self.waiting.finish(sid, effects, context.scorer))
         if len(self.waiting.new) + len(self.waiting.gone) >= WRITE_SNAPSHOTS:
-            self.waiting.written()
+            self.waiting.note_written()
 
     def _wake(self, stream_ms: int) -> None:
         states, context, ask = self.states, self.context, self.wakes.ask
@@ -206,7 +206,7 @@ def warm_states(context: Context) -> list[Template]:
     loop, stream = Loop(context, store), Stream(TEMPLATES, seed=1)
     for day in range(WARM_DAYS):
         loop.feed(list(stream.day(day)))
-    loop.waiting.written()
+    loop.waiting.note_written()
     templates = []
     for sid in stream.ids:
         state = loop.states[sid]

@@ -58,7 +58,7 @@ class TrainerInterface(Protocol):
     def take_promotions(self) -> list[Promotion]:
         """Hand out, once, what was promoted on the way."""
 
-    def promoted(self, to: str) -> None:
+    def note_promotion(self, to: str) -> None:
         """Take note of what somebody else has promoted."""
 
     def snapshot(self) -> bytes:
@@ -124,7 +124,7 @@ class EmbeddedEngine:
         self.counters = self._timeline.counters
         self.counters.update(checkpoint.counters)
         # Whoever promoted something did so between two runs, at the time that the first of them had come to.
-        trainer.promoted(self._in_force.last_promoted)
+        trainer.note_promotion(self._in_force.last_promoted)
         packed = ((subscriber_id.encode(), packed) for subscriber_id, packed in store.states())
         self._subscribers.restore(_StatesInMemory(store, packed))
 
@@ -261,7 +261,7 @@ class EmbeddedEngine:
             positions=merge.positions() | self._bulletins,
             stream_ms=self.stream_ms,
             counters=self.counters,
-            states=[(subscriber_id, packed) for subscriber_id, packed in self._subscribers.packed() if packed],
+            states=[(subscriber_id, packed) for subscriber_id, packed in self._subscribers.packed_states() if packed],
             snapshots=[(*parts_of(key), body) for key, body in waiting.new.items()],
             ended_snapshots=[*map(parts_of, waiting.gone)],
             transitions=self._transitions,
@@ -275,7 +275,7 @@ class EmbeddedEngine:
         )
         self._store.commit(batch)
         self._committed_lines = {name: at.next_offset for name, at in batch.positions.items()}
-        self._subscribers.written()
+        self._subscribers.note_written()
         for written in (
             self._transitions, self._examples, self._late, self._dead, self._models, self._promotions, self._announced,
         ):  # fmt: skip

@@ -109,7 +109,7 @@ class Subscribers:
             if wake_ms:
                 self.wakes.ask(wake_ms, key.decode())
 
-    def written(self) -> None:
+    def note_written(self) -> None:
         """Note that all changes are written."""
         if self._open_max is not None and len(self._states) > self._open_max // 2:
             states = self._states
@@ -118,7 +118,7 @@ class Subscribers:
                     states[subscriber_id] = state  # The order is that of the last change.
         self._changed.clear()
         self._edition += 1
-        self.waiting.written()
+        self.waiting.note_written()
 
     def trim_memory(self) -> Iterator[None]:
         """Pack those who were not changed for longest, where too many are open, and yield after each of them.
@@ -184,7 +184,7 @@ class Subscribers:
         whole.sort(key=itemgetter(0))
         return [effect for _, effects in whole for effect in effects]
 
-    def packed(self) -> Iterator[tuple[str, bytes | None]]:
+    def packed_states(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield the changed states in the order of their ids; None for who was erased."""
         for subscriber_id in sorted(self._changed):
             state = self._states.get(subscriber_id)

@@ -110,7 +110,7 @@ class WaitingSnapshots:
         for key in self.gone:
             yield key, None
 
-    def written(self) -> None:
+    def note_written(self) -> None:
         """Note that all changes are written, and leave the snapshots to the store."""
         if self.new or self.gone:
             self._store.write_snapshots(self.new, self.gone)

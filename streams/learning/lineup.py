@@ -139,7 +139,7 @@ class Lineup:
         if self.boosting is not None:
             self.boosting.take(example)
 
-    def promoted(self, to: str) -> None:
+    def note_promotion(self, to: str) -> None:
         """Note that another line serves, or a version of one; whoever was better than the last one begins anew."""
         line = line_of(to)
         if line in self._names and line not in {self.leader, YARDSTICK}:
@@ -184,7 +184,7 @@ class Lineup:
         if not newest:
             return []
         best = max(newest, key=_loss_reduction)
-        self.promoted(best.challenger)
+        self.note_promotion(best.challenger)
         return [promotion_of(best)]
 
     def metrics(self, name: str) -> dict[str, float]:

@@ -236,10 +236,10 @@ class Trainer:
         promotions, self._promotions = self._promotions, []
         return promotions
 
-    def promoted(self, to: str) -> None:
+    def note_promotion(self, to: str) -> None:
         """Take note of what somebody else has promoted: a line, or one of its versions."""
         if self.lineup is not None:
-            self.lineup.promoted(to)
+            self.lineup.note_promotion(to)
 
     def _metrics(self) -> dict[str, float]:
         """Return how the served probabilities did: over all settled examples, and since the last version.

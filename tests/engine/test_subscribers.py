@@ -13,7 +13,7 @@ EVERYBODY = [f"s_{number:032x}" for number in range(5 * MANY_CHANGED)]
 
 def written(subscribers: Subscribers) -> dict[bytes, bytes | None]:
     pairs = list(subscribers.packed_apart())
-    subscribers.written()
+    subscribers.note_written()
     assert len(pairs) == len(dict(pairs))
     return dict(pairs)
 

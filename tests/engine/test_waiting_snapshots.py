@@ -47,7 +47,7 @@ def test_whether_snapshots_wait_in_memory_or_on_a_disk_the_same_follows_and_the_
                 log.pop(key, None)
             else:
                 log[key] = packed
-        moved.written()
+        moved.note_written()
         assert list(moved.trim_memory()) or not len(moved)
 
     for event in events:
@@ -71,15 +71,15 @@ def test_a_subscriber_who_is_forgotten_leaves_no_snapshot_behind(tmp_path: Path)
             subscribers.wake(at_ms, asking)
         subscribers.give(SUBSCRIBER, event)
         if number == 20:
-            subscribers.written()
+            subscribers.note_written()
     waiting = [*subscribers.waiting.new]
-    subscribers.written()
+    subscribers.note_written()
     keys = [snapshot_key(SUBSCRIBER, one.at_ms) for one in subscribers._states[SUBSCRIBER].watch.waiting]
     assert waiting
     assert store.read_snapshots(keys).keys() == set(keys)
     subscribers.forget(SUBSCRIBER)
     assert dict(subscribers.packed_apart()) == {SUBSCRIBER.encode(): None} | {logged_key(key): None for key in keys}
-    subscribers.written()
+    subscribers.note_written()
     assert store.read_snapshots(keys) == {}
     store.close()
 
@@ -91,11 +91,11 @@ def test_what_is_taken_and_ended_between_two_writes_is_never_written() -> None:
     assert waiting.finish("s_1", (SnapshotTaken(5, body), SnapshotTaken(6, body)), scorecard()) == ()
     assert waiting.finish("s_1", (SnapshotDropped(5),), scorecard()) == ()
     assert list(waiting.changes()) == [(snapshot_key("s_1", 6), body)]
-    waiting.written()
+    waiting.note_written()
     assert dict(store) == {b"s_1@6": body}
     waiting.drop("s_1", 6)
     assert list(waiting.changes()) == [(snapshot_key("s_1", 6), None)]
-    waiting.written()
+    waiting.note_written()
     assert not store
     assert list(waiting.changes()) == []
 
@@ -120,7 +120,7 @@ def test_an_example_has_the_features_that_were_served_wherever_they_lay(tmp_path
         tale.waiting = WaitingSnapshots(store)
         for day in range(1, 90):
             tale.tell(usage(at(day)))
-            tale.waiting.written()
+            tale.waiting.note_written()
         found.append(tale.effects)
     assert found[0] == found[1]
     assert sum(isinstance(effect, LabelledExample) for effect in found[0]) > 3

@@ -271,9 +271,9 @@ def test_only_automatic_promotion_acts_and_then_the_others_begin_anew(monkeypatc
         ]  # fmt: skip
         lineup.settle(407 * DAY_MS)
         assert lineup.decisions[-1].leader == lineup.leader
-        lineup.promoted("champion-3-01234567")
+        lineup.note_promotion("champion-3-01234567")
         assert lineup.leader == "champion"
-        lineup.promoted("nobody")
+        lineup.note_promotion("nobody")
         assert lineup.leader == "champion"
 
 

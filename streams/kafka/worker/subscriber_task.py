@@ -243,7 +243,7 @@ class SubscriberTask(RecordCounts):
 
     def note_written(self) -> None:
         """Note that the last `changes` are being written; if that fails, nobody may use this task again."""
-        self.subscribers.written()
+        self.subscribers.note_written()
         self._outputs.clear()
         self._moved = False
 

@@ -237,7 +237,7 @@ def test_where_it_is_surely_better_a_person_is_told_once_and_nobody_is_promoted(
     assert "better than champion for 2 mature weeks" in notice.what
     assert notice.figures == {"log_loss_saved": 0.05, "recall_gained": 0.5}
     assert lineup._act() == []
-    lineup.promoted(YARDSTICK)
+    lineup.note_promotion(YARDSTICK)
     assert lineup.leader == "champion"
 
 
