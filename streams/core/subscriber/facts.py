@@ -18,8 +18,6 @@ from streams.core.subscriber.state import (
     AlertState,
     ComplaintState,
     Profile,
-    Times,
-    Totals,
     Waiting,
 )
 from streams.core.subscriber.usage_days import unpack_day
@@ -29,6 +27,45 @@ PENDING_WIDTH: Final = 4
 """Numbers in a row of `Watch.pending`."""
 
 _NO_DAYS: Final = array("Q", bytes(8 * USAGE_DAYS))
+
+
+@mypyc_attr(acyclic=True)
+@dataclass(slots=True)
+class Totals:
+    """What is counted over the whole time that a subscriber is known.
+
+    A new total goes to the end, and needs no other place: `packing` writes them in this order, which never changes, and
+    a state of before has the default.
+    """
+
+    answered: int = 0
+    voice_s: int = 0
+    data_level: int = 0
+    usage_days: int = 0
+    first_usage_day: DayNumber = NO_DAY
+    dropped: int = 0
+    top_ups: int = 0
+    top_up_days: int = 0
+    amount_minor: int = 0
+    complaints: int = 0
+
+
+@mypyc_attr(acyclic=True)
+@dataclass(slots=True)
+class Times:
+    """When things happened for the first or the last time.
+
+    A new time goes to the end, and needs no other place: `packing` writes them in this order, which never changes, and
+    a state of before has the default.
+    """
+
+    first_ms: EventMs
+    first_top_up_ms: EventMs = UNSET_MS
+    last_top_up_ms: EventMs = UNSET_MS
+    last_failed_top_up_ms: EventMs = UNSET_MS
+    last_active_ms: EventMs = UNSET_MS
+    last_drop_ms: EventMs = UNSET_MS
+    last_complaint_ms: EventMs = UNSET_MS
 
 
 @mypyc_attr(acyclic=True)

@@ -2,13 +2,14 @@
 
 import struct
 from array import array
+from dataclasses import fields
 from functools import cache
-from typing import Final, TypeVar
+from operator import attrgetter
+from typing import Final, TypeVar, cast
 
 import msgspec
-from msgspec.structs import astuple
 
-from streams.core.subscriber.facts import PENDING_WIDTH, Facts, SubscriberState, Watch
+from streams.core.subscriber.facts import PENDING_WIDTH, Facts, SubscriberState, Times, Totals, Watch
 from streams.core.subscriber.state import (
     COMPLAINT_WIDTH,
     FAILED_CALL_WIDTH,
@@ -19,9 +20,8 @@ from streams.core.subscriber.state import (
     PackedHead,
     PackedState,
     PendingSnapshot,
-    Times,
 )
-from streams.core.times import UNSET_MS, EventMs
+from streams.core.times import UNSET_MS, DayNumber, EventMs
 
 K = TypeVar("K", bound=int)
 V = TypeVar("V")
@@ -30,9 +30,12 @@ PLANES_MAX: Final = 255
 _WATCH_PLACE: Final = 7
 """Among the ages, the two times of the watch stand behind the first seven of `Times`; those that are newer follow."""
 AGES_MIN: Final = _WATCH_PLACE + 2
-AGES_MAX: Final = len(Times.__struct_fields__) + 2
+AGES_MAX: Final = len(fields(Times)) + 2
+TOTALS_MAX: Final = len(fields(Totals))
 _BLANK: Final = bytes(USAGE_DAYS)
 
+_times_of: Final = attrgetter(*[field.name for field in fields(Times)])
+_totals_of: Final = attrgetter(*[field.name for field in fields(Totals)])
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(PackedState).decode
 _decode_head: Final = msgspec.msgpack.Decoder(PackedHead).decode
@@ -52,7 +55,7 @@ def pack(state: SubscriberState) -> bytes:
     f, w = state.facts, state.watch
     newest_ms = f.newest_ms
     planes, days = _planes(f.days)
-    times = astuple(f.times)
+    times = _times_of(f.times)
     moments = (*times[:_WATCH_PLACE], w.scored_at_ms, w.snapshot_at_ms, *times[_WATCH_PLACE:])
     return _encode(
         PackedState(
@@ -66,7 +69,7 @@ def pack(state: SubscriberState) -> bytes:
             top_ups=_columns(f.top_ups, TOP_UP_WIDTH),
             failed_calls=_columns(f.failed_calls, FAILED_CALL_WIDTH),
             complaints=_columns(f.complaints, COMPLAINT_WIDTH),
-            totals=f.totals,
+            totals=_totals_of(f.totals),
             ages=[newest_ms - moment_ms if moment_ms else None for moment_ms in moments],
             currency=f.currency,
             profile=f.profile,
@@ -109,14 +112,15 @@ def unpack_whole(packed: bytes) -> tuple[SubscriberState, list[PendingSnapshot]]
         len(p.top_ups) % TOP_UP_WIDTH or len(p.failed_calls) % FAILED_CALL_WIDTH or len(p.complaints) % COMPLAINT_WIDTH
     )
     days_are_whole = 0 <= p.planes <= PLANES_MAX and len(p.days) == p.planes.bit_count() * USAGE_DAYS
-    if not rows_are_whole or not days_are_whole or not AGES_MIN <= len(p.ages) <= AGES_MAX:
+    numbers_fit = AGES_MIN <= len(p.ages) <= AGES_MAX and len(p.totals) <= TOTALS_MAX
+    if not rows_are_whole or not days_are_whole or not numbers_fit:
         raise UnreadableStateError("not a packed state: its days do not add up")
     moments = [UNSET_MS if age_ms is None else EventMs(p.newest_ms - age_ms) for age_ms in p.ages]
     scored_at_ms, snapshot_at_ms = moments[_WATCH_PLACE:AGES_MIN]
     facts = Facts(
         newest_ms=p.newest_ms,
         times=Times(*moments[:_WATCH_PLACE], *moments[AGES_MIN:]),
-        totals=p.totals,
+        totals=Totals(*cast("tuple[DayNumber, ...]", p.totals)),  # Some are days, the others any number.
         usage_day=p.usage_day,
         days=_days(p.planes, p.days),
         revisions=p.revisions,

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand
 from streams.core.contracts.source import SourceNumber
-from streams.core.times import NO_DAY, UNSET_MS, DayNumber, EventMs
+from streams.core.times import DayNumber, EventMs
 
 STATE_VERSION: Final = 1
 """Later than any event."""
@@ -38,41 +38,6 @@ arrival.  A rule that let an open ticket go before a settled one could not be ke
 makes room for what was forgotten before."""
 
 PENDING_MAX: Final = 64
-
-
-class Totals(Struct, array_like=True, gc=False):
-    """What is counted over the whole time that a subscriber is known; changed in place.
-
-    This is also the wire form.  A new total goes to the end with a default, and needs no other place: a state of before
-    has the default.  The order never changes.
-    """
-
-    answered: int = 0
-    voice_s: int = 0
-    data_level: int = 0
-    usage_days: int = 0
-    first_usage_day: DayNumber = NO_DAY
-    dropped: int = 0
-    top_ups: int = 0
-    top_up_days: int = 0
-    amount_minor: int = 0
-    complaints: int = 0
-
-
-class Times(Struct, array_like=True, gc=False):
-    """When things happened for the first or the last time; changed in place; `packing` writes them as distances.
-
-    A new time goes to the end with a default, and needs no other place: a state of before has the default.  The order
-    never changes.
-    """
-
-    first_ms: EventMs
-    first_top_up_ms: EventMs = UNSET_MS
-    last_top_up_ms: EventMs = UNSET_MS
-    last_failed_top_up_ms: EventMs = UNSET_MS
-    last_active_ms: EventMs = UNSET_MS
-    last_drop_ms: EventMs = UNSET_MS
-    last_complaint_ms: EventMs = UNSET_MS
 
 
 class Profile(Struct, array_like=True, gc=False, frozen=True):
@@ -164,7 +129,7 @@ class PackedState(Struct, array_like=True, gc=False):
     top_ups: list[int]
     failed_calls: list[int]
     complaints: list[int]
-    totals: Totals
+    totals: tuple[int, ...]
     ages: list[int | None]
     currency: str
     profile: Profile | None

@@ -1,6 +1,7 @@
 """The packed state: nothing is lost, equal states are equal bytes, and what is no state is refused."""
 
 from array import array
+from dataclasses import astuple, fields
 from itertools import chain
 
 import msgspec
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 from streams.core.contracts.events import Body, Wake
 from streams.core.step import Context, step
-from streams.core.subscriber.facts import Facts, SubscriberState, Watch, new_state
+from streams.core.subscriber.facts import Facts, SubscriberState, Times, Totals, Watch, new_state
 from streams.core.subscriber.packing import UnreadableStateError, next_wake_ms, pack, unpack
-from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, AlertState, PackedState, Times, Totals
+from streams.core.subscriber.state import INACTIVE, STATE_VERSION, USAGE_DAYS, AlertState, PackedState
 from streams.core.times import DAY_MS, EventMs
 from tests.core.makers import (
     at,
@@ -133,14 +134,14 @@ def test_the_wake_is_read_without_unpacking_the_rest(watch: Watch) -> None:
 
 def test_every_count_and_every_time_packs_itself_under_its_own_name() -> None:
     state = new_state(at(400))
-    for number, name in enumerate(Totals.__struct_fields__):
+    for number, name in enumerate(field.name for field in fields(Totals)):
         setattr(state.facts.totals, name, 1000 + number)
-    for number, name in enumerate(Times.__struct_fields__):
+    for number, name in enumerate(field.name for field in fields(Times)):
         setattr(state.facts.times, name, at(number + 1))
     state.watch.scored_at_ms, state.watch.snapshot_at_ms = at(300), at(200)
     again = unpack(pack(state))
     assert again == state
-    assert msgspec.structs.astuple(again.facts.totals) == tuple(range(1000, 1000 + len(Totals.__struct_fields__)))
+    assert astuple(again.facts.totals) == tuple(range(1000, 1000 + len(fields(Totals))))
 
 
 def test_a_state_that_was_packed_before_the_newest_count_existed_has_counted_none() -> None:
@@ -161,6 +162,7 @@ DAMAGE = [
     ("half a top-up row", "top_ups", [1, 2], "add up"),
     ("a time too few", "ages", [None] * 8, "add up"),
     ("a time too many", "ages", [None] * 10, "add up"),
+    ("a count too many", "totals", [1] * 11, "add up"),
     ("a number that no row can hold", "top_ups", [1, 2**63, 0, 0], "no row can hold"),
     ("half a row of failed calls", "failed_calls", [1], "add up"),
     ("half a complaint row", "complaints", [1], "add up"),

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.core.subscriber.facts import Facts
-from streams.core.subscriber.state import Times
+from streams.core.subscriber.facts import Facts, Times
 from tests.core.makers import at
 
 SWAPS = """
