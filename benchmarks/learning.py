@@ -52,7 +52,7 @@ from streams.evaluation.contest.course import course_of
 from streams.evaluation.judging import share_from
 from streams.evaluation.metrics import average_precision, ece, top_share
 from streams.learning.trainer import Trainer
-from streams.simulate import Simulation, chunk_count
+from streams.simulate import Simulation, chunk_count, draw_chunk
 from streams.simulate.chunk import Chunk
 from streams.simulate.truth import INVOLUNTARY
 from streams.simulate.world import World, build_world
@@ -95,7 +95,7 @@ def apart(sample: Sample) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def ceiling_rows(settings: Simulation, number: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return features and labels of one chunk of the ceiling's simulation."""
-    chunk = Chunk.draw(settings, build_world(settings), number)
+    chunk = draw_chunk(settings, build_world(settings), number)
     history = observe(chunk)
     first = FIRST_DAY + number % CEILING_EVERY_DAYS
     days = range(first, settings.days - HORIZON_DAYS + 1, CEILING_EVERY_DAYS)
@@ -124,7 +124,7 @@ def ceiling_forecasts(settings: Simulation, judged: Sequence[LabelledExample], m
         wanted.setdefault((example.snapshot_at_ms - settings.start_ms) // DAY_MS, []).append(place)
     found = [float("nan")] * len(judged)
     for number in range(chunk_count(settings)):
-        chunk = Chunk.draw(settings, build_world(settings), number)
+        chunk = draw_chunk(settings, build_world(settings), number)
         history = observe(chunk)
         for day, places in wanted.items():
             features, rows = apart(eyes_on(chunk, history, day))

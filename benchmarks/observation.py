@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.times import DAY_MS
-from streams.simulate import columns
+from streams.simulate import columns, draw_chunk
 from streams.simulate.chunk import Chunk
 from streams.simulate.columns import DayEvents
 from streams.simulate.population import FEES, NO_DAY
@@ -153,7 +153,7 @@ class Sample:
 
 def sample_chunk(settings: Simulation, number: int) -> Sample:
     """Simulate one chunk, and return its rows at weekly moments whose horizon closes within the simulation."""
-    chunk = Chunk.draw(settings, build_world(settings), number)
+    chunk = draw_chunk(settings, build_world(settings), number)
     history = observe(chunk)
     left_ms = np.where(chunk.ledger.kind == INVOLUNTARY, 0, chunk.ledger.left_ms)
     days = range(FIRST_DAY, settings.days - HORIZON_DAYS + 1, 7)

@@ -19,8 +19,7 @@ from streams.defaults import read_default
 from streams.engine.subscribers import PackedInMemory
 from streams.engine.waiting_snapshots import WaitingSnapshots
 from streams.engine.wakes import Wakes
-from streams.simulate import Simulation, events_of
-from streams.simulate.chunk import Chunk
+from streams.simulate import Simulation, draw_chunk, events_of
 from streams.simulate.world import build_world
 
 
@@ -70,7 +69,7 @@ def serve_chunk(settings: Simulation, number: int) -> ServedExamples:
         examples.extend(effect for effect in effects if isinstance(effect, LabelledExample))
 
     began = time.perf_counter()
-    for day in events_of(Chunk.draw(settings, build_world(settings), number), number):
+    for day in events_of(draw_chunk(settings, build_world(settings), number), number):
         for event in day:
             next_ms = wakes.next_ms
             if next_ms <= event.at_ms:

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from streams.core.times import HOUR_MS
+from streams.core.times import DAY_MS, HOUR_MS
 from streams.simulate import rates
 from streams.simulate.behaviour import time_of_day_ms
 from streams.simulate.columns import (
@@ -33,11 +33,12 @@ from streams.simulate.columns import (
     Profiles,
 )
 from streams.simulate.latent import CONTENT, GONE, LEAVING, TO_COME, WAVERING
-from streams.simulate.population import FEES, POSTPAID, PREPAID, SME, Population
+from streams.simulate.population import FEES, NO_DAY, POSTPAID, PREPAID, SME, Population
 from streams.simulate.today import Today
 from streams.simulate.truth import (
     FORCED,
     INVOLUNTARY,
+    NEVER,
     PORT_OUT,
     SILENT,
     TERMINATION,
@@ -131,7 +132,16 @@ def decide(today: Today, office: Office, who: Ints) -> None:
     asks = who[~silent]
     change = np.where(ports, PORT_OUT_REQUESTED, TERMINATION_REQUESTED)[~silent]
     at_ms = today.day_ms + rng.integers(8 * HOUR_MS, 12 * HOUR_MS, len(asks))
+    ledger.requested_ms[asks] = at_ms
+    ledger.sign_ms[who] = _first_signs(today, who, themes)
     office.outcome(asks, at_ms, change, UNKNOWN, NO_QUESTION)
+
+
+def _first_signs(today: Today, who: Ints, themes: Ints) -> Ints:
+    """Return when it began to show: by fading, or by a cause that made them waver; `NEVER` if by neither."""
+    latent = today.latent
+    day = np.where(latent.onset[who] <= today.day, latent.onset[who], np.where(themes >= 0, latent.since[who], NO_DAY))
+    return np.where(day < NO_DAY, today.world.start_ms + day * DAY_MS, NEVER)
 
 
 def depart(today: Today, office: Office) -> Ints:
@@ -193,4 +203,5 @@ def _end(today: Today, office: Office, who: Ints, reason: Ints, at_ms: Ints) -> 
     ledger.left_ms[who], ledger.kind[who], ledger.way[who] = at_ms, INVOLUNTARY, FORCED
     ledger.causes[:, who] = 0.0
     ledger.lead_days[who] = 0
+    ledger.requested_ms[who] = NEVER
     office.outcome(who, at_ms, TERMINATED, reason, 0)

@@ -23,6 +23,7 @@ from streams.simulate.faults import Faults, Road
 from streams.simulate.market import market_events
 from streams.simulate.messages import PLAIN, WIRE, Cast, messages
 from streams.simulate.simulation import Simulation, SimulationReport
+from streams.simulate.stories import draw_chunk
 from streams.simulate.truth import INVOLUNTARY, KINDS, TrueProbability, moment
 from streams.simulate.world import Floats, Ints, World, build_world
 
@@ -81,6 +82,7 @@ def simulate(settings: Simulation, out: Path, progress: Progress | None = None) 
             _write_lines(file, list(map(_encode, published)))
     left, voluntary = _write_truth(out, chunks)
     return SimulationReport(
+        story=settings.story,
         subscribers=settings.subscribers,
         days=settings.days,
         events={topic: counts[topic] for topic in INPUTS},
@@ -97,7 +99,7 @@ def simulate(settings: Simulation, out: Path, progress: Progress | None = None) 
 def draw_chunks(settings: Simulation, world: World) -> Iterator[Chunk]:
     """Yield the chunks of a simulation, each ready for its first day; any of them may be skipped."""
     for number in range(chunk_count(settings)):
-        yield Chunk.draw(settings, world, number)
+        yield draw_chunk(settings, world, number)
 
 
 def chunk_count(settings: Simulation) -> int:

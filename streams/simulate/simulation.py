@@ -1,7 +1,7 @@
 """What a simulation is asked for, and what it says it has made."""
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
@@ -10,12 +10,16 @@ from streams.shared.errors import SettingsError
 
 LATEST_DAYS: Final = 3_660
 
+Story = Literal["hazard", "campus", "second-sim", "contract"]
+STORY_NAMES: Final[tuple[Story, ...]] = get_args(Story)
+
 
 class Simulation(Struct, frozen=True, kw_only=True):
     """A simulated operator: its size, its span and how badly its records travel.
 
-    `days` are event-time days of 24 h from `start` at 00:00 UTC; rates are shares of all records, each record
-    having at most one fault.  `drift` switches the outage, the competitor's promotion and the school calendar.
+    `story` says how leaving comes about.  `days` are event-time days of 24 h from `start` at 00:00 UTC; rates are
+    shares of all records, each record having at most one fault.  `drift` switches what happens to the whole market:
+    outages, promotions, prices and the calendar.
     What an operator would know of these is published as well.  The same settings give the same bytes.  Raises
     `SettingsError` for a value out of range.
 
@@ -25,6 +29,7 @@ class Simulation(Struct, frozen=True, kw_only=True):
 
     subscribers: int = 2_000
     days: int = 120
+    story: Story = "hazard"
     seed: int = 7
     start: datetime = datetime(2024, 1, 1, tzinfo=UTC)
     late: float = 0.005
@@ -36,6 +41,8 @@ class Simulation(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be simulated, naming the setting and what it should be."""
+        if self.story not in STORY_NAMES:
+            raise SettingsError(f"story is {self.story}, and should be one of {', '.join(STORY_NAMES)}")
         if not 1 <= self.subscribers <= 10_000_000:
             raise SettingsError(f"subscribers is {self.subscribers}, and should be from 1 to 10,000,000")
         if not 1 <= self.days <= LATEST_DAYS:
@@ -64,6 +71,7 @@ class SimulationReport(Struct, frozen=True, kw_only=True):
     that a model can learn; `wall_s` is measured, everything else repeats.
     """
 
+    story: Story
     subscribers: int
     days: int
     events: dict[str, int]

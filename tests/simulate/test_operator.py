@@ -7,8 +7,8 @@ from streams.core.contracts.effects import DeadLetter
 from streams.core.contracts.events import Event, Usage
 from streams.shared.compression import Compression
 from streams.shared.errors import InputError, SettingsError
-from streams.simulate import Simulation, chunk_count, draw_chunks, events_of, simulate
-from streams.simulate.chunk import CHUNK_SUBSCRIBERS, Chunk
+from streams.simulate import Simulation, chunk_count, draw_chunk, draw_chunks, events_of, simulate
+from streams.simulate.chunk import CHUNK_SUBSCRIBERS
 from streams.simulate.world import build_world
 from tests.simulate.writing import CLEAN, TOPICS, SimulatedFolder, written
 
@@ -79,7 +79,7 @@ def test_the_same_events_come_out_in_process_and_in_files(clean: SimulatedFolder
 
 
 def test_in_process_events_are_ordered_and_their_offsets_count_up() -> None:
-    chunk = Chunk.draw(SMALL, build_world(SMALL), 0)
+    chunk = draw_chunk(SMALL, build_world(SMALL), 0)
     latest_ms, offsets = 0, dict[int, int]()
     for day in events_of(chunk, 0):
         for event in day:
@@ -93,7 +93,7 @@ def test_a_chunk_can_be_drawn_without_those_before_it() -> None:
     settings = Simulation(subscribers=CHUNK_SUBSCRIBERS + 50, days=10, seed=3)
     world = build_world(settings)
     assert chunk_count(settings) == 2
-    alone = [event for day in events_of(Chunk.draw(settings, world, 1), 1) for event in day]
+    alone = [event for day in events_of(draw_chunk(settings, world, 1), 1) for event in day]
     in_turn = [event for day in events_of(list(draw_chunks(settings, world))[1], 1) for event in day]
     assert alone == in_turn
     assert len(alone) > 50
