@@ -91,12 +91,16 @@ def time_of_day_ms(rng: np.random.Generator, count: int) -> Ints:
     return (np.clip(rng.normal(15.0, 4.0, count), 0.3, 23.7) * HOUR_MS).astype(np.int64)
 
 
-def draw_top_ups(today: Today, use: Floats, here: Bools) -> TopUps:
-    """Draw the day's top-ups: progress towards the next one is made by using, so that fading stretches the gap."""
+def draw_top_ups(today: Today, use: Floats, here: Bools, able: Bools | None = None) -> TopUps:
+    """Draw the day's top-ups: progress towards the next one is made by using, so that fading stretches the gap.
+
+    `able` says who would top up today if a top-up is due; None is everybody.
+    """
     rng, population, habits = today.rng, today.population, today.habits
     payers = here & (population.payment != POSTPAID)
     habits.progress += np.where(payers, np.minimum(use, 1.5) / population.gap_days, 0.0)
-    due = np.flatnonzero(payers & (habits.progress >= habits.threshold))
+    is_due = payers & (habits.progress >= habits.threshold)
+    due = np.flatnonzero(is_due if able is None else is_due & able)
     fails = rng.random(len(due)) < np.where(habits.failed[due], 0.4, rates.TOP_UP_FAILS)
     habits.failed[due] = fails
     paid = due[~fails]

@@ -29,20 +29,22 @@ COMPLAINT_CHANNELS: Final = (
 PRIORITIES: Final = ("low", "medium", "high")
 REASONS: Final = (
     "unknown", "call_quality", "customer_service", "competitor_offer", "end_of_contract", "billing", "price", "moved",
-    "non_payment", "fraud", "deceased", "business_closure",
+    "non_payment", "fraud", "deceased", "business_closure", "prepaid_inactivity",
 )  # fmt: skip
 (
     UNKNOWN, CALL_QUALITY, CUSTOMER_SERVICE, COMPETITOR_OFFER, END_OF_CONTRACT, BILLING, PRICE, MOVED,
-    NON_PAYMENT, FRAUD, DECEASED, BUSINESS_CLOSURE,
-) = range(12)  # fmt: skip
+    NON_PAYMENT, FRAUD, DECEASED, BUSINESS_CLOSURE, PREPAID_INACTIVITY,
+) = range(13)  # fmt: skip
 OUTCOME_CHANGES: Final = (
     "activated", "plan_changed", "suspended", "resumed", "port_in_completed", "port_out_requested",
     "port_out_rejected", "port_out_cancelled", "port_out_completed", "termination_requested", "terminated",
+    "termination_cancelled", "win_back", "retained",
 )  # fmt: skip
 (
     ACTIVATED, PLAN_CHANGED, SUSPENDED, RESUMED, PORT_IN_COMPLETED, PORT_OUT_REQUESTED, PORT_OUT_REJECTED,
     PORT_OUT_CANCELLED, PORT_OUT_COMPLETED, TERMINATION_REQUESTED, TERMINATED,
-) = range(11)  # fmt: skip
+    TERMINATION_CANCELLED, WIN_BACK, RETAINED,
+) = range(14)  # fmt: skip
 STATUSES: Final = ("active", "suspended", "terminated")
 ACTIVE, STOPPED, ENDED = range(3)
 

@@ -169,8 +169,11 @@ def ask_in_vain(today: Today, office: Office, here: Bools) -> None:
     office.outcome(asks, at_ms + 3 * HOUR_MS, answer, UNKNOWN, NO_QUESTION)
 
 
-def collect_bills(today: Today, office: Office) -> None:
-    """Suspend for bills not paid, resume or end those suspended, and end what fraud, death or closure ends."""
+def collect_bills(today: Today, office: Office, unpaid: Bools | None = None) -> None:
+    """Suspend for bills not paid, resume or end those suspended, and end what fraud, death or closure ends.
+
+    `unpaid` says whose patience is over today; None draws it.
+    """
     rng, population, latent, habits = today.rng, today.population, today.latent, today.habits
     day, day_ms = today.day, today.day_ms
     staying = latent.state <= WAVERING
@@ -183,7 +186,8 @@ def collect_bills(today: Today, office: Office) -> None:
     _end(today, office, decided[~paid], np.full(int((~paid).sum()), NON_PAYMENT), morning[~paid])
 
     billed = staying & (population.payment != PREPAID) & (habits.suspended_until < day)
-    owing = np.flatnonzero(billed & today.by_chance(rates.SUSPENDED_A_DAY) & (latent.state <= WAVERING))
+    unpaid = today.by_chance(rates.SUSPENDED_A_DAY) if unpaid is None else unpaid
+    owing = np.flatnonzero(billed & unpaid & (latent.state <= WAVERING))
     habits.suspended_until[owing] = day + rng.integers(*rates.SUSPENDED_DAYS, len(owing))
     today.memory.payment[owing] += 1.5
     at_ms = day_ms + rng.integers(8 * HOUR_MS, 9 * HOUR_MS, len(owing))

@@ -1,4 +1,4 @@
-"""What the simulated operator knows of its market: the promotion, the outage and the campus calendar, as published.
+"""What the simulated operator knows of its market: promotions, outages, prices and the calendar, as published.
 
 Nothing is drawn here: all of it follows from the world, so it changes nothing else.  A competitor's promotion is heard
 of within hours and confirmed two days later; an outage is reported at once and again when it is over; terms and
@@ -26,6 +26,8 @@ TERMS: Final = (("spring", (2, 26), (7, 6), 0), ("autumn", (9, 1), (1, 13), 1))
 """Name, first day, day after the last, and in which year after the first one that is: between the long breaks."""
 HOLIDAYS: Final = (("labour", (5, 1), (5, 6)), ("national", (10, 1), (10, 8)))
 
+ENTRY_OF_KIND: Final = {"promotion": "competitor_promotion", "outage": "outage", "price_change": "price_change"}
+
 _TERSE: Final = cast(
     "type[MarketEvent]",
     msgspec.defstruct(
@@ -41,7 +43,10 @@ def market_events(world: World) -> list[MarketEvent]:
     if not world.drift:
         return []
     end = moment(world.day_ms(world.days))
-    found = (*_promotion(world), *_outage(world), *_calendar(world))
+    if world.occasions:
+        found = (*_occasions(world), *_calendar(world))
+    else:
+        found = (*_promotion(world), *_outage(world), *_calendar(world))
     return sorted((event for event in found if event.event_time < end), key=lambda event: event.event_time)
 
 
@@ -67,6 +72,28 @@ def _outage(world: World) -> Iterator[MarketEvent]:
     }  # fmt: skip
     yield _entry("outage", "outage-1", 0, from_ms + REPORTED_MS, **said)
     yield _entry("outage", "outage-1", 1, to_ms + OVER_MS, **said, valid_to=moment(to_ms))
+
+
+def _occasions(world: World) -> Iterator[MarketEvent]:
+    """Yield what is published of a story's own occasions; terms and holidays are in the calendar."""
+    for number, occasion in enumerate(world.occasions):
+        entry = ENTRY_OF_KIND.get(occasion.kind)
+        if entry is None or occasion.notice_days is None:
+            continue
+        from_ms, to_ms = world.day_ms(occasion.first), world.day_ms(occasion.last + 1)
+        said: dict[str, Any] = {
+            "area_ids": _names(world, occasion.areas), "valid_from": moment(from_ms),
+            "source": "noc" if occasion.kind == "outage" else "market-watch",
+        }  # fmt: skip
+        name = f"{entry}-{number}"
+        if occasion.kind == "price_change":
+            at_ms = max(world.start_ms, from_ms - occasion.notice_days * DAY_MS)
+            yield _entry("price_change", name, 0, at_ms, **said, confidence="confirmed")
+            continue
+        yield _entry(entry, name, 0, max(world.start_ms, from_ms + HEARD_MS), **said)
+        yield _entry(
+            entry, name, 1, max(world.start_ms, to_ms + OVER_MS), **said, valid_to=moment(to_ms), confidence="confirmed"
+        )  # fmt: skip
 
 
 def _calendar(world: World) -> Iterator[MarketEvent]:

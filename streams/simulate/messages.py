@@ -231,7 +231,7 @@ def _profiles(actors: Cast, events: DayEvents, dialect: Dialect) -> list[Body]:
                 segment=SEGMENTS[people.segment[who]],
                 plan_id=plan.plan_id,
                 plan_name=plan.name,
-                monthly_fee_minor=plan.fee_minor,
+                monthly_fee_minor=plan.fee_minor + int(people.surcharge[who]),
                 currency=CURRENCY,
                 start_date=moment(world.day_ms(int(people.start_day[who]))),
                 contract_end_date=moment(world.day_ms(contract_end)) if contract_end != NO_DAY else None,

@@ -59,7 +59,8 @@ class Population:
     `value` and `load` are standard scores of spending and use; `start_day` is negative for those who were there before.
     From `calls` on the columns are habits: calls on an active day, chance of an active day, seconds a call, data
     sessions and megabytes, texts, handset's factor on drops, top-up gap (days), its regularity, usual amount.
-    `frailty` (log hazard) and `thrift` (0 to 1) are observed by nobody.
+    `frailty` (log hazard) and `thrift` (0 to 1) are observed by nobody.  `surcharge` is what the plan has become dearer
+    by a month, in minor units.
     """
 
     ids: list[str]
@@ -93,6 +94,7 @@ class Population:
     channel: Ints
     frailty: Floats
     thrift: Floats
+    surcharge: Ints
 
     def __len__(self) -> int:
         """Return the number of subscribers."""
@@ -123,11 +125,6 @@ def draw_population(rng: np.random.Generator, world: World, seed: int, first: in
     manager = np.where(value > 1.6, rng.integers(0, MANAGERS, count), -1)
     accounts = (group_type == COMPANY) | (group_type == DORM)
     manager[accounts] = group[accounts] % MANAGERS
-    middle = np.clip(np.searchsorted((-0.2, 1.1), value), 0, 2)
-    plan = np.where(segment >= SME, BUSINESS_PLANS[middle], PERSONAL_PLANS[middle])
-    plan = np.where(payment == PREPAID, PREPAID_PLANS[middle], plan)
-    plan = np.where(payment == HYBRID, FLEX_PLAN, plan)
-    plan = np.where((segment == YOUTH) & (payment != POSTPAID), CAMPUS_PLAN, plan)
     calls = np.clip(rates.CALLS_A_DAY * np.exp(rates.CALLS_SPREAD * load), 0.2, 90.0)
     gap = rates.TOP_UP_GAP_SPREAD * rng.standard_normal(count)
     amount = np.round(2.0 + 1.1 * value + 0.5 * rng.standard_normal(count))
@@ -135,7 +132,7 @@ def draw_population(rng: np.random.Generator, world: World, seed: int, first: in
         ids=subscriber_ids(seed, first, count),
         segment=segment,
         payment=payment,
-        plan=plan,
+        plan=plans_for(segment, payment, value),
         start_day=start_day,
         contract_end=_contract_ends(rng, payment, start_day, term),
         term=term,
@@ -163,7 +160,17 @@ def draw_population(rng: np.random.Generator, world: World, seed: int, first: in
         channel=rng.choice(5, count, p=(0.46, 0.2, 0.12, 0.14, 0.08)),
         frailty=rates.FRAILTY * rng.standard_normal(count),
         thrift=rng.random(count),
+        surcharge=np.zeros(count, dtype=np.int64),
     )
+
+
+def plans_for(segment: Ints, payment: Ints, value: Floats) -> Ints:
+    """Return the plan that fits each subscriber: by segment, payment and how much they spend."""
+    middle = np.clip(np.searchsorted((-0.2, 1.1), value), 0, 2)
+    plan = np.where(segment >= SME, BUSINESS_PLANS[middle], PERSONAL_PLANS[middle])
+    plan = np.where(payment == PREPAID, PREPAID_PLANS[middle], plan)
+    plan = np.where(payment == HYBRID, FLEX_PLAN, plan)
+    return np.where((segment == YOUTH) & (payment != POSTPAID), CAMPUS_PLAN, plan)
 
 
 def _by_row(rng: np.random.Generator, shares: Floats) -> Ints:

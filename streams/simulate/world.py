@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from streams.core.times import DAY_MS
 from streams.simulate import rates
+from streams.simulate.occasions import Kind, Occasion, occasions_of
 from streams.simulate.simulation import Simulation
 
 Floats = NDArray[np.float64]
@@ -19,7 +20,10 @@ SCHOOL_BREAKS: Final = (((1, 13), (2, 25)), ((5, 1), (5, 5)), ((7, 6), (8, 31)),
 """(month, day) first and last day away from campus, by the calendar of a Chinese university."""
 EXAMS: Final = (((1, 2), (1, 12)), ((6, 20), (7, 5)))
 
-WORLD_STREAM, CHUNK_STREAM, FAULT_STREAM = range(3)
+REPAIRED_AFTER_DAYS: Final = 25
+"""How long a cell that has decayed stays as it is before somebody mends it."""
+
+WORLD_STREAM, CHUNK_STREAM, FAULT_STREAM, OCCASION_STREAM = range(4)
 
 
 def generator(seed: int, *path: int) -> np.random.Generator:
@@ -33,7 +37,7 @@ class World:
 
     `cell_area` gives each cell's area; `cell_drop` and `cell_setup` its share of calls dropped or failed on a normal
     day.  `outage` is (first day, last day, areas hit), `promotion` the same for the competitor; both empty areas when
-    drift is off.
+    drift is off, and in stories that have `occasions` instead.
     """
 
     start_ms: int
@@ -46,17 +50,34 @@ class World:
     cell_setup: Floats
     outage: tuple[int, int, Bools]
     promotion: tuple[int, int, Bools]
+    occasions: tuple[Occasion, ...] = ()
 
     def day_ms(self, day: int) -> int:
         """Return the first moment of a day, ms since 1970 UTC."""
         return self.start_ms + day * DAY_MS
 
+    def date(self, day: int) -> date:
+        """Return the calendar's date of a day."""
+        return (datetime.fromtimestamp(self.start_ms / 1000, UTC) + timedelta(days=day)).date()
+
     def trouble(self, day: int) -> Floats:
         """Return by how much each cell drops and refuses more calls than on a normal day."""
         first, last, areas = self.outage
-        if not first <= day <= last:
-            return np.ones(len(self.cell_ids))
-        return np.where(areas[self.cell_area], rates.OUTAGE_FACTOR, 1.0)
+        factor = np.ones(len(self.cell_ids))
+        if first <= day <= last:
+            factor = np.where(areas[self.cell_area], rates.OUTAGE_FACTOR, 1.0)
+        for occasion in self.occasions:
+            if occasion.kind == "outage" and occasion.runs(day):
+                factor = np.where(occasion.areas[self.cell_area], occasion.strength, factor)
+            elif occasion.kind == "decay" and occasion.first <= day and occasion.cells is not None:
+                grown = min((day - occasion.first) / max(occasion.last - occasion.first, 1), 1.0)
+                if day <= occasion.last + REPAIRED_AFTER_DAYS:
+                    factor = np.where(occasion.cells, factor * (1.0 + grown * (occasion.strength - 1.0)), factor)
+        return factor
+
+    def running(self, kind: Kind, day: int) -> list[Occasion]:
+        """Return the occasions of a kind that run on this day."""
+        return [occasion for occasion in self.occasions if occasion.kind == kind and occasion.runs(day)]
 
     def promoted_areas(self, day: int) -> Bools:
         """Return the areas in which the competitor runs its promotion on this day."""
@@ -67,7 +88,7 @@ class World:
         """Return what is left of a student's usual use on this day: the fade that means nothing."""
         if not self.drift:
             return 1.0
-        today = (datetime.fromtimestamp(self.start_ms / 1000, UTC) + timedelta(days=day)).date()
+        today = self.date(day)
         if _within(today, SCHOOL_BREAKS):
             return rates.BREAK_USE
         return rates.EXAM_USE if _within(today, EXAMS) else 1.0
@@ -84,7 +105,7 @@ def build_world(settings: Simulation) -> World:
     quality = rng.normal(0.0, rates.CELL_SPREAD, cells)
     hit, offered = (rng.permutation(areas) < share * areas for share in (rates.OUTAGE_AREAS, rates.PROMOTION_AREAS))
     outage_first, promotion_first = (int(share * settings.days) for share in (rates.OUTAGE_AT, rates.PROMOTION_AT))
-    if not settings.drift:
+    if not settings.drift or settings.story != "hazard":
         hit, offered = np.zeros(areas, dtype=np.bool_), np.zeros(areas, dtype=np.bool_)
     return World(
         start_ms=settings.start_ms,
@@ -97,4 +118,5 @@ def build_world(settings: Simulation) -> World:
         cell_setup=np.clip(rates.SETUP_SHARE * np.exp(0.7 * quality + rng.normal(0.0, 0.3, cells)), 0.0, 0.2),
         outage=(outage_first, outage_first + rates.OUTAGE_DAYS - 1, hit),
         promotion=(promotion_first, promotion_first + int(rates.PROMOTION_SPAN * settings.days), offered),
+        occasions=occasions_of(generator(settings.seed, OCCASION_STREAM), settings),
     )

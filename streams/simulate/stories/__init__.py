@@ -8,13 +8,19 @@ from typing import Final
 
 from streams.simulate.chunk import Chunk
 from streams.simulate.simulation import Simulation, Story
+from streams.simulate.stories.campus import CampusChunk
+from streams.simulate.stories.contract import ContractChunk
 from streams.simulate.stories.hazard import HazardChunk
+from streams.simulate.stories.second_sim import SecondSimChunk
 from streams.simulate.world import World
 
 DrawChunk = Callable[[Simulation, World, int], Chunk]
 
 STORIES: Final[dict[Story, DrawChunk]] = {
     "hazard": HazardChunk.draw,
+    "campus": CampusChunk,
+    "second-sim": SecondSimChunk,
+    "contract": ContractChunk,
 }
 
 
