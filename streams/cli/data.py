@@ -15,6 +15,8 @@ from streams.cli.words import day
 from streams.shared.compression import Compression
 
 REFUSALS_SHOWN = 5
+STORIES = ("hazard", "campus", "second-sim", "contract")
+"""Those of `streams.simulate`, which would load NumPy for every command; a test keeps them the same."""
 SHARE = click.FloatRange(0.0, 0.5)
 
 
@@ -22,10 +24,18 @@ SHARE = click.FloatRange(0.0, 0.5)
     short_help="Write the topics of a simulated operator.",
     epilog=examples(
         "forewarn simulate --seed 1 --subscribers 2000 --days 200 --out operator",
+        "forewarn simulate --story campus --days 270 --out campus",
         "forewarn simulate --out rough --late 0.05 --duplicated 0.02 --malformed 0.01 --compression zst",
     ),
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The folder to write.")
+@click.option(
+    "--story",
+    type=click.Choice(STORIES),
+    default=STORIES[0],
+    show_default=True,
+    help="How leaving comes about (docs/simulator.md).",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="The same seed, the same bytes.")
 @click.option("--subscribers", type=click.IntRange(min=1), default=2_000, show_default=True, help="How many.")
 @click.option("--days", type=click.IntRange(min=1), default=120, show_default=True, help="Event-time days.")
@@ -45,6 +55,7 @@ SHARE = click.FloatRange(0.0, 0.5)
 def simulate(
     context: click.Context,
     out: Path,
+    story: str,
     seed: int,
     subscribers: int,
     days: int,
@@ -64,6 +75,7 @@ def simulate(
     with progress_bar("Simulating", drawn=shows_progress(settings.progress, as_json=as_json)) as show_progress:
         report = simulations.simulate(
             out,
+            story=story,
             seed=seed,
             subscribers=subscribers,
             days=days,
@@ -82,6 +94,7 @@ def simulate(
     show_facts(
         "Simulated",
         [
+            ("story", report.story),
             ("subscribers", f"{report.subscribers:,} over {report.days:,} days"),
             ("events", f"{sum(report.events.values()):,}  ({counts(report.events)})"),
             ("faults", counts(report.faults) or "none"),

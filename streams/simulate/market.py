@@ -27,6 +27,7 @@ TERMS: Final = (("spring", (2, 26), (7, 6), 0), ("autumn", (9, 1), (1, 13), 1))
 HOLIDAYS: Final = (("labour", (5, 1), (5, 6)), ("national", (10, 1), (10, 8)))
 
 ENTRY_OF_KIND: Final = {"promotion": "competitor_promotion", "outage": "outage", "price_change": "price_change"}
+RIVALS: Final = ("CompA", "CompB")
 
 _TERSE: Final = cast(
     "type[MarketEvent]",
@@ -80,20 +81,20 @@ def _occasions(world: World) -> Iterator[MarketEvent]:
         entry = ENTRY_OF_KIND.get(occasion.kind)
         if entry is None or occasion.notice_days is None:
             continue
-        from_ms, to_ms = world.day_ms(occasion.first), world.day_ms(occasion.last + 1)
-        said: dict[str, Any] = {
-            "area_ids": _names(world, occasion.areas), "valid_from": moment(from_ms),
-            "source": "noc" if occasion.kind == "outage" else "market-watch",
-        }  # fmt: skip
-        name = f"{entry}-{number}"
-        if occasion.kind == "price_change":
-            at_ms = max(world.start_ms, from_ms - occasion.notice_days * DAY_MS)
-            yield _entry("price_change", name, 0, at_ms, **said, confidence="confirmed")
+        name, from_ms, to_ms = f"{entry}-{number}", world.day_ms(occasion.first), world.day_ms(occasion.last + 1)
+        heard_ms = max(from_ms + HEARD_MS, world.start_ms)
+        said: dict[str, Any] = {"valid_from": moment(from_ms), "area_ids": _names(world, occasion.areas)}
+        if entry == "price_change":
+            said |= {"area_ids": (), "confidence": "confirmed", "source": "pricing"}
+            yield _entry(entry, name, 0, max(from_ms - occasion.notice_days * DAY_MS, world.start_ms), **said)
             continue
-        yield _entry(entry, name, 0, max(world.start_ms, from_ms + HEARD_MS), **said)
-        yield _entry(
-            entry, name, 1, max(world.start_ms, to_ms + OVER_MS), **said, valid_to=moment(to_ms), confidence="confirmed"
-        )  # fmt: skip
+        confirmed_ms = heard_ms + CONFIRMED_MS
+        if entry == "outage":
+            said["source"], confirmed_ms = "noc", to_ms + OVER_MS
+        else:
+            said |= {"source": "market-watch", "operator": RIVALS[number % len(RIVALS)]}
+        yield _entry(entry, name, 0, heard_ms, **said)
+        yield _entry(entry, name, 1, confirmed_ms, **said, valid_to=moment(to_ms), confidence="confirmed")
 
 
 def _calendar(world: World) -> Iterator[MarketEvent]:
