@@ -147,11 +147,15 @@ class Ledger:
         )
 
     def note_use(self, events: DayEvents, day_end_ms: int) -> None:
-        """Remember the day's use: summaries count at the day's end, completed top-ups when they were made."""
-        paid = events.top_ups.failure < 0
+        """Remember the day's use: summaries count at the day's end, completed top-ups when they were made.
+
+        What those do who were won back is another lifetime; the last use before they left stays as it is.
+        """
+        paid = (events.top_ups.failure < 0) & (self.back_ms[events.top_ups.who] == NEVER)
         who, at_ms = events.top_ups.who[paid], events.top_ups.at_ms[paid]
         self.last_use_ms[who] = np.maximum(self.last_use_ms[who], at_ms)
-        self.last_use_ms[events.usage.who] = day_end_ms
+        used = events.usage.who
+        self.last_use_ms[used[self.back_ms[used] == NEVER]] = day_end_ms
 
 
 def main_theme(causes: Floats) -> Ints:

@@ -10,6 +10,7 @@ from streams.simulate.population import DORM, FAMILY, NO_DAY, PREPAID
 from streams.simulate.stories.campus import YEARS, CampusChunk
 from streams.simulate.stories.contract import ContractChunk
 from streams.simulate.stories.second_sim import SecondSimChunk
+from streams.simulate.world import Bools, Ints
 from tests.simulate.living import LivedStory, lived
 
 
@@ -38,7 +39,12 @@ def left_days(story: LivedStory, *causes: str) -> dict[int, int]:
     return days
 
 
-def spread_within(groups: np.ndarray, days: np.ndarray) -> float:
+def silent(story: LivedStory, first: int, after: int) -> Bools:
+    """Who did not use the line from one day until before another."""
+    return np.array([not days.any() for days in story.used[:, first:after]])
+
+
+def spread_within(groups: Ints, days: Ints) -> float:
     """The mean spread of the days of a group's leavers, over groups with two and more of them."""
     by_group: dict[int, list[int]] = defaultdict(list)
     for group, day in zip(groups.tolist(), days.tolist(), strict=True):
@@ -81,11 +87,11 @@ def test_the_silences_of_a_break_end_when_term_starts(campus: LivedStory) -> Non
     chunk = campus.chunk
     assert isinstance(chunk, CampusChunk)
     first, last = chunk.breaks[0]
-    quiet = ~campus.used[:, first + 6 : last - 8].any(axis=1) & campus.used[:, :first].any(axis=1)
-    back = campus.used[:, last + 8 : last + 30].any(axis=1)
+    quiet = silent(campus, first + 6, last - 8) & ~silent(campus, 0, first)
+    back = ~silent(campus, last + 8, last + 30)
     assert int((quiet & chunk.student).sum()) > 50
     assert back[quiet & chunk.student].mean() > 0.8
-    later = ~campus.used[:, chunk.breaks[1][0] + 6 : chunk.breaks[1][1] - 8].any(axis=1)
+    later = silent(campus, chunk.breaks[1][0] + 6, chunk.breaks[1][1] - 8)
     gone = np.array([truth.left_at is not None for truth in campus.truths])
     again, first_time = later[quiet & ~gone & chunk.student].mean(), later[~quiet & ~gone & chunk.student].mean()
     assert again > 3 * first_time

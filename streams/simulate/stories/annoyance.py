@@ -10,11 +10,10 @@ from streams.simulate.world import Bools, Floats, Ints
 
 KEPT: Final = 0.97
 """Of annoyance, after a day: half is forgotten after three weeks."""
-BAD_DAY: Final = 1.0  # For a day on which a fifth of the calls failed, and two at the least.
+BAD_DAY: Final = 1.0  # For a day on which so many of the calls failed, and two at the least.
 BAD_SHARE: Final = 0.12
 FAILED_TOP_UP: Final = 0.4
 OVERDUE_DAY: Final = 0.5
-LATE_ANSWER: Final = 1.5
 RESIGNED: Final = 0.3
 """Share of people whom nothing drives away that an operator does."""
 HALF_WAY: Final = 0.5
