@@ -55,7 +55,7 @@ RENEWS: Final = 0.62  # Of those who do not leave at the end of a contract; the 
 ATTENTIVE: Final = 0.3  # Share of those concerned who look at a notice of a price change.
 WEIGHT_OF_RISE: Final = 0.6
 WEIGHT_OF_OFFER: Final = 0.16
-NEW_HANDSET: Final = 0.2  # What a rival's handset adds for somebody whose contract ends.
+NEW_HANDSET: Final = 0.14  # What a rival's handset adds for somebody whose contract ends.
 WEIGHT_OF_ANNOYANCE: Final = 0.25
 HEARS_OF_OFFER_A_DAY: Final = 0.004  # Chance that somebody without a contract looks around in a promotion.
 COMPANY_LEAVES: Final = 0.2
@@ -64,7 +64,7 @@ FAMILY_ANNOYANCE: Final = 0.12
 MOVES_A_DAY: Final = 0.0005
 MOVER_LEAVES: Final = 0.22
 DRIFTS_A_DAY: Final = 0.0001
-TIPS_A_DAY: Final = 0.00018  # Chance of being told of something better, by a friend or a shop, where nobody sees it.
+TIPS_A_DAY: Final = 0.0003  # Chance of being told of something better, by a friend or a shop, where nobody sees it.
 WEAK_PAYERS: Final = 0.07
 UNPAID_A_MONTH: Final = (0.004, 0.16)  # Of others, of weak payers.
 DUNNED_DAYS: Final = 12
@@ -72,7 +72,7 @@ SEASONAL: Final = 0.06
 SEASONS: Final = (((4, 1), (6, 20)), ((6, 15), (9, 5)), ((11, 15), (2, 10)))
 TRIP_A_DAY: Final = 0.0006
 STAYS_AWAY: Final = 0.04
-SHOWS: Final = 0.45
+SHOWS: Final = 0.35
 """Share of those who will ask whose use falls before; the line of most rings as ever until their last day."""
 USES_MORE: Final = 0.2
 """Share of those who will ask that use and call more before (Ascarza, Netzer and Hardie 2018), not less."""
@@ -98,7 +98,7 @@ class ContractChunk(StoryChunk):
         Cause("tip", COMPETITIVE, COMPETITOR_OFFER),
     )
     absence_names: ClassVar = ("seasonal_work", "travel")
-    tolerance: ClassVar = (6.0, 0.55)
+    tolerance: ClassVar = (8.0, 0.9)
     win_back: ClassVar = 0.05
     saved: ClassVar = 0.18
     undecided_a_month: ClassVar = 0.017
