@@ -78,8 +78,11 @@ def _campus(rng: np.random.Generator, settings: Simulation) -> list[Occasion]:
 
 
 def _second_sim(rng: np.random.Generator, settings: Simulation) -> list[Occasion]:
-    """Return festivals, rivals' bundles in one region after the other, and a few outages."""
+    """Return festivals, rivals' bundles in one region after the other, dearer tariffs, and a few outages."""
     found = [Occasion("festival", first, last, _everywhere(), 60) for first, last in spans(settings, FESTIVALS)]
+    for begins in _now_and_then(rng, settings.days, every=95):
+        dearer, rise = (int(rng.integers(0, 3)),), float(rng.uniform(0.08, 0.25))
+        found.append(Occasion("price_change", begins, begins + 30, _everywhere(), 14, rise, plans=dearer))
     found += [
         Occasion("promotion", begins, begins + int(rng.integers(10, 28)), _some(rng, 0.3), -1)
         for begins in _now_and_then(rng, settings.days, every=26)

@@ -122,19 +122,21 @@ def test_most_long_silences_mean_nothing(second_sim: LivedStory) -> None:
     assert ended > 3 * lasting > 0
 
 
-def test_those_whose_other_sim_wins_used_this_one_less_in_steps(second_sim: LivedStory) -> None:
-    chunk, shares = second_sim.chunk, []
+def test_those_whose_other_sim_wins_used_this_one_less_for_weeks_before(second_sim: LivedStory) -> None:
+    chunk = second_sim.chunk
     assert isinstance(chunk, SecondSimChunk)
+    stays = np.array([truth.left_at is None for truth in second_sim.truths])
+    late, early = np.zeros(2), np.zeros(2)
     for row in second_sim.leavers("second_sim"):
         assert chunk.dual[row]
         last_use_at = second_sim.truths[row].last_use_at
         assert last_use_at is not None
         last = second_sim.day_of(epoch_ms(last_use_at))
-        before = second_sim.attempts[row, max(last - 120, 0) : max(last - 75, 0)]
-        if len(before) > 20:
-            shares.append(second_sim.attempts[row, last - 40 : last].mean() / max(before.mean(), 0.05))
-    assert len(shares) > 5
-    assert float(np.median(shares)) < 0.6
+        if last > 130 and chunk.population.start_day[row] < 0:
+            for side, rows in enumerate((row, stays & chunk.dual)):
+                late[side] += second_sim.attempts[rows, last - 40 : last].mean()
+                early[side] += second_sim.attempts[rows, :40].mean()
+    assert late[0] / early[0] < 0.65 * late[1] / early[1]
 
 
 def test_contracts_that_end_make_people_look_around(contract: LivedStory) -> None:

@@ -86,7 +86,7 @@ def test_a_storys_market_is_published_in_order_and_not_before_the_simulation(nam
     assert published[0] >= world.start_ms
     kinds = {event.entry_type for event in market_events(world)}
     assert kinds >= {"competitor_promotion", "outage", "school_term"}
-    assert ("price_change" in kinds) == (name == "contract")
+    assert ("price_change" in kinds) == (name != "campus")
 
 
 @pytest.mark.parametrize("name", NEW_STORIES)

@@ -35,6 +35,8 @@ from streams.simulate.world import Bools, Floats, Ints
 
 FADE_SHOWS_DAYS: Final = 2
 """After so many days of fading the events tell of it."""
+UNPLANNED: Final = 0.001
+"""The chance of leaving within a horizon of those whose plan says otherwise; 0 is for those who are not here."""
 INACTIVE_DAYS: Final = 90
 """After so many days without use an operator ends a prepaid line (TRAI, Telecom Consumers Protection, 2013)."""
 
@@ -129,8 +131,8 @@ class Exits:
         What will make somebody decide in the days to come is not known to it, nor what will suspend those who have.
         """
         goes = (self.end_day < today.day + HORIZON_DAYS) & (self.saved_day >= NO_DAY)
-        chance = np.where(self.decided_day < NO_DAY, goes, undecided)
-        return np.where(today.latent.present & ~self.won_back, chance, 0.0)
+        chance = np.where(self.decided_day < NO_DAY, np.where(goes, 1.0, UNPLANNED), undecided)
+        return np.where(today.latent.present, np.where(self.won_back, UNPLANNED, chance), 0.0)
 
 
 def decide(today: Today, exits: Exits, who: Ints, cause: int, plan: Plan) -> None:

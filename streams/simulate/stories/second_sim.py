@@ -10,10 +10,11 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from streams.core.times import HOUR_MS
 from streams.simulate.columns import CALL_QUALITY, COMPETITOR_OFFER, CUSTOMER_SERVICE, MOVED, PRICE, UNKNOWN
 from streams.simulate.latent import CONTENT
 from streams.simulate.occasions import FESTIVALS, spans
-from streams.simulate.population import HYBRID, NO_DAY, PREPAID, SME, plans_for
+from streams.simulate.population import FEES, HYBRID, NO_DAY, PREPAID, SME, plans_for
 from streams.simulate.stories.absences import until_day
 from streams.simulate.stories.exits import Cause, Plan, decide, ways, without_a_word
 from streams.simulate.stories.story_chunk import StoryChunk
@@ -39,9 +40,11 @@ DRAWERS: Final = 0.09  # Share of second lines that lie in a drawer between two 
 TRAVELS: Final = 0.45  # Share of people who travel in festivals at all.
 TRIP_A_DAY: Final = 0.0006
 STAYS_AWAY: Final = 0.05
+TOO_DEAR: Final = 0.07  # Share of those concerned who go when a tariff becomes dearer: the thriftiest, most of them.
+DEARER_TO_USE: Final = 0.6  # Of a rise, as a share by which credit ends sooner.
 DRIFTS_A_DAY: Final = 0.00022
 
-BUNDLES, STAND, STAYED_AWAY, SERVICE, COMPLAINT, DRIFT = range(6)
+BUNDLES, STAND, STAYED_AWAY, SERVICE, COMPLAINT, DRIFT, PRICE_RISE = range(7)
 SEASON, TRAVEL, DRAWER = range(3)
 
 
@@ -55,6 +58,7 @@ class SecondSimChunk(StoryChunk):
         Cause("drops", SERVICE_FAULT, CALL_QUALITY),
         Cause("complaint", SERVICE_FAULT, CUSTOMER_SERVICE),
         Cause("drift", NATURAL, UNKNOWN),
+        Cause("price_change", COMPETITIVE, PRICE),
     )
     absence_names: ClassVar = ("seasonal_work", "travel", "drawer")
     tolerance: ClassVar = (6.0, 0.5)
@@ -92,6 +96,7 @@ class SecondSimChunk(StoryChunk):
         self.drawer = second & (rng.random(count) < DRAWERS / 0.5)
         self.travels = np.where(rng.random(count) < TRAVELS, rng.uniform(0.2, 0.9, count), 0.0)
         self.stand_day = np.full(count, NO_DAY, dtype=np.int64)
+        self.price_day = np.full(count, NO_DAY, dtype=np.int64)
         self.festivals = list(spans(self.settings, FESTIVALS))
 
     def go_away(self) -> None:
@@ -120,6 +125,24 @@ class SecondSimChunk(StoryChunk):
         since = np.full(len(drawers), day, dtype=np.int64)
         absences.begin(drawers, since, until_day(rng, since, 14, 60), np.zeros(len(drawers)), DRAWER)
 
+    def look_after_accounts(self) -> None:
+        """Let bills run, and tariffs become dearer on their day: credit ends sooner from then on."""
+        super().look_after_accounts()
+        rng, day, people = self.rng, self.today.day, self.population
+        for change in self.world.occasions:
+            if change.kind != "price_change" or day not in {change.first, max(change.first - 14, 0)}:
+                continue
+            concerned = np.flatnonzero((self.latent.state == CONTENT) & np.isin(people.plan, change.plans))
+            if day == change.first:
+                people.gap_days[concerned] *= 1.0 - DEARER_TO_USE * change.strength
+                people.surcharge[concerned] += (FEES[people.plan[concerned]] * change.strength).astype(np.int64)
+                office_ms = np.full(len(concerned), self.today.day_ms + HOUR_MS, dtype=np.int64)
+                self.office.profile(concerned, office_ms)
+            elif len(concerned):
+                mood = people.thrift[concerned] + 0.3 * rng.standard_normal(len(concerned))
+                goes = concerned[mood > np.quantile(mood, 1.0 - TOO_DEAR)]
+                self.price_day[goes] = day + rng.integers(2, 60, len(goes))
+
     def make_up_minds(self) -> None:
         """Let some stay away, others stay with a rival's bundle or a new SIM, and the annoyed have enough."""
         never = self.stay_away(STAYS_AWAY)
@@ -129,6 +152,8 @@ class SecondSimChunk(StoryChunk):
         by_service, by_complaint = self.have_enough()
         self._leave(by_service, SERVICE, (3, 28), self.annoyance.half_day[by_service])
         self._leave(by_complaint, COMPLAINT, (0, 18), self.annoyance.half_day[by_complaint])
+        dear = np.flatnonzero((self.price_day == self.today.day) & self.free())
+        self._leave(dear, PRICE_RISE, (3, 30), self.today.day - 1)
         drifts = np.flatnonzero(self.free() & self.today.by_chance(DRIFTS_A_DAY))
         self._leave(drifts, DRIFT, (20, 70), NO_DAY)
 
