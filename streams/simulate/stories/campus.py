@@ -18,6 +18,7 @@ from streams.simulate.population import (
     DORM,
     HYBRID,
     NO_DAY,
+    NO_GROUP,
     PREPAID,
     YOUTH,
     plans_for,
@@ -42,7 +43,7 @@ STANDS_FOR_DAYS: Final = 40  # A leaver counts for the others for so long.
 GOES_HOME: Final = 0.42  # Share of students who use another SIM at home, break after break.
 STAYS_AWAY: Final = 0.03  # Of those silent in a break, they do not come back.
 GRADUATES_LEAVE: Final = (0.2, 0.6)  # Of a class, from and to.
-TIRED_A_DAY: Final = 0.00012  # Chance of leaving for nothing that anybody observes.
+TIRED_A_DAY: Final = 0.00024  # Chance of leaving for nothing that anybody observes, of the half that is not attached.
 
 PROMOTION, DORMITORY, CLASS, GRADUATED, SERVICE, COMPLAINT, TIRED, STAYED_AWAY = range(8)
 
@@ -77,12 +78,10 @@ class CampusChunk(StoryChunk):
         who = np.flatnonzero(student)
         beds = np.cumsum(rng.integers(4, 9, len(who) + 1))
         dorm = np.searchsorted(beds, np.arange(len(who)), side="right")
-        key = np.where(people.group >= 0, people.group, -1) + count * 10
-        key[people.group < 0] = -1
-        people.group_type = np.where(student | (people.group_type == DORM), 0, people.group_type)
-        key[people.group_type == 0] = -1
-        key[who], people.group_type[who] = dorm, DORM
-        people.group = numbered(key, 2 * self.first)
+        people.group_type = np.where(people.group_type == DORM, NO_GROUP, people.group_type)
+        group = np.where(people.group_type == NO_GROUP, -1, people.group + count)  # Above all dormitories.
+        group[who], people.group_type[who] = dorm, DORM
+        people.group = numbered(group, 2 * self.first)
         self.student, self.school_class = student, np.full(count, -1, dtype=np.int64)
         self.school_class[who] = dorm // DORMS_A_CLASS
         area = (self.school_class[who] * 5 + self.first) % CAMPUS_AREAS
@@ -96,12 +95,14 @@ class CampusChunk(StoryChunk):
         classes = self.school_class[who]
         self.year = np.full(len(people), -1, dtype=np.int64)
         self.year[who] = classes % YEARS + 1
-        this_year = max((day for day in starts(self.settings, TERM_STARTS[1:])), default=NO_DAY)
-        last_autumn = (this_year if this_year < NO_DAY else 244) - 365
+        this_year = min(starts(self.settings, TERM_STARTS[1:]), default=NO_DAY)
+        begin = self.world.date(0)
+        autumn = begin.replace(month=TERM_STARTS[1][0], day=TERM_STARTS[1][1])
+        last_autumn = (autumn - begin).days - (365 if autumn >= begin else 0)
         late = rng.random(len(who)) < 0.2
         jitter = np.where(late, rng.integers(12, 200, len(who)), rng.integers(0, 12, len(who)))
         people.start_day[who] = np.minimum(last_autumn - 365 * (self.year[who] - 1) + jitter, -1)
-        fresh = (classes * 7 % 10 < 10 * FRESHMEN) & (self.year[who] == 1) & (this_year < self.settings.days)
+        fresh = (classes * 7 % 10 < 10 * FRESHMEN) & (self.year[who] == 1) & (this_year < NO_DAY)
         people.start_day[who[fresh]] = np.minimum(this_year + jitter[fresh] % 12, self.settings.days + 1)
         moves_in = rng.random(len(who)) < 0.01 * self.settings.days / 30
         some = who[moves_in & ~fresh]
@@ -142,7 +143,7 @@ class CampusChunk(StoryChunk):
         by_service, by_complaint = self.have_enough()
         self._leave(by_service, SERVICE, (0, 21), self.annoyance.half_day[by_service])
         self._leave(by_complaint, COMPLAINT, (0, 14), self.annoyance.half_day[by_complaint])
-        tired = np.flatnonzero(self.free() & self.today.by_chance(TIRED_A_DAY * 2.0) & (self.reluctance < 0.5))
+        tired = np.flatnonzero(self.free() & self.today.by_chance(TIRED_A_DAY) & (self.reluctance < 0.5))
         self._leave(tired, TIRED, (12, 45), NO_DAY)
 
     def _meet_stands(self) -> None:
@@ -184,13 +185,11 @@ class CampusChunk(StoryChunk):
                 self.graduates_day[leaves] = day + rng.integers(-2, 40, int(leaves.sum()))
         leaves = np.flatnonzero((self.graduates_day <= day) & self.free())
         self.graduates_day[leaves] = NO_DAY
-        self._leave(leaves, GRADUATED, (5, 35), max(day - 20, 0))
+        self._leave(leaves, GRADUATED, (10, 40), max(day - 20, 0))
 
     def _leave(self, who: Ints, cause: int, fade: tuple[int, int], sign: Ints | int) -> None:
         rng, count = self.rng, len(who)
         fade_days = rng.integers(fade[0], fade[1] + 1, count)
-        if cause == GRADUATED:
-            fade_days += 5
         silent = 0.6 if cause in {GRADUATED, TIRED} else 0.35
         plan = Plan(
             way=ways(rng, count, np.where(self.population.payment[who] == PREPAID, silent + 0.15, silent - 0.15), 0.8),

@@ -29,14 +29,14 @@ BUNDLES_TO_LEAVE: Final = (2, 5)  # In a row, until somebody stays with the riva
 BUNDLE_A_DAY: Final = 0.0028
 BUNDLE_IN_PROMOTION: Final = 4.0  # Times as many while a promotion runs in the area.
 ANOTHER_BUNDLE: Final = (0.08, 0.62)  # Chance of a next one at the end of one, by person, from and to.
-NEW_SIM: Final = 0.01  # Share of single-SIM people who take the SIM of a stand, in a promotion.
+NEW_SIM: Final = 0.03  # Share of single-SIM people who take the SIM of a stand, in a promotion.
 OUT_OF_CREDIT_USE: Final = 0.12  # People still call a line without credit.
 PAYS_AT_ONCE: Final = 0.34  # Share of people with money whenever credit ends.
 BETWEEN_PAY_DAYS: Final = 0.1  # Chance a day of topping up before the pay day.
 AFTER_PAY_DAY: Final = 0.7
 PAY_DAYS: Final = (1, 5, 10, 15, 25, 28)
 MIGRANTS: Final = 0.12
-DRAWERS: Final = 0.09  # Share of second lines that lie in a drawer between two uses.
+DRAWERS: Final = 0.18  # Share of second lines that lie in a drawer between two uses.
 TRAVELS: Final = 0.45  # Share of people who travel in festivals at all.
 TRIP_A_DAY: Final = 0.0006
 STAYS_AWAY: Final = 0.05
@@ -89,11 +89,12 @@ class SecondSimChunk(StoryChunk):
         self.bundle_use = rng.uniform(*BUNDLE_USE, count)
         self.bundles = np.zeros(count, dtype=np.int64)
         self.enough_bundles = rng.integers(*BUNDLES_TO_LEAVE, count)
-        self.likes_bundles = rng.uniform(*ANOTHER_BUNDLE, count) ** (1.0 + (second < 1) * 0.3)
+        likes = rng.uniform(*ANOTHER_BUNDLE, count)
+        self.likes_bundles = np.where(second, likes, likes**1.3)
         self.pays_at_once = rng.random(count) < PAYS_AT_ONCE
         self.pay_day = rng.choice(PAY_DAYS, count)
         self.migrant = prepaid & (rng.random(count) < MIGRANTS)
-        self.drawer = second & (rng.random(count) < DRAWERS / 0.5)
+        self.drawer = second & (rng.random(count) < DRAWERS)
         self.travels = np.where(rng.random(count) < TRAVELS, rng.uniform(0.2, 0.9, count), 0.0)
         self.stand_day = np.full(count, NO_DAY, dtype=np.int64)
         self.price_day = np.full(count, NO_DAY, dtype=np.int64)
@@ -180,7 +181,7 @@ class SecondSimChunk(StoryChunk):
         for promotion in self.world.running("promotion", day):
             if day == max(promotion.first, 0):
                 mood = people.thrift + 0.3 * rng.standard_normal(len(people))
-                swaps = promotion.areas[people.area] & ~self.dual & (mood > np.quantile(mood, 1.0 - NEW_SIM * 3))
+                swaps = promotion.areas[people.area] & ~self.dual & (mood > np.quantile(mood, 1.0 - NEW_SIM))
                 delay = (rng.random(len(people)) * (promotion.last - promotion.first)).astype(np.int64)
                 self.stand_day[swaps] = day + delay[swaps]
         decides = np.flatnonzero((self.stand_day == day) & self.free())
