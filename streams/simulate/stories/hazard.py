@@ -145,5 +145,5 @@ class HazardChunk:
         memory.trouble += dropped + 0.5 * setup_failed
         memory.payment += failed
         complaints = work_the_desk(today, self.desk, ComplaintCauses(dropped, setup_failed, failed), here)
-        memory.complaint = self.desk.standing(today.day_ms + DAY_MS)
+        memory.complaint = self.desk.ticket_states(today.day_ms + DAY_MS)
         return usage, drops, top_ups, complaints

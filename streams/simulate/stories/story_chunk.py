@@ -186,6 +186,6 @@ class StoryChunk(ABC):
         complaints = work_the_desk(
             today, self.desk, ComplaintCauses(dropped + cross, setup_failed, failed_top_ups), here
         )
-        memory.complaint = self.desk.standing(today.day_ms + DAY_MS)
+        memory.complaint = self.desk.ticket_states(today.day_ms + DAY_MS)
         annoyance.live(today.day, dropped + setup_failed, attempts, failed_top_ups, memory.complaint)
         return usage, drops, top_ups, complaints
