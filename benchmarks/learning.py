@@ -218,10 +218,10 @@ def one_seed(given: argparse.Namespace, model_text: str, seed: int) -> Figures:
     settings = Simulation(subscribers=given.subscribers, days=given.days, seed=seed)
     policy, world = read_policy_for("-", None), build_world(settings)
     trainer = Trainer(settings_of(policy), NAMES, FEATURE_TABLE)
-    lived = live(settings, policy, cold_scorer(), trainer)
+    lived = live(settings, policy, cold_scorer(policy), trainer)
     end_ms = settings.start_ms + settings.days * DAY_MS
     course = course_of(
-        lived.examples, policy, cold_scorer(), trainer.settings, end_ms=end_ms, settled_at=lived.settled_at
+        lived.examples, policy, cold_scorer(policy), trainer.settings, end_ms=end_ms, settled_at=lived.settled_at
     )
     times: dict[str, float] = {}
 
@@ -270,10 +270,10 @@ def paces(given: argparse.Namespace) -> Figures:
     """Return labels learned and scores with reasons a second, on one core, from JSON and to JSON; the best of ten."""
     settings = Simulation(subscribers=min(given.subscribers, 2_000), days=90, seed=1)
     policy = read_policy_for("-", None)
-    lived = live(settings, policy, cold_scorer(), Trainer(settings_of(policy), NAMES, FEATURE_TABLE))
+    lived = live(settings, policy, cold_scorer(policy), Trainer(settings_of(policy), NAMES, FEATURE_TABLE))
     lines = [msgspec.json.encode(example) for example in lived.examples[:PACED]]
     own = msgspec.structs.replace(settings_of(policy), keep_negatives=1.0, positives_min=1)
-    scorer = cold_scorer()
+    scorer = cold_scorer(policy)
 
     def learn() -> None:
         nonlocal scorer

@@ -53,7 +53,7 @@ class ServedExamples:
 def serve_chunk(settings: Simulation, number: int) -> ServedExamples:
     """Run one chunk through `step`, with the scorecard, and keep the examples."""
     policy = policy_from_layers(tomllib.loads(read_default("policy.toml")))
-    context = Context(read_scorecard(read_default("scorecard.toml")), policy)
+    context = Context(read_scorecard(read_default("scorecard.toml"), policy.label.off), policy)
     states: dict[str, SubscriberState] = {}
     waiting = WaitingSnapshots(PackedInMemory())
     wakes, examples, events = Wakes(), list[LabelledExample](), 0

@@ -10,6 +10,7 @@ from streams.app.runs import load_checkpoint
 from streams.core.alerts.policy import policy_from
 from streams.core.contracts.decode_alert import differences
 from streams.core.contracts.effects import AlertChanged
+from streams.core.scoring.scorer import Scorer
 from streams.core.step import Context
 from streams.core.subscriber.packing import unpack
 from streams.engine import refold
@@ -36,7 +37,7 @@ def scores(db: str, at_ms: int, progress: TellProgress | None = None) -> Iterato
     with RunStore.open(db, create=False) as store:
         checkpoint = load_checkpoint(store)
         policy = policy_from(checkpoint.run.policy)
-        in_force = in_force_of(store, Context(cold_scorer(), policy))
+        in_force = in_force_of(store, Context(_cold(checkpoint.run), policy))
         # Whoever is scored at the very moment of a new version is scored before it.
         scorer, (signals, _) = in_force.at(at_ms - 1)[0].scorer, in_force.market.at(at_ms)
         if at_ms >= checkpoint.stream_ms:
@@ -55,7 +56,7 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: TellProg
         checkpoint = load_checkpoint(store)
         stored = _one_alert(store, alert_id)
         policy = policy_from(checkpoint.run.policy)
-        in_force = in_force_of(store, Context(cold_scorer(), policy))
+        in_force = in_force_of(store, Context(_cold(checkpoint.run), policy))
     market, scorer = in_force.market, in_force.scorer_of(stored.model_version)
     signals = market.of_version(stored.signals_version, stored.at_ms)
     try:
@@ -71,6 +72,11 @@ def explain(db: str, alert_id: str, input: str | None = None, progress: TellProg
         return Explanation(stored, None, equal=False)
     recomputed = refold.recompute(stored, refolded, scorer, policy, signals)
     return Explanation(stored, recomputed, equal=not differences(stored, recomputed))
+
+
+def _cold(began: Run) -> Scorer:
+    """Return the scorecard that a run began with."""
+    return cold_scorer(policy_from(began.policy), began=began.settings.get("scorecard"))
 
 
 def _again(began: Run, place: str | None) -> tuple[tuple[Source, ...], MergedSources]:

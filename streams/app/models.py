@@ -1,6 +1,6 @@
 """Joins what `forewarn model` needs: the versions in a database, and the promotions among them."""
 
-from streams.app.policies import cold_scorer
+from streams.app.policies import whole_scorecard
 from streams.core.scoring.promotions import Promotion
 from streams.core.scoring.scorer import Scorer
 from streams.learning.judging.verdicts import MatureWeek, read_lineup_status
@@ -60,7 +60,7 @@ def promote(db: str, wanted: str | None) -> Promotion:
 
 def scorecard() -> Scorer:
     """Return the reviewed scorecard, which every line begins from."""
-    return cold_scorer()
+    return whole_scorecard()
 
 
 def promotion_for(registry: ModelRegistry, wanted: str | None, at_ms: int) -> Promotion:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Final
 
 from streams.core.alerts.policy import YARDSTICK, Policy
 from streams.core.scoring.features import FEATURE_TABLE, NAMES
-from streams.core.scoring.models import read_least_scales, read_warm_start
+from streams.core.scoring.models import Scorecard, read_card
 from streams.core.times import DAY_MS, HOUR_MS
 from streams.defaults import read_default
-from streams.learning.queue import TrainerSettings
+from streams.learning.queue import GuardSettings, TrainerSettings
 from streams.shared.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -39,9 +39,18 @@ def check_learners(policy: Policy) -> None:
         )
 
 
+def scorecard_for(policy: Policy) -> Scorecard:
+    """Return the shipped scorecard, in which only what foretells a label that counts has a weight."""
+    return read_card(read_default(SCORECARD), policy.label.off)
+
+
 def settings_of(policy: Policy) -> TrainerSettings:
     """Return how the champion learns by a policy."""
-    training, card = policy.training, read_default(SCORECARD)
+    training, card = policy.training, scorecard_for(policy)
+    rules = policy.alerting
+    warns_from = min(rules.low.open_at, rules.mid.open_at, rules.high.open_at)
+    guards = GuardSettings(reviewed=card.slopes(), warns_from=warns_from)
+    least_scales = card.least_scales(guards.deviations_max)
     return TrainerSettings(
         learner=training.learner,
         patience_ms=policy.longest_wait_ms,
@@ -52,8 +61,10 @@ def settings_of(policy: Policy) -> TrainerSettings:
         positives_min=training.positives_min,
         tick_ms=HOUR_MS,
         publish_every_ms=training.publish_every_days * DAY_MS,
-        warm_start=read_warm_start(card),
-        least_scales=read_least_scales(card),
+        warm_start=card.warm_start(least_scales),
+        least_scales=least_scales,
+        without=card.idle,
+        guards=guards,
     )
 
 

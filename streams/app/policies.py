@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-from streams.app.new_trainer import SCORECARD
+from streams.app.new_trainer import SCORECARD, scorecard_for
 from streams.core.alerts.policy import Policy, PolicyError, policy_from_layers
 from streams.core.scoring.models import read_scorecard
 from streams.core.scoring.scorer import Scorer
@@ -41,6 +41,15 @@ def _tree(path: Path) -> dict[str, Any]:
         raise SettingsError(f"the policy file {path} cannot be used: {error}") from error
 
 
-def cold_scorer() -> Scorer:
-    """Return the scorecard that serves until a model has learned enough."""
+def whole_scorecard() -> Scorer:
+    """Return the scorecard with all that was reviewed, whatever labels count."""
     return read_scorecard(read_default(SCORECARD))
+
+
+def cold_scorer(policy: Policy, began: str | None = None) -> Scorer:
+    """Return the scorecard that serves until a model has learned enough.
+
+    What began with the whole one, whatever labels counts, goes on with it: `began` is the version that it names.
+    """
+    whole = whole_scorecard()
+    return whole if whole.version == began else scorecard_for(policy).scorer()

@@ -152,7 +152,7 @@ def _with_rivals(
         contest = contest_of(
             examples,
             policy,
-            cold_scorer(),
+            cold_scorer(policy),
             settings=settings_of(policy),
             shock_ms=asked.shock_ms,
             shock_days=asked.shock_days,

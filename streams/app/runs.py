@@ -41,6 +41,7 @@ def run(
     begun_s = monotonic()
     plan = _plan(input, topic, policy_path)
     with RunStore.open(db, rules=rules) as store:
+        plan = _as_begun(plan, store.load())
         checkpoint = store.begin(plan.run)
         try:
             runner = EmbeddedEngine(store, plan, checkpoint, commit_records=commit_records)
@@ -66,8 +67,8 @@ def load_checkpoint(store: RunStore) -> Checkpoint:
 
 def _plan(input: str, topic: str | None, policy_path: Path | None) -> RunPlan:  # noqa: A002
     """Return what a run over an input is made of, all of it known before a database is opened."""
-    policy, scorer, now_ms = read_policy_for(input, policy_path), cold_scorer(), int(time() * 1000)
-    sources = discover(input, topic)
+    policy, now_ms = read_policy_for(input, policy_path), int(time() * 1000)
+    scorer, sources = cold_scorer(policy), discover(input, topic)
     return RunPlan(
         run=Run(
             input=input if input == "-" else str(Path(input).resolve()),
@@ -84,6 +85,16 @@ def _plan(input: str, topic: str | None, policy_path: Path | None) -> RunPlan:  
         resume_trainer=partial(trainer_from, policy),
         cold=Context(scorer, policy),
     )
+
+
+def _as_begun(plan: RunPlan, checkpoint: Checkpoint | None) -> RunPlan:
+    """Return the plan with the scorecard that an earlier run began with, where that is the whole one."""
+    if checkpoint is None:
+        return plan
+    policy = plan.cold.policy
+    cold = cold_scorer(policy, began=checkpoint.run.settings.get("scorecard"))
+    run = msgspec.structs.replace(plan.run, settings=plan.run.settings | {"scorecard": cold.version})
+    return msgspec.structs.replace(plan, run=run, cold=Context(cold, policy))
 
 
 def _progress(tick: RunProgress) -> Progress:

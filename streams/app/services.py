@@ -114,8 +114,9 @@ def _read_broadcast(settings: Settings, cluster: ConnectionSettings, application
     Raises:
         SettingsError: a topic is missing, or has not as many partitions as it needs.
     """
-    cold = Context(cold_scorer(), read_policy_for("-", settings.policy))
-    serving = ContextTimeline(cold, takes_policies=settings.policy is None)
+    policy = read_policy_for("-", settings.policy)
+    cold = Context(cold_scorer(policy), policy)
+    serving = ContextTimeline(cold, takes_policies=settings.policy is None, cold_scorer=cold_scorer)
     broadcast = BroadcastReader(cluster, settings.kafka_prefix, serving, say)
     asyncio.run(_check_and_read(cluster, settings.kafka_prefix, application, broadcast))
     return broadcast

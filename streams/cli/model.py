@@ -65,6 +65,7 @@ def list_(context: click.Context, db: str | None, kafka: str | None, prefix: str
         return
     if not registry.versions:
         note("No model version was published yet: the scorecard serves.")
+        _show_notices(registry)
         return
     _show_versions(registry)
     _show_weeks(registry)
@@ -72,8 +73,7 @@ def list_(context: click.Context, db: str | None, kafka: str | None, prefix: str
         show(
             f"{day(decision.at_ms)} {decision.challenger} against {decision.leader}: {decision.verdict}, {decision.why}"
         )
-    for notice in registry.standing.notices[-NOTICES:]:
-        show(f"{day(notice.at_ms)} [yellow]{notice.kind}[/]: {notice.what}")
+    _show_notices(registry)
     for promotion in registry.promotions[-NOTICES:]:
         show(f"{moment(promotion.at_ms)} {promotion.before} -> {promotion.to}, by the {promotion.by}")
 
@@ -267,6 +267,11 @@ def _show_versions(registry: "ModelRegistry") -> None:
             "serves" if version.served_as == registry.serving_name else "",
         )
     show(table)
+
+
+def _show_notices(registry: "ModelRegistry") -> None:
+    for notice in registry.standing.notices[-NOTICES:]:
+        show(f"{day(notice.at_ms)} [yellow]{notice.kind}[/]: {notice.what}")
 
 
 def _show_weeks(registry: "ModelRegistry") -> None:

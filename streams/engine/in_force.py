@@ -50,10 +50,16 @@ class _EffectiveVersion(Struct, frozen=True):
 class ContextTimeline:
     """The contexts of one worker; `edition` changes whenever what `at` answers may have changed."""
 
-    def __init__(self, cold: Context, *, takes_policies: bool = True) -> None:
-        """Begin with what serves until something is published; a policy may be fixed by whoever started the worker."""
+    def __init__(
+        self, cold: Context, *, takes_policies: bool = True, cold_scorer: Callable[[Policy], Scorer] | None = None
+    ) -> None:
+        """Begin with what serves until something is published; a policy may be fixed by whoever started the worker.
+
+        `cold_scorer` gives the scorecard for a published policy; without it that of `cold` serves with every one.
+        """
         self.edition = 0
         self._cold = cold
+        self._cold_scorer = cold_scorer
         self._takes_policies = takes_policies
         self._models: dict[bytes, _EffectiveVersion] = {}
         self._promotions: dict[bytes, Promotion] = {}
@@ -185,7 +191,8 @@ class ContextTimeline:
         if self._laid_out == self.edition:
             return
         self._laid_out = self.edition
-        scorer, policy, policy_order = self._cold.scorer, self._cold.policy, 0
+        learned: Scorer | None = None
+        cold, policy, policy_order = self._cold.scorer, self._cold.policy, 0
         changes: dict[int, tuple[Scorer, Policy]] = {}
         versions = sorted(self._models.values(), key=lambda one: one.order)
         named = [(one.from_ms, one.what.version, one.what) for one in versions]
@@ -194,10 +201,11 @@ class ContextTimeline:
         ]
         for one in sorted([*serving, *self._policies.values()], key=lambda one: (one.from_ms, one.order)):
             if isinstance(one.what, Scorer):
-                scorer = one.what
+                learned = one.what
             elif one.order > policy_order:
                 policy, policy_order = one.what, one.order
-            changes[one.from_ms] = scorer, policy
+                cold = cold if self._cold_scorer is None else self._cold_scorer(policy)
+            changes[one.from_ms] = learned or cold, policy
         self._begins = list(changes)
         self._pairs = [(self._cold.scorer, self._cold.policy), *changes.values()]
 

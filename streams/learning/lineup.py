@@ -21,6 +21,7 @@ from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion, line_of
 from streams.core.times import DAY_MS
+from streams.learning.exposure import FeatureExposure
 from streams.learning.judging.guards import Guards, GuardsState
 from streams.learning.judging.promoting import IN_A_ROW, WEEKS, decide, gains, promotion_of
 from streams.learning.judging.verdicts import Decision, MatureWeek, OperatorNotice
@@ -88,20 +89,27 @@ class Challenger:
 
 
 Make = Callable[[str, int, Model], ModelVersion | None]
-"""Name, number and model to a sealed version; None if it holds a number that is not finite."""
+"""Name, number and model to a sealed version; None if it must not serve."""
 
 
 class Lineup:
     """The challengers, and the judging of all lines; `leader` is the line that serves as far as the trainer knows."""
 
-    def __init__(self, settings: LineupSettings, trainer: TrainerSettings, features: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        settings: LineupSettings,
+        trainer: TrainerSettings,
+        features: tuple[str, ...],
+        exposure: FeatureExposure | None = None,
+    ) -> None:
         names = (trainer.name, *settings.challengers)
         if len(set(names)) < len(names):
             raise TrainerError("two lines of models have one name")
         self.settings = settings
         self.leader = trainer.name
         self.challengers: dict[str, Challenger] = {
-            name: Challenger(new_model(name, trainer, features, settings.periods)) for name in settings.recipes
+            name: Challenger(new_model(name, trainer, features, settings.periods, exposure))
+            for name in settings.recipes
         }
         horizon_ms = settings.horizon_days * DAY_MS
         self.boosting: BoostingTrainer | None = None

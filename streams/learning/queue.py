@@ -39,6 +39,22 @@ def loss_of(probability: float, label: bool) -> float:
     return -log(max(probability if label else 1.0 - probability, LOSS_FLOOR))
 
 
+class GuardSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a trainer lets no version do; each was chosen by what it costs and what it prevents.
+
+    No value that was seen lies more than `deviations_max` scales from another.  No feature contributes more than
+    `share_max` (logit), and less if it was seen seldom; `reviewed` has by feature the scorecard's slope (logit a unit),
+    which it may contribute beyond that.  A version is tried on the newest `sample_rows` examples; `warns_from` is the
+    least probability that opens an alert.
+    """
+
+    deviations_max: Annotated[float, Meta(gt=0.0)] = 8.0
+    share_max: Annotated[float, Meta(gt=0.0)] = 5.0
+    reviewed: dict[str, float] = {}
+    sample_rows: Annotated[int, Meta(ge=1)] = 512
+    warns_from: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.12
+
+
 class TrainerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a model learns; the defaults were measured on CDNOW and on a simulated rare-event stream with drift.
 
@@ -52,7 +68,8 @@ class TrainerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     negatives that are learned; take 1.0 where leaving is not rare.  `tick_ms` is the grain of event time in which
     learning proceeds, `publish_every_ms` a multiple of it.  `warm_start` gives first weights by feature in standardised
     space, `least_scales` by feature what no scale is below: a feature that was zero for everybody for months would have
-    one of next to nothing when it first moves, and a weight over that would outweigh all others.
+    one of next to nothing when it first moves, and a weight over that would outweigh all others.  `without` names
+    features that have no weight.  A trainer that began before there were guards has None of them, and goes on so.
     """
 
     name: str = "champion"
@@ -73,6 +90,8 @@ class TrainerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     waiting_max: Annotated[int, Meta(ge=1)] = 1_000_000
     warm_start: dict[str, float] = {}
     least_scales: dict[str, float] = {}
+    without: tuple[str, ...] = ()
+    guards: GuardSettings | None = None
 
 
 class ExampleSums(Struct, gc=False):

@@ -25,6 +25,7 @@ from streams.core.contracts.effects import LabelledExample
 from streams.core.scoring.models import ModelVersion, with_version_hash
 from streams.core.scoring.promotions import Promotion
 from streams.core.times import DAY_MS, NEVER_MS
+from streams.learning.judging.verdicts import OperatorNotice
 from streams.learning.lineup import Lineup, LineupSettings, LineupState
 from streams.learning.models.linear import Model, ModelState, TrainerError
 from streams.learning.models.recipes import new_model
@@ -37,6 +38,7 @@ from streams.learning.queue import (
     TrainerSettings,
     ceiling,
 )
+from streams.learning.version_guards import VersionGuards, VersionGuardsState
 
 FORMAT: Final = 1
 
@@ -77,6 +79,7 @@ class TrainerState(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     model: ModelState
     queue: QueueState
     lineup: LineupState | None = None
+    guards: VersionGuardsState | None = None
 
 
 class Trainer:
@@ -99,8 +102,10 @@ class Trainer:
         self.settings = settings
         self.features = features
         self.feature_table = feature_table
-        self.model = new_model(settings.learner, settings, features, (lineup or LineupSettings()).periods)
-        self.lineup = None if lineup is None else Lineup(lineup, settings, features)
+        self._guards = VersionGuards(settings, features)
+        periods, exposure = (lineup or LineupSettings()).periods, self._guards.exposure
+        self.model = new_model(settings.learner, settings, features, periods, exposure)
+        self.lineup = None if lineup is None else Lineup(lineup, settings, features, exposure)
         self._promotions: list[Promotion] = []
         self.next_due_ms = NEVER_MS
         self._queue = LabelQueue(settings, feature_table, len(features))
@@ -164,7 +169,10 @@ class Trainer:
         while self._queue.is_due(until_ms):
             if self.learned == stops_at:
                 return False
-            _, _, _, _, label, values, weight = self._queue.take()
+            _, _, _, example_id, label, values, weight = self._queue.take()
+            values = self._guards.without_idle(values)
+            if weight > 0.0:
+                self._guards.take(example_id, values, label, self._period_ms)
             self.model.learn(values, label, weight)
             if self.lineup is not None:
                 self.lineup.learn(values, label, weight)
@@ -208,9 +216,10 @@ class Trainer:
     def _new_version(
         self, name: str, number: int, model: Model, at_ms: int, metrics: dict[str, float]
     ) -> ModelVersion | None:
-        """Return a model as a version that is dated to a time (ms), or None if a number in it is not finite."""
+        """Return a model as a version that is dated to a time (ms), or None if it must not serve; a notice says why."""
         state = model.state()
         if not all(map(isfinite, (state.intercept, *state.weights, *state.means, *state.variances))):
+            self._note(self._guards.withheld(at_ms, name, number, "a number in it is not finite", {}))
             return None
         version = ModelVersion(
             name=name,
@@ -229,7 +238,13 @@ class Trainer:
             metrics=metrics,
             periods=UNSET if model.periods == 1.0 else model.periods,
         )
-        return with_version_hash(version)
+        passed, notice = self._guards.examine(version)
+        self._note(notice)
+        return None if passed is None else with_version_hash(passed)
+
+    def _note(self, notice: OperatorNotice | None) -> None:
+        if notice is not None and self.lineup is not None:
+            self.lineup.notices.append(notice)
 
     def take_promotions(self) -> list[Promotion]:
         """Hand out, once, what the trainer has promoted since it was last asked."""
@@ -294,6 +309,7 @@ class Trainer:
             model=self.model.state(),
             queue=self._queue.state(),
             lineup=None if self.lineup is None else self.lineup.state(),
+            guards=self._guards.state(),
         )
 
     def snapshot(self) -> bytes:
@@ -331,6 +347,8 @@ class Trainer:
         if trainer.lineup is not None and lineup is not None:
             trainer.lineup.load(lineup)
         trainer.model.load(state.model)
+        if state.guards is not None:
+            trainer._guards.load(state.guards)
         trainer._queue.load(state.queue)
         trainer._clock_ms = state.clock_ms
         trainer._period_ms = state.period_ms

@@ -178,7 +178,7 @@ class Workers:
     def __init__(self, policy: Policy) -> None:
         """Begin with nobody."""
         self.policy = policy
-        self.serving = ContextTimeline(Context(policies.cold_scorer(), policy))
+        self.serving = ContextTimeline(Context(policies.cold_scorer(policy), policy))
         self._new_trainer = partial(new_trainer, policy)
         self.logs = [Log() for _ in range(PARTITIONS)]
         self.learned = Log()

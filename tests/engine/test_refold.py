@@ -57,7 +57,7 @@ def unexplained(db: Path, folder: Path) -> list[str]:
     """Compute every transition of every alert again, and name those that come out differently."""
     checkpoint = checkpoint_of(db)
     policy = policy_from(checkpoint.run.policy)
-    cold = policies.cold_scorer()
+    cold = policies.cold_scorer(policy)
     items = list(merge_sources(discover(str(folder)), {}, checkpoint.run.received_ms, decode))
     found = contents(db)
     market = Market()
@@ -103,7 +103,8 @@ def test_the_version_that_served_at_a_time_is_the_one_that_looking_back_takes(tm
     policy = LIVELY.replace("positives_min = 2", "").replace("[policy.training]", "") + SPARSE.format(at_hour=at_hour)
     run(write_operator(tmp_path / "events", subscribers=80, days=100, seed=5, policy=policy), tmp_path / "run.db")
     found = contents(tmp_path / "run.db")
-    in_force = ContextTimeline(Context(policies.cold_scorer(), policies.read_policy_for("-", None)))
+    default = policies.read_policy_for("-", None)
+    in_force = ContextTimeline(Context(policies.cold_scorer(default), default))
     for version in found["models"]:
         in_force.publish(version)
     for promotion in found["promotions"]:

@@ -272,10 +272,8 @@ async def left_in(address: str, prefix: str) -> LogContents:
 
 def cold_context() -> Context:
     """Return what a worker serves before any model was published."""
-    return Context(
-        read_scorecard(read_default("scorecard.toml")),
-        policy_from_layers(tomllib.loads(read_default("policy.toml"))),
-    )
+    policy = policy_from_layers(tomllib.loads(read_default("policy.toml")))
+    return Context(read_scorecard(read_default("scorecard.toml"), policy.label.off), policy)
 
 
 async def folded(address: str, prefix: str, partitions: int = PARTITIONS) -> list[SubscriberTask]:

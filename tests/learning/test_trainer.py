@@ -63,13 +63,17 @@ def run(trainer: Trainer, examples: Sequence[LabelledExample], until_ms: int | N
 
 
 def killed(
-    kills: Sequence[int], examples: Sequence[LabelledExample], until_ms: int, lineup: LineupSettings | None = None
+    kills: Sequence[int],
+    examples: Sequence[LabelledExample],
+    until_ms: int,
+    lineup: LineupSettings | None = None,
+    settings: TrainerSettings = SOON,
 ) -> Trainer:
     """Return a trainer that was killed before some of the examples, once it is what an undisturbed one is."""
-    undisturbed = Trainer(SOON, NAMES, TABLE, lineup)
+    undisturbed = Trainer(settings, NAMES, TABLE, lineup)
     expected = run(undisturbed, examples, until_ms)
     versions: list[ModelVersion] = []
-    trainer = Trainer(SOON, NAMES, TABLE, lineup)
+    trainer = Trainer(settings, NAMES, TABLE, lineup)
     for number, one in enumerate(examples):
         if number in kills:
             trainer = Trainer.restore(trainer.snapshot())

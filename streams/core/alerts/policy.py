@@ -46,6 +46,12 @@ class LabelPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     learn_at: LearnAt | dict[LabelKind, LearnAt]
     surrogate_days: Annotated[int, Meta(ge=0, le=3650)] = 0
 
+    @property
+    def off(self) -> frozenset[str]:
+        """The ways of leaving that do not count."""
+        ways = {"explicit": self.explicit, "inactivity": self.inactivity, "value_loss": self.value_loss}
+        return frozenset(name for name, counts in ways.items() if not counts)
+
 
 class HoldoutPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """The share of subscribers, drawn by their ids, of whom nobody is notified: they show what retention gains."""

@@ -1,17 +1,19 @@
 """What is published or shipped as plain numbers, and the way from it to a scorer: model versions and the scorecard."""
 
 import tomllib
+from collections.abc import Collection
 from hashlib import sha256
 from math import isfinite
 from operator import mul
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from streams.core.scoring.features import FEATURE_TABLE, NAMES
+from streams.core.scoring.features import FEATURE_TABLE, FEATURES, NAMES
 from streams.core.scoring.scorer import Scorer
 
+_UP_TO_ONE: Final = frozenset({"0 or 1", "0..1"})
 Finite = Annotated[float, Meta(ge=-1e12, le=1e12)]
 
 
@@ -128,7 +130,8 @@ def _scorer(
 class ScorecardWeight(Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the scorecard: logit per unit of the feature above its usual value, the feature's spread, and why.
 
-    What happens `seldom` is the same for everybody for months, so that what was seen of it says nothing of its spread.
+    What happens `seldom` is the same for everybody for months, so that its spread is the reviewer's guess.  A feature
+    that foretells one `label` only has no weight where that label is switched off.
     """
 
     feature: str
@@ -137,48 +140,71 @@ class ScorecardWeight(Struct, frozen=True, forbid_unknown_fields=True):
     spread: Annotated[float, Meta(gt=0.0, le=1e6)]
     reason: Annotated[str, Meta(min_length=10)]
     seldom: bool = False
+    label: Literal["explicit", "inactivity", "value_loss"] | UnsetType = UNSET
 
 
 class Scorecard(Struct, frozen=True, forbid_unknown_fields=True):
-    """The reviewed weights that serve until a model has learned enough."""
+    """The reviewed weights that serve until a model has learned enough.
+
+    `idle` are the features of labels that are switched off: they have no weight, here and in what is learned.
+    """
 
     intercept: Finite
     weights: tuple[ScorecardWeight, ...]
+    idle: tuple[str, ...] = ()
+
+    def scorer(self) -> Scorer:
+        """Return what serves by the scorecard; its version is a hash of what is weighed.
+
+        Raises:
+            UnusableModelError: a number is not finite.
+        """
+        rows = {weight.feature: weight for weight in self.weights}
+        slopes = tuple(rows[name].weight if name in rows else 0.0 for name in NAMES)
+        usual = tuple(rows[name].usual if name in rows else 0.0 for name in NAMES)
+        # Neither for which label a feature is weighed changes what it weighs, nor what is not weighed.
+        weighed = [msgspec.structs.replace(row, label=UNSET) for row in self.weights]
+        digest = sha256(msgspec.json.encode({"intercept": self.intercept, "weights": weighed}, order="sorted"))
+        return _scorer(f"scorecard-{digest.hexdigest()[:8]}", self.intercept, slopes, usual)
+
+    def slopes(self) -> dict[str, float]:
+        """Return the weights by feature, per unit."""
+        return {row.feature: row.weight for row in self.weights}
+
+    def least_scales(self, deviations_max: float) -> dict[str, float]:
+        """Return the least that a model divides the weighed features by: each one's spread.
+
+        Of a share or a flag no two values shall lie more than `deviations_max` scales apart.
+        """
+        units = {feature.name: feature.unit for feature in FEATURES}
+        return {
+            row.feature: max(row.spread, 1.0 / deviations_max if units[row.feature] in _UP_TO_ONE else 0.0)
+            for row in self.weights
+        }
+
+    def warm_start(self, least_scales: dict[str, float]) -> dict[str, float]:
+        """Return where a model begins: weights per scale, which weigh what they do here until a feature has moved."""
+        return {row.feature: row.weight * least_scales[row.feature] for row in self.weights}
 
 
-def read_scorecard(text: str) -> Scorer:
-    """Return the scorer of a scorecard in TOML.
+def read_scorecard(text: str, labels_off: Collection[str] = ()) -> Scorer:
+    """Return the scorer of a scorecard in TOML; raises `UnusableModelError` as `read_card` does."""
+    return read_card(text, labels_off).scorer()
+
+
+def read_card(text: str, labels_off: Collection[str] = ()) -> Scorecard:
+    """Return the scorecard that TOML holds, without the features of labels that are switched off.
 
     Raises:
         UnusableModelError: it is no TOML, a field is wrong, or it weighs a feature that does not exist, or one twice.
     """
-    card = _read_card(text)
-    rows = {weight.feature: weight for weight in card.weights}
-    slopes = tuple(rows[name].weight if name in rows else 0.0 for name in NAMES)
-    usual = tuple(rows[name].usual if name in rows else 0.0 for name in NAMES)
-    digest = sha256(msgspec.json.encode(card, order="sorted")).hexdigest()
-    return _scorer(f"scorecard-{digest[:8]}", card.intercept, slopes, usual)
+    card = _checked(text)
+    idle = tuple(row.feature for row in card.weights if row.label in labels_off)
+    weights = tuple(row for row in card.weights if row.feature not in idle)
+    return Scorecard(card.intercept, weights, idle)
 
 
-def read_warm_start(text: str) -> dict[str, float]:
-    """Return where a model begins that starts from a scorecard: a weight for each feature, per standard deviation.
-
-    Raises:
-        UnusableModelError: as `read_scorecard` does.
-    """
-    return {row.feature: row.weight * row.spread for row in _read_card(text).weights}
-
-
-def read_least_scales(text: str) -> dict[str, float]:
-    """Return the least that a model divides a feature by that moves seldom: until it has, the scorecard's weight holds.
-
-    Raises:
-        UnusableModelError: as `read_scorecard` does.
-    """
-    return {row.feature: row.spread for row in _read_card(text).weights if row.seldom}
-
-
-def _read_card(text: str) -> Scorecard:
+def _checked(text: str) -> Scorecard:
     try:
         card = msgspec.convert(tomllib.loads(text), Scorecard)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-NoticeKind = Literal["drift", "calibration", "yardstick"]
+NoticeKind = Literal["drift", "calibration", "yardstick", "withheld", "share"]
 PromotionVerdict = Literal["promote", "wait", "keep"]
 SERVED: Final = "served"
 """What was in fact served at each snapshot, judged as if it were a line of its own."""

@@ -18,6 +18,7 @@ from msgspec import UnsetType
 from numpy.typing import NDArray
 
 from streams.core.scoring.exact_math import exp, log
+from streams.learning.exposure import FeatureExposure
 from streams.learning.models.linear import ModelState, TrainerError, check_names, scales_of
 from streams.learning.queue import TrainerSettings
 
@@ -56,11 +57,12 @@ class DynamicModel:
 
     periods = 1.0
 
-    def __init__(self, settings: TrainerSettings, features: tuple[str, ...]) -> None:
+    def __init__(
+        self, settings: TrainerSettings, features: tuple[str, ...], exposure: FeatureExposure | None = None
+    ) -> None:
         check_names(settings, features)
         self.offset = log(settings.keep_negatives)
-        self._least_scales = [settings.least_scales.get(name, 0.0) for name in features]
-        self._least: Numbers = np.maximum(self._least_scales, NO_SCALE)
+        self._exposure = FeatureExposure(settings, features) if exposure is None else exposure
         self._drift_per_day = settings.drift_per_day
         first = np.full(len(features) + 1, settings.prior_variance)
         first[0] = INTERCEPT_VARIANCE
@@ -114,7 +116,7 @@ class DynamicModel:
 
     def scales(self, variances: list[float]) -> tuple[float, ...]:
         """Return what the features are divided by, in their order; 0 if it never moved and has no least scale."""
-        return scales_of(variances, self._least_scales)
+        return scales_of(variances, self._exposure.floors.tolist())
 
     def state(self) -> ModelState:
         """Return the model's numbers; of the covariance one half with the diagonal, row by row."""
@@ -161,7 +163,7 @@ class DynamicModel:
         """
         room = self._room
         scales = np.sqrt(np.maximum(self._variances, 0.0, out=room.scales), out=room.scales)
-        np.maximum(scales, self._least, out=scales)
+        np.maximum(np.maximum(scales, self._exposure.floors, out=scales), NO_SCALE, out=scales)
         np.divide(np.subtract(given, self._means, out=room.distances), scales, out=room.distances)
         return room.z
 

@@ -21,6 +21,7 @@ from river import linear_model, optim, preprocessing, utils
 
 from streams.core.scoring.exact_math import exp, expm1, log, log1p
 from streams.core.scoring.scorer import probability
+from streams.learning.exposure import FeatureExposure
 from streams.learning.queue import TrainerSettings
 
 Numbers = NDArray[np.float64]
@@ -86,8 +87,12 @@ class Model(Protocol):
 
 def check_names(settings: TrainerSettings, features: tuple[str, ...]) -> None:
     """Refuse settings that name what is no feature, by raising `TrainerError`."""
-    for setting, named in (("warm_start", settings.warm_start), ("least_scales", settings.least_scales)):
-        unknown = sorted(named.keys() - set(features))
+    for setting, named in (
+        ("warm_start", settings.warm_start),
+        ("least_scales", settings.least_scales),
+        ("without", settings.without),
+    ):
+        unknown = sorted(set(named) - set(features))
         if unknown:
             raise TrainerError(f"{setting} names {unknown[0]!r}, which is no feature")
 
@@ -104,12 +109,14 @@ def scales_of(variances: list[float], least: list[float]) -> tuple[float, ...]:
 class OnlineModel:
     """River's scaler and regression for a fixed list of features, with the bounded step."""
 
-    def __init__(self, settings: TrainerSettings, features: tuple[str, ...]) -> None:
+    def __init__(
+        self, settings: TrainerSettings, features: tuple[str, ...], exposure: FeatureExposure | None = None
+    ) -> None:
         check_names(settings, features)
         self.offset = log(settings.keep_negatives)
         self.periods = 1.0
         self._features = features
-        self._least_scales = settings.least_scales
+        self._exposure = FeatureExposure(settings, features) if exposure is None else exposure
         self._step = settings.step
         self._step_max = settings.step_max
         # Any, because the methods of both carry no types.
@@ -150,14 +157,14 @@ class OnlineModel:
 
     def _standard(self, named: dict[str, float]) -> dict[str, float]:
         standard: dict[str, float] = self.scaler.transform_one(named)
-        for name, least in self._least_scales.items():
+        for name, least in zip(self._features, self._exposure.floors.tolist(), strict=True):
             if self.scaler.vars[name] < least * least:
                 standard[name] = (named[name] - self.scaler.means[name]) / least
         return standard
 
     def scales(self, variances: list[float]) -> tuple[float, ...]:
         """Return what the features are divided by, in their order; 0 if it never moved and has no least scale."""
-        return scales_of(variances, [self._least_scales.get(name, 0.0) for name in self._features])
+        return scales_of(variances, self._exposure.floors.tolist())
 
     def state(self) -> ModelState:
         """Return the pipeline's numbers."""
@@ -192,7 +199,13 @@ class PlainModel:
     offset = 0.0
 
     def __init__(
-        self, settings: TrainerSettings, features: tuple[str, ...], *, periods: float = 1.0, shortens: bool = False
+        self,
+        settings: TrainerSettings,
+        features: tuple[str, ...],
+        exposure: FeatureExposure | None = None,
+        *,
+        periods: float = 1.0,
+        shortens: bool = False,
     ) -> None:
         check_names(settings, features)
         self.periods = periods
@@ -200,8 +213,7 @@ class PlainModel:
         self._step = settings.step
         self._step_max = settings.step_max
         self._log_kept = log(settings.keep_negatives)
-        self._least = [settings.least_scales.get(name, 0.0) for name in features]
-        self._least_scales: Numbers = np.array(self._least)
+        self._exposure = FeatureExposure(settings, features) if exposure is None else exposure
         hazard = -expm1(log1p(-settings.base_rate) / periods)
         self._intercept = log(hazard / (1.0 - hazard))
         self._weights: Numbers = np.array([settings.warm_start.get(name, 0.0) for name in features])
@@ -238,7 +250,7 @@ class PlainModel:
         self._variances = self._variances + (apart * (given - self._means) - self._variances) / count
 
     def _standard(self, given: Numbers) -> Numbers:
-        scales = np.maximum(np.sqrt(np.maximum(self._variances, 0.0)), self._least_scales)
+        scales = np.maximum(np.sqrt(np.maximum(self._variances, 0.0)), self._exposure.floors)
         return np.divide(given - self._means, scales, out=np.zeros(len(scales)), where=scales > 0.0)
 
     def _logit(self, standard: Numbers) -> float:
@@ -267,7 +279,7 @@ class PlainModel:
 
     def scales(self, variances: list[float]) -> tuple[float, ...]:
         """Return what the features are divided by, in their order; 0 if it never moved and has no least scale."""
-        return scales_of(variances, self._least)
+        return scales_of(variances, self._exposure.floors.tolist())
 
     def state(self) -> ModelState:
         """Return the model's numbers."""

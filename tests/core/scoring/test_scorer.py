@@ -12,10 +12,9 @@ from streams.core.scoring.features import FEATURE_TABLE, NAMES
 from streams.core.scoring.models import (
     ModelVersion,
     UnusableModelError,
-    read_least_scales,
+    read_card,
     read_scorecard,
     read_version,
-    read_warm_start,
     scorer_from,
     version_hash,
     with_version_hash,
@@ -191,15 +190,30 @@ def test_a_scorecard_that_is_wrong_says_where(text: str, match: str) -> None:
         read_scorecard(text)
 
 
-def test_a_model_that_starts_from_a_scorecard_has_its_weights_per_standard_deviation() -> None:
-    assert read_warm_start(card()) == {"complaint_open": 0.5 * 0.2}
-    with pytest.raises(UnusableModelError, match="shoe_size"):
-        read_warm_start(card(feature="shoe_size"))
+def test_a_model_that_starts_from_a_scorecard_has_its_weights_per_scale() -> None:
+    found = read_card(card())
+    assert found.warm_start(found.least_scales(8.0)) == {"complaint_open": 0.5 * 0.2}
 
 
-def test_what_happens_seldom_is_never_divided_by_less_than_its_spread() -> None:
-    assert read_least_scales(card()) == {}
-    assert read_least_scales(card() + "seldom = true\n") == {"complaint_open": 0.2}
+def test_no_feature_is_divided_by_less_than_its_spread_and_no_flag_by_less_than_a_part_of_its_range() -> None:
+    assert read_card(card()).least_scales(8.0) == {"complaint_open": 0.2}
+    rare = read_card(card(spread="0.01"))
+    assert rare.least_scales(8.0) == {"complaint_open": 0.125}
+    assert rare.warm_start(rare.least_scales(8.0)) == {"complaint_open": 0.5 * 0.125}
+    assert read_card(card(feature="usage_silence", spread="0.01")).least_scales(8.0) == {"usage_silence": 0.01}
+
+
+def test_a_feature_of_a_label_that_is_switched_off_weighs_nothing() -> None:
+    text = card() + card(feature="value_fall")[len("\nintercept = -3.0") :] + 'label = "value_loss"\n'
+    counted, not_counted = read_card(text), read_card(text, {"value_loss"})
+    assert counted.slopes() == {"complaint_open": 0.5, "value_fall": 0.5}
+    assert (counted.idle, not_counted.idle) == ((), ("value_fall",))
+    assert not_counted.slopes() == {"complaint_open": 0.5}
+    assert not_counted.scorer().slopes[NAMES.index("value_fall")] == 0.0
+    assert not_counted.scorer().version == read_scorecard(card()).version != counted.scorer().version
+    assert read_scorecard(text, {"value_loss"}).version == not_counted.scorer().version
+    plain = text.replace('label = "value_loss"', "")
+    assert read_scorecard(plain).version == counted.scorer().version, "a label weighs nothing itself"
 
 
 def test_a_scorecard_weighs_the_features_that_it_names_and_no_other() -> None:

@@ -82,13 +82,13 @@ EXAMPLES = [example(number) for number in range(900)]
 
 
 def course(examples: Sequence[LabelledExample] = EXAMPLES, settings: TrainerSettings = SETTINGS) -> Course:
-    return course_of(examples, POLICY, cold_scorer(), settings, end_ms=END_MS)
+    return course_of(examples, POLICY, cold_scorer(POLICY), settings, end_ms=END_MS)
 
 
 def judged(examples: Sequence[LabelledExample] = EXAMPLES, **options: object) -> Contest:
     given_options = {"settings": SETTINGS, "end_ms": END_MS, "resamples": 0, "contenders": ["champion"]}
     given_options |= {"warming_days": 0} | options
-    return contest_of(examples, POLICY, cold_scorer(), **given_options)  # type: ignore[arg-type]
+    return contest_of(examples, POLICY, cold_scorer(POLICY), **given_options)  # type: ignore[arg-type]
 
 
 def entry(found: Contest, name: str) -> ContestEntry:
@@ -152,7 +152,7 @@ def test_the_champion_forecasts_to_the_last_bit_what_the_run_served(
     served: tuple[Policy, list[LabelledExample], int],
 ) -> None:
     policy, examples, end_ms = served
-    ran = course_of(examples, policy, cold_scorer(), settings_of(policy), end_ms=end_ms)
+    ran = course_of(examples, policy, cold_scorer(policy), settings_of(policy), end_ms=end_ms)
     found = select_contenders(["champion"])[0].forecast(ran)
     assert found.versions > 1
     assert len({one.model_version for one in ran.judged}) > 2
@@ -178,7 +178,7 @@ def test_the_champion_learns_and_beats_its_scorecard() -> None:
     champion = entry(found, "champion")
     assert champion.versions > 3
     by_card = [
-        evaluation.Prediction(probability(cold_scorer().logit(one.features)), one.label)
+        evaluation.Prediction(probability(cold_scorer(POLICY).logit(one.features)), one.label)
         for one in course().judged
         if one.snapshot_at_ms >= steady.from_ms
     ]

@@ -23,7 +23,7 @@ from tests.kafka.worker.test_subscriber_task import Log, log_of
 from tests.kafka.workers import SentRecord
 
 DEFAULT = read_policy_for("-", None)
-COLD = Context(cold_scorer(), DEFAULT)
+COLD = Context(cold_scorer(DEFAULT), DEFAULT)
 
 
 def version(number: int, at_ms: int, *, table: str = FEATURE_TABLE, intercept: float = -1.0) -> ModelVersion:
