@@ -1,14 +1,20 @@
 """A small operator to run, and everything that a database holds of a run, so that two runs can be compared."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from streams.app import new_trainer as new_trainers
 from streams.app import policies, runs, simulations
 from streams.app.runs import RunSummary
 from streams.core.notify.endpoints import Endpoint
+from streams.core.scoring.models import read_card
 from streams.core.subscriber.packing import unpack_whole
+from streams.defaults import read_default
+from streams.learning.trainer import Trainer
 from streams.shared.compression import Compression
 from streams.store.database import RunStore
 from streams.store.run.batch import Checkpoint
@@ -120,3 +126,14 @@ def checkpoint_of(db: Path) -> Checkpoint:
         checkpoint = store.load()
         assert checkpoint is not None
         return checkpoint
+
+
+@contextmanager
+def as_before(trainer: Trainer) -> Iterator[None]:
+    """Let what begins meanwhile begin as before there were guards: with a trainer's settings, a whole scorecard."""
+    whole = read_card(read_default("scorecard.toml"))
+    with (
+        patch.object(new_trainers, "settings_of", lambda _: trainer.settings),
+        patch.object(policies, "scorecard_for", lambda _: whole),
+    ):
+        yield

@@ -23,9 +23,19 @@ from streams.core.subscriber.packing import unpack, unpack_whole
 from streams.core.subscriber.snapshots import pack_apart
 from streams.core.times import DAY_MS
 from streams.files.sources import discover, merge_sources
+from streams.learning.trainer import Trainer
 from streams.store.base.connections import upgrade
 from tests.core import makers
-from tests.engine.operators import LIVELY, checkpoint_of, contents, differing, run, snapshots_in, write_operator
+from tests.engine.operators import (
+    LIVELY,
+    as_before,
+    checkpoint_of,
+    contents,
+    differing,
+    run,
+    snapshots_in,
+    write_operator,
+)
 
 START_MS = 1_704_067_200_000
 TOPICS = [*INPUTS, MARKET]
@@ -85,9 +95,12 @@ def test_a_run_that_had_its_snapshots_in_its_states_goes_on_and_ends_as_a_straig
     before, straight = tmp_path / "before.db", tmp_path / "straight.db"
     old = begun_before(before, folder)
     assert len(old) > 16
-    run(folder, straight, until_ms=day(45))
-    assert old.keys() == {(who, at_ms) for who, at_ms, _ in snapshots_in(straight)}
-    run(folder, straight)
+    trained = checkpoint_of(before).trainer
+    assert trained is not None
+    with as_before(Trainer.restore(trained)):
+        run(folder, straight, until_ms=day(45))
+        assert old.keys() == {(who, at_ms) for who, at_ms, _ in snapshots_in(straight)}
+        run(folder, straight)
     assert run(folder, before).resumed
     one, other = contents(straight), contents(before)
     assert [(p.example_id, p.kind) for p in one["predictions"]] == [
