@@ -8,13 +8,13 @@ An online model is judged by examples that it has learned, so passing proves not
 repeat what it was told, within wide bounds, is broken, and the version before it is the better one.
 """
 
-from collections.abc import Iterator, Sequence
 from heapq import heappush, heapreplace
 from math import fsum, sqrt
 from operator import mul
 from struct import Struct as Layout
 from typing import Final
 
+import numpy as np
 from msgspec import UnsetType
 
 from streams.core.scoring.models import ModelVersion
@@ -112,14 +112,12 @@ class NewestSample:
 def _largest_share(
     version: ModelVersion, guards: GuardSettings, slopes: list[float], rows: list[tuple[bool, tuple[float, ...]]]
 ) -> Failure | None:
-    shares = (share for _, values in rows for share in _shares(version, slopes, values))
-    size, name = max(shares, default=(0.0, ""))
+    if not rows:
+        return None
+    table = np.array([values for _, values in rows])
+    largest: list[float] = np.abs((table - np.array(version.means)) * np.array(slopes)).max(axis=0).tolist()
+    size, name = max(zip(largest, version.features, strict=True))
     # A row is kept in 32 bits, so that it may lie that little further out than what was seen.
     if size <= guards.share_max * (1.0 + 1e-6):
         return None
-    return (f"{name} alone would move a probability by {size:.1f} (logit)", {"share": size})
-
-
-def _shares(version: ModelVersion, slopes: list[float], values: Sequence[float]) -> Iterator[tuple[float, str]]:
-    for name, slope, value, mean in zip(version.features, slopes, values, version.means, strict=True):
-        yield abs(slope * (value - mean)), name
+    return f"{name} alone would move a probability by {size:.1f} (logit)", {"share": size}

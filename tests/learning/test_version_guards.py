@@ -22,7 +22,7 @@ from streams.learning.lineup import LineupSettings
 from streams.learning.models.linear import TrainerError
 from streams.learning.queue import GuardSettings, TrainerSettings
 from streams.learning.trainer import Trainer
-from streams.learning.trial import LEAST_ROWS
+from streams.learning.trial import LEAST_ROWS, NewestSample
 from tests.core.strategies import modest
 from tests.learning.test_trainer import NAMES, SOON, TABLE, example, killed, run
 
@@ -296,3 +296,15 @@ def test_a_trainer_that_began_without_guards_goes_on_without_them() -> None:
 
 def test_a_new_trainer_has_guards() -> None:
     assert new_trainer(read_policy_for("-", None)).settings.guards is not None
+
+
+def test_a_version_in_which_one_feature_says_too_much_does_not_pass() -> None:
+    sample = NewestSample(GUARDED, len(NAMES))
+    for number in range(20):
+        sample.take(f"e_{number}", (1.0, 0.0, float(number == 7)), label=False, date_ms=DAY_MS)
+    trainer = Trainer(GUARDED, NAMES, TABLE)
+    sound = run(trainer, [example(n) for n in range(200)], 40 * DAY_MS)[-1]
+    plain = msgspec.structs.replace(sound, means=(0.0,) * 3, scales=(1.0,) * 3)
+    assert sample.failure(msgspec.structs.replace(plain, weights=(0.1, 9.0, -5.0))) is None
+    failure = sample.failure(msgspec.structs.replace(plain, weights=(0.1, 9.0, -5.1)))
+    assert failure == ("rare alone would move a probability by 5.1 (logit)", {"share": 5.1})
