@@ -13,6 +13,7 @@ def alerts(
     kinds: Iterable[str] | None = None,
     limit: int | None = None,
     *,
+    stages: Iterable[str] | None = None,
     held_out: bool = False,
 ) -> AlertPage:
     """Return the alerts that ever fired (pending ones too when asked for), firing first, then by what is at stake.
@@ -21,5 +22,10 @@ def alerts(
     """
     with RunStore.open(db, create=False) as store:
         return store.alert_page(
-            None if states is None else set(states), set(bands or ()), set(kinds or ()), held_out=held_out, limit=limit
+            None if states is None else set(states),
+            set(bands or ()),
+            set(kinds or ()),
+            stages=set(stages or ()),
+            held_out=held_out,
+            limit=limit,
         )

@@ -56,9 +56,12 @@ def raising_reasons(change: AlertChanged) -> list[Reason]:
 def _risk(change: AlertChanged, words: LanguageCatalogue) -> str:
     style, around = BAND_STYLES[change.band], words.around
     band, state = f"[{style}]{words.bands[change.band]}[/]", words.states[change.state]
+    stands = around["band_state"].format(band=band, state=state)
+    if change.stage != "at_risk":
+        stands = around["band_stage"].format(band=band, state=state, stage=words.stages[change.stage])
     return (
         f"[{style}]{percent_text(change.probability, words):>6} {bar(change.probability, 8)}[/]\n"
-        f"{around['band_state'].format(band=band, state=state)}\n"
+        f"{stands}\n"
         f"[dim]{around['since'].format(day=day_text(change.opened_at_ms, words))}[/]"
     )
 

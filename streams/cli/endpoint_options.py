@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from streams.cli.options import F
-from streams.core.contracts.effects import ChurnKind, RiskBand, ValueBand
+from streams.core.contracts.effects import ChurnKind, RiskBand, Stage, ValueBand
 from streams.core.notify.endpoints import MESSAGE_TYPES, PRESETS, Ambiguous, AuthKind
 from streams.core.notify.pacing import RATE_PER_S
 from streams.shared.errors import SettingsError
@@ -54,6 +54,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--types", metavar="TYPE,...", help="Only these messages, such as alert.fired,alert.resolved."),
     click.option("--min-band", type=click.Choice(get_args(RiskBand)), help="Only alerts of this risk or more."),
     _many("--kind", "kinds", metavar="KIND", kind=click.Choice(get_args(ChurnKind)), help="Only these kinds."),
+    _many("--stage", "stages", metavar="STAGE", kind=click.Choice(get_args(Stage)), help="Only these stages."),
     _many("--value-band", "value_bands", metavar="BAND", kind=click.Choice(get_args(ValueBand)),
           help="Only subscribers of these values."),
     _many("--account-manager", "account_managers", metavar="ID", help="Only subscribers of these managers."),
@@ -95,7 +96,7 @@ def fields_of(name: str, said: dict[str, Any]) -> dict[str, Any]:
         fields["allow_cidrs"] = said["allow_cidrs"]
     if said["maps"]:
         fields["map"] = merge_dotted_names(dict(said["maps"]))
-    chosen = {key: said[key] for key in ("min_band", "kinds", "value_bands", "account_managers") if said[key]}
+    chosen = {key: said[key] for key in _CHOICES if said[key]}
     if said["types"]:
         chosen["types"] = _types(said["types"])
     if chosen:
@@ -134,6 +135,7 @@ def sealed_secret_of(auth_secret: str) -> str:
     return secret_of(auth_secret) or read_reference(auth_secret)
 
 
+_CHOICES = ("min_band", "kinds", "stages", "value_bands", "account_managers")
 _PLAIN = (
     "url", "preset", "channel", "rate_per_s", "timeout_s", "in_flight_max", "ttl_hours", "ambiguous", "sign",
 )  # fmt: skip

@@ -13,7 +13,7 @@ from streams.cli.output import new_table, note, show, write_lines
 from streams.cli.progress import progress_bar, shows_progress
 from streams.cli.shared import settings_of
 from streams.cli.words import BANDS, moment, percent
-from streams.core.contracts.effects import ChurnKind
+from streams.core.contracts.effects import ChurnKind, Stage
 from streams.core.contracts.outputs import rfc3339
 from streams.words.catalogues import catalogue
 
@@ -25,6 +25,7 @@ ROWS = 25
     epilog=examples(
         "forewarn alerts --db alerts.db",
         "forewarn alerts --db alerts.db --state firing --band critical --band high",
+        "forewarn alerts --db alerts.db --stage lapsed",
         "forewarn alerts --db alerts.db --language zh",
         "forewarn alerts --db alerts.db --json | jq -r 'select(.probability > 0.5) | .alert_id'",
     ),
@@ -46,6 +47,13 @@ ROWS = 25
     help="Only this kind; may be repeated.",
 )
 @click.option(
+    "--stage",
+    "stages",
+    multiple=True,
+    type=click.Choice(get_args(Stage)),
+    help="Only those who asked to leave, are at risk or have lapsed; may be repeated.",
+)
+@click.option(
     "--held-out", is_flag=True, help="Those of the held-out subscribers instead, of whom nobody is to be told."
 )
 @limit_option(ROWS)
@@ -58,6 +66,7 @@ def alerts(
     states: tuple[str, ...],
     bands: tuple[str, ...],
     kinds: tuple[str, ...],
+    stages: tuple[str, ...],
     held_out: bool,
     limit: int | None,
     language: str | None,
@@ -72,7 +81,13 @@ def alerts(
     settings = settings_of(context, database=db, language=language)
     wanted = _rows(limit, as_json=as_json)
     found = alert_lists.alerts(
-        settings.database, states or None, bands or None, kinds or None, limit=wanted, held_out=held_out
+        settings.database,
+        states or None,
+        bands or None,
+        kinds or None,
+        limit=wanted,
+        stages=stages or None,
+        held_out=held_out,
     )
     shown = found.rows
     if as_json:

@@ -33,6 +33,7 @@ from streams.core.alerts.labels import (
     tell_early,
 )
 from streams.core.alerts.policy import AlertRule, LabelPolicy, Policy
+from streams.core.alerts.stages import has_asked, stage_of
 from streams.core.contracts.effects import (
     AlertDraft,
     ChurnKind,
@@ -51,7 +52,7 @@ from streams.core.scoring.scorer import Scorer, probability
 from streams.core.scoring.windows import measure
 from streams.core.signals.signals import NO_SIGNALS, Signals
 from streams.core.subscriber.facts import PENDING_WIDTH, Facts, SubscriberState, Watch, new_state
-from streams.core.subscriber.fold import CONSENT, Life, fold, is_revenue, life_after
+from streams.core.subscriber.fold import CONSENT, Life, fold, is_request, is_revenue, life_after
 from streams.core.subscriber.snapshots import HIGH_BAND
 from streams.core.subscriber.state import INACTIVE
 from streams.core.times import DAY_MS, HOUR_MS, EventMs
@@ -136,8 +137,10 @@ def step(
             note_treatment(watch, CONTACTED, at_ms)
         if facts.life_at_ms == at_ms and life_after(body) not in _STAYING:
             return state, _on_leaving(state, body.subscriber_id, at_ms, context)
+        if is_request(body) and has_asked(facts, at_ms, context.policy.stage):
+            return state, _assess_at_once(state, body.subscriber_id, context)
     if type(body) is Complaint and body.change == "created":
-        return state, _on_complaint(state, body.subscriber_id, context)
+        return state, _assess_at_once(state, body.subscriber_id, context)
     return state, ()
 
 
@@ -146,7 +149,7 @@ def _present_ms(state: SubscriberState) -> int:
     return max(state.facts.newest_ms, state.watch.scored_at_ms)
 
 
-def _on_complaint(state: SubscriberState, subscriber_id: str, context: Context) -> tuple[StepEffect, ...]:
+def _assess_at_once(state: SubscriberState, subscriber_id: str, context: Context) -> tuple[StepEffect, ...]:
     """Score at once; who is no longer quiet is not left waiting for a quiet subscriber's next turn."""
     at_ms, watch = _present_ms(state), state.watch
     effects = _assess(state, subscriber_id, at_ms, context)
@@ -193,9 +196,14 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
     watch.probability = chance = probability(logit, scorer.periods)
     effects: tuple[StepEffect, ...] = ()
     rule = context.rules[max(measures.band, measures.band_before)]
-    if chance >= rule.close_at or watch.alert is not INACTIVE:
+    if chance >= rule.close_at or watch.alert is not INACTIVE or facts.asked:
         now = Circumstances(
-            chance, policy.risk_band(chance), at_ms, is_gone(facts, at_ms, context.label), _is_contact_barred(facts)
+            chance,
+            policy.risk_band(chance),
+            at_ms,
+            is_gone(facts, at_ms, context.label),
+            _is_contact_barred(facts),
+            stage_of(facts, at_ms, policy.stage),
         )
         sign = signal(watch.alert, now, rule)
         move = MOVES.get((watch.alert.state, sign))

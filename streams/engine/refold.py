@@ -14,15 +14,16 @@ from msgspec import Struct
 from streams.core.alerts.alerting import Move
 from streams.core.alerts.announcing import ScoreBreakdown, announce
 from streams.core.alerts.policy import Policy
+from streams.core.alerts.stages import stage_of
 from streams.core.contracts.effects import AlertChanged
-from streams.core.contracts.events import Complaint, Event
+from streams.core.contracts.events import Body, Complaint, Event
 from streams.core.scoring.features import FEATURE_TABLE, vector
 from streams.core.scoring.reasons import reasons
 from streams.core.scoring.scorer import Scorer, probability
 from streams.core.scoring.windows import measure
 from streams.core.signals.signals import NO_SIGNALS, Signals
 from streams.core.subscriber.facts import Facts, new_state
-from streams.core.subscriber.fold import Life, fold
+from streams.core.subscriber.fold import Life, fold, is_request
 from streams.core.subscriber.state import AlertState, PendingSnapshot
 from streams.files.cursors import Item
 
@@ -39,7 +40,8 @@ SignalsAt = Callable[[int], Signals]
 class RefoldResult(Struct, frozen=True, gc=False):
     """A subscriber's facts at an alert, and what the snapshot that its changes are measured from can have held.
 
-    A snapshot is taken at a wake or at a new complaint.  Both can be of one moment, and what was known then differs.
+    A snapshot is taken at a wake, at a new complaint or at a request to leave.  Two of them can be of one moment, and
+    what was known then differs.
     """
 
     facts: Facts
@@ -114,14 +116,18 @@ def alert_facts(
         if facts is None:
             facts = new_state(item.at_ms).facts
         folded = fold(facts, item, policy.lateness_ms)
-        if folded == "applied" and isinstance(item.body, Complaint) and item.body.change == "created":
-            candidates.on_complaint(facts, stream_ms)
+        if folded == "applied" and _is_scored_at_once(item.body):
+            candidates.on_event(facts, stream_ms)
         if item.offset == last:
             missing.discard(item.source)
             if not missing:
                 candidates.on_time(facts, change.at_ms)
                 return RefoldResult(facts, tuple(candidates.found))
     return None
+
+
+def _is_scored_at_once(body: Body) -> bool:
+    return is_request(body) or (isinstance(body, Complaint) and body.change == "created")
 
 
 class _SnapshotCandidates:
@@ -140,8 +146,8 @@ class _SnapshotCandidates:
             self._is_past = True
             self._keep(facts, self._since_ms, self._signals_at(self._since_ms - 1))
 
-    def on_complaint(self, facts: Facts, stream_ms: int) -> None:
-        """Look at the facts after a new complaint that was scored at the moment, or may have been if it came late."""
+    def on_event(self, facts: Facts, stream_ms: int) -> None:
+        """Look at the facts after an event that was scored at the moment, or may have been if it came late."""
         since_ms = self._since_ms
         if since_ms is not None and (facts.newest_ms == since_ms or (self._is_past and facts.newest_ms < since_ms)):
             known = map(self._signals_at, (stream_ms, stream_ms - 1))
@@ -166,7 +172,9 @@ def recompute(
     ]
     why = next((found for found in explanations if found == change.reasons), explanations[0])
     episode = change.episode - (change.change == "dropped")
-    alert = AlertState(change.state, episode, change.kind, change.band, change.opened_at_ms)
+    # What has ended has the stage that it had, which follows from the state before it as well.
+    stage = stage_of(facts, at_ms, policy.stage) if change.state in {"pending", "firing"} else change.stage
+    alert = AlertState(change.state, episode, change.kind, change.band, change.opened_at_ms, stage=stage)
     move = Move(change.state, change.change, change.why_code or "threshold_reached")
     scored = ScoreBreakdown(at_ms, logit, probability(logit, scorer.periods), measures, why, signals)
     announced = announce(change.subscriber_id, facts, alert, move, scored, scorer, policy)

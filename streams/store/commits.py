@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, func, or_, select, tuple_, update
 
 from streams.core.contracts.effects import AlertChange, AlertChanged, LabelledExample
-from streams.core.notify.contact import ContactRules
+from streams.core.notify.contact import ContactRules, certainty_of
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
 from streams.shared.errors import StoreError
@@ -26,9 +26,12 @@ from streams.store.run import tables
 from streams.store.run.batch import Batch, MarketAnnouncement
 
 CHANGE_RANK: Final[dict[AlertChange, int]] = {
-    "opened": 0, "fired": 1, "worsened": 2, "eased": 3, "dropped": 4, "resolved": 5,
+    "opened": 0, "fired": 1, "worsened": 2, "eased": 3, "restaged": 3, "dropped": 4, "resolved": 5,
 }  # fmt: skip
 """The order of two transitions of one alert at the same millisecond."""
+REQUEST_RANK: Final = 4
+"""That of a change of stage because of a request, which comes at once, behind what a wake at that moment found: as an
+alert that is dropped, which never fired and has no change of stage."""
 
 
 def write_batch(connection: Connection, batch: Batch, *, commits: int, rules: ContactRules, now_ms: int) -> None:
@@ -120,7 +123,13 @@ def _forget(connection: Connection, subscriber_ids: Sequence[str]) -> None:
 
 
 def _transition(changed: AlertChanged) -> RowValues:
-    return {**msgspec.structs.asdict(changed), "rank": CHANGE_RANK[changed.change]}
+    return {**msgspec.structs.asdict(changed), "rank": rank_of_change(changed)}
+
+
+def rank_of_change(changed: AlertChanged) -> int:
+    """Return the rank of a transition among those of its alert at the same millisecond: the highest is the last."""
+    is_request = changed.change == "restaged" and changed.stage == "requested"
+    return REQUEST_RANK if is_request else CHANGE_RANK[changed.change]
 
 
 def _advance_alerts(connection: Connection, transitions: Sequence[AlertChanged]) -> None:
@@ -135,7 +144,7 @@ def _advance_alerts(connection: Connection, transitions: Sequence[AlertChanged])
     )
     moving = (
         "state", "band", "value_band", "probability", "latest_at_ms", "latest_rank", "latest_transition_id",
-        "is_firing", "urgency",
+        "is_firing", "urgency", "stage",
     )  # fmt: skip
     connection.execute(
         statement.on_conflict_do_update(
@@ -159,9 +168,10 @@ def _note_firing(connection: Connection, transitions: Sequence[AlertChanged]) ->
 def urgency_of(changed: AlertChanged) -> float:
     """Return what an alert is sorted by for people: probability times value, and of no value by probability.
 
-    The migration that brought the column computes the same, to the last bit.
+    The migration that brought the column computes the same, to the last bit, for all that was told before there were
+    stages.
     """
-    return changed.probability * (changed.value_at_risk_minor + 1)
+    return certainty_of(changed) * (changed.value_at_risk_minor + 1)
 
 
 def _alert(changed: AlertChanged) -> RowValues:
@@ -176,11 +186,12 @@ def _alert(changed: AlertChanged) -> RowValues:
         "value_band": changed.value_band,
         "probability": changed.probability,
         "latest_at_ms": changed.at_ms,
-        "latest_rank": CHANGE_RANK[changed.change],
+        "latest_rank": rank_of_change(changed),
         "latest_transition_id": changed.transition_id,
         "held_out": changed.held_out,
         "is_firing": changed.state == "firing",
         "urgency": urgency_of(changed),
+        "stage": changed.stage,
     }
 
 

@@ -158,6 +158,7 @@ class RunStore:
         bands: Collection[str] = (),
         kinds: Collection[str] = (),
         *,
+        stages: Collection[str] = (),
         held_out: bool = False,
         limit: int | None = None,
     ) -> AlertPage:
@@ -167,7 +168,7 @@ class RunStore:
         """
         with self._failures(), self._engine.connect() as connection:
             return queries.alert_page(
-                connection, states=states, bands=bands, kinds=kinds, held_out=held_out, limit=limit
+                connection, states=states, bands=bands, kinds=kinds, stages=stages, held_out=held_out, limit=limit
             )
 
     def alert_ids(self, prefix: str) -> list[str]:

@@ -19,6 +19,7 @@ from streams.core.contracts.effects import (
     AlertStateName,
     ChurnKind,
     RiskBand,
+    Stage,
     ValueBand,
     WhyCode,
 )
@@ -40,7 +41,8 @@ AROUND: Final[dict[str, frozenset[str]]] = {
     name: frozenset(placeholders.split())
     for name, placeholders in {
         "risk": "", "subscriber": "", "why": "", "what_to_do": "", "since": "day", "by": "moment",
-        "band_state": "band state", "reason": "", "less_more": "", "share": "", "change": "", "evidence": "",
+        "band_state": "band state", "band_stage": "band state stage",
+        "reason": "", "less_more": "", "share": "", "change": "", "evidence": "",
         "everybody": "", "intercept": "", "logit": "", "probability": "number", "no_signals": "",
         "stands": "state moment why", "identity": "alert episode subscriber moment",
         "at_stake": "money value_band percent", "act": "action moment", "compared": "day", "not_compared": "",
@@ -105,6 +107,7 @@ class LanguageCatalogue(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     bands: dict[RiskBand, str]
     value_bands: dict[ValueBand, str]
     states: dict[AlertStateName, str]
+    stages: dict[Stage, str]
     changes: dict[AlertChange, str]
     whys: dict[WhyCode, str]
     actions: dict[ActionCode, str]
@@ -163,6 +166,7 @@ def _expected_names() -> dict[str, set[str]]:
         "bands": set(get_args(RiskBand)),
         "value_bands": set(get_args(ValueBand)),
         "states": set(get_args(AlertStateName)),
+        "stages": set(get_args(Stage)),
         "changes": set(get_args(AlertChange)),
         "whys": set(get_args(WhyCode)),
         "actions": set(get_args(ActionCode)),

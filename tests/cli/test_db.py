@@ -26,21 +26,21 @@ def old(tmp_path: Path) -> Path:
 def test_an_older_database_is_refused_with_the_command_that_upgrades_it_and_then_it_is_read(old: Path) -> None:
     refused = call("alerts", "--db", old)
     assert refused.exit_code == 4
-    assert f"(its tables are of version 3, not 6); `forewarn db upgrade --db {old}` upgrades it" in refused.stderr
-    assert call("db", "version", "--db", old).stdout == f"{old}: version 3, this Forewarn works with 6\n"
+    assert f"(its tables are of version 3, not 7); `forewarn db upgrade --db {old}` upgrades it" in refused.stderr
+    assert call("db", "version", "--db", old).stdout == f"{old}: version 3, this Forewarn works with 7\n"
     told = call("db", "upgrade", "--db", old)
-    assert (told.exit_code, told.stdout) == (0, f"{old} was of version 3, and is of version 6 now\n")
+    assert (told.exit_code, told.stdout) == (0, f"{old} was of version 3, and is of version 7 now\n")
     assert {row["alert_id"] for row in lines(call("alerts", "--db", old, "--json"))} == {"alert-a"}
-    assert call("db", "upgrade", "--db", old).stdout == f"{old} is of version 6 already\n"
-    assert call("db", "version", "--db", old).stdout == f"{old}: version 6, the newest\n"
+    assert call("db", "upgrade", "--db", old).stdout == f"{old} is of version 7 already\n"
+    assert call("db", "version", "--db", old).stdout == f"{old}: version 7, the newest\n"
 
 
 def test_programs_are_told_the_same_in_json(old: Path) -> None:
     database = str(old)
-    assert lines(call("db", "version", "--db", old, "--json")) == [{"database": database, "version": 3, "newest": 6}]
-    upgraded = {"database": database, "version": 6, "newest": 6, "before": 3}
+    assert lines(call("db", "version", "--db", old, "--json")) == [{"database": database, "version": 3, "newest": 7}]
+    upgraded = {"database": database, "version": 7, "newest": 7, "before": 3}
     assert lines(call("db", "upgrade", "--db", old, "--json")) == [upgraded]
-    assert lines(call("db", "upgrade", "--db", old, "--json")) == [upgraded | {"before": 6}]
+    assert lines(call("db", "upgrade", "--db", old, "--json")) == [upgraded | {"before": 7}]
 
 
 def test_an_empty_file_gets_its_tables(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.alerts.announcing import YEAR_MONTHS
-from streams.core.alerts.policy import Policy
+from streams.core.alerts.policy import Policy, policy_from
 from streams.core.contracts.codes import WHYS
 from streams.core.contracts.effects import AlertChanged, ChurnKind, Effect, LabelledExample, LateEvent, RepeatedEvent
 from streams.core.contracts.events import Body, Event, Wake
@@ -349,9 +349,90 @@ def test_consent_withdrawn_ends_an_alert_at_the_next_look(withdrawn_day: int, en
 
 def test_silence_for_the_whole_horizon_ends_an_alert_because_the_subscriber_left() -> None:
     tale = Tale().days(1, 40).tell(complaint(at(40, 1))).until(at(120))
-    assert [change for change, _ in tale.changes()] == ["opened", "fired", "resolved"]
+    assert [change for change, _ in tale.changes()] == ["opened", "fired", "restaged", "resolved"]
     last = [e for e in tale.effects if isinstance(e, AlertChanged)][-1]
     assert (last.why, last.at_ms) == ("the subscriber left", at(70, 4))
+
+
+def told(tale: Tale) -> list[tuple[str, str, Any, int]]:
+    return [(e.change, e.stage, e.why_code, e.at_ms) for e in tale.effects if isinstance(e, AlertChanged)]
+
+
+@pytest.mark.parametrize("change", ["port_out_requested", "termination_requested"])
+def test_who_asks_to_leave_is_told_of_at_once_whatever_the_risk_as_one_alert_with_a_play_of_its_own(
+    change: str,
+) -> None:
+    tale = Tale(scorer_of(-6.0)).days(1, 40).tell(outcome(at(40, 1), change))
+    assert told(tale) == [("fired", "requested", "leave_requested", at(40, 1))]
+    (fired,) = (e for e in tale.effects if isinstance(e, AlertChanged))
+    assert (fired.state, fired.action_code) == ("firing", "offer_to_stay")
+    assert fired.due_at_ms == at(40, 1) + policy().plays["requested"].due_hours[fired.band] * HOUR_MS
+    assert fired.probability < 0.01
+    tale.days(41, 60)
+    assert len(told(tale)) == 1
+    tale.tell(outcome(at(60, 1), "port_out_completed"))
+    assert told(tale)[1:] == [("resolved", "requested", "subscriber_left", at(60, 1))]
+
+
+def test_a_request_that_is_taken_back_is_told_at_the_next_score_and_the_alert_clears_as_any_other() -> None:
+    tale = Tale(scorer_of(-6.0)).days(1, 40).tell(outcome(at(40, 1), "port_out_requested")).days(41, 45)
+    tale.tell(outcome(at(45, 1), "port_out_cancelled")).days(46, 60)
+    assert told(tale)[1:] == [
+        ("restaged", "at_risk", "request_ended", at(45, 4)), ("resolved", "at_risk", "clear_time_elapsed", at(48, 4)),
+    ]  # fmt: skip
+
+
+def test_a_request_in_an_alert_and_in_the_cool_down_of_one_is_told_at_once() -> None:
+    tale = Tale().days(1, 40).tell(complaint(at(40, 1))).days(41, 43)
+    tale.tell(outcome(at(43, 1), "port_out_requested"), outcome(at(44, 1), "port_out_rejected"))
+    tale.tell(complaint(at(44, 2), change="resolved", status="resolved", event_id="solved")).days(45, 50)
+    tale.tell(outcome(at(50, 1), "termination_requested", event_id="again"))
+    assert told(tale)[1:] == [
+        ("fired", "at_risk", "hold_time_elapsed", at(41, 4)),
+        ("restaged", "requested", "leave_requested", at(43, 1)),
+        ("restaged", "at_risk", "request_ended", at(44, 4)),
+        ("resolved", "at_risk", "clear_time_elapsed", at(47, 4)),
+        ("fired", "requested", "leave_requested", at(50, 1)),
+    ]
+    ids = [e.alert_id for e in tale.effects if isinstance(e, AlertChanged)]
+    assert len(set(ids)) == 2
+    assert len({e.transition_id for e in tale.effects if isinstance(e, AlertChanged)}) == len(ids)
+
+
+def test_requests_and_answers_that_come_late_have_transitions_of_their_own() -> None:
+    tale = Tale().days(1, 40).tell(complaint(at(40, 1))).days(41, 43).until(at(43, 4))
+    tale.tell(
+        outcome(at(43, 1), "port_out_requested"),
+        outcome(at(43, 2), "port_out_cancelled", event_id="back"),
+        outcome(at(43, 3), "port_out_requested", event_id="again"),
+    )
+    assert told(tale)[2:] == [("restaged", "requested", "leave_requested", at(43, 4))]
+
+
+def test_who_asked_in_a_policy_of_before_there_were_stages_is_scored_at_the_hour() -> None:
+    tree = msgspec.to_builtins(policy())
+    del tree["stage"]
+    tale = Tale(scorer_of(-6.0), policy_from(tree)).days(1, 40).tell(outcome(at(40, 1), "port_out_requested"))
+    assert told(tale) == []
+    assert tale.known.watch.scored_at_ms < at(40)
+
+
+def test_a_line_that_falls_silent_lapses_with_its_alert_and_returns_with_it() -> None:
+    tale = Tale().days(1, 40).tell(complaint(at(40, 1))).until(at(50)).days(50, 51).until(at(52))
+    assert told(tale)[2:] == [
+        ("restaged", "lapsed", "silent_beyond_habit", at(47, 4)), ("restaged", "at_risk", "used_again", at(50, 4)),
+    ]  # fmt: skip
+    lapsed, returned = [e for e in tale.effects if isinstance(e, AlertChanged)][2:]
+    assert (lapsed.state, lapsed.action_code, lapsed.alert_id) == ("firing", "offer_win_back", returned.alert_id)
+    assert lapsed.due_at_ms == at(47, 4) + policy().plays["lapsed"].due_hours[lapsed.band] * HOUR_MS
+    assert returned.action_code == "report_repair"
+
+
+def test_an_alert_about_a_line_that_is_silent_already_is_lapsed_from_the_beginning() -> None:
+    tale = Tale().days(1, 40).until(at(50)).tell(complaint(at(50, 1))).until(at(52))
+    assert told(tale) == [
+        ("opened", "lapsed", "threshold_reached", at(50, 1)), ("fired", "lapsed", "hold_time_elapsed", at(51, 4)),
+    ]  # fmt: skip
 
 
 def test_an_alert_that_grows_worse_says_so_once() -> None:

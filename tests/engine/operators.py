@@ -46,6 +46,15 @@ close_at = 0.02
 cool_down_days = 7
 """
 """A policy under which a small operator has many alerts, second episodes and several model versions."""
+WITHOUT_STAGES = (
+    LIVELY
+    + """
+[policy.stage]
+requested_for_days = 0
+lapsed_after_days = 0
+"""
+)
+"""The same, as it was before there were stages, and by the version that it had then."""
 
 CLEAN: dict[str, Any] = {"late": 0.0, "duplicated": 0.0, "reordered": 0.0, "malformed": 0.0}
 FAULTY: dict[str, Any] = {"late": 0.01, "duplicated": 0.01, "reordered": 0.02, "malformed": 0.002}

@@ -29,6 +29,7 @@ from tests.core import makers
 from tests.engine.operators import (
     LIVELY,
     as_before,
+    WITHOUT_STAGES,
     checkpoint_of,
     contents,
     differing,
@@ -91,7 +92,7 @@ def begun_before(db: Path, folder: Path) -> dict[tuple[str, int], bytes]:
 
 
 def test_a_run_that_had_its_snapshots_in_its_states_goes_on_and_ends_as_a_straight_one(tmp_path: Path) -> None:
-    folder = write_operator(tmp_path / "events", subscribers=16, days=70, seed=5)
+    folder = write_operator(tmp_path / "events", subscribers=16, days=70, seed=5, policy=WITHOUT_STAGES)
     before, straight = tmp_path / "before.db", tmp_path / "straight.db"
     old = begun_before(before, folder)
     assert len(old) > 16

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from streams.core.contracts.effects import AlertChange
+from streams.core.contracts.effects import AlertChange, Stage
 from streams.core.notify.endpoints import Filter
 from streams.core.times import DAY_MS, HOUR_MS
 from streams.shared.errors import InputError
@@ -174,6 +174,16 @@ def test_a_snooze_ends_when_the_alert_worsens_and_that_is_told_once(known: Sink)
     assert (work.state, work.snoozed_until_ms, work.note, work.version) == ("open", None, "kept", 2)
     assert stands(known)[-1] == ("worsened", "pending")
     assert known.wake_snoozed(NOW_MS + DAY_MS, RULES) == 0
+
+
+@pytest.mark.parametrize(("stage", "state"), [("requested", "open"), ("lapsed", "snoozed"), ("at_risk", "snoozed")])
+def test_a_snooze_ends_when_the_subscriber_asks_to_leave_and_for_no_other_stage(
+    known: Sink, stage: Stage, state: str
+) -> None:
+    act(known, "snooze", snoozed_until_ms=NOW_MS + DAY_MS)
+    known.record([told(1, "restaged", BEGAN_MS + 1, stage=stage)], RULES, NOW_MS)
+    assert known.work(ALERT).state == state
+    assert stands(known)[-1] == ("restaged", "pending")
 
 
 def test_an_alert_can_be_found_by_the_ticket_that_was_made_for_it(sink: Sink) -> None:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from streams.core.contracts.effects import AlertChange, AlertChanged, ChurnKind, RiskBand
+from streams.core.contracts.effects import AlertChange, AlertChanged, ChurnKind, RiskBand, Stage
 from streams.store import Batch, RunStore
 from streams.store.run.batch import AlertRow
 from tests.postgres.databases import furnished
@@ -14,13 +14,14 @@ from tests.store.conftest import RUN, changed
 
 COURSES: tuple[tuple[AlertChange, ...], ...] = (
     ("opened",), ("opened", "dropped"), ("fired",), ("opened", "fired"), ("opened", "fired", "worsened"),
-    ("fired", "eased", "resolved"), ("fired", "resolved"),
+    ("fired", "eased", "resolved"), ("fired", "resolved"), ("fired", "restaged"),
 )  # fmt: skip
 CHOICES: tuple[dict[str, Any], ...] = (
     {}, {"limit": 0}, {"limit": 1}, {"limit": 7}, {"limit": 10_000}, {"held_out": True}, {"held_out": True, "limit": 3},
     {"states": ("firing",), "limit": 5}, {"states": ("pending",)}, {"states": ("pending", "resolved"), "limit": 9},
     {"states": ()}, {"states": ("inactive",)}, {"bands": ("critical", "high"), "limit": 4}, {"kinds": ("natural",)},
     {"states": ("firing", "pending"), "bands": ("low",), "kinds": ("natural", "value_loss")},
+    {"stages": ("lapsed",), "limit": 4}, {"stages": ("requested", "lapsed"), "states": ("firing",)},
 )  # fmt: skip
 
 
@@ -39,7 +40,8 @@ def transitions(seed: int = 7, count: int = 120) -> list[AlertChanged]:
         for at_ms, change in enumerate(draw.choice(COURSES), 1_000):
             probability = draw.choice([0.1, 0.1 + 0.2, 0.3, draw.random()])
             band = draw.choice(get_args(RiskBand))
-            told.append(changed(name, change, at_ms, probability=probability, band=band, **fixed))
+            stage = draw.choice(get_args(Stage))
+            told.append(changed(name, change, at_ms, probability=probability, band=band, stage=stage, **fixed))
     draw.shuffle(told)
     return told
 
@@ -58,6 +60,7 @@ def listed(
     states: Collection[str] | None = None,
     bands: Collection[str] = (),
     kinds: Collection[str] = (),
+    stages: Collection[str] = (),
 ) -> list[AlertRow]:
     """Return what is to be listed, and in which order, as it is said in words."""
     chosen = [
@@ -67,11 +70,13 @@ def listed(
         and (states is None or row.latest.state in states)
         and (not bands or row.latest.band in bands)
         and (not kinds or row.latest.kind in kinds)
+        and (not stages or row.latest.stage in stages)
     ]
 
     def order(row: AlertRow) -> tuple[bool, float, str]:
         one = row.latest
-        return one.state != "firing", -one.probability * (one.value_at_risk_minor + 1), one.alert_id
+        certainty = 1.0 if one.stage == "requested" else one.probability
+        return one.state != "firing", -certainty * (one.value_at_risk_minor + 1), one.alert_id
 
     return sorted(chosen, key=order)
 

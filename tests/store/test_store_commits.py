@@ -15,6 +15,7 @@ from streams.store import NO_TIME_MS, Checkpoint, MarketAnnouncement, Position, 
 from tests.postgres.databases import KINDS, fresh
 
 CHANGES = ("opened", "fired", "worsened", "eased", "dropped", "resolved")
+"""In the order in which they stand at one moment; `restaged` shares its place with others."""
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -87,6 +88,18 @@ def test_transitions_of_one_moment_follow_the_life_of_an_alert(
     store.commit(make.batch(transitions=[make.changed(change=change) for change in order]))
     assert tuple(one.change for one in store.transitions("alert-a")) == CHANGES
     assert store.alerts()[0].latest.change == "resolved"
+
+
+@pytest.mark.parametrize("stages", [("lapsed", "requested"), ("requested", "lapsed")], ids="-".join)
+def test_of_two_changes_of_stage_at_one_moment_the_request_is_the_last(
+    store: RunStore, make: SimpleNamespace, stages: tuple[str, str]
+) -> None:
+    """A wake finds that the line is silent; a request that comes late is judged at the same moment, and after it."""
+    told = [make.changed(change="restaged", stage=stage, transition_id=f"t-{stage}") for stage in stages]
+    store.commit(make.batch(transitions=[make.changed(change="fired"), *told]))
+    assert [one.stage for one in store.transitions("alert-a")] == ["at_risk", "lapsed", "requested"]
+    assert store.alerts()[0].latest.stage == "requested"
+    assert [store.alert_page(stages=[stage]).total for stage in ("requested", "lapsed")] == [1, 0]
 
 
 @pytest.mark.slow

@@ -56,10 +56,10 @@ REFUSED: dict[str, tuple[Callable[[Path], str], str]] = {
     "another program's": (_other_program, r"photos\.db belongs to another program \(its tables: albums\)"),
     "a namesake's": (_other_forewarn, r"other\.db belongs to another program \(its tables: forewarn\)"),
     "an older version's": (
-        _of_version(3), r"an older Forewarn \(.* version 3, not 6\); `forewarn db upgrade --db .*v3\.db` upgrades it"
+        _of_version(3), r"an older Forewarn \(.* version 3, not 7\); `forewarn db upgrade --db .*v3\.db` upgrades it"
     ),
     "one without a way up": (
-        _of_version(2), r"made by an older Forewarn \(.* version 2, not 6\); start a new database"
+        _of_version(2), r"made by an older Forewarn \(.* version 2, not 7\); start a new database"
     ),
     "a newer version's": (_of_version(SCHEMA_VERSION + 1), r"made by a newer .*; use the Forewarn that made it"),
     "a part of a database": (_cut_short, r"cut\.db is damaged; move it away and run again"),

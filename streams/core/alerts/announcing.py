@@ -44,20 +44,22 @@ def announce(  # noqa: PLR0917 - all that an alert says, from the one place that
 ) -> AlertChanged:
     """Return the transition that `move` made: `alert` is the state after it.
 
-    An alert that has ended keeps the band that it had, and one that has eased has the band that it fell to: the highest
-    of the clear time.  What is at risk is a year's revenue at the rate of the last 30 days or the 30 before, whichever
-    was more; the due time runs from the last time that the alert opened, fired, worsened or eased.
+    An alert that has ended keeps the band that it had, one that has eased has the band that it fell to, the highest of
+    the clear time, and one whose stage has changed has the higher of its own and the present one.  What is at risk is a
+    year's revenue at the rate of the last 30 days or the 30 before, whichever was more; the due time runs from the last
+    time that the alert opened, fired, worsened, eased or changed its stage.
     """
     profile = facts.profile
     identity = alert_id(subscriber_id, alert.kind, alert.opened_at_ms)
     is_open = move.to in {"pending", "firing"}
-    band = policy.risk_band(scored.probability) if is_open and move.change != "eased" else alert.band
+    is_of_now = is_open and move.change not in {"eased", "restaged"}
+    band = policy.risk_band(scored.probability) if is_of_now else alert.band
     revenue_minor = max(scored.measures.revenue_30, scored.measures.revenue_30_before)
     value_band = policy.value_band(revenue_minor)
-    rule, play = policy.rule(value_band), policy.plays[alert.kind]
+    rule, play = policy.rule(value_band), policy.play(alert.kind, alert.stage)
     return AlertChanged(
         alert_id=identity,
-        transition_id=transition_id(identity, move.change, scored.at_ms),
+        transition_id=transition_id(identity, move.change, scored.at_ms, alert.stage),
         subscriber_id=subscriber_id,
         kind=alert.kind,
         episode=alert.episode + (move.change == "dropped"),
@@ -90,4 +92,5 @@ def announce(  # noqa: PLR0917 - all that an alert says, from the one place that
         contact_allowed=profile is None or bool(profile.flags & CONTACT_ALLOWED),
         why_code=move.why_code,
         action_code=action_code(play.action),
+        stage=alert.stage,
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from streams.core.contracts.effects import ChurnKind, LabelKind, RiskBand, ValueBand
+from streams.core.contracts.effects import ChurnKind, LabelKind, RiskBand, Stage, ValueBand
 from streams.core.contracts.outputs import Probability
 from streams.core.scoring.features import THEMES
 from streams.core.subscriber.state import RARE_DAYS
@@ -21,6 +21,8 @@ Hours = Annotated[int, Meta(ge=0, le=8760)]
 LeastAmount = Annotated[int, Meta(ge=0)]
 LearnAt = Literal["close", "knowable"]
 Learner = Literal["steady", "adagrad", "hazard", "dynamic"]
+PlayName = ChurnKind | Literal["requested", "lapsed"]
+"""Alerts at risk have the play of their kind, the others that of their stage."""
 YARDSTICK: Final = "boosting"
 """Boosted trees: judged beside the lines, never served."""
 
@@ -60,6 +62,23 @@ class HoldoutPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 NOBODY: Final = HoldoutPolicy()
+
+
+class StagePolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What is told apart from being at risk; a policy of before there were stages tells nothing apart.
+
+    A request to leave stands for `requested_for_days` unless it is answered or taken back; 0: requests are not told.
+    Somebody has lapsed whose line was silent for more than `lapsed_after_days` and for more than `lapsed_gap_factor`
+    times the own usual gap; 0 days: nobody has.
+    """
+
+    requested_for_days: Annotated[int, Meta(ge=0, le=3650)] = 0
+    lapsed_after_days: Annotated[int, Meta(ge=0, le=3650)] = 0
+    lapsed_gap_factor: Annotated[float, Meta(ge=1.0, le=100.0)] = 3.0
+
+
+NO_STAGES: Final = StagePolicy()
+_PLAYS_OF_STAGES: Final = frozenset({"requested", "lapsed"})
 
 
 class SnapshotPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -114,7 +133,7 @@ class RiskBands(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Play(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to do about one kind of churn, and how soon: by the risk band's number of hours."""
+    """What to do about one kind of churn or one stage, and how soon: by the risk band's number of hours."""
 
     action: Annotated[str, Meta(min_length=1, max_length=200)]
     due_hours: dict[Literal["low", "medium", "high", "critical"], Annotated[int, Meta(ge=1, le=8760)]]
@@ -149,8 +168,9 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     risk: RiskBands
     training: TrainingPolicy
     holdout: HoldoutPolicy = NOBODY
+    stage: StagePolicy = NO_STAGES
     kinds: dict[str, ChurnKind]
-    plays: dict[ChurnKind, Play]
+    plays: dict[PlayName, Play]
     version: str = ""
 
     @property
@@ -168,6 +188,11 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         if band == "high":
             return self.alerting.high
         return self.alerting.mid if band == "mid" else self.alerting.low
+
+    def play(self, kind: ChurnKind, stage: Stage) -> Play:
+        """Return what to do about an alert: the play of its stage, and where there is none, that of its kind."""
+        at_risk = self.plays[kind]
+        return at_risk if stage == "at_risk" else self.plays.get(stage, at_risk)
 
     def value_band(self, revenue_minor: float) -> ValueBand:
         """Return the value band of a 30-day revenue in minor units."""
@@ -215,8 +240,13 @@ def policy_from(tree: dict[str, Any]) -> Policy:
     if problem:
         raise PolicyError(f"the policy contradicts itself: {problem}")
     decided = msgspec.to_builtins(policy)
+    # Without what there was not before and decides nothing, so that what was published then has its version still.
     if policy.holdout == NOBODY:
-        del decided["holdout"]  # As it was before there was one, so that what was published then has its version still.
+        del decided["holdout"]
+    if policy.stage == NO_STAGES:
+        del decided["stage"]
+        for name in _PLAYS_OF_STAGES & decided["plays"].keys():
+            del decided["plays"][name]
     canonical = msgspec.json.encode(decided, order="sorted")
     return msgspec.structs.replace(policy, version="policy-" + blake2b(canonical, digest_size=4).hexdigest())
 
@@ -245,11 +275,20 @@ def _contradiction(policy: Policy) -> str | None:
     unknown = sorted(set(policy.kinds) - set(themes))
     if unknown:
         return f"kinds.{unknown[0]} is no theme; the themes are {', '.join(themes)}"
-    for kind, play in sorted(policy.plays.items()):
+    return _unplayed(policy)
+
+
+def _unplayed(policy: Policy) -> str | None:
+    for name, play in sorted(policy.plays.items()):
         undated = [band for band in get_args(RiskBand) if band not in play.due_hours]
         if undated:
-            return f"plays.{kind}.due_hours.{undated[0]} is missing"
-    missing = sorted(set(policy.kinds.values()) - set(policy.plays))
+            return f"plays.{name}.due_hours.{undated[0]} is missing"
+    wanted: set[PlayName] = set(policy.kinds.values())
+    if policy.stage.requested_for_days:
+        wanted.add("requested")
+    if policy.stage.lapsed_after_days:
+        wanted.add("lapsed")
+    missing = sorted(wanted - set(policy.plays))
     return f"plays.{missing[0]} is missing" if missing else None
 
 

@@ -21,6 +21,10 @@ WHYS: Final[dict[WhyCode, str]] = {
     "band_fell": "the risk stayed in a lower band for the clear time",
     "clear_time_elapsed": "the risk stayed below the closing threshold for the clear time",
     "subscriber_left": "the subscriber left",
+    "leave_requested": "the subscriber asked to leave",
+    "request_ended": "the request to leave no longer stands",
+    "silent_beyond_habit": "the line has been silent beyond the subscriber's own habit",
+    "used_again": "the line is used again",
 }
 ACTIONS: Final[dict[ActionCode, str]] = {
     "offer_fitting_plan": "Call, ask what changed, offer a plan that fits the present use",
@@ -28,6 +32,8 @@ ACTIONS: Final[dict[ActionCode, str]] = {
     "offer_renewal": "Offer a renewal before the contract ends; match the rival's price where value allows",
     "report_repair": "Call with the state of the complaint or the network fault, and a date for its repair",
     "review_plan": "Review the plan together; offer a bundle that keeps the spend",
+    "offer_to_stay": "Call from the save desk: ask for the reason, make the best offer that the value allows",
+    "offer_win_back": "Send one win-back offer by message or letter; a silent line may not answer a call",
 }
 
 _WHY_CODES: Final = {text: code for code, text in WHYS.items()}

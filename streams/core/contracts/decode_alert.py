@@ -55,6 +55,7 @@ def alert_changed(message: AlertMessage) -> AlertChanged:
         contact_allowed=message.contact_allowed,
         why_code=message.why_code or why_code(message.why),
         action_code=message.action_code or action_code(message.action),
+        stage=message.stage,
     )
 
 

@@ -15,13 +15,19 @@ DeadLetterReason = Literal[
     "bad_period", "future_time", "too_large", "empty",
 ]  # fmt: skip
 AlertStateName = Literal["inactive", "pending", "firing", "resolved"]
-AlertChange = Literal["opened", "fired", "worsened", "eased", "dropped", "resolved"]
+AlertChange = Literal["opened", "fired", "worsened", "eased", "restaged", "dropped", "resolved"]
+Stage = Literal["requested", "at_risk", "lapsed"]
+"""How far it has come: the subscriber has asked to leave, may leave, or has gone quiet beyond the own habit."""
 WhyCode = Literal[
     "threshold_reached", "threshold_reached_again", "hold_time_elapsed", "fell_below_opening", "fell_below_closing",
     "left_before_hold_time", "consent_withdrawn", "band_rose", "band_fell", "clear_time_elapsed", "subscriber_left",
+    "leave_requested", "request_ended", "silent_beyond_habit", "used_again",
 ]  # fmt: skip
 """Why an alert changed; `codes.WHYS` has the sentence of each."""
-ActionCode = Literal["offer_fitting_plan", "offer_payment_help", "offer_renewal", "report_repair", "review_plan"]
+ActionCode = Literal[
+    "offer_fitting_plan", "offer_payment_help", "offer_renewal", "report_repair", "review_plan", "offer_to_stay",
+    "offer_win_back",
+]  # fmt: skip
 """What the default policy asks people to do; `codes.ACTIONS` has the sentence of each."""
 RiskBand = Literal["low", "medium", "high", "critical"]
 ValueBand = Literal["low", "mid", "high"]
@@ -128,6 +134,7 @@ class AlertChanged(Struct, frozen=True, gc=False):
     contact_allowed: bool = True
     why_code: WhyCode | None = None
     action_code: ActionCode | None = None
+    stage: Stage = "at_risk"
 
 
 @final

@@ -108,6 +108,7 @@ def alert_message(change: AlertChanged) -> AlertMessage:
         contact_allowed=change.contact_allowed,
         why_code=change.why_code,
         action_code=change.action_code,
+        stage=change.stage,
     )
 
 

@@ -22,6 +22,7 @@ from streams.core.contracts.effects import (
     DeadLetterReason,
     LabelKind,
     RiskBand,
+    Stage,
     Treatment,
     ValueBand,
     WhyCode,
@@ -42,7 +43,7 @@ from streams.core.contracts.validation import RefusedValueError
 SubscriberIdText = Annotated[str, Meta(pattern=PSEUDONYM, min_length=PSEUDONYM_CHARS, max_length=PSEUDONYM_CHARS)]
 """Checked by its pattern, where each value comes in; that of an event (`SubscriberId`) is checked in a cheaper way."""
 
-SCHEMA_VERSION: Final = "contracts-68371186"
+SCHEMA_VERSION: Final = "contracts-3b982e66"
 """Names the released contracts, inputs and outputs: the start of the SHA-256 of `schemas/history/LOCK`."""
 
 DETAIL_CHARS_MAX: Final = 512
@@ -165,6 +166,7 @@ class AlertMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
     contact_allowed: bool = True
     why_code: WhyCode | None = None
     action_code: ActionCode | None = None
+    stage: Stage = "at_risk"
 
     def __post_init__(self) -> None:
         _check_times(self.event_time, self.opened_at, self.due_at)

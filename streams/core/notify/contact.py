@@ -102,18 +102,27 @@ def day_of(rules: ContactRules, manager_id: str, event_ms: int) -> int:
     return local.date().toordinal() - _EPOCH.date().toordinal()
 
 
+def certainty_of(changed: AlertChanged) -> float:
+    """Return how certain it is that an alert's subscriber leaves: the probability, and 1 for who has asked to."""
+    return 1.0 if changed.stage == "requested" else changed.probability
+
+
 def rank_of(changed: AlertChanged) -> float:
-    """Return what is at stake: probability times value, in minor units of its currency."""
-    return changed.probability * changed.value_at_risk_minor
+    """Return what is at stake: certainty times value, in minor units of its currency."""
+    return certainty_of(changed) * changed.value_at_risk_minor
 
 
 def concerns(wanted: Filter, changed: AlertChanged) -> bool:
-    """Say whether an endpoint is to hear of an alert as it stands; the types of messages are another question."""
+    """Say whether an endpoint is to hear of an alert as it stands; the types of messages are another question.
+
+    The least risk band is no bar to a request to leave, which is told whatever the risk.
+    """
     return (
         (not wanted.kinds or changed.kind in wanted.kinds)
         and (not wanted.value_bands or changed.value_band in wanted.value_bands)
         and (not wanted.account_managers or changed.account_manager_id in wanted.account_managers)
-        and BANDS.index(changed.band) >= BANDS.index(wanted.min_band)
+        and (not wanted.stages or changed.stage in wanted.stages)
+        and (changed.stage == "requested" or BANDS.index(changed.band) >= BANDS.index(wanted.min_band))
     )
 
 

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from msgspec import Meta, Struct, field
 
-from streams.core.contracts.effects import ChurnKind, RiskBand, ValueBand
+from streams.core.contracts.effects import ChurnKind, RiskBand, Stage, ValueBand
 from streams.core.notify.pacing import RATE_PER_S
 
 MessageType = Literal[
-    "alert.fired", "alert.worsened", "alert.eased", "alert.resolved",
+    "alert.fired", "alert.worsened", "alert.eased", "alert.restaged", "alert.resolved",
     "alert.acknowledged", "alert.started", "alert.snoozed", "alert.woken", "alert.reopened", "alert.closed",
 ]  # fmt: skip
-"""What an endpoint is told of: the first four are the machine's, the others are what people did about an alert."""
+"""What an endpoint is told of: the first five are the machine's, the others are what people did about an alert."""
 
 Action = Literal["create", "update", "resolve"]
 """What a message means to the receiver: a ticket that is not there yet, one that is, one that is to be closed."""
@@ -58,6 +58,7 @@ class Filter(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
     min_band: RiskBand = "low"
     kinds: tuple[ChurnKind, ...] = ()
     value_bands: tuple[ValueBand, ...] = ()
+    stages: tuple[Stage, ...] = ()
     account_managers: tuple[str, ...] = ()
 
 

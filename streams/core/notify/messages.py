@@ -3,8 +3,8 @@
 from hashlib import blake2b
 from typing import Final, Literal
 
-from streams.core.contracts.effects import AlertChange
-from streams.core.notify.endpoints import Action, MessageType
+from streams.core.contracts.effects import AlertChange, Stage
+from streams.core.notify.endpoints import Action, Filter, MessageType
 
 ActName = Literal["acknowledge", "start", "assign", "note", "snooze", "wake", "close", "reopen"]
 """What people do about an alert."""
@@ -13,6 +13,7 @@ _OF_CHANGE: Final[dict[AlertChange, MessageType]] = {
     "fired": "alert.fired",
     "worsened": "alert.worsened",
     "eased": "alert.eased",
+    "restaged": "alert.restaged",
     "resolved": "alert.resolved",
 }
 _OF_ACT: Final[dict[ActName, MessageType]] = {
@@ -28,7 +29,10 @@ ENDINGS: Final[frozenset[MessageType]] = frozenset({"alert.resolved", "alert.clo
 """After these there is nothing to do about the alert."""
 
 RISINGS: Final[frozenset[MessageType]] = frozenset({"alert.fired", "alert.worsened", "alert.woken", "alert.reopened"})
-"""These may be the first that a receiver hears of an alert of which it was not told before for a reason."""
+"""These may be the first that a receiver hears of an alert of which it was not told before for a reason.
+
+So may a change of stage, because of a request to leave or where the receiver asked for its stage (`may_be_first`).
+"""
 
 
 def type_of(change: AlertChange) -> MessageType | None:
@@ -38,6 +42,17 @@ def type_of(change: AlertChange) -> MessageType | None:
     ('alert.fired', None)
     """
     return _OF_CHANGE.get(change)
+
+
+def may_be_first(message: MessageType, stage: Stage, asked: Filter) -> bool:
+    """Say whether a message may be the first that a receiver hears of an alert of which it was not told before.
+
+    >>> may_be_first("alert.restaged", "requested", Filter()), may_be_first("alert.restaged", "lapsed", Filter())
+    (True, False)
+    """
+    if message == "alert.restaged":
+        return stage == "requested" or stage in asked.stages
+    return message in RISINGS
 
 
 def type_of_act(act: ActName) -> MessageType | None:

@@ -71,6 +71,9 @@ _ASKING: Final = {
 """Whether, after an outcome, the subscriber has asked to leave and not been answered or won back."""
 
 
+_REQUESTS: Final = frozenset({"port_out_requested", "termination_requested"})
+
+
 class Life(IntEnum):
     """Whether the subscriber is still one, by the newest lifecycle outcome."""
 
@@ -130,6 +133,11 @@ def is_revenue(body: Body) -> bool:
     if type(body) is Usage:
         return is_active(body)
     return type(body) is TopUp and body.status == "completed"
+
+
+def is_request(body: Body) -> bool:
+    """Say whether an event is a request to leave."""
+    return type(body) is Outcome and body.change in _REQUESTS
 
 
 def _fold_usage(facts: Facts, body: Usage, at_ms: EventMs, *, is_news: bool) -> FoldResult:

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand
+from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand, Stage
 from streams.core.contracts.source import SourceNumber
 from streams.core.times import DayNumber, EventMs
 
@@ -71,7 +71,7 @@ class AlertState(Struct, array_like=True, gc=False, frozen=True):
     """Where the subscriber's alert stands; times are event times in ms, 0 where nothing happened yet.
 
     A firing one has been in lower bands than its `band` since `lower_since_ms`, the highest of them `lower_band`.  The
-    last two are new: an alert that was packed without them has not been in a lower band.
+    last three are new: an alert that was packed without them has not been in a lower band, and is at risk.
     """
 
     state: AlertStateName = "inactive"
@@ -83,6 +83,7 @@ class AlertState(Struct, array_like=True, gc=False, frozen=True):
     cool_until_ms: int = 0
     lower_since_ms: int = 0
     lower_band: RiskBand = "low"
+    stage: Stage = "at_risk"
 
 
 class PendingSnapshot(Struct, array_like=True, gc=False):

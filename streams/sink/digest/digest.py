@@ -12,10 +12,13 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from streams.core.contracts.effects import AlertChanged
+from streams.core.notify.contact import rank_of
 from streams.core.times import DAY_MS
 from streams.store.outbox.digest_rows import DigestCandidate
 
-Section = Literal["new", "worse", "overdue", "due_today", "recovered", "closed", "beyond_capacity"]
+Section = Literal[
+    "requested", "new", "worse", "overdue", "due_today", "lapsed", "recovered", "closed", "beyond_capacity",
+]  # fmt: skip
 
 SECTIONS: Final[tuple[Section, ...]] = get_args(Section)
 TOP: Final = 10
@@ -103,6 +106,8 @@ def section_of(matter: DigestCandidate, *, since_ms: int, until_ms: int, time_zo
         return "beyond_capacity"
     if work.state == "snoozed":
         return None
+    if latest.stage != "at_risk" and {"fired", "restaged"} & set(matter.changes):
+        return latest.stage
     if "fired" in matter.changes:
         return "new"
     if "worsened" in matter.changes:
@@ -123,4 +128,4 @@ def _part(section: Section, matters: Sequence[DigestCandidate], top: int) -> Dig
 
 
 def _worth(alert: AlertChanged) -> float:
-    return alert.probability * alert.value_at_risk_minor
+    return rank_of(alert)

@@ -17,6 +17,7 @@ from streams.words.wording import LanguageCatalogue
 
 REASONS_TOLD: Final = 2
 _DUE: Final = frozenset({"due_today", "overdue"})
+_NEW: Final = frozenset({"new", "requested"})
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -50,7 +51,8 @@ def write_digest(digest: Digest, language: Language) -> DigestText:
         ],
     }
     due = sum(count for section, count in counts.items() if section in _DUE)
-    subject = around["subject"].format(count=sum(counts.values()), new=counts.get("new", 0), due=due)
+    new = sum(count for section, count in counts.items() if section in _NEW)
+    subject = around["subject"].format(count=sum(counts.values()), new=new, due=due)
     return DigestText(
         subject=f"Forewarn: {subject}",
         text=_template("digest.txt.j2").render(facts),

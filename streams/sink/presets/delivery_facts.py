@@ -25,7 +25,8 @@ SHARE_TOLD: Final = 0.1
 """Of the heaviest reason: what adds less than this is not in the explanation."""
 
 NOTIFICATION_REASONS: Final[dict[MessageType, str]] = {
-    "alert.fired": "first", "alert.worsened": "worsened", "alert.eased": "eased", "alert.resolved": "resolved",
+    "alert.fired": "first", "alert.worsened": "worsened", "alert.eased": "eased",
+    "alert.restaged": "stage_changed", "alert.resolved": "resolved",
     "alert.acknowledged": "acknowledged", "alert.started": "started", "alert.snoozed": "snoozed",
     "alert.woken": "snooze_ended", "alert.reopened": "reopened", "alert.closed": "closed",
 }  # fmt: skip
@@ -107,6 +108,7 @@ def _alert(change: AlertChanged, words: LanguageCatalogue) -> dict[str, Any]:
         "due_at": rfc3339(change.due_at_ms),
         "action": action,
         "action_code": change.action_code,
+        "stage": change.stage,
         "headline": headline,
         "explanation": "\n".join(lines),
         "reasons": reasons,
@@ -195,14 +197,16 @@ def sample_delivery(action: Action, message_type: MessageType | None = None) -> 
     """Return a made-up delivery that asks for an action; updates and resolutions have a ticket."""
     kind = message_type or _TYPE_OF[action]
     worse, over = kind != "alert.fired", kind in {"alert.resolved", "alert.closed"}
+    has_asked = kind == "alert.restaged"
     why: WhyCode = "subscriber_left" if kind == "alert.resolved" else "band_rose" if worse else "hold_time_elapsed"
+    why = "leave_requested" if has_asked else why
     at_ms = SAMPLE_AT_MS + (MESSAGE_TYPES.index(kind) + 1) * DAY_MS
     change = AlertChanged(
         alert_id="a_00000000000000000000000000000001", transition_id="t_00000000000000000000000000000001",
         subscriber_id="s_00000000000000000000000000000001", kind="service_fault", episode=1,
         state="resolved" if kind == "alert.resolved" else "firing",
         change="resolved" if kind == "alert.resolved" else "eased" if kind == "alert.eased" else
-        "worsened" if worse else "fired",
+        "restaged" if has_asked else "worsened" if worse else "fired",
         why=WHYS[why], why_code=why,
         at_ms=at_ms, opened_at_ms=SAMPLE_AT_MS, probability=0.73 if worse else 0.41, logit=0.99, intercept=-3.2,
         threshold=0.22, band="critical" if worse else "high", value_band="high", value_at_risk_minor=123_450,
@@ -215,7 +219,9 @@ def sample_delivery(action: Action, message_type: MessageType | None = None) -> 
             Reason("topup_gap", "rhythm", 0.6, {"top_up_gap": 0.6}, (
                 Evidence("days_since_top_up", "days", 21.0, 8.0, None),), 0.2, SAMPLE_AT_MS),
         ),
-        action=ACTIONS["report_repair"], action_code="report_repair",
+        action=ACTIONS["offer_to_stay" if has_asked else "report_repair"],
+        action_code="offer_to_stay" if has_asked else "report_repair",
+        stage="requested" if has_asked else "at_risk",
         due_at_ms=SAMPLE_AT_MS + 3 * DAY_MS, model_version="champion-7-0000abcd", feature_table="sample",
         policy_version="policy-sample", schema_version="contracts-sample", offsets={source_at(0, 0): 1},
         account_manager_id="m_17", group_id=None, area_id="north",

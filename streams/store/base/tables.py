@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import Column, Integer, MetaData, SmallInteger, Table
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 """Goes up with every change to the tables, each of which is a migration; a database of another version is refused."""
 
 THE_ROW: Final = 1

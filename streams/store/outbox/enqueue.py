@@ -21,7 +21,7 @@ from streams.core.notify.contact import (
     rank_of,
 )
 from streams.core.notify.endpoints import WAITING, DeliveryState, Endpoint, Filter, MessageType, SuppressedBy
-from streams.core.notify.messages import ENDINGS, RISINGS, delivery_id, type_of
+from streams.core.notify.messages import ENDINGS, delivery_id, may_be_first, type_of
 from streams.store.base.statements import RowValues, add, among, inline_value, parts
 from streams.store.outbox import tables
 from streams.store.outbox.contact_limits import CoolDowns, ManagerDays
@@ -205,9 +205,11 @@ class _DeliveryWriter:
             return "stale_event"
         if standing.has_begun:
             return None
-        if notice.type not in RISINGS:
+        if not may_be_first(notice.type, changed.stage, endpoint.filter):
             return "never_told"
-        if endpoint.contact and self._cool_downs.holds(changed, endpoint.channel):
+        # Who asks to leave is told of on that day, whatever was told shortly before.
+        is_request = changed.stage == "requested"
+        if endpoint.contact and not is_request and self._cool_downs.holds(changed, endpoint.channel):
             return "cool_down"
         if endpoint.capacity and not self._has_a_place(changed):
             return "capacity"
@@ -332,7 +334,8 @@ class _DeliveryWriter:
 
 def _may_begin(asked: Filter, notice: OutboxMessage, standing: _AlertDeliveryState) -> bool:
     """Say whether a message is of interest to an endpoint that was not told of the alert."""
-    return standing.is_held or (notice.type in RISINGS and concerns(asked, notice.changed))
+    is_first = may_be_first(notice.type, notice.changed.stage, asked)
+    return standing.is_held or (is_first and concerns(asked, notice.changed))
 
 
 def _message(notice: OutboxMessage, now_ms: int) -> RowValues:

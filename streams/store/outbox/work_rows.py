@@ -85,11 +85,11 @@ def wake_snoozed(connection: Connection, rules: ContactRules, now_ms: int) -> in
 
 
 def wake_worse(connection: Connection, transitions: Sequence[AlertChanged], now_ms: int) -> None:
-    """End the snooze of alerts that have become worse; nothing else of the people's half changes.
+    """End the snooze of alerts that have become worse, or whose subscribers asked to leave; nothing else changes.
 
     Those who are told of the worsening need no second message about it.
     """
-    worse = {one.alert_id: one for one in transitions if one.change == "worsened"}
+    worse = {one.alert_id: one for one in transitions if _is_worse(one)}
     column = tables.work.c
     for part in parts(sorted(worse)):
         snoozed = connection.scalars(
@@ -100,9 +100,14 @@ def wake_worse(connection: Connection, transitions: Sequence[AlertChanged], now_
             before = works_of(connection, [alert_id])[alert_id]
             now = replace(_awake(before), state="open", updated_ms=now_ms, version=before.version + 1)
             connection.execute(update(tables.work).where(column.alert_id == alert_id).values(**asdict(now)))
-            body = {"act": "wake", "fields": {}, "from": "snoozed", "to": "open", "why": f"the risk rose to {one.band}"}
+            why = f"the risk rose to {one.band}" if one.change == "worsened" else one.why
+            body = {"act": "wake", "fields": {}, "from": "snoozed", "to": "open", "why": why}
             event = {"work_event_id": f"wake|{one.transition_id}", "alert_id": alert_id, "at_ms": one.at_ms}
             add(connection, tables.work_events, [{**event, "act": "wake", "origin": BY_CLOCK, "body": body}])
+
+
+def _is_worse(one: AlertChanged) -> bool:
+    return one.change == "worsened" or (one.change == "restaged" and one.stage == "requested")
 
 
 def _check(one: Act) -> None:

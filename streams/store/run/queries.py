@@ -103,6 +103,7 @@ def alert_page(
     states: Collection[str] | None,
     bands: Collection[str],
     kinds: Collection[str],
+    stages: Collection[str] = (),
     held_out: bool,
     limit: int | None,
 ) -> AlertPage:
@@ -113,7 +114,8 @@ def alert_page(
     alert = tables.alerts.c
     has_fired = alert.fired_at_ms.is_not(None)
     chosen = [alert.held_out == held_out]
-    chosen += [column.in_(sorted(wanted)) for column, wanted in ((alert.band, bands), (alert.kind, kinds)) if wanted]
+    narrowed = ((alert.band, bands), (alert.kind, kinds), (alert.stage, stages))
+    chosen += [column.in_(sorted(wanted)) for column, wanted in narrowed if wanted]
     if states is None:
         chosen.append(has_fired)
     else:

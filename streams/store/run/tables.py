@@ -91,6 +91,7 @@ alerts: Final = Table(
     Column("is_firing", Boolean, nullable=False, server_default=false()),
     Column("urgency", Double, nullable=False, server_default=text("0")),
     Column("fired_at_ms", BigInteger),
+    Column("stage", Text, nullable=False, server_default="at_risk"),
     Index("alerts_by_subscriber", "subscriber_id"),
     Index("alerts_by_state", "state", "probability"),
     Index("alerts_by_urgency", "held_out", "is_firing", "urgency", "fired_at_ms"),
@@ -135,6 +136,7 @@ transitions: Final = Table(
     Column("contact_allowed", Boolean, nullable=False, server_default=true()),
     Column("why_code", Text),
     Column("action_code", Text),
+    Column("stage", Text, nullable=False, server_default="at_risk"),
     Index("transitions_by_alert", "alert_id", "at_ms"),
 )
 

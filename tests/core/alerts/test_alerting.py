@@ -22,7 +22,7 @@ from streams.core.alerts.alerting import (
 )
 from streams.core.alerts.policy import AlertRule
 from streams.core.contracts.codes import WHYS
-from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand, WhyCode
+from streams.core.contracts.effects import AlertStateName, ChurnKind, RiskBand, Stage, WhyCode
 from streams.core.subscriber.state import INACTIVE, AlertState
 from streams.core.times import DAY_MS, HOUR_MS
 from tests.core.makers import SUBSCRIBER, at, changed
@@ -36,12 +36,20 @@ EASING = AlertState("firing", 1, "natural", "medium", at(0), below_since_ms=at(5
 CRITICAL = AlertState("firing", 1, "natural", "critical", at(0))
 LOWER = AlertState("firing", 1, "natural", "critical", at(0), lower_since_ms=at(5), lower_band="medium")
 RESOLVED = AlertState("resolved", 1, "natural", "medium", at(0), cool_until_ms=at(14))
+ASKED = AlertState("firing", 1, "natural", "medium", at(0), stage="requested")
+LAPSED = AlertState("firing", 1, "natural", "medium", at(0), below_since_ms=at(5), stage="lapsed")
 
 
 def now(
-    probability: float, at_ms: int, *, gone: bool = False, barred: bool = False, band: RiskBand = "medium"
+    probability: float,
+    at_ms: int,
+    *,
+    gone: bool = False,
+    barred: bool = False,
+    band: RiskBand = "medium",
+    stage: Stage = "at_risk",
 ) -> Circumstances:
-    return Circumstances(probability, band, at_ms, gone, barred)
+    return Circumstances(probability, band, at_ms, gone, barred, stage)
 
 
 SIGNALS: list[tuple[str, AlertState, Circumstances, AlertRule, AlertSignal]] = [
@@ -74,6 +82,35 @@ SIGNALS: list[tuple[str, AlertState, Circumstances, AlertRule, AlertSignal]] = [
     ("who left and withdrew consent has left", FIRING, now(0.9, at(1), gone=True, barred=True), RULE, "left"),
     ("without consent there is no alert", INACTIVE, now(0.9, at(1), barred=True), RULE, "barred"),
     ("nor does one stay", FIRING, now(0.15, at(1), barred=True), RULE, "barred"),
+    ("who asks to leave is told of whatever the risk", INACTIVE, now(0.0, at(1), stage="requested"), RULE, "requested"),
+    ("and without the hold time", PENDING, now(0.0, at(0, 1), stage="requested"), RULE, "requested"),
+    ("and in the cool-down", RESOLVED, now(0.0, at(1), stage="requested"), RULE, "requested"),
+    ("a firing alert hears of it as well", EASING, now(0.0, at(9), stage="requested"), RULE, "requested"),
+    ("once", ASKED, now(0.3, at(1), stage="requested"), RULE, "above"),
+    (
+        "what was asked for does not clear",
+        changed(ASKED, below_since_ms=at(1)),
+        now(0.0, at(9), stage="requested"),
+        RULE,
+        "above",
+    ),
+    ("but for who has left", ASKED, now(0.3, at(1), gone=True, stage="requested"), RULE, "left"),
+    ("and who may not be profiled", INACTIVE, now(0.3, at(1), barred=True, stage="requested"), RULE, "barred"),
+    ("a request that is taken back says so", ASKED, now(0.0, at(9)), RULE, "withdrawn"),
+    ("also where the line is silent by then", ASKED, now(0.3, at(9), stage="lapsed"), RULE, "withdrawn"),
+    ("a firing alert lapses", EASING, now(0.15, at(6), stage="lapsed"), RULE, "lapsed"),
+    ("even below the closing threshold", EASING, now(0.05, at(6), stage="lapsed"), RULE, "lapsed"),
+    ("unless it is clear", EASING, now(0.05, at(8), stage="lapsed"), RULE, "cleared"),
+    (
+        "it says so before it says that it is worse",
+        FIRING,
+        now(0.9, at(6), band="critical", stage="lapsed"),
+        RULE,
+        "lapsed",
+    ),
+    ("a lapsed alert goes on", LAPSED, now(0.3, at(6), stage="lapsed"), RULE, "above"),
+    ("until the line is used again", LAPSED, now(0.3, at(6)), RULE, "returned"),
+    ("silence alone opens nothing", INACTIVE, now(0.1, at(6), stage="lapsed"), RULE, "between"),
 ]
 
 
@@ -105,7 +142,7 @@ def test_a_pair_that_is_not_in_the_table_leaves_the_alert_as_it_is(state: AlertS
 def test_every_move_is_to_another_state_or_to_another_band_and_says_why(
     pair: tuple[AlertStateName, AlertSignal], move: Move
 ) -> None:
-    assert move.to != pair[0] or move.change in {"worsened", "eased"}
+    assert move.to != pair[0] or move.change in {"worsened", "eased", "restaged"}
     assert len(WHYS[move.why_code]) > 15
     assert WHYS[move.why_code].split()[0] in {"the", "profiling"}
 
@@ -141,6 +178,38 @@ def test_what_a_move_makes_of_an_alert(
     before: AlertState, pair: tuple[AlertStateName, AlertSignal], after: AlertState
 ) -> None:
     assert apply_move(before, MOVES[pair], now(0.9, at(40), band="high"), RULE, "competitive") == after
+
+
+STAGES: list[tuple[str, AlertState, tuple[AlertStateName, AlertSignal], Circumstances, AlertState]] = [
+    ("an alert opens at the stage of its subscriber", INACTIVE, ("inactive", "above"), now(0.3, at(1), stage="lapsed"),
+     AlertState("pending", 1, "competitive", "medium", at(1), stage="lapsed")),
+    ("and fires at that of its day", PENDING, ("pending", "hold_elapsed"), now(0.3, at(1), stage="lapsed"),
+     AlertState("firing", 1, "natural", "medium", at(0), stage="lapsed")),
+    ("a request opens an alert", RESOLVED, ("resolved", "requested"), now(0.0, at(1), stage="requested", band="low"),
+     AlertState("firing", 2, "competitive", "low", at(1), stage="requested")),
+    ("a request takes back the time that it was clear", EASING, ("firing", "requested"),
+     now(0.05, at(6), stage="requested"), AlertState("firing", 1, "natural", "medium", at(0), stage="requested")),
+    ("another stage keeps it", EASING, ("firing", "lapsed"), now(0.05, at(6), stage="lapsed"),
+     AlertState("firing", 1, "natural", "medium", at(0), below_since_ms=at(5), stage="lapsed")),
+    ("another stage lets the band rise", LAPSED, ("firing", "returned"), now(0.9, at(6), band="critical"),
+     AlertState("firing", 1, "natural", "critical", at(0))),
+    ("and not fall", LAPSED, ("firing", "returned"), now(0.15, at(6), band="low"),
+     AlertState("firing", 1, "natural", "medium", at(0), lower_since_ms=at(6), lower_band="low")),
+    ("an alert that is over keeps its stage", LAPSED, ("firing", "cleared"), now(0.05, at(8), stage="lapsed"),
+     AlertState("resolved", 1, "natural", "medium", at(0), 0, at(22), stage="lapsed")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "pair", "circumstances", "after"), [row[1:] for row in STAGES], ids=[row[0] for row in STAGES]
+)
+def test_what_a_stage_makes_of_an_alert(
+    before: AlertState,
+    pair: tuple[AlertStateName, AlertSignal],
+    circumstances: Circumstances,
+    after: AlertState,
+) -> None:
+    assert apply_move(before, MOVES[pair], circumstances, RULE, "competitive") == after
 
 
 def test_a_risk_that_comes_back_stops_the_clearing() -> None:
@@ -323,6 +392,8 @@ def test_ids_stay_the_same_from_release_to_release() -> None:
     identity = alert_id(SUBSCRIBER, "natural", at(0))
     assert identity == "a_6b74b022e1ed7984f1780670d5124e22"
     assert transition_id(identity, "fired", at(1)) == "t_f40539f3cc4c3bdd342671524a9d317c"
+    assert transition_id(identity, "fired", at(1), "lapsed") == "t_f40539f3cc4c3bdd342671524a9d317c"
+    assert len({transition_id(identity, "restaged", at(1), stage) for stage in get_args(Stage)}) == 3
 
 
 def test_who_it_is_what_kind_it_is_and_when_it_opened_make_an_alerts_identity() -> None:

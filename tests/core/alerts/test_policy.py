@@ -19,10 +19,18 @@ NAN = float("nan")
 def test_the_default_policy_loads_and_every_theme_leads_to_a_play_for_every_band() -> None:
     default = policy_from(default_tree())
     assert {default.kinds[theme.name] for theme in THEMES} <= set(default.plays)
-    assert set(default.plays) == set(get_args(ChurnKind))
+    assert set(default.plays) == {*get_args(ChurnKind), "requested", "lapsed"}
     for play in default.plays.values():
         hours = [play.due_hours[band] for band in get_args(RiskBand)]
         assert hours == sorted(hours, reverse=True)
+
+
+def test_a_policy_without_stages_has_the_version_that_it_had_before_there_were_any() -> None:
+    off = {"requested_for_days": 0, "lapsed_after_days": 0}
+    before = {name: table for name, table in default_tree().items() if name != "stage"}
+    before["plays"] = {name: play for name, play in before["plays"].items() if name not in {"requested", "lapsed"}}
+    assert policy_from(before).version == policy_from_layers(default_tree(), {"stage": off}).version
+    assert policy_from(before).play("natural", "lapsed") == policy_from(before).plays["natural"]
 
 
 def test_the_lateness_horizon_is_given_in_milliseconds() -> None:
@@ -51,6 +59,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("a learning time that does not exist", {"label": {"learn_at": "never"}}, "label.learn_at"),
     ("a surrogate of the whole horizon", {"label": {"surrogate_days": 30}}, "label.surrogate_days must be below"),
     ("a model that challenges itself", {"training": {"challengers": ["dynamic"]}}, "names .dynamic., which is"),
+    ("a habit that is not exceeded", {"stage": {"lapsed_gap_factor": 0.5}}, "stage.lapsed_gap_factor"),
     ("a share of everybody", {"holdout": {"share": 0.9}}, "holdout.share"),
     ("a base rate of nobody", {"training": {"base_rate": 0.0}}, "training.base_rate"),
     ("a play without words", {"plays": {"natural": {"action": ""}}}, "plays"),
@@ -79,6 +88,7 @@ def without(*path: str) -> dict[str, Any]:
     [
         (("label", "horizon_days"), "horizon_days"), (("risk",), "risk"), (("kinds", "service"), "kinds.service"),
         (("plays", "competitive"), "plays.competitive is missing"),
+        (("plays", "requested"), "plays.requested is missing"), (("plays", "lapsed"), "plays.lapsed is missing"),
         (("plays", "natural", "due_hours", "high"), "plays.natural.due_hours.high is missing"),
     ],
 )  # fmt: skip

@@ -72,8 +72,16 @@ def test_an_endpoint_is_concerned_by_all_that_it_asked_for_together() -> None:
         assert not concerns(asked, replace(one, **other))
 
 
-def test_what_is_at_stake_is_probability_times_value() -> None:
+def test_what_is_at_stake_is_probability_times_value_and_all_of_it_for_who_has_asked_to_leave() -> None:
     assert rank_of(told(1, probability=0.5, value_at_risk_minor=300)) == 150.0
+    assert rank_of(told(1, probability=0.5, value_at_risk_minor=300, stage="lapsed")) == 150.0
+    assert rank_of(told(1, probability=0.5, value_at_risk_minor=300, stage="requested")) == 300.0
+
+
+def test_an_endpoint_may_ask_for_stages_and_no_band_bars_a_request() -> None:
+    risky, asking = told(1, band="low"), told(1, band="low", stage="requested")
+    assert [concerns(Filter(stages=("requested", "lapsed")), one) for one in (risky, asking)] == [False, True]
+    assert [concerns(Filter(min_band="high"), one) for one in (risky, asking)] == [False, True]
 
 
 def test_a_cool_down_counts_both_ways_and_can_be_none() -> None:

@@ -56,6 +56,13 @@ PLACES: list[tuple[DigestCandidate, str | None]] = [
     (matter("worsened", work=CLOSED, closed_ms=NOW_MS), None),
     (matter("fired", work=SNOOZED), None),
     (matter("fired", crowded=True), "beyond_capacity"),
+    (matter("fired", stage="requested"), "requested"),
+    (matter("restaged", stage="requested"), "requested"),
+    (matter("fired", stage="lapsed"), "lapsed"),
+    (matter("restaged", "worsened", stage="lapsed"), "lapsed"),
+    (matter("restaged", due_at_ms=NOW_MS + HOUR_MS), "due_today"),
+    (matter(stage="lapsed", due_at_ms=NOW_MS - 1), "overdue"),
+    (matter("restaged", "resolved", stage="requested"), "recovered"),
 ]
 
 

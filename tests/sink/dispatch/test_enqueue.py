@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams.core.contracts.effects import AlertChange, AlertChanged
+from streams.core.contracts.effects import AlertChange, AlertChanged, Stage
 from streams.core.notify.contact import ContactRules, Manager
 from streams.core.notify.endpoints import Filter, QuietHours
+from streams.core.notify.messages import action_of
 from streams.core.times import DAY_MS, HOUR_MS
 from streams.store import Batch, Position, Run, RunStore
 from streams.store.sink import Sink
@@ -126,6 +127,40 @@ def test_of_one_subscriber_and_kind_a_channel_hears_of_one_alert_within_the_cool
     by_alert = {row.alert_id: row.why.partition(":")[0] for row in rows(sink, endpoint="crm")}
     assert list(by_alert.values()) == ["", "cool_down", "", ""]
     assert whys(sink, endpoint="desk") == whys(sink, endpoint="crm") == whys(sink, endpoint="log")
+
+
+def test_no_cool_down_holds_a_request_to_leave_back(sink: Sink) -> None:
+    add(sink, "crm")
+    sink.record([of("s", 1, 0), of("s", 2, 1, stage="requested"), of("s", 3, 2)], RULES, NOW_MS)
+    assert whys(sink) == ["", "", "cool_down"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "stage", "states"),
+    [
+        (Filter(min_band="critical"), "requested", ["pending"]),
+        (Filter(min_band="critical"), "lapsed", []),
+        (Filter(stages=("lapsed",)), "lapsed", ["pending"]),
+        (Filter(stages=("lapsed",)), "requested", []),
+        (Filter(), "lapsed", ["superseded", "pending"]),
+    ],
+)
+def test_a_change_of_stage_is_told_first_of_an_alert_to_who_asked_for_the_stage_and_if_it_is_a_request(
+    sink: Sink, asked: Filter, stage: Stage, states: list[str]
+) -> None:
+    add(sink, "crm", filter=asked)
+    sink.record([told(1)], RULES, NOW_MS)
+    sink.record([told(1, "restaged", BEGAN_MS + 1, stage=stage)], RULES, NOW_MS)
+    assert [row.state for row in rows(sink)] == states
+
+
+def test_a_change_of_stage_updates_the_ticket_that_is_there(sink: Sink) -> None:
+    add(sink, "crm")
+    sink.record([told(1)], RULES, NOW_MS)
+    send(sink)
+    sink.record([told(1, "restaged", BEGAN_MS + 1, stage="lapsed")], RULES, NOW_MS)
+    (one,) = claim(sink)
+    assert (one.type, action_of(one.type, one.ticket)) == ("alert.restaged", "update")
 
 
 def test_an_alert_whose_type_a_channel_never_asked_for_takes_no_cool_down_there(sink: Sink) -> None:
