@@ -22,8 +22,10 @@ from streams.core.alerts.labels import (
     CONTACTED,
     EXPLICIT_KINDS,
     HELD_OUT,
+    censored_before_ms,
     is_gone,
     is_held_out,
+    is_suspended,
     last_revenue_ms,
     note_revenue,
     note_treatment,
@@ -177,9 +179,9 @@ def _on_wake(state: SubscriberState, subscriber_id: str, at_ms: int, context: Co
     effects: tuple[StepEffect, ...] = ()
     if watch.pending and watch.pending[0] + context.horizon_ms < at_ms:
         band = measure(facts, at_ms, context.bands).band if context.label.value_loss else HIGH_BAND
-        effects = settle_closed(watch, at_ms, context.label, band)
+        effects = settle_closed(watch, at_ms, context.label, band, censored_before_ms(facts))
     if context.surrogate_ms:
-        effects += tell_early(watch, at_ms, context.label)
+        effects += tell_early(watch, at_ms, context.label, censored_before_ms(facts))
     if facts.life == Life.HERE:
         effects += _assess(state, subscriber_id, at_ms, context)
     watch.next_wake_ms = _next_wake_ms(state, subscriber_id, at_ms, context)
@@ -212,7 +214,7 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
         else:
             shares = scorer.contributions(features)
             why = reasons_now(shares, facts, at_ms, measures)
-            watch.alert = apply_move(watch.alert, move, now, rule, _kind(why, policy))
+            watch.alert = apply_move(watch.alert, move, now, rule, _kind(why, facts, policy))
             scored = ScoreBreakdown(at_ms, logit, chance, measures, why, context.signals)
             changed = announce(subscriber_id, facts, watch.alert, move, scored, scorer, policy)
             effects = (AlertDraft(changed, watch.pending[-PENDING_WIDTH], shares) if watch.pending else changed,)
@@ -231,8 +233,10 @@ def _treatment(watch: Watch, subscriber_id: str, policy: Policy) -> int:
     return HELD_OUT if is_held_out(subscriber_id, policy.holdout.share) else ALERTED
 
 
-def _kind(why: tuple[Reason, ...], policy: Policy) -> ChurnKind:
-    """Name the churn after the heaviest theme for which anything was measured."""
+def _kind(why: tuple[Reason, ...], facts: Facts, policy: Policy) -> ChurnKind:
+    """Name the churn after the heaviest theme for which anything was measured; a suspended line says more than that."""
+    if "involuntary" in policy.plays and is_suspended(facts):
+        return "involuntary"
     return policy.kinds[next(reason.theme for reason in why if reason.evidence)]
 
 

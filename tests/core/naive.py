@@ -56,6 +56,7 @@ class History:
             if isinstance(body, Usage):
                 self.usage_days[usage_day(body)].append(body)
         profiles = [b for b in bodies if isinstance(b, Subscriber)]
+        self.profiles = profiles
         self.profile = max(profiles, key=at) if profiles else None
         self.profile_times = [at(b) for b in profiles]
         self.tickets: dict[str, Complaint] = {}
@@ -90,6 +91,15 @@ class History:
         answers = {"port_out_rejected", "port_out_cancelled", "termination_cancelled", "win_back", "retained"}
         said = [(at(b), b.change in words) for b in self.outcomes if b.change in words | answers]
         return max(said, default=(0, False))
+
+    def suspended(self) -> tuple[int, int]:
+        """When the line was last said to be suspended: for any other reason, and by the subscriber's own wish."""
+        said = [b for b in self.outcomes if b.change == "suspended"]
+        own = [b for b in said if b.voluntary or (b.voluntary is None and b.reason == "price")]
+        words = [at(b) for b in said if b not in own] + [
+            at(b) for b in self.profiles if b.product_status == "suspended"
+        ]
+        return max(words, default=0), max(map(at, own), default=0)
 
     def life(self) -> tuple[int, int]:
         """When the subscriber's life last changed, and to what: 0 here, 1 ported out, 2 left, 3 made to leave."""

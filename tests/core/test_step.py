@@ -235,6 +235,21 @@ def test_who_is_made_to_leave_gives_no_example_either_way() -> None:
     assert tale.known.watch.waiting == []
 
 
+def test_who_is_suspended_cannot_pay_and_is_never_taken_for_somebody_who_left_in_silence() -> None:
+    tale = Tale(scorer_of(-4.0, suspended=4.0, usage_silence=0.5)).days(1, 40)
+    assert tale.known.watch.waiting
+    tale.tell(profile(at(40, 1), product_status="suspended"), outcome(at(40, 1), "suspended")).until(at(120))
+    alerts = [e for e in tale.effects if isinstance(e, AlertChanged)]
+    assert {(one.kind, one.stage, one.action_code) for one in alerts} == {
+        ("involuntary", "at_risk", "offer_payment_help")
+    }
+    assert {e.kind for e in tale.examples()} <= {"stayed"}
+    assert tale.known.watch.waiting == []
+    other = Tale(scorer_of(-4.0, suspended=4.0, usage_silence=0.5)).days(1, 40)
+    other.tell(outcome(at(40, 1), "suspended", reason="moved")).until(at(120))
+    assert "inactivity" in {e.kind for e in other.examples()}
+
+
 def test_snapshots_that_a_leaving_does_not_cover_are_still_settled_when_their_horizon_closes() -> None:
     only_silence = policy(label={"explicit": False})
     tale = Tale(rules=only_silence).days(1, 40).tell(outcome(at(40, 1), "port_out_completed"))

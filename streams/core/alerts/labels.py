@@ -2,10 +2,10 @@
 
 Leaving is a completed port-out or a voluntary termination, or no revenue event (a completed top-up, a day with
 activity) for the whole horizon after the snapshot.  Who is made to leave (non-payment, fraud, death, closing of a
-business) is censored: neither left nor stayed.  Each settled snapshot becomes one `LabelledExample` with the features
-as they were served; when it is learned is the trainer's policy, so both times are on it: when the label could be
-known, and when its horizon closed.  What was done about the subscriber meanwhile is on it too, since an offer that
-works makes a right warning look wrong.
+business) is censored: neither left nor stayed; so is the silence of who is suspended by no own wish.  Each settled
+snapshot becomes one `LabelledExample` with the features as they were served; when it is learned is the trainer's
+policy, so both times are on it: when the label could be known, and when its horizon closed.  What was done about the
+subscriber meanwhile is on it too, since an offer that works makes a right warning look wrong.
 
 What a snapshot holds is not here: all functions work on the rows of `Watch.pending` and return drafts.
 """
@@ -17,7 +17,7 @@ from typing import Final, get_args
 from streams.core.alerts.policy import LabelPolicy
 from streams.core.contracts.effects import ExampleDraft, LabelKind, SnapshotDropped, SnapshotTaken, Treatment
 from streams.core.subscriber.facts import PENDING_WIDTH, Facts, Watch
-from streams.core.subscriber.fold import Life
+from streams.core.subscriber.fold import STATUS_CODES, Life
 from streams.core.subscriber.snapshots import HIGH_BAND, LOW_BAND, pack_snapshot
 from streams.core.subscriber.state import PENDING_MAX
 from streams.core.times import DAY_MS
@@ -31,6 +31,9 @@ PROVISIONAL_LABELS: Final = (None, False, True)
 """What a snapshot's label was said to be before its horizon closed: nothing, that they stayed, that they left."""
 
 HOLDOUT_VALUES: Final = 2**64
+STANDING_MS: Final = 2**62
+"""Later than any snapshot."""
+_SUSPENDED: Final = STATUS_CODES["suspended"]
 
 _REVENUE: Final = 1
 _TREATED: Final = 2
@@ -50,6 +53,32 @@ def is_gone(facts: Facts, at_ms: int, label: LabelPolicy) -> bool:
     if facts.life != Life.HERE:
         return True
     return label.inactivity and at_ms - last_revenue_ms(facts) >= label.horizon_days * DAY_MS
+
+
+def censored_before_ms(facts: Facts) -> int:
+    """Return the time before which snapshots were taken whose silence is none of the subscriber's own; 0 for none.
+
+    Who is suspended by no wish of their own cannot use the line: such silence is censored as an involuntary leaving is,
+    for all snapshots while the suspension stands, and for those of before it when it is over.
+    """
+    times, profile = facts.times, facts.profile
+    suspended_ms, wish_ms = times.suspended_ms, times.suspended_by_wish_ms
+    if not suspended_ms:
+        return 0
+    # The day's use is known at its end only, and may have been before the suspension of that day.
+    in_service_ms = last_revenue_ms(facts) - DAY_MS
+    if facts.life == Life.HERE and facts.life_at_ms > in_service_ms:
+        in_service_ms = facts.life_at_ms
+    if profile is not None and profile.status != _SUSPENDED and profile.at_ms > in_service_ms:
+        in_service_ms = profile.at_ms
+    if wish_ms and (wish_ms >= in_service_ms or wish_ms >= suspended_ms):
+        return 0
+    return STANDING_MS if suspended_ms >= in_service_ms else suspended_ms
+
+
+def is_suspended(facts: Facts) -> bool:
+    """Say whether the line is suspended by no wish of the subscriber's own."""
+    return censored_before_ms(facts) == STANDING_MS
 
 
 def is_held_out(subscriber_id: str, share: float) -> bool:
@@ -103,8 +132,10 @@ def note_treatment(watch: Watch, treated: int, at_ms: int) -> None:
             rows[i + _TREATED] = treated
 
 
-def tell_early(watch: Watch, at_ms: int, label: LabelPolicy) -> tuple[ExampleDraft, ...]:
+def tell_early(watch: Watch, at_ms: int, label: LabelPolicy, censored_ms: int = 0) -> tuple[ExampleDraft, ...]:
     """Return a provisional example of each waiting snapshot whose first `surrogate_days` are over, once.
+
+    Nothing is said of the silence of snapshots that were taken before `censored_ms`.
 
     Silence through all of them stands for leaving.  Bugajev et al. 2025 predict prepaid churn of 90 days from labels
     of 40; what it costs where nobody corrects it is in the decision record on the times of labels.
@@ -116,6 +147,8 @@ def tell_early(watch: Watch, at_ms: int, label: LabelPolicy) -> tuple[ExampleDra
         if rows[i + _TOLD] or not surrogate_ms or known_ms >= at_ms:
             continue
         is_silent = label.inactivity and not 0 < rows[i + _REVENUE] <= known_ms
+        if is_silent and rows[i] < censored_ms:
+            continue
         rows[i + _TOLD] = PROVISIONAL_LABELS.index(is_silent)
         kind: LabelKind = "inactivity" if is_silent else "stayed"
         drafts.append(_draft(rows, i, kind, known_ms, known_ms, provisional=True))
@@ -143,22 +176,27 @@ def settle_at_leaving(
     return tuple([_draft(rows, i, kind, at_ms, rows[i] + horizon_ms) for i in covered])
 
 
-def settle_closed(watch: Watch, at_ms: int, label: LabelPolicy, band_now: int = HIGH_BAND) -> tuple[ExampleDraft, ...]:
+def settle_closed(
+    watch: Watch, at_ms: int, label: LabelPolicy, band_now: int = HIGH_BAND, censored_ms: int = 0
+) -> tuple[ExampleDraft | SnapshotDropped, ...]:
     """Settle the snapshots whose horizon has closed by `at_ms`: inactive through all of it, worth less, or stayed.
 
-    `band_now` is the value band at `at_ms`; it is looked at only where a loss of value counts as leaving.
+    `band_now` is the value band at `at_ms`; it is looked at only where a loss of value counts as leaving.  Those that
+    were taken before `censored_ms` and were inactive are dropped (`censored_before_ms`), and are not worth less.
     """
     horizon_ms = label.horizon_days * DAY_MS
     is_worth_less = label.value_loss and band_now == LOW_BAND
-    rows, settled, count = watch.pending, [], 0
+    rows, settled, count = watch.pending, list[ExampleDraft | SnapshotDropped](), 0
     while count < len(rows) and rows[count] + horizon_ms < at_ms:
         closed_ms, first_ms = rows[count] + horizon_ms, rows[count + _REVENUE]
+        is_censored = rows[count] < censored_ms
         if label.inactivity and not 0 < first_ms <= closed_ms:
-            settled.append(_draft(rows, count, "inactivity", closed_ms, closed_ms))
+            inactive = SnapshotDropped(rows[count]) if is_censored else None
+            settled.append(inactive or _draft(rows, count, "inactivity", closed_ms, closed_ms))
         else:
             known_ms = closed_ms if label.explicit or label.value_loss else first_ms
-            draft = _draft(rows, count, "stayed", known_ms, closed_ms, is_worth_less=is_worth_less)
-            settled.append(draft)
+            lost = is_worth_less and not is_censored
+            settled.append(_draft(rows, count, "stayed", known_ms, closed_ms, is_worth_less=lost))
         count += PENDING_WIDTH
     if settled:
         del rows[:count]

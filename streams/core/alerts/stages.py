@@ -7,7 +7,7 @@ in which events arrive nor when somebody looks decides what is known at a moment
 
 from typing import Final
 
-from streams.core.alerts.labels import last_revenue_ms
+from streams.core.alerts.labels import is_suspended, last_revenue_ms
 from streams.core.alerts.policy import StagePolicy
 from streams.core.contracts.effects import Stage
 from streams.core.scoring.windows import GAP_DAYS_PRIOR
@@ -20,10 +20,10 @@ _NO_HABIT: Final = float("inf")
 
 
 def stage_of(facts: Facts, at_ms: int, rule: StagePolicy) -> Stage:
-    """Return how far it has come with a subscriber, seen from `at_ms`."""
+    """Return how far it has come with a subscriber, seen from `at_ms`; who is suspended cannot use the line."""
     if has_asked(facts, at_ms, rule):
         return "requested"
-    return "lapsed" if has_lapsed(facts, at_ms, rule) else "at_risk"
+    return "lapsed" if has_lapsed(facts, at_ms, rule) and not is_suspended(facts) else "at_risk"
 
 
 def has_asked(facts: Facts, at_ms: int, rule: StagePolicy) -> bool:

@@ -55,6 +55,9 @@ class Totals:
 class Times:
     """When things happened for the first or the last time.
 
+    `suspended_by_wish_ms` is the last time that an outcome said that the line was suspended for a reason of the
+    subscriber's own, `suspended_ms` that any other outcome or a profile said so.
+
     A new time goes to the end, and needs no other place: `packing` writes them in this order, which never changes, and
     a state of before has the default.
     """
@@ -66,6 +69,8 @@ class Times:
     last_active_ms: EventMs = UNSET_MS
     last_drop_ms: EventMs = UNSET_MS
     last_complaint_ms: EventMs = UNSET_MS
+    suspended_ms: EventMs = UNSET_MS
+    suspended_by_wish_ms: EventMs = UNSET_MS
 
 
 @mypyc_attr(acyclic=True)

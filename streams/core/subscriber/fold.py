@@ -57,6 +57,12 @@ STATUS_CODES: Final = {name: code for code, name in enumerate(get_args(ProductSt
 PAYMENT_CODES: Final = {"prepaid": 0, "postpaid": 1, "hybrid": 2}
 SEGMENT_CODES: Final = {"consumer": 0, "youth": 1, "sme": 2, "enterprise": 3, "government": 4, "iot": 5}
 INVOLUNTARY_REASONS: Final = frozenset({"non_payment", "fraud", "deceased", "business_closure"})
+WISHES: Final = frozenset({
+    "price", "competitor_offer", "coverage", "call_quality", "data_quality", "customer_service", "moved",
+    "end_of_contract",
+})  # fmt: skip
+"""Reasons for which somebody wants a line to rest: what is not known, or not said to be wanted, is none."""
+SUSPENDED: Final = "suspended"
 HALF_DAY_MS: Final = DAY_MS // 2
 FORGETTING_MS: Final = FORGETTING_DAYS * DAY_MS
 FoldResult = Literal["applied", "repeated", "late"]
@@ -297,6 +303,8 @@ def _fold_subscriber(facts: Facts, body: Subscriber, at_ms: EventMs) -> None:
         group_id=body.group_id,
         area_id=body.area_id,
     )
+    if body.product_status == SUSPENDED:
+        facts.times.suspended_ms = max(facts.times.suspended_ms, at_ms)
     known = facts.profile
     if known is None or _profile_rank(profile) > _profile_rank(known):
         facts.profile = profile
@@ -310,6 +318,12 @@ def _fold_outcome(facts: Facts, body: Outcome, at_ms: EventMs) -> None:
     life = life_after(body)
     if life is not None and (at_ms, life) > (facts.life_at_ms, facts.life):
         facts.life_at_ms, facts.life = at_ms, life
+    if body.change == SUSPENDED:
+        times = facts.times
+        if body.voluntary or (body.voluntary is None and body.reason in WISHES):
+            times.suspended_by_wish_ms = max(times.suspended_by_wish_ms, at_ms)
+        else:
+            times.suspended_ms = max(times.suspended_ms, at_ms)
     asked = _ASKING.get(body.change)
     if asked is not None and (at_ms, asked) > (facts.asked_at_ms, facts.asked):
         facts.asked_at_ms, facts.asked = at_ms, asked

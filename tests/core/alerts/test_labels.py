@@ -1,6 +1,7 @@
 """What leaving is, and when it can be known: the label's definition as a table, then its edges."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import pytest
@@ -9,7 +10,10 @@ from hypothesis import strategies as st
 
 from streams.core.alerts.drafts import finish_example
 from streams.core.alerts.labels import (
+    STANDING_MS,
+    censored_before_ms,
     is_gone,
+    is_suspended,
     last_revenue_ms,
     note_revenue,
     settle_at_leaving,
@@ -18,13 +22,14 @@ from streams.core.alerts.labels import (
 )
 from streams.core.alerts.policy import LabelPolicy
 from streams.core.contracts.effects import ExampleDraft, LabelKind, SnapshotDropped, SnapshotTaken, StepEffect
+from streams.core.contracts.events import Body, Outcome
 from streams.core.scoring.features import FEATURE_TABLE
 from streams.core.subscriber.facts import Facts, Watch
 from streams.core.subscriber.fold import Life
 from streams.core.subscriber.snapshots import unpack_snapshot
 from streams.core.subscriber.state import PENDING_MAX, PendingSnapshot
 from streams.core.times import DAY_MS
-from tests.core.makers import SUBSCRIBER, at, facts_of, outcome, top_up, usage
+from tests.core.makers import SUBSCRIBER, at, facts_of, outcome, profile, top_up, usage
 from tests.core.strategies import modest
 
 BOTH = LabelPolicy(horizon_days=30, explicit=True, inactivity=True, learn_at="close")
@@ -139,6 +144,47 @@ def test_leaving_settles_every_snapshot_whose_horizon_covers_it_and_no_other() -
     examples = examples_of(settle_at_leaving(watch, at(35), Life.PORTED_OUT, BOTH))
     assert [e.at_ms for e in examples] == [at(7), at(14)]
     assert [s.at_ms for s in watch.waiting] == [at(0), at(40)]
+
+
+def suspended(day: float, **changes: Any) -> Outcome:
+    return outcome(at(day), "suspended", **changes)
+
+
+SUSPENSIONS: list[tuple[str, list[Body], float]] = [
+    ("nobody who was never suspended", [usage(at(1))], 0),
+    ("all while a suspension stands", [usage(at(1)), suspended(5)], inf),
+    ("also by a profile alone", [usage(at(1)), profile(at(5), product_status="suspended")], inf),
+    ("also on the day of the last use", [suspended(0.5, reason="non_payment"), usage(at(1))], inf),
+    ("those of before one that is over", [usage(at(1)), suspended(5), outcome(at(9), "resumed")], 5),
+    ("also where a profile says that it is", [suspended(5), profile(at(9))], 5),
+    ("also where the line is used again", [suspended(5), usage(at(9))], 5),
+    ("nobody whose own wish it was", [usage(at(1)), suspended(5, reason="moved")], 0),
+    ("whatever the profile says of it", [suspended(5, voluntary=True), profile(at(5), product_status="suspended")], 0),
+    ("but a wish of before that has ended", [suspended(2, voluntary=True), outcome(at(3), "resumed"), suspended(5)],
+     inf),
+    ("and no wish where it is denied", [suspended(5, reason="moved", voluntary=False)], inf),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("bodies", "before"), [row[1:] for row in SUSPENSIONS], ids=[row[0] for row in SUSPENSIONS])
+def test_a_suspension_censors(bodies: list[Body], before: float) -> None:
+    facts = facts_of(*bodies)
+    assert censored_before_ms(facts) == (at(before) if 0 < before < inf else STANDING_MS if before else 0)
+    assert is_suspended(facts) == (before == inf)
+
+
+@pytest.mark.parametrize(
+    ("censored_day", "kinds"), [(0.0, ["inactivity", "stayed"]), (0.5, ["stayed"]), (99.0, ["stayed"])]
+)
+def test_the_silence_of_who_is_suspended_is_dropped_and_what_was_used_is_not(
+    censored_day: float, kinds: list[str]
+) -> None:
+    watch = watching(0, 1)
+    note_revenue(watch, at(30.5))
+    effects = settle_closed(watch, at(32), BOTH, censored_ms=at(censored_day))
+    assert [draft.kind for draft in examples_of(effects)] == kinds
+    assert [one.at_ms for one in effects if isinstance(one, SnapshotDropped)] == [at(0)] * (len(kinds) == 1)
+    assert watch.waiting == []
 
 
 def test_leaving_at_the_moment_of_a_snapshot_is_no_news_to_it() -> None:

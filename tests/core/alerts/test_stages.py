@@ -75,6 +75,12 @@ def test_what_a_request_means(bodies: list[Body], at_ms: int, stage: Stage) -> N
     assert stage_of(facts_of(*DAILY, *bodies), at_ms, RULE) == stage
 
 
+def test_who_is_suspended_has_not_lapsed_unless_it_was_a_wish() -> None:
+    line = [*DAILY, outcome(at(40), "suspended", reason="non_payment")]
+    assert stage_of(facts_of(*line), at(60), RULE) == "at_risk"
+    assert stage_of(facts_of(*DAILY, outcome(at(40), "suspended", reason="moved")), at(60), RULE) == "lapsed"
+
+
 def test_a_policy_of_before_there_were_stages_tells_nothing_apart() -> None:
     facts = facts_of(*DAILY, outcome(at(40), "termination_requested"))
     assert stage_of(facts, at(41), NO_STAGES) == stage_of(facts, at(60), NO_STAGES) == "at_risk"

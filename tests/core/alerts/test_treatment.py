@@ -153,6 +153,13 @@ def test_where_silence_is_no_leaving_the_first_days_never_say_that_somebody_left
     assert told.kind == "stayed"
 
 
+def test_the_silence_of_who_is_suspended_is_not_told_early_and_what_was_used_is() -> None:
+    watch = watching(0, 1)
+    note_revenue(watch, at(10.5))
+    told = tell_early(watch, at(12), EARLY, at(5))
+    assert [(draft.at_ms, draft.kind) for draft in told] == [(at(1), "stayed")]
+
+
 def test_without_surrogate_days_nothing_is_told_early() -> None:
     assert tell_early(watching(0), at(29), VALUE) == ()
 

@@ -136,6 +136,7 @@ def test_totals_and_last_times_add_up_to_the_events(data: st.DataObject) -> None
     assert facts.times.last_active_ms == newest([*active])
     assert facts.times.last_drop_ms == newest([*h.drops])
     assert facts.times.last_complaint_ms == newest([*h.complaints])
+    assert (facts.times.suspended_ms, facts.times.suspended_by_wish_ms) == h.suspended()
     assert facts.currency == max((b.currency for b in h.top_ups), default="")
     assert (facts.life_at_ms, facts.life) == h.life()
 

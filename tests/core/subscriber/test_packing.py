@@ -161,7 +161,7 @@ DAMAGE = [
     ("half a plane", "days", bytes(21), "add up"),
     ("half a top-up row", "top_ups", [1, 2], "add up"),
     ("a time too few", "ages", [None] * 8, "add up"),
-    ("a time too many", "ages", [None] * 10, "add up"),
+    ("a time too many", "ages", [None] * 12, "add up"),
     ("a count too many", "totals", [1] * 11, "add up"),
     ("a number that no row can hold", "top_ups", [1, 2**63, 0, 0], "no row can hold"),
     ("half a row of failed calls", "failed_calls", [1], "add up"),
