@@ -10,7 +10,7 @@ from msgspec import Struct
 from streams.app.new_trainer import settings_of
 from streams.app.policies import cold_scorer, read_policy_for
 from streams.core.alerts.policy import Policy, policy_from
-from streams.core.contracts.effects import LabelledExample
+from streams.core.contracts.effects import LabelledExample, Stage
 from streams.core.scoring.models import ModelVersion
 from streams.core.times import DAY_MS
 from streams.defaults import read_default
@@ -20,6 +20,7 @@ from streams.evaluation.profit import Campaign
 from streams.evaluation.report import EvaluationReport, ReportOptions, Rival, report_of
 from streams.evaluation.report_sources import end_ms as end_of
 from streams.evaluation.report_sources import prediction, read_ceiling, read_examples
+from streams.evaluation.stages import StageFigures, stage_figures
 from streams.shared.errors import InputError, StoreError, UsageError
 from streams.store.database import RunStore
 from streams.store.run.batch import NO_TIME_MS, AlertRow, PredictionRow
@@ -31,6 +32,7 @@ __all__ = [
     "ReportOptions",
     "ReportRequest",
     "Scores",
+    "StageFigures",
     "from_database",
     "from_examples",
     "write_page",
@@ -61,6 +63,7 @@ def from_database(db: str, wanted: ReportRequest) -> EvaluationReport:
     """
     ceiling = None if wanted.ceiling is None else read_ceiling(wanted.ceiling)
     left_at = None if wanted.truth is None else judging.read_truth(wanted.truth)
+    last_use = {} if wanted.truth is None else judging.read_last_uses(wanted.truth)
     with RunStore.open(db, create=False) as store:
         checkpoint = store.load()
         if checkpoint is None:
@@ -75,6 +78,8 @@ def from_database(db: str, wanted: ReportRequest) -> EvaluationReport:
             wanted.asked,
             end_ms=checkpoint.stream_ms,
             left_at=left_at,
+            last_use=last_use,
+            stages=store.stages_at_firing(),
             ceiling=ceiling,
             versions=store.models(),
         )
@@ -109,6 +114,8 @@ def _judge(
     *,
     end_ms: int,
     left_at: Mapping[str, int] | None = None,
+    last_use: Mapping[str, int] | None = None,
+    stages: Mapping[str, Stage] | None = None,
     ceiling: Mapping[tuple[str, int], float] | None = None,
     versions: Sequence[ModelVersion] = (),
 ) -> EvaluationReport:
@@ -130,6 +137,15 @@ def _judge(
         horizon_days=horizon_days,
         patience_ms=patience_ms,
         held_out=None if alerts is None else {row.latest.alert_id: row.latest.held_out for row in alerts},
+        stages=stage_figures(
+            alerts or (),
+            predictions,
+            stages or {},
+            stream_ms=end_ms,
+            horizon_ms=horizon_days * DAY_MS,
+            left_at=left_at,
+            last_use=last_use or {},
+        ),
         ceiling=ceiling,
         versions=versions,
     )

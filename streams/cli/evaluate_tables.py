@@ -7,7 +7,7 @@ from streams.cli.output import new_table, note, show, show_facts
 from streams.cli.words import about, day, percent
 
 if TYPE_CHECKING:
-    from streams.app.report import EvaluationReport, Interval, Scores
+    from streams.app.report import EvaluationReport, Interval, Scores, StageFigures
 
 WEEKS_SHOWN: Final = 26
 UNKNOWN: Final = "-"
@@ -165,6 +165,23 @@ def _show_alerts(found: "EvaluationReport") -> None:
         words = f"unknown, {uplift.unknown}" if gap is None else f"{_three(gap.estimate)} ({_around(gap)})"
         facts.append(("held out less others", words))
     show_facts(f"Alerts (leavers known from {alerts.known_from})", facts)
+    if found.stages:
+        show_facts("Alerts by the stage at which they fired", [_stage(one) for one in found.stages])
+
+
+def _stage(one: "StageFigures") -> tuple[str, str]:
+    known = f"{one.fired:,} fired, {one.open:,} not known yet"
+    right = f"{percent(one.precision)} right" if one.precision is not None else "none known"
+    lead = "" if one.lead_days_median is None else f", {about(one.lead_days_median)} days before (median)"
+    if one.stage == "requested":
+        return "asked to leave", f"{known}; {right}: left within the horizon{lead}"
+    if one.stage == "lapsed":
+        return "lapsed", f"{known}; {right}: {one.right:,} did not return, {one.wrong:,} did"
+    warned = f"{one.warned or 0:,} of {one.leavers or 0:,} leavers warned of"
+    return (
+        "early warnings",
+        f"{known}; {right}: the last use came within the horizon{lead}; {one.gone:,} gone; {warned}",
+    )
 
 
 def _lead(found: "EvaluationReport") -> str:

@@ -114,6 +114,7 @@ class _Truth(Struct, frozen=True):
     subscriber_id: str
     left_at: datetime | None = None
     voluntary: bool | None = None
+    last_use_at: datetime | None = None
 
 
 def read_truth(path: Path) -> dict[str, int]:
@@ -122,8 +123,17 @@ def read_truth(path: Path) -> dict[str, int]:
     Raises:
         InputError: the file cannot be read, or a line of it is not a line of a truth file.
     """
+    return {who: epoch_ms(left_at) for who, left_at, _ in _leavers(path)}
+
+
+def read_last_uses(path: Path) -> dict[str, int]:
+    """Return when those of `read_truth` used their lines last, where the file says so; raises what that raises."""
+    return {who: epoch_ms(used_at) for who, _, used_at in _leavers(path) if used_at is not None}
+
+
+def _leavers(path: Path) -> list[tuple[str, datetime, datetime | None]]:
     decode = msgspec.json.Decoder(_Truth).decode
-    found: dict[str, int] = {}
+    found: list[tuple[str, datetime, datetime | None]] = []
     number = 0
     try:
         with path.open("rb") as file:
@@ -131,7 +141,7 @@ def read_truth(path: Path) -> dict[str, int]:
                 number += 1
                 truth = decode(line)
                 if truth.left_at is not None and truth.voluntary is not False:
-                    found[truth.subscriber_id] = epoch_ms(truth.left_at)
+                    found.append((truth.subscriber_id, truth.left_at, truth.last_use_at))
     except OSError as error:
         raise InputError(f"the truth file {path} cannot be read: {error.strerror}") from None
     except (msgspec.MsgspecError, TypeError) as error:
@@ -173,9 +183,7 @@ def evaluate(
         for number, group in groupby(by_time, key=lambda p: p.snapshot_at_ms // WEEK_MS)
     )
     learned = [p for p in closed if not p.model_version.startswith(SCORECARD)]
-    fired = sorted(
-        (row for row in alerts if row.fired_at_ms is not None), key=lambda row: (row.fired_at_ms, row.latest.alert_id)
-    )
+    fired = fired_first(alerts)
     return Evaluation(
         closed=len(closed),
         waiting=len(settled) - len(closed),
@@ -184,6 +192,25 @@ def evaluate(
         weeks=weeks,
         warnings=_warnings(fired, settled, stream_ms, horizon_ms, left_at),
     )
+
+
+def fired_first(alerts: Iterable[AlertRow]) -> list[AlertRow]:
+    """Return the alerts that have fired, in the order in which they did."""
+    fired = (row for row in alerts if row.fired_at_ms is not None)
+    return sorted(fired, key=lambda row: (row.fired_at_ms, row.latest.alert_id))
+
+
+def alert_outcomes(
+    fired: Sequence[AlertRow],
+    settled: Sequence[PredictionRow],
+    stream_ms: int,
+    horizon_ms: int,
+    truth: Mapping[str, int] | None,
+) -> tuple[AlertOutcome, ...]:
+    """Return what followed each alert, by the truth or, where there is none, by the labels that the run settled."""
+    left_at = explicit_leavers(settled) if truth is None else truth
+    labels = _labels(settled) if truth is None else {}
+    return tuple(_outcome(row, left_at, labels, stream_ms, horizon_ms) for row in fired)
 
 
 def _scores(predictions: Sequence[PredictionRow]) -> Scores:
@@ -197,9 +224,8 @@ def _warnings(
     horizon_ms: int,
     truth: Mapping[str, int] | None,
 ) -> Warnings:
-    left_at = _explicit_leavers(settled) if truth is None else truth
-    labels = _labels(settled) if truth is None else {}
-    outcomes = tuple(_outcome(row, left_at, labels, stream_ms, horizon_ms) for row in fired)
+    left_at = explicit_leavers(settled) if truth is None else truth
+    outcomes = alert_outcomes(fired, settled, stream_ms, horizon_ms, truth)
     first_ms = outcomes[0].fired_at_ms if outcomes else stream_ms
     leavers = {subscriber_id for subscriber_id, at_ms in left_at.items() if first_ms < at_ms <= stream_ms}
     leads: dict[str, float] = {}
@@ -236,7 +262,8 @@ def _standing_coverage(
     return StandingAlertCoverage(len(days), rank(days, 0.5), share_from(days, 7.0))
 
 
-def _explicit_leavers(settled: Iterable[PredictionRow]) -> dict[str, int]:
+def explicit_leavers(settled: Iterable[PredictionRow]) -> dict[str, int]:
+    """Return when each subscriber left who left by an order, by the labels that the run settled."""
     return {p.subscriber_id: p.knowable_at_ms for p in settled if p.label and p.kind in EXPLICIT}
 
 

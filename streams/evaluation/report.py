@@ -20,6 +20,7 @@ from streams.evaluation.judging import AlertOutcome, Evaluation, Intervals, Warn
 from streams.evaluation.leads import AlertLoad, LeadTimes, leads_of, load_of
 from streams.evaluation.metrics import Bin, Interval, Scores, resamples
 from streams.evaluation.profit import Campaign, Profit, expected_maximum_profit
+from streams.evaluation.stages import StageFigures
 from streams.store.run.batch import PredictionRow
 
 ALERTS_MIN: Final = 50
@@ -134,6 +135,7 @@ class EvaluationReport(Struct, frozen=True, kw_only=True):
     leads: LeadTimes | None = None
     load: AlertLoad | None = None
     uplift: Uplift | None = None
+    stages: tuple[StageFigures, ...] = ()
     ceiling: Ceiling | None = None
     weights: WeightHistory | None = None
     rivals: tuple[Rival, ...] | None = None
@@ -158,6 +160,7 @@ def report_of(
     horizon_days: int,
     patience_ms: int = 0,
     held_out: Mapping[str, bool] | None = None,
+    stages: tuple[StageFigures, ...] = (),
     ceiling: Mapping[tuple[str, int], float] | None = None,
     versions: Sequence[ModelVersion] = (),
 ) -> EvaluationReport:
@@ -193,6 +196,7 @@ def report_of(
         leads=None if alerts is None else leads_of(alerts, horizon_days),
         load=None if held_out is None else load_of(_visible(found.warnings.alerts, held_out), end_ms, asked.budget),
         uplift=None if held_out is None else _uplift(found.warnings.alerts, held_out, asked.resamples),
+        stages=stages,
         ceiling=None if ceiling is None else _ceiling(closed, ceiling),
         weights=_weights(versions),
     )

@@ -10,7 +10,7 @@ from typing import Self
 import msgspec
 from sqlalchemy import Engine, insert, select
 
-from streams.core.contracts.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
+from streams.core.contracts.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent, Stage
 from streams.core.notify.contact import WITHOUT_LIMITS, ContactRules
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
@@ -186,6 +186,11 @@ class RunStore:
         """Return all that happened to one alert, the oldest first; nothing if no alert has this id."""
         with self._failures(), self._engine.connect() as connection:
             return queries.transitions(connection, alert_id)
+
+    def stages_at_firing(self) -> dict[str, Stage]:
+        """Return the stage at which each alert fired first."""
+        with self._failures(), self._engine.connect() as connection:
+            return queries.stages_at_firing(connection)
 
     def models(self) -> list[ModelVersion]:
         """Return every published model version, by name and number.

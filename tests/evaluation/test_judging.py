@@ -7,7 +7,14 @@ import pytest
 
 from streams.core.contracts.effects import AlertChanged, LabelKind
 from streams.core.times import DAY_MS, WEEK_MS
-from streams.evaluation.judging import AlertOutcome, Evaluation, StandingAlertCoverage, evaluate, read_truth
+from streams.evaluation.judging import (
+    AlertOutcome,
+    Evaluation,
+    StandingAlertCoverage,
+    evaluate,
+    read_last_uses,
+    read_truth,
+)
 from streams.shared.errors import InputError
 from streams.store.run.batch import AlertRow, PredictionRow
 
@@ -173,6 +180,10 @@ def test_a_truth_file_gives_who_left_of_their_own_will(tmp_path: Path) -> None:
         "utf-8",
     )
     assert read_truth(path) == {"s_1": 2 * DAY_MS}
+    assert read_last_uses(path) == {}
+    used = path.read_text("utf-8").replace('"voluntary"', '"last_use_at":"1970-01-02T00:00:00Z","voluntary"')
+    path.write_text(used, "utf-8")
+    assert read_last_uses(path) == {"s_1": DAY_MS}
 
 
 def test_a_truth_file_that_is_none_is_an_error_with_its_line(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ def test_of_two_changes_of_stage_at_one_moment_the_request_is_the_last(
     store.commit(make.batch(transitions=[make.changed(change="fired"), *told]))
     assert [one.stage for one in store.transitions("alert-a")] == ["at_risk", "lapsed", "requested"]
     assert store.alerts()[0].latest.stage == "requested"
+    assert store.stages_at_firing() == {"alert-a": "at_risk"}
     assert [store.alert_page(stages=[stage]).total for stage in ("requested", "lapsed")] == [1, 0]
 
 

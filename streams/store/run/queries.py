@@ -21,7 +21,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from streams.core.contracts.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent
+from streams.core.contracts.effects import AlertChanged, DeadLetter, LabelledExample, LateEvent, Stage
 from streams.core.contracts.events import MarketEvent
 from streams.core.scoring.models import ModelVersion
 from streams.core.scoring.promotions import Promotion
@@ -153,6 +153,13 @@ def transitions_by_id(connection: Connection, transition_ids: Iterable[str]) -> 
         for row in connection.execute(_of(tables.transitions, AlertChanged).where(among(connection, column, part)))
     ]
     return {changed.transition_id: changed for changed in found}
+
+
+def stages_at_firing(connection: Connection) -> dict[str, Stage]:
+    """Return the stage at which each alert fired first."""
+    columns = tables.transitions.c
+    query = select(columns.alert_id, columns.stage).where(columns.change == "fired").order_by(columns.at_ms.desc())
+    return {alert_id: stage for alert_id, stage in connection.execute(query)}  # noqa: C416 - rows are no pairs to a type checker
 
 
 def models(connection: Connection) -> list[ModelVersion]:
