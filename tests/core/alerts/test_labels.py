@@ -113,7 +113,7 @@ def test_an_example_carries_the_features_and_the_score_as_they_were_served() -> 
     watch = Watch(probability=0.25)
     (taken,) = take_snapshot(watch, at(2), (1.5, 2.0), FEATURE_TABLE, "model-1")
     watch.probability = 0.75
-    (draft,) = settle_closed(watch, at(40), BOTH)
+    (draft,) = examples_of(settle_closed(watch, at(40), BOTH))
     assert isinstance(taken, SnapshotTaken)
     example = finish_example(draft, SUBSCRIBER, unpack_snapshot(taken.body, taken.at_ms))
     assert (example.label, example.kind, draft.kind) == (True, "inactivity", "inactivity")
@@ -127,7 +127,7 @@ def test_an_examples_id_is_of_the_subscriber_and_the_snapshot_and_not_of_the_out
 
     (stayed,) = settled(watching(0), BOTH, (1,), None, 31)
     (left,) = settled(watching(0), BOTH, (1,), (3, Life.PORTED_OUT), 31)
-    (later,) = settle_closed(watching(1), at(32), BOTH)
+    (later,) = examples_of(settle_closed(watching(1), at(32), BOTH))
     assert id_of(stayed) == id_of(left)
     assert len({id_of(stayed), id_of(stayed, SUBSCRIBER[:-1] + "1"), id_of(later)}) == 3
 
@@ -257,5 +257,5 @@ def test_who_is_gone(facts: Facts, day: float, label: LabelPolicy, gone: bool) -
 
 
 def test_a_days_milliseconds_are_the_units_of_a_horizon() -> None:
-    (example,) = settle_closed(watching(0), at(31), BOTH)
+    (example,) = examples_of(settle_closed(watching(0), at(31), BOTH))
     assert example.closed_at_ms - example.at_ms == BOTH.horizon_days * DAY_MS

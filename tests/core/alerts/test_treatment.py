@@ -25,6 +25,7 @@ from streams.core.subscriber.fold import Life
 from streams.core.subscriber.packing import pack, unpack
 from streams.core.subscriber.snapshots import HIGH_BAND, LOW_BAND
 from streams.core.subscriber.state import PendingSnapshot
+from tests.core.alerts.test_labels import examples_of
 from tests.core.makers import SUBSCRIBER, at, complaint, outcome, policy, profile, top_up, usage
 from tests.core.test_step import COMPLAINING, Tale
 
@@ -132,7 +133,7 @@ def test_the_first_days_are_told_once_and_what_they_said_is_on_the_final_example
     assert told.knowable_at_ms == told.closed_at_ms == at(10)
     assert tell_early(watch, at(11), EARLY) == ()
     note_revenue(watch, at(12))
-    final = settle_closed(watch, at(31), EARLY)
+    final = examples_of(settle_closed(watch, at(31), EARLY))
     assert [(e.provisional, e.kind, e.corrects) for e in final] == [(False, "stayed", True)]
     assert finished(final[0]).example_id == "e" + finished(told).example_id[1:]
 
@@ -187,13 +188,13 @@ def test_a_policy_with_surrogate_days_has_both_examples_of_each_snapshot_on_the_
 def test_a_fall_from_the_high_band_to_the_low_one_is_a_loss_of_value(band: int, now: int, kind: str) -> None:
     watch = watching(0)
     note_revenue(watch, at(3))
-    (draft,) = settle_closed(watch, at(31), VALUE, now)
+    (draft,) = examples_of(settle_closed(watch, at(31), VALUE, now))
     example = finished(draft, band)
     assert (example.kind, example.knowable_at_ms) == (kind, at(30))
 
 
 def test_silence_is_leaving_even_where_it_is_a_loss_of_value_too() -> None:
-    (draft,) = settle_closed(watching(0), at(31), VALUE, LOW_BAND)
+    (draft,) = examples_of(settle_closed(watching(0), at(31), VALUE, LOW_BAND))
     assert finished(draft, HIGH_BAND).kind == "inactivity"
 
 
