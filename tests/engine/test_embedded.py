@@ -28,8 +28,8 @@ from streams.store.base.connections import upgrade
 from tests.core import makers
 from tests.engine.operators import (
     LIVELY,
-    as_before,
     WITHOUT_STAGES,
+    as_before,
     checkpoint_of,
     contents,
     differing,
