@@ -107,6 +107,7 @@ bench: $(DEV) servers
 	$(BIN)/python benchmarks/real_data.py
 	$(BIN)/python benchmarks/ceiling.py
 	$(BIN)/python benchmarks/learning.py
+	$(BIN)/python benchmarks/stories.py
 
 # setup.py says what is compiled, and how.
 compiled: $(DEV)
