@@ -43,6 +43,7 @@ from sklearn.metrics import average_precision_score  # type: ignore[import-untyp
 from story_lives import BANDS, UNSETTLED, StoryLife, live_story
 
 from streams.app.policies import read_policy_for
+from streams.core.alerts.policy import Policy
 from streams.core.times import DAY_MS
 from streams.simulate import Simulation, Story
 
@@ -67,9 +68,9 @@ def trained(features: Column, label: Column, who: Column) -> lightgbm.Booster:
     return lightgbm.train(TREES, train, 800, valid_sets=[check], callbacks=[lightgbm.early_stopping(40, verbose=False)])
 
 
-def ceilings_of(settings: Simulation) -> dict[str, lightgbm.Booster]:
+def ceilings_of(settings: Simulation, policy: Policy) -> dict[str, lightgbm.Booster]:
     """Return both ceilings, trained on a simulation of their own of those who have not asked to leave."""
-    life = live_story(settings, read_policy_for("-", None), learns=False)
+    life = live_story(settings, policy, learns=False)
     end_ms = settings.start_ms + settings.days * DAY_MS
     shots = life.snapshots
     closed = (shots.at_ms + HORIZON_MS <= end_ms) & ~shots.asked
@@ -241,11 +242,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--subscribers", type=int, default=20_000)
     parser.add_argument("--days", type=int, default=270)
+    parser.add_argument("--policy", type=Path, help="laid over the default one; use another --out with it")
     parser.add_argument("--again", action="store_true", help="compute what is there already")
     parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args()
     if given.days * DAY_MS <= FIRST_JUDGED_DAY * DAY_MS + HORIZON_MS:
         parser.error(f"--days has to be over {FIRST_JUDGED_DAY + HORIZON_MS // DAY_MS}: nothing is judged before")
+    policy = read_policy_for("-", given.policy)
     size = f"{given.subscribers}x{given.days}"
     kept: dict[str, Figures] = json.loads(given.out.read_text())["results"] if given.out.exists() else {}
     for story in given.story:
@@ -253,11 +256,16 @@ def main() -> int:
         if not missing:
             continue
         base = Simulation(subscribers=given.subscribers, days=given.days, story=story)
-        ceilings = ceilings_of(replace(base, seed=CEILING_SEED, start=CEILING_START))
+        ceilings = ceilings_of(replace(base, seed=CEILING_SEED, start=CEILING_START), policy)
         for seed in missing:
             began, settings = time.perf_counter(), replace(base, seed=seed)
-            found = judged(settings, live_story(settings, read_policy_for("-", None)), ceilings)
-            found |= {"story": story, "seed": seed, "wall_s": round(time.perf_counter() - began, 1)}
+            found = judged(settings, live_story(settings, policy), ceilings)
+            found |= {
+                "story": story,
+                "seed": seed,
+                "policy": policy.version,
+                "wall_s": round(time.perf_counter() - began, 1),
+            }
             kept[f"{story}/{size}/{seed}"] = found
             keep(kept, given.out)
             print(f"{story}, seed {seed}: {found['wall_s']} s", file=sys.stderr)

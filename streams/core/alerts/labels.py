@@ -7,6 +7,9 @@ snapshot becomes one `LabelledExample` with the features as they were served; wh
 policy, so both times are on it: when the label could be known, and when its horizon closed.  What was done about the
 subscriber meanwhile is on it too, since an offer that works makes a right warning look wrong.
 
+A label that looks ahead does not count who had gone before the snapshot: silent for some days, and not seen again.  A
+model that is taught to find such people warns of them, when it is too late.
+
 What a snapshot holds is not here: all functions work on the rows of `Watch.pending` and return drafts.
 """
 
@@ -29,6 +32,9 @@ HELD_OUT: Final = TREATMENTS.index("held_out")
 
 PROVISIONAL_LABELS: Final = (None, False, True)
 """What a snapshot's label was said to be before its horizon closed: nothing, that they stayed, that they left."""
+
+LAPSED: Final = 4
+"""What is added to a place in `PROVISIONAL_LABELS` where the subscriber had lapsed at the snapshot."""
 
 HOLDOUT_VALUES: Final = 2**64
 STANDING_MS: Final = 2**62
@@ -81,6 +87,11 @@ def is_suspended(facts: Facts) -> bool:
     return censored_before_ms(facts) == STANDING_MS
 
 
+def has_lapsed(facts: Facts, at_ms: int, label: LabelPolicy) -> bool:
+    """Say whether the subscriber has been silent for so long that a leaving is no news, by a label that looks ahead."""
+    return label.looks_ahead and at_ms - last_revenue_ms(facts) >= label.lapsed_days * DAY_MS
+
+
 def is_held_out(subscriber_id: str, share: float) -> bool:
     """Say whether a subscriber is one of the share (0 to 1) of whom nobody is notified; the same ones in every run.
 
@@ -99,11 +110,15 @@ def take_snapshot(  # noqa: PLR0917 - all that a snapshot holds, from the one pl
     model_version: str,
     treated: int = 0,
     band: int = LOW_BAND,
+    told: int = 0,
 ) -> tuple[SnapshotTaken | SnapshotDropped, ...]:
-    """Hand out the features and the score as served, and wait for the outcome; the oldest gives way to the bound."""
+    """Hand out the features and the score as served, and wait for the outcome; the oldest gives way to the bound.
+
+    `told` is `LAPSED` where the subscriber is silent for so long that it has to be known when the label is settled.
+    """
     watch.snapshot_at_ms, watch.first_revenue_ms = at_ms, 0
     # Of its exact size, where an array that is extended takes half as much again.
-    watch.pending = rows = watch.pending + array("q", (at_ms, 0, treated, 0))
+    watch.pending = rows = watch.pending + array("q", (at_ms, 0, treated, told))
     taken = SnapshotTaken(at_ms, pack_snapshot(at_ms, features, table, watch.probability, model_version, band))
     if len(rows) <= PENDING_MAX * PENDING_WIDTH:
         return (taken,)
@@ -144,13 +159,15 @@ def tell_early(watch: Watch, at_ms: int, label: LabelPolicy, censored_ms: int = 
     drafts, rows = [], watch.pending
     for i in range(0, len(rows), PENDING_WIDTH):
         known_ms = rows[i] + surrogate_ms
-        if rows[i + _TOLD] or not surrogate_ms or known_ms >= at_ms:
+        told = rows[i + _TOLD]
+        if told % LAPSED or not surrogate_ms or known_ms >= at_ms:
             continue
         is_silent = label.inactivity and not 0 < rows[i + _REVENUE] <= known_ms
         if is_silent and rows[i] < censored_ms:
             continue
-        rows[i + _TOLD] = PROVISIONAL_LABELS.index(is_silent)
-        kind: LabelKind = "inactivity" if is_silent else "stayed"
+        is_leaver = is_silent and not told
+        rows[i + _TOLD] = told + PROVISIONAL_LABELS.index(is_leaver)
+        kind: LabelKind = "inactivity" if is_leaver else "stayed"
         drafts.append(_draft(rows, i, kind, known_ms, known_ms, provisional=True))
     return tuple(drafts)
 
@@ -158,19 +175,23 @@ def tell_early(watch: Watch, at_ms: int, label: LabelPolicy, censored_ms: int = 
 def settle_at_leaving(
     watch: Watch, at_ms: int, life: Life, label: LabelPolicy
 ) -> tuple[ExampleDraft | SnapshotDropped, ...]:
-    """Settle the snapshots whose horizon covers an explicit leaving at `at_ms`; involuntary leaving censors them."""
-    horizon_ms = label.horizon_days * DAY_MS
+    """Settle the snapshots whose horizon covers an explicit leaving at `at_ms`; involuntary leaving censors them.
+
+    Those before which the subscriber had gone already wait for the close, as those of all who are no leavers do.
+    """
+    horizon_ms, kind = label.horizon_days * DAY_MS, EXPLICIT_KINDS.get(life)
     rows = watch.pending
     covered = [i for i in range(0, len(rows), PENDING_WIDTH) if rows[i] < at_ms <= rows[i] + horizon_ms]
+    if kind is not None:
+        covered = [i for i in covered if rows[i + _TOLD] < LAPSED or 0 < rows[i + _REVENUE] <= at_ms]
     if not label.explicit or not covered:
         return ()
     left = array("q")
     for i in range(0, len(rows), PENDING_WIDTH):
-        if not rows[i] < at_ms <= rows[i] + horizon_ms:
+        if i not in covered:
             left.extend(rows[i : i + PENDING_WIDTH])
     watch.pending = left
     _keep_newest_at_hand(watch)
-    kind = EXPLICIT_KINDS.get(life)
     if kind is None:
         return tuple([SnapshotDropped(rows[i]) for i in covered])
     return tuple([_draft(rows, i, kind, at_ms, rows[i] + horizon_ms) for i in covered])
@@ -181,8 +202,9 @@ def settle_closed(
 ) -> tuple[ExampleDraft | SnapshotDropped, ...]:
     """Settle the snapshots whose horizon has closed by `at_ms`: inactive through all of it, worth less, or stayed.
 
-    `band_now` is the value band at `at_ms`; it is looked at only where a loss of value counts as leaving.  Those that
-    were taken before `censored_ms` and were inactive are dropped (`censored_before_ms`), and are not worth less.
+    Who had gone before a snapshot has not left after it.  `band_now` is the value band at `at_ms`; it is looked at only
+    where a loss of value counts as leaving.  Those that were taken before `censored_ms` and were inactive are dropped
+    (`censored_before_ms`), and are not worth less.
     """
     horizon_ms = label.horizon_days * DAY_MS
     is_worth_less = label.value_loss and band_now == LOW_BAND
@@ -190,9 +212,12 @@ def settle_closed(
     while count < len(rows) and rows[count] + horizon_ms < at_ms:
         closed_ms, first_ms = rows[count] + horizon_ms, rows[count + _REVENUE]
         is_censored = rows[count] < censored_ms
-        if label.inactivity and not 0 < first_ms <= closed_ms:
-            inactive = SnapshotDropped(rows[count]) if is_censored else None
-            settled.append(inactive or _draft(rows, count, "inactivity", closed_ms, closed_ms))
+        is_silent, is_lapsed = not 0 < first_ms <= closed_ms, rows[count + _TOLD] >= LAPSED
+        if is_silent and is_censored and label.inactivity:
+            settled.append(SnapshotDropped(rows[count]))
+        elif is_silent and (label.inactivity or is_lapsed):
+            kind: LabelKind = "stayed" if is_lapsed else "inactivity"
+            settled.append(_draft(rows, count, kind, closed_ms, closed_ms))
         else:
             known_ms = closed_ms if label.explicit or label.value_loss else first_ms
             lost = is_worth_less and not is_censored
@@ -220,5 +245,6 @@ def _draft(
     is_worth_less: bool = False,
 ) -> ExampleDraft:
     """Return the example of the snapshot whose row begins at `i`, without what the snapshot holds."""
-    treatment, corrects = TREATMENTS[rows[i + _TREATED]], None if provisional else PROVISIONAL_LABELS[rows[i + _TOLD]]
+    treatment = TREATMENTS[rows[i + _TREATED]]
+    corrects = None if provisional else PROVISIONAL_LABELS[rows[i + _TOLD] % LAPSED]
     return ExampleDraft(rows[i], kind, knowable_at_ms, closed_at_ms, treatment, corrects, provisional, is_worth_less)
