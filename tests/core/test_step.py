@@ -285,7 +285,7 @@ def test_after_long_silence_scoring_rests_until_an_event_comes() -> None:
 
 
 def test_an_event_ends_the_rest_even_while_old_snapshots_wait_for_a_long_horizon() -> None:
-    patient = policy(label={"horizon_days": 200})
+    patient = policy(label={"horizon_days": 200, "looks_ahead": False})
     tale = Tale(rules=patient).days(1, 30).until(at(120))
     assert tale.known.watch.waiting
     assert tale.known.watch.next_wake_ms > at(200)
@@ -294,7 +294,7 @@ def test_an_event_ends_the_rest_even_while_old_snapshots_wait_for_a_long_horizon
 
 
 def test_who_rests_with_snapshots_waiting_is_woken_when_the_first_horizon_closes() -> None:
-    patient = policy(label={"horizon_days": 200})
+    patient = policy(label={"horizon_days": 200, "looks_ahead": False})
     tale = Tale(rules=patient).days(1, 30).until(at(120))
     first = tale.known.watch.waiting[0]
     assert first.at_ms + 200 * DAY_MS < tale.known.watch.next_wake_ms <= first.at_ms + 201 * DAY_MS

@@ -58,6 +58,8 @@ APPLICATION: Final = "forewarn"
 TRAINER: Final = "forewarn-trainer"
 CHALLENGER: Final = "hazard"
 RECEIVED_MS: Final = 2**62
+AHEAD: Final = LIVELY.replace("looks_ahead = false", "surrogate_days = 5\nlooks_ahead = true")
+"""Labels look ahead, as they do unless a policy says otherwise."""
 EARLY: Final = LIVELY.replace("horizon_days = 14", "horizon_days = 14\nsurrogate_days = 5\nvalue_loss = true")
 """Labels are told early and corrected, and there is one more kind of them."""
 MIDNIGHT: Final = EARLY + "\n[policy.scoring]\nat_hour = 0\n"
@@ -81,6 +83,7 @@ class Case(Struct, frozen=True):
 CASES: Final = (
     Case("small", 3, 60, 120, EARLY, 5_000),
     Case("midnight", 5, 60, 120, MIDNIGHT, 5_000),
+    Case("ahead", 3, 60, 120, AHEAD, 5_000),
     Case("seed-7", 7, 3_350, 150, LIVELY, 400_000),
     Case("seed-11", 11, 4_500, 112, EARLY, 400_000),
 )

@@ -23,6 +23,7 @@ from streams.store.sink import Sink
 LIVELY = """
 [policy.label]
 horizon_days = 14
+looks_ahead = false
 
 [policy.snapshots]
 after_days = 14
@@ -45,7 +46,10 @@ open_at = 0.03
 close_at = 0.02
 cool_down_days = 7
 """
-"""A policy under which a small operator has many alerts, second episodes and several model versions."""
+"""A policy under which a small operator has many alerts, second episodes and several model versions.
+
+Whoever is silent has left: a small operator has too few leavers otherwise.
+"""
 WITHOUT_STAGES = (
     LIVELY
     + """

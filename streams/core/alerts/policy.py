@@ -49,7 +49,7 @@ class LabelPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     learn_at: LearnAt | dict[LabelKind, LearnAt]
     surrogate_days: Annotated[int, Meta(ge=0, le=3650)] = 0
     looks_ahead: bool = False
-    lapsed_days: Annotated[int, Meta(ge=1, le=3650)] = 4
+    lapsed_days: Annotated[int, Meta(ge=1, le=3650)] = 3
 
     @property
     def off(self) -> frozenset[str]:

@@ -23,7 +23,7 @@ from streams.core.times import DAY_MS
 from tests.core.makers import SUBSCRIBER, at, event, facts_of, policy, scorecard, top_up, usage
 
 BEFORE = LabelPolicy(horizon_days=30, explicit=True, inactivity=True, learn_at="close", surrogate_days=15)
-AHEAD = msgspec.structs.replace(BEFORE, looks_ahead=True)
+AHEAD = msgspec.structs.replace(BEFORE, looks_ahead=True, lapsed_days=4)
 
 
 def watching(told: int) -> Watch:
