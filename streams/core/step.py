@@ -22,9 +22,9 @@ from streams.core.alerts.labels import (
     CONTACTED,
     EXPLICIT_KINDS,
     HELD_OUT,
-    LAPSED,
+    SILENT,
     censored_before_ms,
-    has_lapsed,
+    has_fallen_silent,
     is_gone,
     is_held_out,
     is_suspended,
@@ -224,7 +224,7 @@ def _assess(state: SubscriberState, subscriber_id: str, at_ms: int, context: Con
                 note_treatment(watch, _treatment(watch, subscriber_id, policy), at_ms)
     if _snapshot_is_due(state, subscriber_id, at_ms, context):
         treated = _treatment(watch, subscriber_id, policy)
-        told = LAPSED if has_lapsed(facts, at_ms, context.label) else 0
+        told = SILENT if has_fallen_silent(facts, at_ms, context.label) else 0
         effects += take_snapshot(watch, at_ms, features, FEATURE_TABLE, scorer.version, treated, measures.band, told)
     return effects
 

@@ -33,8 +33,8 @@ HELD_OUT: Final = TREATMENTS.index("held_out")
 PROVISIONAL_LABELS: Final = (None, False, True)
 """What a snapshot's label was said to be before its horizon closed: nothing, that they stayed, that they left."""
 
-LAPSED: Final = 4
-"""What is added to a place in `PROVISIONAL_LABELS` where the subscriber had lapsed at the snapshot."""
+SILENT: Final = 4
+"""What is added to a place in `PROVISIONAL_LABELS` where the subscriber had fallen silent at the snapshot."""
 
 HOLDOUT_VALUES: Final = 2**64
 STANDING_MS: Final = 2**62
@@ -87,9 +87,9 @@ def is_suspended(facts: Facts) -> bool:
     return censored_before_ms(facts) == STANDING_MS
 
 
-def has_lapsed(facts: Facts, at_ms: int, label: LabelPolicy) -> bool:
+def has_fallen_silent(facts: Facts, at_ms: int, label: LabelPolicy) -> bool:
     """Say whether the subscriber has been silent for so long that a leaving is no news, by a label that looks ahead."""
-    return label.looks_ahead and at_ms - last_revenue_ms(facts) >= label.lapsed_days * DAY_MS
+    return label.looks_ahead and at_ms - last_revenue_ms(facts) >= label.silent_days * DAY_MS
 
 
 def is_held_out(subscriber_id: str, share: float) -> bool:
@@ -114,7 +114,7 @@ def take_snapshot(  # noqa: PLR0917 - all that a snapshot holds, from the one pl
 ) -> tuple[SnapshotTaken | SnapshotDropped, ...]:
     """Hand out the features and the score as served, and wait for the outcome; the oldest gives way to the bound.
 
-    `told` is `LAPSED` where the subscriber is silent for so long that it has to be known when the label is settled.
+    `told` is `SILENT` where the subscriber is silent for so long that it has to be known when the label is settled.
     """
     watch.snapshot_at_ms, watch.first_revenue_ms = at_ms, 0
     # Of its exact size, where an array that is extended takes half as much again.
@@ -160,7 +160,7 @@ def tell_early(watch: Watch, at_ms: int, label: LabelPolicy, censored_ms: int = 
     for i in range(0, len(rows), PENDING_WIDTH):
         known_ms = rows[i] + surrogate_ms
         told = rows[i + _TOLD]
-        if told % LAPSED or not surrogate_ms or known_ms >= at_ms:
+        if told % SILENT or not surrogate_ms or known_ms >= at_ms:
             continue
         is_silent = label.inactivity and not 0 < rows[i + _REVENUE] <= known_ms
         if is_silent and rows[i] < censored_ms:
@@ -183,7 +183,7 @@ def settle_at_leaving(
     rows = watch.pending
     covered = [i for i in range(0, len(rows), PENDING_WIDTH) if rows[i] < at_ms <= rows[i] + horizon_ms]
     if kind is not None:
-        covered = [i for i in covered if rows[i + _TOLD] < LAPSED or 0 < rows[i + _REVENUE] <= at_ms]
+        covered = [i for i in covered if rows[i + _TOLD] < SILENT or 0 < rows[i + _REVENUE] <= at_ms]
     if not label.explicit or not covered:
         return ()
     left = array("q")
@@ -212,11 +212,11 @@ def settle_closed(
     while count < len(rows) and rows[count] + horizon_ms < at_ms:
         closed_ms, first_ms = rows[count] + horizon_ms, rows[count + _REVENUE]
         is_censored = rows[count] < censored_ms
-        is_silent, is_lapsed = not 0 < first_ms <= closed_ms, rows[count + _TOLD] >= LAPSED
+        is_silent, was_silent = not 0 < first_ms <= closed_ms, rows[count + _TOLD] >= SILENT
         if is_silent and is_censored and label.inactivity:
             settled.append(SnapshotDropped(rows[count]))
-        elif is_silent and (label.inactivity or is_lapsed):
-            kind: LabelKind = "stayed" if is_lapsed else "inactivity"
+        elif is_silent and (label.inactivity or was_silent):
+            kind: LabelKind = "stayed" if was_silent else "inactivity"
             settled.append(_draft(rows, count, kind, closed_ms, closed_ms))
         else:
             known_ms = closed_ms if label.explicit or label.value_loss else first_ms
@@ -246,5 +246,5 @@ def _draft(
 ) -> ExampleDraft:
     """Return the example of the snapshot whose row begins at `i`, without what the snapshot holds."""
     treatment = TREATMENTS[rows[i + _TREATED]]
-    corrects = None if provisional else PROVISIONAL_LABELS[rows[i + _TOLD] % LAPSED]
+    corrects = None if provisional else PROVISIONAL_LABELS[rows[i + _TOLD] % SILENT]
     return ExampleDraft(rows[i], kind, knowable_at_ms, closed_at_ms, treatment, corrects, provisional, is_worth_less)

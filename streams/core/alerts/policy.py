@@ -39,7 +39,7 @@ class LabelPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     `explicit`, `inactivity` and `value_loss` say which ways of leaving count.  `learn_at` is one time for all labels,
     or one by kind (those that are not named: at the close).  `surrogate_days` after a snapshot its first days are
     learned from already, and corrected at the close; 0 does not.  With `looks_ahead` nobody is a leaver who
-    had lapsed at the snapshot: had been silent for `lapsed_days`, and was not seen again.
+    had been silent for `silent_days` at the snapshot, and was not seen again.
     """
 
     horizon_days: Days
@@ -49,7 +49,7 @@ class LabelPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     learn_at: LearnAt | dict[LabelKind, LearnAt]
     surrogate_days: Annotated[int, Meta(ge=0, le=3650)] = 0
     looks_ahead: bool = False
-    lapsed_days: Annotated[int, Meta(ge=1, le=3650)] = 3
+    silent_days: Annotated[int, Meta(ge=1, le=3650)] = 3
 
     @property
     def off(self) -> frozenset[str]:

@@ -91,7 +91,7 @@ class PendingSnapshot(Struct, array_like=True, gc=False):
 
     In its own record are the features as served (packed doubles), the score that was served and the value band then;
     in the state, with empty features, what has happened since: `treated` and `told` are places in `TREATMENTS` and
-    `PROVISIONAL_LABELS`, the latter with `LAPSED` added where the subscriber had lapsed.  A state of before has
+    `PROVISIONAL_LABELS`, the latter with `SILENT` added where the subscriber had fallen silent.  A state of before has
     both halves.  The last three are new: what was packed without them has zeros.
     """
 

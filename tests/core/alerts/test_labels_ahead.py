@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from streams.core.alerts.labels import (
-    LAPSED,
-    has_lapsed,
+    SILENT,
+    has_fallen_silent,
     note_revenue,
     settle_at_leaving,
     settle_closed,
@@ -20,10 +20,11 @@ from streams.core.step import Context, step
 from streams.core.subscriber.facts import SubscriberState, Watch
 from streams.core.subscriber.fold import Life
 from streams.core.times import DAY_MS
+from tests.core.alerts.test_labels import examples_of
 from tests.core.makers import SUBSCRIBER, at, event, facts_of, policy, scorecard, top_up, usage
 
 BEFORE = LabelPolicy(horizon_days=30, explicit=True, inactivity=True, learn_at="close", surrogate_days=15)
-AHEAD = msgspec.structs.replace(BEFORE, looks_ahead=True, lapsed_days=4)
+AHEAD = msgspec.structs.replace(BEFORE, looks_ahead=True, silent_days=4)
 
 
 def watching(told: int) -> Watch:
@@ -42,9 +43,9 @@ def of(*effects: StepEffect) -> list[tuple[LabelKind, int]]:
     ("told", "seen", "kind"),
     [
         (0, None, "inactivity"),
-        (LAPSED, None, "stayed"),  # Gone before: nothing that a warning could still be for.
-        (LAPSED, 20, "stayed"),
-        (LAPSED, 31, "stayed"),  # Back after the horizon.
+        (SILENT, None, "stayed"),  # Gone before: nothing that a warning could still be for.
+        (SILENT, 20, "stayed"),
+        (SILENT, 31, "stayed"),  # Back after the horizon.
     ],
 )
 def test_silence_is_leaving_unless_it_had_lasted_for_too_long_already(
@@ -60,8 +61,8 @@ def test_silence_is_leaving_unless_it_had_lasted_for_too_long_already(
     ("told", "seen", "settled"),
     [
         (0, None, [("port_out", at(10))]),
-        (LAPSED, 5, [("port_out", at(10))]),  # Used the line again before: not gone then.
-        (LAPSED, None, []),
+        (SILENT, 5, [("port_out", at(10))]),  # Used the line again before: not gone then.
+        (SILENT, None, []),
     ],
 )
 def test_who_asks_to_leave_after_having_gone_settles_nothing_at_once(
@@ -75,17 +76,17 @@ def test_who_asks_to_leave_after_having_gone_settles_nothing_at_once(
 
 
 def test_who_is_made_to_leave_is_censored_gone_or_not() -> None:
-    watch = watching(LAPSED)
+    watch = watching(SILENT)
     assert settle_at_leaving(watch, at(10), Life.TERMINATED_INVOLUNTARILY, AHEAD) == (SnapshotDropped(at(0)),)
 
 
-@pytest.mark.parametrize(("told", "kind"), [(0, "inactivity"), (LAPSED, "stayed")])
+@pytest.mark.parametrize(("told", "kind"), [(0, "inactivity"), (SILENT, "stayed")])
 def test_what_is_told_early_knows_who_had_gone_and_needs_no_correction(told: int, kind: LabelKind) -> None:
     watch = watching(told)
     (early,) = tell_early(watch, at(16), AHEAD)
     assert (early.kind, early.provisional) == (kind, True)
     assert tell_early(watch, at(17), AHEAD) == ()
-    (final,) = settle_closed(watch, at(31), AHEAD)
+    (final,) = examples_of(settle_closed(watch, at(31), AHEAD))
     assert (final.kind, final.corrects) == (kind, kind != "stayed")
 
 
@@ -98,7 +99,7 @@ def test_what_is_told_early_knows_who_had_gone_and_needs_no_correction(told: int
     ],
 )
 def test_some_days_of_silence_are_a_lapse(day: float, label: LabelPolicy, *, lapsed: bool) -> None:
-    assert has_lapsed(facts_of(usage(at(-1)), top_up(at(0))), at(day), label) is lapsed
+    assert has_fallen_silent(facts_of(usage(at(-1)), top_up(at(0))), at(day), label) is lapsed
 
 
 @pytest.mark.parametrize(
