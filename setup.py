@@ -20,6 +20,7 @@ COMPILED = (
     "streams/core/subscriber/fold.py",
     "streams/core/alerts/drafts.py",
     "streams/core/alerts/labels.py",
+    "streams/core/alerts/stages.py",
     "streams/core/subscriber/packing.py",
     "streams/core/contracts/ids.py",
     "streams/core/contracts/encode.py",
