@@ -245,7 +245,8 @@ def test_who_is_suspended_cannot_pay_and_is_never_taken_for_somebody_who_left_in
     }
     assert {e.kind for e in tale.examples()} <= {"stayed"}
     assert tale.known.watch.waiting == []
-    other = Tale(scorer_of(-4.0, suspended=4.0, usage_silence=0.5)).days(1, 40)
+    silence_counts = policy(label={"looks_ahead": False})
+    other = Tale(scorer_of(-4.0, suspended=4.0, usage_silence=0.5), silence_counts).days(1, 40)
     other.tell(outcome(at(40, 1), "suspended", reason="moved")).until(at(120))
     assert "inactivity" in {e.kind for e in other.examples()}
 

@@ -202,7 +202,7 @@ def test_a_label_that_does_not_count_leaves_no_weight_to_its_column() -> None:
 def test_the_guards_of_a_policy_know_its_lowest_threshold_and_the_reviewed_weights() -> None:
     guards = settings_of(read_policy_for("-", None)).guards
     assert guards is not None
-    assert guards.warns_from == 0.12
+    assert guards.warns_from == 0.07
     assert guards.reviewed["suspended"] == 0.48
 
 

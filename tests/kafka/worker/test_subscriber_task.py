@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.core.alerts.labels import SILENT
 from streams.core.contracts.events import INPUTS
 from streams.core.contracts.source import SourceNumber, source_number
 from streams.core.subscriber.packing import UnreadableStateError, unpack
@@ -231,8 +232,12 @@ def test_states_without_their_checkpoint_or_with_another_applications_are_refuse
 
 
 def left_by(log: Log, in_one_go: FakeLog) -> tuple[bytes, Raw]:
-    """Return somebody of whom snapshots wait, and the record of a leaving of theirs behind all others."""
-    who = next(key.partition(b"@")[0] for key in reversed(in_one_go.states) if b"@" in key)
+    """Return somebody of whom snapshots wait, and the record of a leaving of theirs behind all others.
+
+    They had not fallen silent before any of those snapshots: such a one waits on.
+    """
+    waiting = (key.partition(b"@")[0] for key in reversed(in_one_go.states) if b"@" in key)
+    who = next(key for key in waiting if all(row.told < SILENT for row in unpack(in_one_go.states[key]).watch.waiting))
     newest_ms = max(unpack(packed).facts.newest_ms for packed in subscribers_of(in_one_go).values())
     body = msgspec.to_builtins(outcome(newest_ms + 1, "port_out_completed", subscriber_id=who.decode()))
     value = msgspec.json.encode({name: value for name, value in body.items() if value is not None})
