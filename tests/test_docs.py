@@ -313,7 +313,7 @@ def test_a_figure_in_the_readme_is_what_its_command_last_measured(row: list[str]
         assert all(word in text_of(ROOT / words[1]) for word in words if word.startswith("--"))
     if figure == UNMEASURED:
         return
-    file, field = re.fullmatch(r"`([\w.-]+\.json)` `([\w. -]+)`", where).groups()  # type: ignore[union-attr] # no match is a failure too
+    file, field = re.fullmatch(r"`([\w.-]+\.json)` `([\w. /,-]+)`", where).groups()  # type: ignore[union-attr] # no match is a failure too
     value: Any = json.loads(text_of(RESULTS / file))
     for name in field.split("."):
         value = value[int(name)] if isinstance(value, list) else value[name]

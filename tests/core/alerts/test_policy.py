@@ -33,6 +33,19 @@ def test_a_policy_without_stages_has_the_version_that_it_had_before_there_were_a
     assert policy_from(before).play("natural", "lapsed") == policy_from(before).plays["natural"]
 
 
+@pytest.mark.parametrize(
+    ("label", "off"),
+    [
+        ({}, {"value_loss"}),
+        ({"value_loss": True}, set()),
+        ({"explicit": False, "inactivity": True}, {"explicit", "value_loss"}),
+        ({"explicit": True, "inactivity": False}, {"inactivity", "value_loss"}),
+    ],
+)
+def test_a_policy_names_the_ways_of_leaving_that_do_not_count(label: dict[str, Any], off: set[str]) -> None:
+    assert policy(label=label).label.off == off
+
+
 def test_the_lateness_horizon_is_given_in_milliseconds() -> None:
     assert policy(time={"lateness_days": 3}).lateness_ms == 3 * DAY_MS
 

@@ -2,8 +2,10 @@
 
 from typing import get_args
 
-from streams.core.contracts.effects import AlertChange
-from streams.core.notify.endpoints import MESSAGE_TYPES
+import pytest
+
+from streams.core.contracts.effects import AlertChange, Stage
+from streams.core.notify.endpoints import MESSAGE_TYPES, Filter, MessageType
 from streams.core.notify.messages import (
     ENDINGS,
     RISINGS,
@@ -11,6 +13,7 @@ from streams.core.notify.messages import (
     act_message_id,
     action_of,
     delivery_id,
+    may_be_first,
     type_of,
     type_of_act,
 )
@@ -33,3 +36,19 @@ def test_ids_are_the_same_wherever_they_are_computed_and_differ_where_anything_d
     assert delivery_id("a", "b|c") != delivery_id("a|b", "d")
     assert len({delivery_id(endpoint, message) for endpoint in ("a", "b") for message in ("1", "2")}) == 4
     assert act_message_id("x") == act_message_id("x") != act_message_id("y")
+
+
+@pytest.mark.parametrize(
+    ("message", "stage", "asked", "may"),
+    [
+        ("alert.fired", "at_risk", Filter(), True),
+        ("alert.eased", "at_risk", Filter(), False),
+        ("alert.restaged", "requested", Filter(), True),
+        ("alert.restaged", "lapsed", Filter(), False),
+        ("alert.restaged", "lapsed", Filter(stages=("lapsed",)), True),
+    ],
+)
+def test_what_a_receiver_may_hear_first_of_an_alert(
+    message: MessageType, stage: Stage, asked: Filter, may: bool
+) -> None:
+    assert may_be_first(message, stage, asked) is may
