@@ -69,10 +69,16 @@ def test_a_truth_file_that_is_none_is_an_error(operator: Operator, tmp_path: Pat
     assert "truth" in result.stderr
 
 
-def test_the_report_has_intervals_and_the_same_ones_each_time(operator: Operator, tmp_path: Path) -> None:
+@pytest.fixture
+def db(operator: Operator, tmp_path: Path) -> Path:
+    """Return the database of a run in which silence is leaving: so few subscribers have more leavers so."""
     policy, db = tmp_path / "policy.toml", tmp_path / "run.db"
-    policy.write_text("[label]\nlooks_ahead = false\n")  # So few have more leavers so.
+    policy.write_text("[label]\nlooks_ahead = false\n")
     lines(call("run", "--input", operator.events, "--db", db, "--policy", policy, "--json"))
+    return db
+
+
+def test_the_report_has_intervals_and_the_same_ones_each_time(db: Path) -> None:
     (found,) = lines(call("evaluate", "--db", db, "--resamples", "20", "--json"))
     (again,) = lines(call("evaluate", "--db", db, "--resamples", "20", "--json"))
     assert found == again
@@ -86,10 +92,10 @@ def test_the_report_has_intervals_and_the_same_ones_each_time(operator: Operator
 
 
 @pytest.mark.slow
-def test_a_shock_a_budget_and_a_page(operator: Operator, tmp_path: Path) -> None:
+def test_a_shock_a_budget_and_a_page(db: Path, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     shown = call(
-        "evaluate", "--db", operator.db, "--resamples", "5", "--shock", "2024-02-01", "--shock-days", "7",
+        "evaluate", "--db", db, "--resamples", "5", "--shock", "2024-02-01", "--shock-days", "7",
         "--budget", "0.5", "--html", path,
     )  # fmt: skip
     assert shown.exit_code == 0, shown.output

@@ -50,15 +50,13 @@ cool_down_days = 7
 
 Whoever is silent has left: a small operator has too few leavers otherwise.
 """
-WITHOUT_STAGES = (
-    LIVELY
-    + """
+NO_STAGES = """
 [policy.stage]
 requested_for_days = 0
 lapsed_after_days = 0
 """
-)
-"""The same, as it was before there were stages, and by the version that it had then."""
+"""What makes of a policy the one of before there were stages, with the version that it had then."""
+WITHOUT_STAGES = LIVELY + NO_STAGES
 
 CLEAN: dict[str, Any] = {"late": 0.0, "duplicated": 0.0, "reordered": 0.0, "malformed": 0.0}
 FAULTY: dict[str, Any] = {"late": 0.01, "duplicated": 0.01, "reordered": 0.02, "malformed": 0.002}
