@@ -146,7 +146,7 @@ def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 def test_the_operator_has_something_of_everything_that_could_be_lost(undisturbed: dict[str, Any]) -> None:
     assert len(undisturbed["alerts"]) > 50
     assert {change.change for alert in undisturbed["transitions"] for change in alert} == {
-        "opened", "fired", "worsened", "eased", "dropped", "resolved",
+        "opened", "fired", "worsened", "eased", "restaged", "dropped", "resolved",
     }  # fmt: skip
     assert len(undisturbed["models"]) > 3
     assert all(undisturbed[name] for name in ("predictions", "dead letters", "late events", "deliveries"))
