@@ -62,8 +62,7 @@ def from_database(db: str, wanted: ReportRequest) -> EvaluationReport:
         UsageError: a name is no contender's.
     """
     ceiling = None if wanted.ceiling is None else read_ceiling(wanted.ceiling)
-    left_at = None if wanted.truth is None else judging.read_truth(wanted.truth)
-    last_use = {} if wanted.truth is None else judging.read_last_uses(wanted.truth)
+    truth = None if wanted.truth is None else judging.read_truth(wanted.truth)
     with RunStore.open(db, create=False) as store:
         checkpoint = store.load()
         if checkpoint is None:
@@ -77,8 +76,8 @@ def from_database(db: str, wanted: ReportRequest) -> EvaluationReport:
             policy,
             wanted.asked,
             end_ms=checkpoint.stream_ms,
-            left_at=left_at,
-            last_use=last_use,
+            left_at=None if truth is None else truth.left_at,
+            last_use=None if truth is None else truth.last_use,
             stages=store.stages_at_firing(),
             ceiling=ceiling,
             versions=store.models(),

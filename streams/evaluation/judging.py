@@ -5,6 +5,7 @@ week of which only the leavers are known would flatter or blame everybody.  It c
 """
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -108,7 +109,7 @@ class Evaluation(Struct, frozen=True):
     warnings: Warnings
 
 
-class _Truth(Struct, frozen=True):
+class _TruthLine(Struct, frozen=True):
     """The fields of a truth file's line that are needed here; it may have more."""
 
     subscriber_id: str
@@ -117,31 +118,32 @@ class _Truth(Struct, frozen=True):
     last_use_at: datetime | None = None
 
 
-def read_truth(path: Path) -> dict[str, int]:
-    """Return when each subscriber left who left of their own will (ms since 1970 UTC), from a simulation's truth file.
+class LeaverTimes(Struct, frozen=True):
+    """When each subscriber left who left of their own will, and used the line last, where that is known (ms)."""
+
+    left_at: dict[str, int]
+    last_use: dict[str, int]
+
+
+def read_truth(path: Path) -> LeaverTimes:
+    """Return what a simulation's truth file says of those who left of their own will.
 
     Raises:
         InputError: the file cannot be read, or a line of it is not a line of a truth file.
     """
-    return {who: epoch_ms(left_at) for who, left_at, _ in _leavers(path)}
-
-
-def read_last_uses(path: Path) -> dict[str, int]:
-    """Return when those of `read_truth` used their lines last, where the file says so; raises what that raises."""
-    return {who: epoch_ms(used_at) for who, _, used_at in _leavers(path) if used_at is not None}
-
-
-def _leavers(path: Path) -> list[tuple[str, datetime, datetime | None]]:
-    decode = msgspec.json.Decoder(_Truth).decode
-    found: list[tuple[str, datetime, datetime | None]] = []
+    decode = msgspec.json.Decoder(_TruthLine).decode
+    found = LeaverTimes({}, {})
     number = 0
     try:
         with path.open("rb") as file:
             for line in file:
                 number += 1
                 truth = decode(line)
-                if truth.left_at is not None and truth.voluntary is not False:
-                    found.append((truth.subscriber_id, truth.left_at, truth.last_use_at))
+                if truth.left_at is None or truth.voluntary is False:
+                    continue
+                found.left_at[truth.subscriber_id] = epoch_ms(truth.left_at)
+                if truth.last_use_at is not None:
+                    found.last_use[truth.subscriber_id] = epoch_ms(truth.last_use_at)
     except OSError as error:
         raise InputError(f"the truth file {path} cannot be read: {error.strerror}") from None
     except (msgspec.MsgspecError, TypeError) as error:
@@ -158,7 +160,7 @@ def judge(store: RunStore, checkpoint: Checkpoint, truth: Path | None) -> Evalua
         stream_ms=checkpoint.stream_ms,
         horizon_ms=policy.label.horizon_days * DAY_MS,
         patience_ms=policy.longest_wait_ms,
-        left_at=None if truth is None else read_truth(truth),
+        left_at=None if truth is None else read_truth(truth).left_at,
     )
 
 
@@ -213,6 +215,21 @@ def alert_outcomes(
     return tuple(_outcome(row, left_at, labels, stream_ms, horizon_ms) for row in fired)
 
 
+def verdict_counts(outcomes: Iterable[AlertOutcome]) -> dict[str, int]:
+    """Return how many alerts have each verdict, those that none has included."""
+    found = Counter(outcome.verdict for outcome in outcomes)
+    return {name: found[name] for name in VERDICTS}
+
+
+def first_leads(outcomes: Iterable[AlertOutcome]) -> list[float]:
+    """Return the lead (days) of each subscriber's first right alert, the shortest first, of alerts as they fired."""
+    leads: dict[str, float] = {}
+    for outcome in outcomes:
+        if outcome.lead_days is not None and outcome.verdict == "left":
+            leads.setdefault(outcome.subscriber_id, outcome.lead_days)
+    return sorted(leads.values())
+
+
 def _scores(predictions: Sequence[PredictionRow]) -> Scores:
     return evaluation.summary([evaluation.Prediction(p.probability, p.label, p.subscriber_id) for p in predictions])
 
@@ -228,17 +245,13 @@ def _warnings(
     outcomes = alert_outcomes(fired, settled, stream_ms, horizon_ms, truth)
     first_ms = outcomes[0].fired_at_ms if outcomes else stream_ms
     leavers = {subscriber_id for subscriber_id, at_ms in left_at.items() if first_ms < at_ms <= stream_ms}
-    leads: dict[str, float] = {}
-    for outcome in outcomes:
-        if outcome.lead_days is not None and outcome.verdict == "left":
-            leads.setdefault(outcome.subscriber_id, outcome.lead_days)
-    days = sorted(leads.values())
+    days = first_leads(outcomes)
     return Warnings(
         known_from="labels" if truth is None else "truth",
         fired=len(outcomes),
-        verdicts={name: sum(outcome.verdict == name for outcome in outcomes) for name in VERDICTS},
+        verdicts=verdict_counts(outcomes),
         leavers=len(leavers),
-        warned=len(leads),
+        warned=len(days),
         lead_days_median=rank(days, 0.5),
         lead_days_p10=rank(days, 0.1),
         lead_share_7_days=share_from(days, 7.0),

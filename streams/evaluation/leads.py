@@ -7,7 +7,7 @@ from math import floor
 from msgspec import Struct
 
 from streams.core.times import DAY_MS
-from streams.evaluation.judging import AlertOutcome, rank, share_from
+from streams.evaluation.judging import AlertOutcome, first_leads, rank, share_from
 
 
 class LeadTimes(Struct, frozen=True):
@@ -43,11 +43,7 @@ class AlertLoad(Struct, frozen=True):
 
 def leads_of(outcomes: Sequence[AlertOutcome], horizon_days: int) -> LeadTimes:
     """Return the lead times of alerts in the order in which they fired; a subscriber counts once."""
-    first: dict[str, float] = {}
-    for outcome in outcomes:
-        if outcome.verdict == "left" and outcome.lead_days is not None:
-            first.setdefault(outcome.subscriber_id, outcome.lead_days)
-    days = sorted(first.values())
+    days = first_leads(outcomes)
     counts = Counter(min(floor(lead), horizon_days) for lead in days)
     return LeadTimes(
         subscribers=len(days),

@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from streams.core.contracts.effects import Stage
-from streams.evaluation.judging import AlertOutcome, alert_outcomes, explicit_leavers, fired_first, rank, share_from
+from streams.evaluation.judging import (
+    AlertOutcome,
+    alert_outcomes,
+    explicit_leavers,
+    fired_first,
+    first_leads,
+    rank,
+    share_from,
+    verdict_counts,
+)
 from streams.store.run.batch import AlertRow, PredictionRow
 
 
@@ -53,48 +62,33 @@ def stage_figures(
     rows = fired_first(alerts)
     if not rows:
         return ()
-    over_at = None if left_at is None else {who: last_use.get(who, at_ms) for who, at_ms in left_at.items()}
-    by_leaving = alert_outcomes(rows, settled, stream_ms, horizon_ms, left_at)
-    by_use = alert_outcomes(rows, settled, stream_ms, horizon_ms, over_at)
+    by_leaving = by_use = alert_outcomes(rows, settled, stream_ms, horizon_ms, left_at)
+    moments: Mapping[str, int] = explicit_leavers(settled)
+    if left_at is not None:
+        moments = {who: last_use.get(who, at_ms) for who, at_ms in left_at.items()}
+        by_use = alert_outcomes(rows, settled, stream_ms, horizon_ms, moments)
     asked: dict[str, int] = {}
     for one in by_leaving:
         if stages.get(one.alert_id) == "requested":
             asked.setdefault(one.subscriber_id, one.fired_at_ms)
-    first_ms, moments = by_use[0].fired_at_ms, explicit_leavers(settled) if over_at is None else over_at
+    first_ms = by_use[0].fired_at_ms
     leavers = {
         who for who, at_ms in moments.items() if first_ms < at_ms <= stream_ms and asked.get(who, at_ms) >= at_ms
     }
     return (
-        _requests([one for one in by_leaving if stages.get(one.alert_id) == "requested"]),
-        _early([one for one in by_use if stages.get(one.alert_id, "at_risk") == "at_risk"], leavers),
+        _warnings("requested", [one for one in by_leaving if stages.get(one.alert_id) == "requested"]),
+        _warnings("at_risk", [one for one in by_use if stages.get(one.alert_id, "at_risk") == "at_risk"], leavers),
         _lapses([one for one in by_use if stages.get(one.alert_id) == "lapsed"], is_truth=left_at is not None),
     )
 
 
-def _requests(outcomes: Sequence[AlertOutcome]) -> StageFigures:
-    count = _counts(outcomes)
-    right, wrong = count["left"], count["stayed"]
-    days = _leads(outcomes)
-    return StageFigures(
-        stage="requested",
-        fired=len(outcomes),
-        right=right,
-        wrong=wrong,
-        gone=count["too_late"],
-        open=count["open"],
-        precision=_share(right, right + wrong + count["too_late"]),
-        lead_days_median=rank(days, 0.5),
-        lead_share_7_days=share_from(days, 7.0),
-    )
-
-
-def _early(outcomes: Sequence[AlertOutcome], leavers: set[str]) -> StageFigures:
-    count = _counts(outcomes)
+def _warnings(stage: Stage, outcomes: Sequence[AlertOutcome], leavers: set[str] | None = None) -> StageFigures:
+    """Judge by what came after; `leavers` are those of whom somebody should have been warned, where that is asked."""
+    count, days = verdict_counts(outcomes), first_leads(outcomes)
     right, wrong, gone = count["left"], count["stayed"], count["too_late"]
-    days = _leads(outcomes)
-    warned = {one.subscriber_id for one in outcomes if one.verdict == "left"} & leavers
+    warned = {one.subscriber_id for one in outcomes if one.verdict == "left"}
     return StageFigures(
-        stage="at_risk",
+        stage=stage,
         fired=len(outcomes),
         right=right,
         wrong=wrong,
@@ -103,8 +97,8 @@ def _early(outcomes: Sequence[AlertOutcome], leavers: set[str]) -> StageFigures:
         precision=_share(right, right + wrong + gone),
         lead_days_median=rank(days, 0.5),
         lead_share_7_days=share_from(days, 7.0),
-        leavers=len(leavers),
-        warned=len(warned),
+        leavers=None if leavers is None else len(leavers),
+        warned=None if leavers is None else len(warned & leavers),
     )
 
 
@@ -113,7 +107,7 @@ def _lapses(outcomes: Sequence[AlertOutcome], *, is_truth: bool) -> StageFigures
 
     Labels do not know the last use: there, who has left is taken not to have returned.
     """
-    count = _counts(outcomes)
+    count = verdict_counts(outcomes)
     away = count["too_late"] + (0 if is_truth else count["left"])
     returned = count["stayed"] + (count["left"] if is_truth else 0)
     return StageFigures(
@@ -127,22 +121,6 @@ def _lapses(outcomes: Sequence[AlertOutcome], *, is_truth: bool) -> StageFigures
         lead_days_median=None,
         lead_share_7_days=None,
     )
-
-
-def _counts(outcomes: Sequence[AlertOutcome]) -> dict[str, int]:
-    found = {"left": 0, "too_late": 0, "stayed": 0, "open": 0}
-    for one in outcomes:
-        found[one.verdict] += 1
-    return found
-
-
-def _leads(outcomes: Sequence[AlertOutcome]) -> list[float]:
-    """Return the leads of the first right alert of each subscriber, the shortest first."""
-    first: dict[str, float] = {}
-    for one in outcomes:
-        if one.verdict == "left" and one.lead_days is not None:
-            first.setdefault(one.subscriber_id, one.lead_days)
-    return sorted(first.values())
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -12,7 +12,6 @@ from streams.evaluation.judging import (
     Evaluation,
     StandingAlertCoverage,
     evaluate,
-    read_last_uses,
     read_truth,
 )
 from streams.shared.errors import InputError
@@ -179,11 +178,11 @@ def test_a_truth_file_gives_who_left_of_their_own_will(tmp_path: Path) -> None:
         '{"subscriber_id":"s_3","left_at":null}\n',
         "utf-8",
     )
-    assert read_truth(path) == {"s_1": 2 * DAY_MS}
-    assert read_last_uses(path) == {}
+    assert read_truth(path).left_at == {"s_1": 2 * DAY_MS}
+    assert read_truth(path).last_use == {}
     used = path.read_text("utf-8").replace('"voluntary"', '"last_use_at":"1970-01-02T00:00:00Z","voluntary"')
     path.write_text(used, "utf-8")
-    assert read_last_uses(path) == {"s_1": DAY_MS}
+    assert read_truth(path).last_use == {"s_1": DAY_MS}
 
 
 def test_a_truth_file_that_is_none_is_an_error_with_its_line(tmp_path: Path) -> None:
