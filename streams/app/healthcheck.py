@@ -11,8 +11,8 @@ from http.client import HTTPConnection, HTTPException
 from typing import Final
 
 from streams.kafka.client.connection import check_connection, connection_settings
+from streams.shared.client_logs import route_client_logs
 from streams.shared.errors import ForewarnError, InputError
-from streams.shared.library_logs import route_library_logs
 from streams.shared.settings import load_settings
 
 _PATIENCE_S: Final = 5.0
@@ -40,7 +40,7 @@ def why_unready(address: str) -> str | None:
 
 def main() -> None:
     """Leave with the exit code that a health check wants."""
-    route_library_logs(shown=False)
+    route_client_logs(shown=False)
     try:
         if len(sys.argv) > 1:
             sys.exit(why_unready(sys.argv[1]))

@@ -36,7 +36,7 @@ from streams.cli.errors import BROKEN_PIPE, EXIT_CODES, CommandFailure, report, 
 from streams.cli.groups import CommandGroup
 from streams.cli.interrupts import INTERRUPTED, WORD
 from streams.cli.options import examples
-from streams.shared.library_logs import route_library_logs
+from streams.shared.client_logs import route_client_logs
 
 COMMANDS: Final = (
     demo.demo,
@@ -83,7 +83,7 @@ class Forewarn(CommandGroup):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; every exception that is not click's own leaves as a `CommandFailure`."""
-        route_library_logs(shown=ctx.params["debug"])
+        route_client_logs(shown=ctx.params["debug"])
         try:
             answer = super().invoke(ctx)
             sys.stdout.flush()

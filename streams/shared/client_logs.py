@@ -1,4 +1,4 @@
-"""What becomes of the log lines of libraries: they stay off standard error, unless somebody asks for them.
+"""What becomes of the log lines of the Kafka client: they stay off standard error, unless somebody asks for them.
 
 aiokafka warns of each connection that it loses and then opens it again by itself.  Whatever it cannot mend it raises,
 and that becomes our one line.  Without a handler Python writes such a warning beside it, so that a person cannot tell
@@ -9,11 +9,11 @@ import logging
 import sys
 from typing import Final
 
-LIBRARIES: Final = ("aiokafka",)
+CLIENTS: Final = ("aiokafka",)
 
 
 class _StderrNotes(logging.Handler):
-    """Writes a record to standard error in one line that names its library's logger."""
+    """Writes a record to standard error in one line that names its logger."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(f"note: {record.name}: {' '.join(record.getMessage().split())}", file=sys.stderr)  # noqa: T201 - for people
@@ -22,12 +22,12 @@ class _StderrNotes(logging.Handler):
 _NOTES: Final = _StderrNotes()
 
 
-def route_library_logs(*, shown: bool) -> None:
-    """Write what the libraries warn of to standard error as notes if `shown`, else nowhere.
+def route_client_logs(*, shown: bool) -> None:
+    """Write what the clients warn of to standard error as notes if `shown`, else nowhere.
 
     It can be called again; the last call holds.
     """
     # A handler that refuses a record counts as one: Python's handler of last resort stays silent.
     _NOTES.setLevel(logging.WARNING if shown else logging.CRITICAL + 1)
-    for library in LIBRARIES:
-        logging.getLogger(library).addHandler(_NOTES)
+    for client in CLIENTS:
+        logging.getLogger(client).addHandler(_NOTES)
