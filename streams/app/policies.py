@@ -49,7 +49,8 @@ def whole_scorecard() -> Scorer:
 def cold_scorer(policy: Policy, began: str | None = None) -> Scorer:
     """Return the scorecard that serves until a model has learned enough.
 
-    What began with the whole one, whatever labels counts, goes on with it: `began` is the version that it names.
+    What began with the whole one, whatever labels count, goes on with it: `began` is the version that it names.
     """
-    whole = whole_scorecard()
-    return whole if whole.version == began else scorecard_for(policy).scorer()
+    if began is not None and (whole := whole_scorecard()).version == began:
+        return whole
+    return scorecard_for(policy).scorer()
