@@ -77,6 +77,14 @@ class UsageDays:
     data_bytes: Ints
     texts: Ints
 
+    def calls_by_subscriber(self, count: int) -> tuple[Floats, Floats, Floats]:
+        """Return the dropped calls, those that failed to set up, and all attempts of each of `count` subscribers."""
+        dropped, setup_failed, attempts = (
+            np.bincount(self.who, weights=column, minlength=count).astype(np.float64)
+            for column in (self.dropped, self.setup_failed, self.attempts)
+        )
+        return dropped, setup_failed, attempts
+
 
 @dataclass(frozen=True, slots=True)
 class TopUps:
@@ -88,6 +96,10 @@ class TopUps:
     channel: Ints
     failure: Ints
     auto: Bools
+
+    def failed_by_subscriber(self, count: int) -> Floats:
+        """Return the failed top-ups of each of `count` subscribers."""
+        return np.bincount(self.who[self.failure >= 0], minlength=count).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,9 +80,12 @@ class World:
         return [occasion for occasion in self.occasions if occasion.kind == kind and occasion.runs(day)]
 
     def promoted_areas(self, day: int) -> Bools:
-        """Return the areas in which the competitor runs its promotion on this day."""
+        """Return the areas in which a competitor runs a promotion on this day."""
         first, last, areas = self.promotion
-        return areas if first <= day <= last else np.zeros_like(areas)
+        found = areas.copy() if first <= day <= last else np.zeros_like(areas)
+        for promotion in self.running("promotion", day):
+            found |= promotion.areas
+        return found
 
     def campus_use(self, day: int) -> float:
         """Return what is left of a student's usual use on this day: the fade that means nothing."""

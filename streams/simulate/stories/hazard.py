@@ -135,11 +135,8 @@ class HazardChunk:
         use = level_of_use(today)
         usage, drops = draw_usage(today, use, here)
         top_ups = draw_top_ups(today, use, here)
-        failed = np.bincount(top_ups.who[top_ups.failure >= 0], minlength=count).astype(np.float64)
-        dropped, setup_failed, attempts = (
-            np.bincount(usage.who, weights=column, minlength=count).astype(np.float64)
-            for column in (usage.dropped, usage.setup_failed, usage.attempts)
-        )
+        failed = top_ups.failed_by_subscriber(count)
+        dropped, setup_failed, attempts = usage.calls_by_subscriber(count)
         memory.fade()
         memory.calls += attempts
         memory.trouble += dropped + 0.5 * setup_failed

@@ -16,7 +16,6 @@ from streams.simulate.complaints import ComplaintCauses, ComplaintDesk, work_the
 from streams.simulate.habits import Habits
 from streams.simulate.latent import CONTENT, Latent
 from streams.simulate.population import NO_DAY, draw_population
-from streams.simulate.rates import AREAS
 from streams.simulate.simulation import Simulation
 from streams.simulate.stories.absences import Absences
 from streams.simulate.stories.annoyance import HALF_WAY, Annoyance
@@ -138,10 +137,7 @@ class StoryChunk(ABC):
 
     def offered(self) -> Bools:
         """Return who lives where a rival's promotion runs today."""
-        areas = np.zeros(AREAS, dtype=np.bool_)
-        for promotion in self.world.running("promotion", self.today.day):
-            areas |= promotion.areas
-        offered: Bools = areas[self.population.area]
+        offered: Bools = self.world.promoted_areas(self.today.day)[self.population.area]
         return offered
 
     def _today(self, day: int) -> Today:
@@ -177,11 +173,8 @@ class StoryChunk(ABC):
         use = level_of_use(today) * self.absences.level(today.day) * self.share_of_use()
         usage, drops = draw_usage(today, use, here)
         top_ups = draw_top_ups(today, use, here, self.able_to_top_up())
-        failed_top_ups = np.bincount(top_ups.who[top_ups.failure >= 0], minlength=count).astype(np.float64)
-        dropped, setup_failed, attempts = (
-            np.bincount(usage.who, weights=column, minlength=count).astype(np.float64)
-            for column in (usage.dropped, usage.setup_failed, usage.attempts)
-        )
+        failed_top_ups = top_ups.failed_by_subscriber(count)
+        dropped, setup_failed, attempts = usage.calls_by_subscriber(count)
         cross = CROSS_CALLS * (annoyance.half_day <= today.day)
         complaints = work_the_desk(
             today, self.desk, ComplaintCauses(dropped + cross, setup_failed, failed_top_ups), here
