@@ -40,9 +40,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import average_precision_score  # type: ignore[import-untyped]  # scikit-learn comes without types
-from story_lives import BANDS, UNSETTLED, StoryLife, live_story
+from story_lives import UNSETTLED, StoryLife, live_story
 
 from streams.app.policies import read_policy_for
+from streams.core.alerts.alerting import BANDS
 from streams.core.alerts.policy import Policy
 from streams.core.times import DAY_MS
 from streams.simulate import Simulation, Story

@@ -1,21 +1,21 @@
 """A story lived through in one process: what the engine saw and served at each snapshot, its alerts, and the truth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from early_warnings import Truths
 from numpy.typing import NDArray
+from one_process import OneProcess
 
 from streams.app.new_trainer import settings_of
 from streams.app.policies import cold_scorer
+from streams.core.alerts.alerting import BANDS
 from streams.core.alerts.policy import Policy
 from streams.core.contracts.effects import AlertChanged, Effect, LabelledExample, SnapshotTaken
 from streams.core.contracts.events import Event, Wake
 from streams.core.scoring.features import FEATURE_TABLE, NAMES
-from streams.core.scoring.models import scorer_from
-from streams.core.signals.market import Market
 from streams.core.step import Context, step
 from streams.core.subscriber.facts import SubscriberState
 from streams.core.subscriber.snapshots import features_of, unpack_snapshot
@@ -24,15 +24,11 @@ from streams.engine.subscribers import PackedInMemory
 from streams.engine.waiting_snapshots import WaitingSnapshots
 from streams.engine.wakes import Wakes
 from streams.learning.trainer import Trainer
-from streams.simulate import Simulation, events_of
-from streams.simulate.market import market_events
-from streams.simulate.operator import draw_chunks
+from streams.simulate import Simulation
 from streams.simulate.truth import INVOLUNTARY
-from streams.simulate.world import build_world
 
 Column = NDArray[Any]
 UNSETTLED: Final = -1
-BANDS: Final = ("low", "medium", "high", "critical")
 
 
 @dataclass(frozen=True)
@@ -72,27 +68,37 @@ class StoryLife:
     first_version_ms: int
 
 
-@dataclass
-class _Living:
-    """The one-process engine without sources and store, which writes down what it serves."""
+class _Living(OneProcess):
+    """Writes down what is served at each snapshot."""
 
-    policy: Policy
-    trainer: Trainer | None
-    market: Market
-    place: dict[str, int]
-    context: Context
-    waiting: WaitingSnapshots = field(default_factory=lambda: WaitingSnapshots(PackedInMemory()))
-    wakes: Wakes = field(default_factory=Wakes)
-    states: dict[str, SubscriberState] = field(default_factory=dict)
-    rows: list[tuple[int, int, float, bool, bool]] = field(default_factory=list)
-    features: list[Column] = field(default_factory=list)
-    labels: dict[tuple[int, int], bool] = field(default_factory=dict)
-    alerts: list[tuple[int, int, int, bool]] = field(default_factory=list)
-    first_version_ms: int = NEVER_MS
-    market_ms: int = 0
+    def __init__(self, settings: Simulation, policy: Policy, trainer: Trainer | None) -> None:
+        super().__init__(settings, trainer, Context(cold_scorer(policy), policy), Wakes())
+        ids = [subscriber_id for chunk in self.chunks for subscriber_id in chunk.population.ids]
+        self.place = {subscriber_id: number for number, subscriber_id in enumerate(ids)}
+        self.waiting = WaitingSnapshots(PackedInMemory())
+        self.states: dict[str, SubscriberState] = {}
+        self.rows: list[tuple[int, int, float, bool, bool]] = []
+        self.features: list[Column] = []
+        self.labels: dict[tuple[int, int], bool] = {}
+        self.alerts: list[tuple[int, int, int, bool]] = []
+        self.first_version_ms = NEVER_MS
 
-    def give(self, who: str, given: Event | Wake, past_ms: int) -> None:
-        """Take one event or wake to its subscriber; the trainer gets what is settled, at a time (ms) that is over."""
+    def give(self, event: Event, stream_ms: int) -> None:
+        self._step(event.body.subscriber_id, event, stream_ms)
+
+    def wake(self, at_ms: int, asking: list[str]) -> None:
+        for who in sorted(asking):
+            if self.states[who].watch.next_wake_ms == at_ms:
+                self._step(who, Wake(who, at_ms), at_ms - 1)
+
+    def note_version(self, at_ms: int) -> None:
+        self.first_version_ms = min(self.first_version_ms, at_ms)
+
+    def _step(self, who: str, given: Event | Wake, past_ms: int) -> None:
+        """Give one event or wake to its subscriber; the trainer gets the examples that it settles.
+
+        `past_ms` is the stream's time up to which all is over.
+        """
         state = self.states.get(who)
         asked_ms = 0 if state is None else state.watch.next_wake_ms
         state, made = step(state, given, self.context)
@@ -121,50 +127,17 @@ class _Living:
         elif isinstance(effect, AlertChanged) and effect.change == "fired":
             self.alerts.append((place, effect.at_ms, BANDS.index(effect.band), asked))
 
-    def advance(self, stream_ms: int) -> None:
-        """Give every wake up to a time (ms) its turn, and let the trainer learn on the way."""
-        trainer = self.trainer
-        while (next_ms := min(self.wakes.next_ms, NEVER_MS if trainer is None else trainer.next_due_ms)) <= stream_ms:
-            self._see(next_ms - 1)
-            for at_ms, asking in self.wakes.take_due(next_ms):
-                for who in sorted(asking):
-                    if self.states[who].watch.next_wake_ms == at_ms:
-                        self.give(who, Wake(who, at_ms), at_ms - 1)
-            for version in () if trainer is None else trainer.advance(next_ms):
-                self.context = Context(scorer_from(version), self.policy, self.context.signals)
-                self.first_version_ms = min(self.first_version_ms, next_ms)
-        self._see(stream_ms)
-
-    def _see(self, stream_ms: int) -> None:
-        if self.market_ms <= stream_ms:
-            signals, self.market_ms = self.market.at(stream_ms)
-            self.context = Context(self.context.scorer, self.policy, signals)
-
 
 def live_story(settings: Simulation, policy: Policy, *, learns: bool = True) -> StoryLife:
     """Run a story from its first event to its end, without faults of transport; the scorecard serves if none learns."""
-    world, market = build_world(settings), Market()
-    for published in market_events(world):
-        market.take(published, 0)
-    chunks = list(draw_chunks(settings, world))
-    ids = [subscriber_id for chunk in chunks for subscriber_id in chunk.population.ids]
-    trainer = Trainer(settings_of(policy), NAMES, FEATURE_TABLE) if learns else None
-    place = {subscriber_id: number for number, subscriber_id in enumerate(ids)}
-    living = _Living(policy, trainer, market, place, Context(cold_scorer(policy), policy))
-    stream_ms, events = -NEVER_MS, 0
-    for lists in zip(*(events_of(chunk, number) for number, chunk in enumerate(chunks)), strict=True):
-        for given in sorted((event for made in lists for event in made), key=lambda event: event.at_ms):
-            if given.at_ms > stream_ms:
-                stream_ms = given.at_ms
-                living.advance(stream_ms)
-            living.give(given.body.subscriber_id, given, stream_ms)
-            events += 1
+    living = _Living(settings, policy, Trainer(settings_of(policy), NAMES, FEATURE_TABLE) if learns else None)
+    living.live()
     end_ms = settings.start_ms + settings.days * DAY_MS
     return StoryLife(
         _snapshots(living),
         Alerts(*(np.array(column, dtype=np.int64) for column in _columns(living.alerts, 4))),
-        _truths(chunks),
-        events,
+        _truths(living.chunks),
+        living.events,
         min(living.first_version_ms, end_ms),
     )
 
