@@ -2,8 +2,8 @@
 
     python benchmarks/stories.py --story hazard campus second-sim contract --seed 1 2
 
-Each story is lived through with the default policy; labels come as late as they really do.  What is warned of is
-judged by the truth: a warning is *right* if the line's last use, before its owner leaves voluntarily, falls within the
+The engine lives through each story with the default policy, and gets labels no earlier than in service.  The truth
+judges each warning: a warning is *right* if the line's last use, before its owner leaves voluntarily, falls within the
 30 days after it, and comes too late (*gone*) if that last use was before it.  Subscribers who have asked to leave are
 left out: to name them is no feat.
 
@@ -153,7 +153,7 @@ def as_numbers(figures: WarningFigures) -> Figures:
 
 
 def row_of(result: Figures) -> dict[str, float | None]:
-    """Return what is shown of one story and seed: what is promised is a ratio to a ceiling."""
+    """Return the figures of one story and seed that the table shows, each also as a ratio to its ceiling."""
     served, labels, truth = (result["contenders"][name] for name in CHOSEN)
     alerts = result["alerts"]
     return {
@@ -187,7 +187,7 @@ def row_of(result: Figures) -> dict[str, float | None]:
 
 
 MORE_IS_WORSE: Final = frozenset({"gone", "alerts gone", "cold start expected / seen", "ceiling gone", "alerts"})
-"""Rows of which the worst is the largest."""
+"""In these rows the largest figure is the worst."""
 
 
 def ratio(own: float | None, other: float | None) -> float | None:
@@ -237,7 +237,7 @@ def _shown(value: float | None) -> str:
 
 
 def main() -> int:
-    """Measure what is asked for and not there yet, and print the table of all that is there at this size."""
+    """Measure the stories and seeds that have no result yet, and print the table of all results at this size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--story", nargs="+", choices=get_args(Story), default=list(get_args(Story)))
     parser.add_argument("--seed", type=int, nargs="+", default=[1, 2])
